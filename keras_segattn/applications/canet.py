@@ -1,0 +1,176 @@
+"""CANet: a shallow spatial branch and a deep context branch, fused by cross attention."""
+
+import keras
+
+from keras_segattn.applications.imagenet import preprocess_input
+from keras_segattn.backbones.registry import build_backbone
+from keras_segattn.layers import (
+    ConvNormAct,
+    DeconvNormAct,
+    DepthwiseConvNormAct,
+    FeatureCrossAttention,
+    ResizeLike,
+)
+from keras_segattn.layers.feature_cross_attention import ORDERS
+
+__all__ = ["CANet", "preprocess_input"]
+
+FUSIONS = (*ORDERS, "convolution", "concatenation")
+SPATIAL_BRANCHES = ("separable", "standard")
+SMALLEST_SIDE = 32
+
+
+def CANet(
+    *,
+    backbone="mobilenet_v2",
+    input_shape=(None, None, 3),
+    classes=19,
+    weights=None,
+    backbone_weights=None,
+    classifier_activation=None,
+    input_tensor=None,
+    include_top=True,
+    fusion="spatial_channel",
+    filters=256,
+    spatial_branch=None,
+    up_channels=None,
+    name="canet",
+):
+    """Cross Attention Network for semantic segmentation.
+
+    ```
+    S      = three stride-2 convolutions of the image                    # 1/8
+    C      = deconv(concat([deconv(P5), P4]))                            # 1/8
+    logits = resize(conv1x1(FeatureCrossAttention([S, C])))              # 1/1
+    ```
+
+    Args:
+        backbone: `"mobilenet_v2"` (CANet1 of the paper), `"resnet18"` (CANet2), `"resnet101"`
+            (CANet3), or a model: one of `keras_segattn.backbones`, of KerasHub or KerasCV, or any
+            whose outputs are a dict with `"P4"` and `"P5"` at strides 16 and 32. Defaults to
+            `"mobilenet_v2"`.
+        input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
+            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
+        classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
+        weights: `None` for random weights, or the path of a file written by `save_weights`.
+            Defaults to `None`.
+        backbone_weights: `None`, or the path of a `.weights.h5` or `.npz` file for the backbone.
+            Defaults to `None`.
+        classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
+            which returns logits, as losses with `from_logits=True` and export want them.
+        input_tensor: Keras tensor to use as the input. Defaults to `None`.
+        include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
+            model returns the fused features at stride 8.
+        fusion: A row of the paper's Table 1: one of the orders of `FeatureCrossAttention`
+            (`"spatial_channel"`, `"channel_spatial"`, `"parallel"`, `"spatial"`), `"convolution"`
+            (C33: two 3x3 convolutions) or `"concatenation"` (the baseline). Defaults to
+            `"spatial_channel"`.
+        filters: Integer, width of both branches at stride 8 and of the fusion. Defaults to `256`.
+        spatial_branch: `"separable"` or `"standard"` convolutions in the spatial branch. Defaults
+            to separable for `"mobilenet_v2"` and to standard for every other backbone.
+        up_channels: Integer, width of the first deconvolution. Defaults to half the channels of
+            P5.
+        name: Name of the model. Defaults to `"canet"`.
+
+    Returns:
+        A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
+        `keras_segattn.applications.canet.preprocess_input`, to float32 logits
+        `(batch, height, width, classes)`.
+
+    Raises:
+        ValueError: If an argument has a value that is not named above.
+
+    Example:
+
+    >>> model = CANet(classes=11)
+    >>> tuple(model(np.ones((1, 45, 70, 3), "float32")).shape)
+    (1, 45, 70, 11)
+
+    Reference:
+        "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), section 3.3 and
+        figure 2.
+
+    **Differences from the paper**: the text calls the spatial branch separable for all backbones;
+    the published parameters and FLOPs of CANet2 are met only by standard convolutions there. The
+    channels of the two deconvolutions (half of P5, then 256), batch normalization and ReLU after
+    each of them, and the bilinear resizing of the logits are inferred from the same counts.
+    """
+    _check_arguments(input_shape, classes, fusion, spatial_branch)
+    if spatial_branch is None:
+        spatial_branch = "separable" if backbone == "mobilenet_v2" else "standard"
+    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
+    pyramid = build_backbone(
+        backbone, channels=inputs.shape[-1], weights=backbone_weights, levels=("P4", "P5")
+    )
+
+    spatial = _spatial_branch(inputs, filters, separable=spatial_branch == "separable")
+    levels = pyramid(inputs)
+    context = _context_decoder(levels, spatial, filters, up_channels)
+    x = _fuse(spatial, context, filters, fusion)
+
+    if include_top:
+        x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
+        # Logits leave in float32 under mixed precision too, as losses and exports need them.
+        x = ResizeLike(dtype="float32", name="logits")([x, inputs])
+        if classifier_activation is not None:
+            x = keras.layers.Activation(
+                classifier_activation, dtype="float32", name="predictions"
+            )(x)
+    model = keras.Model(inputs, x, name=name)
+    if weights is not None:
+        model.load_weights(weights)
+    return model
+
+
+def _spatial_branch(image, filters, separable):
+    """Three stride-2 convolutions: 64, 128 and `filters` channels at strides 2, 4 and 8."""
+    x = ConvNormAct(64, strides=2, name="spatial1")(image)
+    for i, channels in enumerate((128, filters), start=2):
+        if separable:
+            x = DepthwiseConvNormAct(strides=2, name=f"spatial{i}_depthwise")(x)
+            x = ConvNormAct(channels, 1, name=f"spatial{i}_pointwise")(x)
+        else:
+            x = ConvNormAct(channels, strides=2, name=f"spatial{i}")(x)
+    return x
+
+
+def _context_decoder(levels, spatial, filters, up_channels):
+    """Two deconvolutions, from stride 32 over stride 16 to stride 8."""
+    x = DeconvNormAct(up_channels or levels["P5"].shape[-1] // 2, name="up1")(
+        [levels["P5"], levels["P4"]]
+    )
+    x = keras.layers.Concatenate(name="up1_concat")([x, levels["P4"]])
+    return DeconvNormAct(filters, name="up2")([x, spatial])
+
+
+def _fuse(spatial, context, filters, fusion):
+    if fusion in ORDERS:
+        return FeatureCrossAttention(filters, order=fusion, name="fusion")([spatial, context])
+    x = keras.layers.Concatenate(name="fusion_concat")([spatial, context])
+    if fusion == "convolution":
+        x = ConvNormAct(filters, name="fusion1")(x)
+        x = ConvNormAct(filters, name="fusion2")(x)
+    return x
+
+
+def _check_arguments(input_shape, classes, fusion, spatial_branch):
+    if len(input_shape) != 3:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels), without the batch. Received: "
+            f"{input_shape}"
+        )
+    for size in input_shape[:2]:
+        if size is not None and size < SMALLEST_SIDE:
+            raise ValueError(
+                f"Height and width must be at least {SMALLEST_SIDE}, the stride of P5, or None. "
+                f"Received: input_shape={input_shape}"
+            )
+    if classes < 1:
+        raise ValueError(f"`classes` must be at least 1. Received: {classes}")
+    if fusion not in FUSIONS:
+        raise ValueError(f"`fusion` must be one of {FUSIONS}. Received: {fusion!r}")
+    if spatial_branch not in (None, *SPATIAL_BRANCHES):
+        raise ValueError(
+            f"`spatial_branch` must be None or one of {SPATIAL_BRANCHES}. Received: "
+            f"{spatial_branch!r}"
+        )

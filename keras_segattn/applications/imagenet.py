@@ -1,0 +1,38 @@
+"""Preprocessing of the ImageNet weights that backbones start from."""
+
+import keras
+
+MEAN = (0.485, 0.456, 0.406)
+STANDARD_DEVIATION = (0.229, 0.224, 0.225)
+
+
+def preprocess_input(images):
+    """Normalizes RGB images by the mean and standard deviation of ImageNet.
+
+    `y = (x / 255 - mean) / standard deviation`, per channel.
+
+    Args:
+        images: Array, tensor or Keras tensor of shape `(batch, height, width, 3)` or
+            `(height, width, 3)`, RGB, with values from 0 to 255, of any dtype. Inside a `tf.data`
+            pipeline it works on every backend.
+
+    Returns:
+        Tensor of the same shape, in Keras's default float type.
+
+    Raises:
+        ValueError: If the images do not have three channels.
+
+    Example:
+
+    >>> image = np.full((1, 2, 2, 3), 128, "uint8")
+    >>> [round(float(value), 2) for value in preprocess_input(image)[0, 0, 0]]
+    [0.07, 0.21, 0.43]
+    """
+    if images.shape[-1] != 3:
+        raise ValueError(
+            "The statistics of ImageNet are those of RGB images, with shape (..., 3). Received "
+            f"images of shape {tuple(images.shape)}; normalize other channels yourself."
+        )
+    scale = [1 / (255 * deviation) for deviation in STANDARD_DEVIATION]
+    offset = [-mean / deviation for mean, deviation in zip(MEAN, STANDARD_DEVIATION, strict=True)]
+    return keras.layers.Rescaling(scale, offset, dtype=keras.config.floatx())(images)

@@ -1,0 +1,66 @@
+"""The contract between backbones and applications: feature maps at strides 4, 8, 16 and 32."""
+
+import keras
+
+LEVELS = ("P2", "P3", "P4", "P5")
+
+
+def feature_pyramid(backbone, levels=LEVELS):
+    """Returns a model that maps images to the pyramid levels of a backbone.
+
+    Args:
+        backbone: One of
+            - a `keras.Model` whose output is a dict with the keys `"P2"` to `"P5"`, as those of
+              `keras_segattn.backbones`, or at least the keys in `levels`;
+            - a KerasHub backbone, which carries `pyramid_outputs`;
+            - a KerasCV backbone, which carries `pyramid_level_inputs`.
+        levels: The levels to return; level `"Pn"` has stride `2 ** n`. Defaults to all four.
+
+    Returns:
+        A `keras.Model` from images `(batch, height, width, channels)` to a dict of feature maps
+        `(batch, ceil(height / 2**n), ceil(width / 2**n), channels_n)`. It shares its weights with
+        `backbone` and carries its name.
+
+    Raises:
+        TypeError: If `backbone` is none of the above.
+        ValueError: If it lacks one of the levels.
+
+    Example:
+
+    >>> backbone = keras_segattn.backbones.ResNet18()
+    >>> sorted(feature_pyramid(backbone, levels=("P4", "P5")).output)
+    ['P4', 'P5']
+    """
+    outputs = _pyramid_outputs(backbone)
+    missing = [level for level in levels if level not in outputs]
+    if missing:
+        raise ValueError(
+            f"Backbone {backbone.name!r} lacks the pyramid levels {missing}, which this network "
+            f"reads. It has: {sorted(outputs)}"
+        )
+    return keras.Model(
+        backbone.input, {level: outputs[level] for level in levels}, name=backbone.name
+    )
+
+
+def _pyramid_outputs(backbone):
+    if not isinstance(backbone, keras.Model):
+        raise TypeError(
+            "A backbone is the name of one, or a keras.Model whose outputs are a dict with keys "
+            f"such as 'P4' and 'P5'. Received: {backbone!r} of type {type(backbone).__name__}"
+        )
+    if hasattr(backbone, "pyramid_outputs"):
+        return backbone.pyramid_outputs
+    if hasattr(backbone, "pyramid_level_inputs"):
+        return {
+            level: backbone.get_layer(name).output
+            for level, name in backbone.pyramid_level_inputs.items()
+        }
+    outputs = getattr(backbone, "output", None)
+    if not isinstance(outputs, dict):
+        raise TypeError(
+            f"The outputs of backbone {backbone.name!r} are not a dict of pyramid levels. Build "
+            "it as keras.Model(inputs, {'P2': c2, 'P3': c3, 'P4': c4, 'P5': c5}), with maps at "
+            "strides 4, 8, 16 and 32."
+        )
+    return outputs

@@ -1,0 +1,108 @@
+"""Counting the operations of a model, the way the papers count them."""
+
+import math
+
+import keras
+
+CONVENTIONS = ("macs", "canet")
+
+
+def count_flops(model, input_shape, convention="macs"):
+    """Counts the operations of one forward pass of one image.
+
+    Args:
+        model: A built `keras.Model` or `keras.layers.Layer` with one input.
+        input_shape: Tuple `(height, width, channels)` of the image, without the batch.
+        convention: What counts. One multiply-add counts as **one** in both.
+            - `"macs"`: the multiply-adds of convolutions, transposed convolutions and fully
+              connected layers, nothing else.
+            - `"canet"`: as CANet's Table 2: multiply-adds of convolutions and fully connected
+              layers, one addition per output for a bias, two operations per output of batch
+              normalization, one per output of ReLU and ReLU6, one per input of a pooling layer.
+              Transposed convolutions, resizing, sigmoids and elementwise operations count nothing.
+
+    Returns:
+        Integer.
+
+    Raises:
+        ValueError: If `convention` is unknown.
+
+    Example:
+
+    >>> layer = keras.layers.Conv2D(8, 3, padding="same", use_bias=False)
+    >>> layer.build((None, None, None, 4))
+    >>> count_flops(layer, (10, 20, 4)) == 10 * 20 * 8 * 3 * 3 * 4
+    True
+
+    Reference:
+        "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), Table 2.
+
+    **Differences from the paper**: the convention is not stated there; it is inferred from the
+    figures of CANet and of the networks that it is compared with.
+    """
+    if convention not in CONVENTIONS:
+        raise ValueError(f"`convention` must be one of {CONVENTIONS}. Received: {convention!r}")
+    counted = [layer for layer in model._flatten_layers() if isinstance(layer, _COUNTED)]
+    total = 0
+
+    def watch(layer):
+        call = layer.call
+
+        def counting_call(x, *args, **kwargs):
+            nonlocal total
+            y = call(x, *args, **kwargs)
+            total += _operations(layer, tuple(x.shape), tuple(y.shape), convention)
+            return y
+
+        layer.call = counting_call
+
+    try:
+        for layer in counted:
+            watch(layer)
+        # Shapes suffice: a Lambda layer without an output shape traces its function, and a symbolic
+        # call of the model itself would stop at the layers that tell their output shape.
+        keras.layers.Lambda(lambda x: model.call(x))(keras.Input(batch_shape=(1, *input_shape)))
+    finally:
+        for layer in counted:
+            layer.__dict__.pop("call", None)
+    return total
+
+
+_CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+_POOLINGS = (
+    keras.layers.MaxPooling2D,
+    keras.layers.AveragePooling2D,
+    keras.layers.GlobalMaxPooling2D,
+    keras.layers.GlobalAveragePooling2D,
+)
+_COUNTED = (
+    *_CONVOLUTIONS,
+    *_POOLINGS,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Dense,
+    keras.layers.BatchNormalization,
+    keras.layers.Activation,
+    keras.layers.ReLU,
+)
+
+
+def _operations(layer, x_shape, y_shape, convention):
+    canet = convention == "canet"
+    if isinstance(layer, keras.layers.Conv2DTranspose):
+        # Every input pixel meets the whole kernel once.
+        return 0 if canet else math.prod(x_shape[:3]) * math.prod(layer.kernel.shape)
+    if isinstance(layer, (*_CONVOLUTIONS, keras.layers.Dense)):
+        # Every output pixel (or vector) meets the whole kernel once.
+        macs = math.prod(y_shape[:-1]) * math.prod(layer.kernel.shape)
+        return macs + math.prod(y_shape) * (canet and layer.use_bias)
+    if not canet:
+        return 0
+    if isinstance(layer, keras.layers.BatchNormalization):
+        return 2 * math.prod(y_shape)
+    if isinstance(layer, _POOLINGS):
+        return math.prod(x_shape)
+    rectifies = isinstance(layer, keras.layers.ReLU) or layer.activation in (
+        keras.activations.relu,
+        keras.activations.relu6,
+    )
+    return math.prod(y_shape) if rectifies else 0

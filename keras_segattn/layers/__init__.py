@@ -1,0 +1,19 @@
+"""Reusable layers. All take and return `(batch, height, width, channels)`."""
+
+from keras_segattn.layers.channel_gate import ChannelGate
+from keras_segattn.layers.conv_norm_act import ConvNormAct
+from keras_segattn.layers.deconv_norm_act import DeconvNormAct
+from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
+from keras_segattn.layers.feature_cross_attention import FeatureCrossAttention
+from keras_segattn.layers.resize_like import ResizeLike
+from keras_segattn.layers.spatial_gate import SpatialGate
+
+__all__ = [
+    "ChannelGate",
+    "ConvNormAct",
+    "DeconvNormAct",
+    "DepthwiseConvNormAct",
+    "FeatureCrossAttention",
+    "ResizeLike",
+    "SpatialGate",
+]

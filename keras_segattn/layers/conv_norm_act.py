@@ -1,0 +1,122 @@
+"""Convolution, batch normalization and activation: the block all networks are made of."""
+
+import keras
+
+# PyTorch's BatchNorm2d defaults, which the papers' code uses; Keras's own are 1e-3 and 0.99.
+BATCH_NORM_EPSILON = 1e-5
+BATCH_NORM_MOMENTUM = 0.9
+
+
+def batch_norm(dtype=None, name="norm"):
+    """Returns a `BatchNormalization` layer with the constants of the papers' code."""
+    return keras.layers.BatchNormalization(
+        epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, dtype=dtype, name=name
+    )
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class ConvNormAct(keras.layers.Layer):
+    """2D convolution, batch normalization and activation.
+
+    `y = activation(norm(conv(x)))`, padded by `dilation_rate * (kernel_size // 2)` on **every**
+    side, so that a stride of `s` turns `n` pixels into `ceil(n / s)`.
+
+    Args:
+        filters: Integer, the number of output channels.
+        kernel_size: Odd integer, height and width of the kernel. Defaults to `3`.
+        strides: Integer. Defaults to `1`.
+        dilation_rate: Integer. Defaults to `1`.
+        activation: Name of an activation, a callable, or `None`. Defaults to `"relu"`.
+        kernel_initializer: Initializer of the kernel. Defaults to `"he_normal"`.
+        **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
+
+    Call arguments:
+        x: Tensor of shape `(batch, height, width, channels)`.
+
+    Returns:
+        Tensor of shape `(batch, ceil(height / strides), ceil(width / strides), filters)`.
+
+    Raises:
+        ValueError: If `kernel_size` is even, since it then has no symmetric padding.
+
+    Example:
+
+    >>> block = ConvNormAct(16, strides=2)
+    >>> tuple(block(np.ones((1, 9, 12, 3), "float32")).shape)
+    (1, 5, 6, 16)
+
+    **Differences from the papers**: none. Keras's `padding="same"` is not used with strides,
+    because it pads an even size on one side only while the papers' PyTorch code pads both; the
+    normalization has PyTorch's epsilon 1e-5 and momentum (0.9 in Keras's sense).
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=3,
+        strides=1,
+        dilation_rate=1,
+        activation="relu",
+        kernel_initializer="he_normal",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if kernel_size % 2 == 0:
+            raise ValueError(
+                f"`kernel_size` must be odd to be padded symmetrically. Received: {kernel_size}"
+            )
+        self.filters = filters
+        self.kernel_size = kernel_size
+        self.strides = strides
+        self.dilation_rate = dilation_rate
+        self.activation = keras.activations.get(activation)
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+
+        padding = dilation_rate * (kernel_size // 2)
+        # Without strides "same" is symmetric, and spares a padded copy of the map.
+        self.pad = None
+        if strides > 1 and padding:
+            self.pad = keras.layers.ZeroPadding2D(padding, dtype=self.dtype_policy, name="pad")
+        self.conv = self._make_conv(
+            kernel_size=kernel_size,
+            strides=strides,
+            dilation_rate=dilation_rate,
+            padding="valid" if strides > 1 else "same",
+            use_bias=False,
+            dtype=self.dtype_policy,
+            name="conv",
+        )
+        self.norm = batch_norm(dtype=self.dtype_policy)
+        self.act = keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="act")
+
+    def _make_conv(self, **kwargs):
+        return keras.layers.Conv2D(
+            self.filters, kernel_initializer=self.kernel_initializer, **kwargs
+        )
+
+    def build(self, x_shape):
+        if self.pad is not None:
+            x_shape = self.pad.compute_output_shape(x_shape)
+        self.conv.build(x_shape)
+        self.norm.build(self.conv.compute_output_shape(x_shape))
+
+    def call(self, x, training=None):
+        if self.pad is not None:
+            x = self.pad(x)
+        return self.act(self.norm(self.conv(x), training=training))
+
+    def compute_output_shape(self, x_shape):
+        if self.pad is not None:
+            x_shape = self.pad.compute_output_shape(x_shape)
+        return self.conv.compute_output_shape(x_shape)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "strides": self.strides,
+            "dilation_rate": self.dilation_rate,
+            "activation": keras.activations.serialize(self.activation),
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

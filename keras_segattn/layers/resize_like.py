@@ -1,0 +1,102 @@
+"""Resizing to the size of a reference tensor, for known and unknown sizes alike."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class ResizeLike(keras.layers.Layer):
+    """Resizes a feature map to the height and width of a reference.
+
+    Bilinear resizing is separable: `y = R x C^T` with one interpolation matrix per axis, whose row
+    `i` holds `max(0, 1 - |p(i) - j|)` for every source pixel `j`, where
+    `p(i) = (i + 1/2) in/out - 1/2` clipped to the map, or `i (in - 1) / (out - 1)` with
+    `align_corners`. Nearest takes source pixel `floor(i * in / out)`.
+
+    Args:
+        interpolation: `"bilinear"` or `"nearest"`. Defaults to `"bilinear"`.
+        align_corners: Boolean, whether the corner pixels of both maps coincide, as PyTorch's
+            `interpolate(align_corners=True)` has it. Bilinear only. Defaults to `False`.
+        **kwargs: `name` and `dtype`, as in every Keras layer. With `dtype="float32"` the result
+            is float32 under mixed precision too.
+
+    Call arguments:
+        inputs: List `[x, reference]` of tensors of shape `(batch, h, w, channels)` and
+            `(batch, height, width, any)`. Only the size of `reference` is used.
+
+    Returns:
+        Tensor of shape `(batch, height, width, channels)`.
+
+    Raises:
+        ValueError: If `interpolation` is unknown, or nearest is asked to align corners.
+
+    Example:
+
+    >>> x, image = np.ones((1, 4, 6, 8), "float32"), np.ones((1, 31, 45, 3), "float32")
+    >>> tuple(ResizeLike()([x, image]).shape)
+    (1, 31, 45, 8)
+
+    **Differences from Keras**: `keras.ops.image.resize` refuses an unknown height or width in
+    Keras 3.14 and 3.15, and its gradient fails under XLA with mixed precision. It is used where
+    all sizes are known, in float32, for it is faster there; the matrices serve the other cases and
+    agree with it. Nearest follows PyTorch, where Keras's rounds half a pixel further.
+    """
+
+    def __init__(self, interpolation="bilinear", align_corners=False, **kwargs):
+        super().__init__(**kwargs)
+        if interpolation not in ("bilinear", "nearest"):
+            raise ValueError(
+                f'`interpolation` must be "bilinear" or "nearest". Received: {interpolation!r}'
+            )
+        if align_corners and interpolation == "nearest":
+            raise ValueError('`align_corners=True` needs `interpolation="bilinear"`.')
+        self.interpolation = interpolation
+        self.align_corners = align_corners
+
+    def build(self, input_shape):
+        pass
+
+    def call(self, inputs):
+        x, reference = inputs
+        source, target = ops.shape(x)[1:3], ops.shape(reference)[1:3]
+        if self.interpolation == "nearest":
+            x = ops.take(x, _nearest_index(source[0], target[0]), axis=1)
+            return ops.take(x, _nearest_index(source[1], target[1]), axis=2)
+        x = ops.cast(x, "float32")
+        static = all(isinstance(size, int) for size in (*source, *target))
+        if static and not self.align_corners:
+            y = ops.image.resize(x, target, interpolation="bilinear", data_format="channels_last")
+        else:
+            rows = self._bilinear_matrix(source[0], target[0])  # (height, h)
+            columns = self._bilinear_matrix(source[1], target[1])  # (width, w)
+            # Columns first: images are wider than high, and the second product is the larger.
+            y = ops.einsum("bhwc,yw->bhyc", x, columns)
+            y = ops.einsum("bhyc,zh->bzyc", y, rows)
+        return ops.cast(y, self.compute_dtype)
+
+    def _bilinear_matrix(self, source, target):
+        """The `(target, source)` matrix whose rows interpolate linearly, and sum to one."""
+        i = ops.cast(ops.arange(0, target, 1, dtype="int32"), "float32")
+        j = ops.cast(ops.arange(0, source, 1, dtype="int32"), "float32")
+        source, target = ops.cast(source, "float32"), ops.cast(target, "float32")
+        if self.align_corners:
+            position = i * (source - 1) / ops.maximum(target - 1, 1)
+        else:
+            position = ops.clip((i + 0.5) * source / target - 0.5, 0, source - 1)
+        distance = ops.abs(ops.expand_dims(position, 1) - ops.expand_dims(j, 0))
+        return ops.maximum(0.0, 1.0 - distance)
+
+    def compute_output_shape(self, input_shape):
+        x_shape, reference_shape = input_shape
+        return (*reference_shape[:3], x_shape[3])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "interpolation": self.interpolation,
+            "align_corners": self.align_corners,
+        }
+
+
+def _nearest_index(source, target):
+    return ops.arange(0, target, 1, dtype="int32") * source // target
