@@ -1,0 +1,90 @@
+"""Random changes of an image and its mask together."""
+
+import numpy as np
+
+from keras_segattn.data.dataset import IGNORE_LABEL
+
+
+class RandomScaleCropFlip:
+    """Random scale, crop and horizontal flip of an image and its mask, as CANet trains with.
+
+    The image is resized bilinearly and the mask by nearest neighbour, on the same pixel grid. What
+    the crop reaches beyond the image is void in the mask, and in the image the mean colour of
+    ImageNet, which preprocessing turns into zero.
+
+    Args:
+        crop_size: Tuple `(height, width)` of the result.
+        scale: Tuple of the smallest and the largest factor, drawn uniformly. Defaults to
+            `(0.5, 2.0)`.
+        flip: Boolean, whether to mirror half of the samples. Defaults to `True`.
+
+    Example:
+
+    >>> augment = RandomScaleCropFlip(crop_size=(32, 48))
+    >>> image, mask = np.zeros((40, 40, 3), "uint8"), np.zeros((40, 40), "uint8")
+    >>> image, mask = augment(image, mask, np.random.default_rng(0))
+    >>> image.shape, mask.shape
+    ((32, 48, 3), (32, 48))
+
+    Reference:
+        "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), section 4.1.
+
+    **Differences from the paper**: it gives crop sizes for Cityscapes only, and not the fill.
+    """
+
+    fill = (124, 116, 104)
+
+    def __init__(self, crop_size, scale=(0.5, 2.0), flip=True):
+        if min(crop_size) < 1:
+            raise ValueError(f"`crop_size` must be positive. Received: {crop_size}")
+        if not 0 < scale[0] <= scale[1]:
+            raise ValueError(
+                f"`scale` must be (smallest, largest), both positive. Received: {scale}"
+            )
+        self.crop_size = tuple(crop_size)
+        self.scale = tuple(scale)
+        self.flip = flip
+
+    def __call__(self, image, mask, rng):
+        """Returns the changed image and mask.
+
+        Args:
+            image: uint8 array of shape `(height, width, 3)`.
+            mask: uint8 array of shape `(height, width)`.
+            rng: A `numpy.random.Generator`; the same state gives the same result.
+        """
+        image, mask = self._resize(image, mask, rng.uniform(*self.scale))
+        image, mask = self._crop(image, mask, rng)
+        if self.flip and rng.random() < 0.5:
+            image, mask = image[:, ::-1], mask[:, ::-1]
+        return np.ascontiguousarray(image), np.ascontiguousarray(mask)
+
+    def _resize(self, image, mask, factor):
+        from PIL import Image
+
+        height, width = (max(1, round(size * factor)) for size in mask.shape)
+        if (height, width) == mask.shape:
+            return image, mask
+        size = (width, height)
+        image = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+        mask = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
+        return np.asarray(image), np.asarray(mask)
+
+    def _crop(self, image, mask, rng):
+        (in_rows, out_rows), (in_columns, out_columns) = (
+            _overlap(have, want, rng) for have, want in zip(mask.shape, self.crop_size, strict=True)
+        )
+        cropped = np.empty((*self.crop_size, 3), dtype="uint8")
+        cropped[:] = self.fill
+        cropped_mask = np.full(self.crop_size, IGNORE_LABEL, dtype="uint8")
+        cropped[out_rows, out_columns] = image[in_rows, in_columns]
+        cropped_mask[out_rows, out_columns] = mask[in_rows, in_columns]
+        return cropped, cropped_mask
+
+
+def _overlap(have, want, rng):
+    """The slices of an axis of `have` pixels and of its crop of `want` that coincide."""
+    # A negative offset puts the image inside a crop that is larger than it.
+    offset = int(rng.integers(min(0, have - want), max(0, have - want), endpoint=True))
+    start, stop = max(0, offset), max(0, offset) + min(have, want)
+    return slice(start, stop), slice(start - offset, stop - offset)
