@@ -1,6 +1,41 @@
-"""Attention-based semantic segmentation for Keras 3."""
+"""Attention-based semantic segmentation for Keras 3.
 
-from keras_segattn import applications, backbones, layers, losses, metrics
+Rooms of the house, each of which imports only those before it and Keras:
+
+- `layers`: attention layers and the blocks around them.
+- `backbones`: feature pyramids P2 to P5, by name or from other libraries.
+- `applications`: the networks, as functions that return functional models.
+- `losses`, `metrics`, `callbacks`: what Keras lacks.
+- `data`: data sets, paired augmentation, input pipelines.
+- `visualization`: masks over images, training curves.
+- `export`: SavedModel and ONNX, verified.
+- `flops`: operations of a model, counted as the papers count them.
+"""
+
+from keras_segattn import (
+    applications,
+    backbones,
+    callbacks,
+    data,
+    export,
+    flops,
+    layers,
+    losses,
+    metrics,
+    visualization,
+)
 from keras_segattn.version import __version__
 
-__all__ = ["__version__", "applications", "backbones", "layers", "losses", "metrics"]
+__all__ = [
+    "__version__",
+    "applications",
+    "backbones",
+    "callbacks",
+    "data",
+    "export",
+    "flops",
+    "layers",
+    "losses",
+    "metrics",
+    "visualization",
+]

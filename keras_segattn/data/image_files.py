@@ -46,7 +46,9 @@ def read_colors(path, label_of_color):
     """
     rgb = read_rgb(path).astype("int32")
     packed = (rgb[..., 0] << 16) + (rgb[..., 1] << 8) + rgb[..., 2]
-    label_of_packed = {(r << 16) + (g << 8) + b: label for (r, g, b), label in label_of_color.items()}
+    label_of_packed = {
+        (r << 16) + (g << 8) + b: label for (r, g, b), label in label_of_color.items()
+    }
     values, inverse = np.unique(packed, return_inverse=True)
     unknown = [int(value) for value in values if int(value) not in label_of_packed]
     if unknown:

@@ -165,7 +165,9 @@ class _Scene:
         if sign:
             paint = self.color(self.rng.choice([(200, 40, 40), (40, 70, 190), (220, 190, 40)]))
             self.rectangle("SignSymbol", paint, x - 0.035, top, x + 0.035, top + 0.08)
-            self.rectangle("SignSymbol", (235, 235, 235), x - 0.02, top + 0.02, x + 0.02, top + 0.06)
+            self.rectangle(
+                "SignSymbol", (235, 235, 235), x - 0.02, top + 0.02, x + 0.02, top + 0.06
+            )
 
     def car(self, depth):
         x, y = self.rng.uniform(0.1, 0.9), self.ground_at(depth)

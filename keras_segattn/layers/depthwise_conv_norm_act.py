@@ -41,9 +41,7 @@ class DepthwiseConvNormAct(ConvNormAct):
         super().__init__(filters=None, kernel_size=kernel_size, **kwargs)
 
     def _make_conv(self, **kwargs):
-        return keras.layers.DepthwiseConv2D(
-            depthwise_initializer=self.kernel_initializer, **kwargs
-        )
+        return keras.layers.DepthwiseConv2D(depthwise_initializer=self.kernel_initializer, **kwargs)
 
     def get_config(self):
         config = super().get_config()

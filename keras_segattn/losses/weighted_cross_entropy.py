@@ -56,8 +56,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
             class_weights = [float(weight) for weight in class_weights]
             if not all(np.isfinite(weight) and weight >= 0 for weight in class_weights):
                 raise ValueError(
-                    "`class_weights` must be finite and not negative. Received: "
-                    f"{class_weights}"
+                    f"`class_weights` must be finite and not negative. Received: {class_weights}"
                 )
         self.class_weights = class_weights
         self.ignore_class = ignore_class

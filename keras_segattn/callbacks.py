@@ -1,0 +1,73 @@
+"""Callbacks that Keras lacks."""
+
+import os
+from pathlib import Path
+
+import keras
+
+
+def save_atomically(model, path):
+    """Saves a model so that `path` holds either the whole new file or what it held before."""
+    path = Path(path)
+    # The suffix must stay, for Keras tells the format by it.
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    model.save(temporary)
+    os.replace(temporary, path)
+
+
+class AtomicCheckpoint(keras.callbacks.Callback):
+    """Saves the model, its optimizer and metrics after every epoch, whole or not at all.
+
+    The folder holds `epoch-0007.keras` after seven epochs, and `best.keras` from the epoch with
+    the highest monitored value. A process that is killed while it writes leaves the files of the
+    epoch before; Keras's `ModelCheckpoint` and `BackupAndRestore` would leave half a file.
+
+    Args:
+        folder: The folder, made if need be.
+        monitor: Key of the logs whose maximum is best. Defaults to `"val_mean_iou"`.
+        best: The highest value so far, where training is resumed. Defaults to `None`.
+
+    Example:
+
+    ```python
+    checkpoint = AtomicCheckpoint("run/checkpoints")
+    model.fit(images, masks, epochs=20, callbacks=[checkpoint])
+
+    path, epochs_done = AtomicCheckpoint.latest("run/checkpoints")
+    model = keras.saving.load_model(path)
+    model.fit(images, masks, epochs=20, initial_epoch=epochs_done, callbacks=[checkpoint])
+    ```
+    """
+
+    def __init__(self, folder, monitor="val_mean_iou", best=None):
+        super().__init__()
+        self.folder = Path(folder)
+        self.monitor = monitor
+        self.best = best
+
+    def on_train_begin(self, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        value = (logs or {}).get(self.monitor)
+        if value is None:
+            raise ValueError(
+                f"There is no {self.monitor!r} in the logs to tell the best epoch by. There is: "
+                f"{sorted(logs or {})}"
+            )
+        if self.best is None or value > self.best:
+            self.best = value
+            save_atomically(self.model, self.folder / "best.keras")
+        path = self.folder / f"epoch-{epoch + 1:04d}.keras"
+        save_atomically(self.model, path)
+        for older in self.folder.glob("epoch-*.keras"):
+            if older != path:
+                older.unlink()
+
+    @staticmethod
+    def latest(folder):
+        """Returns the path of the last checkpoint and the number of epochs done, or `None, 0`."""
+        paths = sorted(Path(folder).glob("epoch-*.keras"))
+        if not paths:
+            return None, 0
+        return paths[-1], int(paths[-1].stem.removeprefix("epoch-"))
