@@ -68,15 +68,9 @@ def parse_arguments():
 def open_data(arguments):
     if arguments.data != GENERATED:
         return {split: CamVid(arguments.data, split) for split in ("train", "val", "test")}
-    counts = {
-        "train": arguments.scenes,
-        "val": arguments.scenes // 4,
-        "test": arguments.scenes // 4,
-    }
-    return {
-        split: RoadScenes(split, max(1, count), seed=arguments.seed)
-        for split, count in counts.items()
-    }
+    held_out = max(1, arguments.scenes // 4)
+    counts = {"train": arguments.scenes, "val": held_out, "test": held_out}
+    return {split: RoadScenes(split, n, seed=arguments.seed) for split, n in counts.items()}
 
 
 def open_run(arguments):

@@ -174,12 +174,9 @@ class _Scene:
         w, h = 0.09 + 0.14 * depth, 0.07 + 0.12 * depth
         paint = self.color(self.rng.choice([(180, 30, 30), (40, 60, 140), (210, 210, 210)]))
         self.rectangle(None, (40, 40, 40), x - w - 0.01, y - 0.01, x + w + 0.01, y + 0.015)
-        self.polygon(
-            "Car",
-            tuple(int(0.8 * value) for value in paint),
-            [(x - 0.6 * w, y - h), (x + 0.5 * w, y - h), (x + 0.8 * w, y - h / 2)]
-            + [(x - 0.8 * w, y - h / 2)],
-        )
+        roof = [(x - 0.6 * w, y - h), (x + 0.5 * w, y - h)]
+        doors = [(x + 0.8 * w, y - h / 2), (x - 0.8 * w, y - h / 2)]
+        self.polygon("Car", tuple(int(0.8 * value) for value in paint), roof + doors)
         self.rectangle("Car", (60, 75, 90), x - 0.5 * w, y - 0.9 * h, x + 0.45 * w, y - 0.55 * h)
         self.rectangle("Car", paint, x - w, y - 0.55 * h, x + w, y - 0.1 * h)
         for wheel in (x - 0.6 * w, x + 0.6 * w):
