@@ -10,6 +10,9 @@ CONVENTIONS = ("macs", "canet")
 def count_flops(model, input_shape, convention="macs"):
     """Counts the operations of one forward pass of one image.
 
+    A layer that multiplies tensors itself, as attention does, tells the multiply-adds of that with
+    a method `extra_macs(input_shape)`; those of its sublayers are counted like all others.
+
     Args:
         model: A built `keras.Model` or `keras.layers.Layer` with one input.
         input_shape: Tuple `(height, width, channels)` of the image, without the batch.
@@ -42,7 +45,11 @@ def count_flops(model, input_shape, convention="macs"):
     """
     if convention not in CONVENTIONS:
         raise ValueError(f"`convention` must be one of {CONVENTIONS}. Received: {convention!r}")
-    counted = [layer for layer in model._flatten_layers() if isinstance(layer, _COUNTED)]
+    counted = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, _COUNTED) or hasattr(layer, "extra_macs")
+    ]
     total = 0
 
     def watch(layer):
@@ -51,7 +58,7 @@ def count_flops(model, input_shape, convention="macs"):
         def counting_call(x, *args, **kwargs):
             nonlocal total
             y = call(x, *args, **kwargs)
-            total += _operations(layer, tuple(x.shape), tuple(y.shape), convention)
+            total += _operations(layer, x, y, convention)
             return y
 
         layer.call = counting_call
@@ -86,7 +93,10 @@ _COUNTED = (
 )
 
 
-def _operations(layer, x_shape, y_shape, convention):
+def _operations(layer, x, y, convention):
+    if hasattr(layer, "extra_macs"):
+        return layer.extra_macs(keras.tree.map_structure(lambda tensor: tuple(tensor.shape), x))
+    x_shape, y_shape = tuple(x.shape), tuple(y.shape)
     canet = convention == "canet"
     if isinstance(layer, keras.layers.Conv2DTranspose):
         # Every input pixel meets the whole kernel once.

@@ -29,7 +29,7 @@ def overlay_mask(image, mask, palette, alpha=0.6):
     shifted = np.where((mask >= 0) & (mask < len(palette)), mask + 1, 0)
     drawn = keras.visualization.draw_segmentation_masks(
         image[None],
-        shifted[None],
+        shifted[None, ..., None],
         num_classes=len(palette) + 1,
         color_mapping=dict(enumerate([[0, 0, 0], *map(list, palette)])),
         alpha=alpha,

@@ -6,8 +6,12 @@ OPSET = 17
 
 def write(model, path):
     """Writes a model as an ONNX file from `images` to `class_map`, sizes left free."""
+    import numpy as np
     import onnx
 
+    # Keras refuses to export a model to ONNX that was never called.
+    height, width, channels = model.input_shape[1:]
+    model(np.zeros((1, height or 64, width or 64, channels), dtype="uint8"))
     model.export(str(path), format="onnx", opset_version=OPSET, verbose=False)
     exported = onnx.load(path)
     _rename_output(exported.graph, "class_map")

@@ -1,0 +1,76 @@
+"""Training a network by the losses of several outputs, and using one."""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class DeepSupervision(keras.Model):
+    """A functional model whose auxiliary outputs exist in training alone.
+
+    `loss = loss(y, main) + sum_i auxiliary_weights[i] * loss(y, auxiliary_i)`, with the loss given
+    to `compile`. `fit` takes ordinary batches of images and masks; metrics see the main output;
+    `predict`, `evaluate`, a call without `training=True`, and exports return it alone.
+
+    Args:
+        network: A functional model with one input and a list of outputs: the main logits, then the
+            auxiliary ones, all of shape `(batch, height, width, classes)`.
+        auxiliary_weights: Sequence of one weight per auxiliary output.
+        **kwargs: `name` and `trainable`, as in every Keras model. `name` defaults to the network's.
+
+    Raises:
+        ValueError: If the weights are not one per auxiliary output.
+
+    Example:
+
+    >>> image = keras.Input((8, 8, 3))
+    >>> outputs = [keras.layers.Conv2D(2, 1)(image) for _ in range(2)]
+    >>> model = DeepSupervision(keras.Model(image, outputs), auxiliary_weights=[0.4])
+    >>> model.output_shape
+    (None, 8, 8, 2)
+    """
+
+    def __init__(self, network, auxiliary_weights, **kwargs):
+        if len(auxiliary_weights) != len(network.outputs) - 1:
+            raise ValueError(
+                f"{len(auxiliary_weights)} auxiliary weights do not fit a network with "
+                f"{len(network.outputs) - 1} auxiliary outputs."
+            )
+        kwargs.setdefault("name", network.name)
+        super().__init__(inputs=network.inputs[0], outputs=network.outputs[0], **kwargs)
+        self.network = network
+        self.auxiliary_weights = list(auxiliary_weights)
+
+    def call(self, inputs, training=None, mask=None):
+        if training:
+            return self.network(inputs, training=True)
+        return super().call(inputs, training=training, mask=mask)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        if not isinstance(y_pred, (list, tuple)):
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        main, *auxiliary = y_pred
+        total = super().compute_loss(x, y, main, sample_weight, training)
+        loss = keras.losses.get(self.loss)
+        for weight, logits in zip(self.auxiliary_weights, auxiliary, strict=True):
+            total = total + weight * loss(y, logits, sample_weight)
+        return total
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        main = y_pred[0] if isinstance(y_pred, (list, tuple)) else y_pred
+        return super().compute_metrics(x, y, main, sample_weight)
+
+    def get_config(self):
+        return {
+            "network": keras.saving.serialize_keras_object(self.network),
+            "auxiliary_weights": self.auxiliary_weights,
+            "name": self.name,
+            "trainable": self.trainable,
+        }
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        network = keras.saving.deserialize_keras_object(
+            config.pop("network"), custom_objects=custom_objects
+        )
+        return cls(network, **config)

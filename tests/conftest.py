@@ -1,0 +1,48 @@
+import os
+import tempfile
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# JAX compiles every operation for every shape: keep what it compiled for the next run.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "keras_segattn_jax_cache")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+import keras
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(autouse=True)
+def fresh_session():
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.get_closest_marker("tensorflow") and keras.backend.backend() != "tensorflow":
+            item.add_marker(pytest.mark.skip(reason="is about TensorFlow as the backend"))
+
+
+@pytest.fixture
+def shared():
+    """Returns a function that finds reference material beside the project, or skips the test."""
+
+    def find(*parts):
+        path = SHARED.joinpath(*parts)
+        if not path.exists():
+            pytest.skip(f"needs reference material that is not here: {'/'.join(parts)}")
+        return path
+
+    return find

@@ -1,0 +1,96 @@
+"""All layers, with the inputs that the tests of properties call them with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_segattn import layers
+
+
+@dataclass
+class LayerCase:
+    """A layer and its inputs.
+
+    Attributes:
+        name: Name of the test.
+        make: Function from `dtype` (a policy, or `None`) to a new layer.
+        channels: Channels of each input; an integer where the layer takes one tensor.
+        input_strides: Stride of each input against the finest; `1` for all unless said.
+    """
+
+    name: str
+    make: Any
+    channels: Any
+    input_strides: Any = None
+
+    @property
+    def many(self):
+        return not isinstance(self.channels, int)
+
+    def shapes(self, height, width, batch=2):
+        channels = self.channels if self.many else [self.channels]
+        strides = self.input_strides or [1] * len(channels)
+        return [
+            (
+                batch,
+                None if height is None else -(-height // stride),
+                None if width is None else -(-width // stride),
+                count,
+            )
+            for count, stride in zip(channels, strides, strict=True)
+        ]
+
+    def inputs(self, rng, height=6, width=9, scale=1.0):
+        values = [
+            (scale * rng.normal(size=shape)).astype("float32")
+            for shape in self.shapes(height, width)
+        ]
+        return values if self.many else values[0]
+
+    def model(self, dtype=None, height=None, width=None):
+        """A functional model around the layer; unknown sizes unless given."""
+        symbols = [keras.Input(shape[1:]) for shape in self.shapes(height, width)]
+        inputs = symbols if self.many else symbols[0]
+        return keras.Model(inputs, self.make(dtype)(inputs))
+
+
+def case(name, constructor, channels, input_strides=None, **arguments):
+    return LayerCase(
+        name, lambda dtype=None: constructor(dtype=dtype, **arguments), channels, input_strides
+    )
+
+
+FCA = layers.FeatureCrossAttention
+CASES = [
+    case("conv", layers.ConvNormAct, 4, filters=6),
+    case("conv_stride2", layers.ConvNormAct, 4, filters=6, strides=2, kernel_size=7),
+    case("conv_dilated", layers.ConvNormAct, 4, filters=6, dilation_rate=2, activation="relu6"),
+    case("conv_linear", layers.ConvNormAct, 4, filters=6, kernel_size=1, activation=None),
+    case("depthwise", layers.DepthwiseConvNormAct, 4, strides=2),
+    case("deconv", layers.DeconvNormAct, [4, 3], input_strides=[2, 1], filters=6),
+    case("resize_bilinear", layers.ResizeLike, [4, 3], input_strides=[8, 1]),
+    case("resize_aligned", layers.ResizeLike, [4, 3], input_strides=[8, 1], align_corners=True),
+    case(
+        "resize_nearest", layers.ResizeLike, [4, 3], input_strides=[2, 1], interpolation="nearest"
+    ),
+    case("spatial_gate", layers.SpatialGate, 4),
+    case("spatial_gate_squeeze", layers.SpatialGate, 4, squeeze=True, kernel_size=7),
+    case("channel_gate", layers.ChannelGate, 4),
+    case("channel_gate_reduction", layers.ChannelGate, 4, reduction=2),
+    *(
+        case(f"fca_{order}", FCA, [5, 4], filters=4, order=order)
+        for order in ("spatial_channel", "channel_spatial", "parallel", "spatial")
+    ),
+]
+
+
+def with_cases(function):
+    import pytest
+
+    return pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)(function)
+
+
+def as_array(tensor):
+    return np.asarray(keras.ops.convert_to_numpy(tensor), dtype="float32")

@@ -1,0 +1,95 @@
+"""Properties that hold for every layer."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn import layers
+from tests.layers.cases import CASES, as_array, with_cases
+from tests.training import randomize, trained_step
+
+
+def test_every_public_layer_has_a_case():
+    tested = {type(case.make()).__name__ for case in CASES}
+    assert tested == set(layers.__all__)
+
+
+@with_cases
+@pytest.mark.parametrize(("height", "width"), [(6, 9), (7, 5), (1, 6), (5, 1), (1, 1)])
+def test_shape_of_odd_and_tiny_maps(case, height, width, rng):
+    layer = case.make()
+    inputs = case.inputs(rng, height, width)
+    output = layer(inputs)
+    shapes = keras.tree.map_structure(lambda x: x.shape, inputs)
+    assert tuple(output.shape) == tuple(layer.compute_output_shape(shapes))
+    assert np.isfinite(as_array(output)).all()
+
+
+@with_cases
+def test_unknown_sizes_in_a_graph_give_the_values_of_known_ones(case, rng):
+    free, fixed = case.model(), case.model(height=7, width=10)
+    randomize(free, rng)
+    fixed.set_weights(free.get_weights())
+    inputs = case.inputs(rng, 7, 10)
+    assert free.output_shape[0] is None
+    np.testing.assert_allclose(
+        free.predict(inputs, verbose=0), fixed.predict(inputs, verbose=0), rtol=1e-5, atol=1e-5
+    )
+
+
+@with_cases
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16", "float16", "bfloat16"])
+def test_half_precision_with_large_activations(case, dtype, rng):
+    inputs = case.inputs(rng, scale=1.0)
+    inputs = keras.tree.map_structure(lambda x: x / np.abs(x).max() * 1e3, inputs)
+    layer = case.make(dtype)
+    output = layer(inputs)
+    assert keras.backend.standardize_dtype(output.dtype) == layer.compute_dtype
+    assert layer.compute_dtype == dtype.removeprefix("mixed_")
+    assert np.isfinite(as_array(output)).all()
+
+
+@with_cases
+@pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
+def test_half_precision_is_close_to_single(case, dtype, rng):
+    half, single = case.model(dtype), case.model()
+    randomize(single, rng)
+    half.set_weights(single.get_weights())
+    inputs = case.inputs(rng)
+    want = as_array(single(inputs))
+    got = as_array(half(inputs))
+    tolerance = {"mixed_float16": 1e-2, "mixed_bfloat16": 6e-2}[dtype]
+    np.testing.assert_allclose(got, want, atol=tolerance * max(1, np.abs(want).max()))
+
+
+@with_cases
+def test_config_round_trip(case):
+    layer = case.make()
+    config = layer.get_config()
+    copy = type(layer).from_config(config)
+    assert copy.get_config() == config
+
+
+@with_cases
+def test_file_round_trip(case, rng, tmp_path):
+    model = case.model()
+    randomize(model, rng)
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    inputs = case.inputs(rng)
+    np.testing.assert_array_equal(as_array(model(inputs)), as_array(copy(inputs)))
+
+
+@with_cases
+@pytest.mark.parametrize("dtype", [None, "mixed_float16", "mixed_bfloat16"])
+def test_finite_gradients_reach_every_weight(case, dtype, rng):
+    model = case.model(dtype, height=6, width=9)
+    if not model.trainable_weights:
+        pytest.skip("the layer has no weights")
+    randomize(model, rng)
+    inputs = case.inputs(rng)
+    targets = as_array(model(inputs)) + rng.normal(size=model(inputs).shape).astype("float32")
+    changes = trained_step(model, inputs, targets)
+    assert all(np.isfinite(change).all() for change in changes.values())
+    dead = [path for path, change in changes.items() if not np.abs(change).max() > 0]
+    assert not dead

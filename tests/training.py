@@ -1,0 +1,35 @@
+"""What tests of training need on every backend."""
+
+import keras
+import numpy as np
+
+
+def to_numpy(tensor):
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def trained_step(model, inputs, targets, loss="mse", **compile_arguments):
+    """Trains one step with plain gradient descent; returns the change of every trainable weight.
+
+    With a rate of 1 the change is minus the gradient.
+    """
+    before = [to_numpy(weight) for weight in model.trainable_weights]
+    model.compile(keras.optimizers.SGD(1.0), loss=loss, **compile_arguments)
+    logs = model.train_on_batch(inputs, targets, return_dict=True)
+    assert np.isfinite(logs["loss"])
+    after = [to_numpy(weight) for weight in model.trainable_weights]
+    return {
+        weight.path: new - old
+        for weight, old, new in zip(model.trainable_weights, before, after, strict=True)
+    }
+
+
+def randomize(model, rng):
+    """Gives every weight a value that no initializer gives: zeros and ones hide mistakes."""
+    for weight in model.weights:
+        if "seed" in weight.path:
+            continue
+        value = rng.normal(0, 0.3, weight.shape)
+        if weight.path.endswith(("gamma", "moving_variance")):
+            value = 1 + np.abs(value)
+        weight.assign(value.astype("float32"))
