@@ -89,7 +89,12 @@ def test_finite_gradients_reach_every_weight(case, dtype, rng):
     randomize(model, rng)
     inputs = case.inputs(rng)
     targets = as_array(model(inputs)) + rng.normal(size=model(inputs).shape).astype("float32")
-    changes = trained_step(model, inputs, targets)
+    try:
+        changes = trained_step(model, inputs, targets)
+    except RuntimeError as error:
+        if "slow_conv2d" in str(error):
+            pytest.skip("torch on a CPU has no float16 gradient of a convolution with one filter")
+        raise
     assert all(np.isfinite(change).all() for change in changes.values())
     dead = [path for path, change in changes.items() if not np.abs(change).max() > 0]
     assert not dead
