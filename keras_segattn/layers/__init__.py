@@ -4,6 +4,7 @@ from keras_segattn.layers.channel_gate import ChannelGate
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.deconv_norm_act import DeconvNormAct
 from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
+from keras_segattn.layers.fcn_head import FCNHead
 from keras_segattn.layers.feature_cross_attention import FeatureCrossAttention
 from keras_segattn.layers.resize_like import ResizeLike
 from keras_segattn.layers.spatial_gate import SpatialGate
@@ -13,6 +14,7 @@ __all__ = [
     "ConvNormAct",
     "DeconvNormAct",
     "DepthwiseConvNormAct",
+    "FCNHead",
     "FeatureCrossAttention",
     "ResizeLike",
     "SpatialGate",

@@ -26,6 +26,8 @@ class ConvNormAct(keras.layers.Layer):
         kernel_size: Odd integer, height and width of the kernel. Defaults to `3`.
         strides: Integer. Defaults to `1`.
         dilation_rate: Integer. Defaults to `1`.
+        use_bias: Boolean, whether the convolution has a bias, which the normalization makes
+            idle but some checkpoints hold. Defaults to `False`.
         activation: Name of an activation, a callable, or `None`. Defaults to `"relu"`.
         kernel_initializer: Initializer of the kernel. Defaults to `"he_normal"`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
@@ -56,6 +58,7 @@ class ConvNormAct(keras.layers.Layer):
         kernel_size=3,
         strides=1,
         dilation_rate=1,
+        use_bias=False,
         activation="relu",
         kernel_initializer="he_normal",
         **kwargs,
@@ -69,6 +72,7 @@ class ConvNormAct(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.strides = strides
         self.dilation_rate = dilation_rate
+        self.use_bias = use_bias
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
@@ -82,7 +86,7 @@ class ConvNormAct(keras.layers.Layer):
             strides=strides,
             dilation_rate=dilation_rate,
             padding="valid" if strides > 1 else "same",
-            use_bias=False,
+            use_bias=use_bias,
             dtype=self.dtype_policy,
             name="conv",
         )
@@ -117,6 +121,7 @@ class ConvNormAct(keras.layers.Layer):
             "kernel_size": self.kernel_size,
             "strides": self.strides,
             "dilation_rate": self.dilation_rate,
+            "use_bias": self.use_bias,
             "activation": keras.activations.serialize(self.activation),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

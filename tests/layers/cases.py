@@ -75,6 +75,7 @@ CASES = [
     case(
         "resize_nearest", layers.ResizeLike, [4, 3], input_strides=[2, 1], interpolation="nearest"
     ),
+    case("fcn_head", layers.FCNHead, 4, classes=3, filters=6, dropout=0.0),
     case("spatial_gate", layers.SpatialGate, 4),
     case("spatial_gate_squeeze", layers.SpatialGate, 4, squeeze=True, kernel_size=7),
     case("channel_gate", layers.ChannelGate, 4),
