@@ -31,8 +31,8 @@ def build_backbone(backbone, channels=3, weights=None, levels=LEVELS):
 
     Example:
 
-    >>> build_backbone("resnet18", levels=("P5",)).output_shape
-    {'P5': (None, None, None, 512)}
+    >>> build_backbone("resnet18", levels=("P5",)).output["P5"].shape
+    (None, None, None, 512)
     """
     if isinstance(backbone, str):
         if backbone not in BACKBONES:

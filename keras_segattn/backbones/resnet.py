@@ -62,7 +62,7 @@ def ResNet101(*, input_shape=(None, None, 3), weights=None, input_tensor=None, n
 
     Example:
 
-    >>> ResNet101(input_shape=(64, 96, 3)).output_shape["P5"]
+    >>> ResNet101(input_shape=(64, 96, 3)).output["P5"].shape
     (None, 2, 3, 2048)
 
     Reference:

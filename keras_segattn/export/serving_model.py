@@ -18,12 +18,17 @@ def serving_model(model, preprocess):
         A functional float32 model from uint8 images `(batch, height, width, channels)`, named
         `images`, to a class map `(batch, height, width)`: uint8, or int32 above 256 classes.
     """
-    model = _in_float32(model)
-    images = keras.Input(shape=model.input_shape[1:], dtype="uint8", name="images")
-    logits = model(preprocess(images))
-    dtype = "uint8" if logits.shape[-1] <= 256 else "int32"
-    class_map = ops.cast(ops.argmax(logits, axis=-1), dtype)
-    return keras.Model(images, class_map, name=f"{model.name}_serving")
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        model = _in_float32(model)
+        images = keras.Input(shape=model.input_shape[1:], dtype="uint8", name="images")
+        logits = model(preprocess(images))
+        dtype = "uint8" if logits.shape[-1] <= 256 else "int32"
+        class_map = ops.cast(ops.argmax(logits, axis=-1), dtype)
+        return keras.Model(images, class_map, name=f"{model.name}_serving")
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 def _in_float32(model):

@@ -1,0 +1,117 @@
+"""Properties that hold for every network."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn.losses import WeightedCrossEntropy
+from tests.applications.cases import CASES, with_cases
+from tests.layers.cases import as_array
+from tests.training import randomize, trained_step
+
+
+@with_cases
+def test_logits_have_the_size_of_any_image(make, rng):
+    model = make()
+    assert model.output_shape == (None, None, None, 5)
+    for height, width in ((32, 32), (33, 65), (45, 70)):
+        logits = model.predict(rng.normal(size=(1, height, width, 3)).astype("float32"), verbose=0)
+        assert logits.shape == (1, height, width, 5)
+        assert logits.dtype == "float32"
+
+
+@with_cases
+def test_known_and_unknown_sizes_agree(make, rng):
+    free, fixed = make(), make(input_shape=(45, 70, 3))
+    assert fixed.output_shape == (None, 45, 70, 5)
+    fixed.set_weights(free.get_weights())
+    images = rng.normal(size=(1, 45, 70, 3)).astype("float32")
+    np.testing.assert_allclose(
+        free.predict(images, verbose=0), fixed.predict(images, verbose=0), atol=1e-4
+    )
+
+
+@with_cases
+@pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
+def test_fit_in_every_precision(make, dtype, rng):
+    keras.config.set_dtype_policy(dtype)
+    model = make(input_shape=(32, 48, 3))
+    images = rng.normal(size=(4, 32, 48, 3)).astype("float32")
+    masks = rng.integers(0, 5, (4, 32, 48)).astype("uint8")
+    masks[:, :4] = 255
+    model.compile(
+        keras.optimizers.Adam(1e-3),
+        WeightedCrossEntropy([1, 2, 3, 4, 5]),
+        metrics=[keras.metrics.MeanIoU(5, ignore_class=255, sparse_y_pred=False, name="mean_iou")],
+    )
+    try:
+        history = model.fit(images, masks, batch_size=2, epochs=1, verbose=0, shuffle=False)
+    except RuntimeError as error:
+        if "slow_conv2d" in str(error):
+            pytest.skip("torch on a CPU has no float16 gradient of a convolution with one filter")
+        raise
+    assert np.isfinite(history.history["loss"][0])
+    assert keras.backend.standardize_dtype(model(images).dtype) == "float32"
+
+
+@with_cases
+def test_finite_gradients_reach_every_weight(make, rng):
+    model = make(input_shape=(64, 96, 3))
+    images = rng.normal(size=(2, 64, 96, 3)).astype("float32")
+    masks = rng.integers(0, 5, (2, 64, 96))
+    changes = trained_step(model, images, masks, WeightedCrossEntropy())
+    assert all(np.isfinite(change).all() for change in changes.values())
+    assert not [path for path, change in changes.items() if not np.abs(change).max() > 0]
+
+
+@with_cases
+def test_file_round_trip(make, rng, tmp_path):
+    model = make()
+    randomize(model, rng)
+    path = tmp_path / "model.keras"
+    model.save(path)
+    copy = keras.saving.load_model(path)
+    images = rng.normal(size=(1, 33, 40, 3)).astype("float32")
+    np.testing.assert_array_equal(as_array(model(images)), as_array(copy(images)))
+
+
+@with_cases
+def test_weights_argument_loads_what_save_weights_wrote(make, rng, tmp_path):
+    model = make()
+    randomize(model, rng)
+    model.save_weights(tmp_path / "network.weights.h5")
+    copy = make(weights=tmp_path / "network.weights.h5")
+    for one, other in zip(model.weights, copy.weights, strict=True):
+        np.testing.assert_array_equal(as_array(one), as_array(other))
+
+
+@with_cases
+def test_arguments_of_keras_applications(make, rng):
+    images = rng.normal(size=(1, 32, 32, 3)).astype("float32")
+    probabilities = as_array(make(classifier_activation="softmax")(images))
+    np.testing.assert_allclose(probabilities.sum(-1), 1, atol=1e-5)
+    image = keras.Input((None, None, 3))
+    assert make(input_tensor=image).input is image
+    assert make(include_top=False).output_shape[-1] != 5
+    assert make(name="other").name == "other"
+
+
+@with_cases
+def test_refusals_name_the_value(make):
+    with pytest.raises(ValueError, match=r"at least 32.*\(16, 64, 3\)"):
+        make(input_shape=(16, 64, 3))
+    with pytest.raises(ValueError, match="without the batch"):
+        make(input_shape=(1, 64, 64, 3))
+    with pytest.raises(ValueError, match="Unknown backbone 'resnet17'"):
+        make(backbone="resnet17")
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz"):
+        make(backbone_weights="nowhere.npz")
+
+
+def test_every_network_has_a_case():
+    from keras_segattn import applications
+
+    networks = [name for name in applications.__all__ if not name.islower()]
+    assert sorted(name.lower() for name in networks) == sorted(
+        {name.split("-")[0] for name in CASES}
+    )

@@ -1,0 +1,132 @@
+"""The contract of backbones: maps P2 to P5 at strides 4, 8, 16 and 32."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn import backbones
+from keras_segattn.backbones.registry import BACKBONES
+from tests.applications.cases import tiny_backbone
+from tests.layers.cases import as_array
+from tests.training import randomize
+
+CHANNELS = {
+    "mobilenet_v2": (24, 32, 96, 320),
+    "resnet18": (64, 128, 256, 512),
+    "resnet101": (256, 512, 1024, 2048),
+}
+# torchvision's counts without the classifier; without the 1x1 to 1280 channels for MobileNetV2.
+PARAMETERS = {"mobilenet_v2": 1_811_712, "resnet18": 11_176_512, "resnet101": 42_500_160}
+with_backbones = pytest.mark.parametrize("name", sorted(BACKBONES))
+
+
+def test_every_backbone_is_tested():
+    assert set(BACKBONES) == set(CHANNELS) == set(PARAMETERS)
+
+
+@with_backbones
+def test_levels_channels_and_parameters(name):
+    model = BACKBONES[name]()
+    assert model.name == name
+    assert {level: x.shape[-1] for level, x in model.output.items()} == dict(
+        zip(("P2", "P3", "P4", "P5"), CHANNELS[name], strict=True)
+    )
+    trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert trainable == PARAMETERS[name]
+
+
+@with_backbones
+@pytest.mark.parametrize(("height", "width"), [(32, 64), (33, 65), (97, 50)])
+def test_sizes_are_rounded_up(name, height, width):
+    output = BACKBONES[name](input_shape=(height, width, 3)).output
+    for exponent in (2, 3, 4, 5):
+        stride = 2**exponent
+        assert output[f"P{exponent}"].shape[1:3] == (-(-height // stride), -(-width // stride))
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
+def test_known_and_unknown_sizes_agree(name, rng):
+    free, fixed = BACKBONES[name](), BACKBONES[name](input_shape=(33, 50, 3))
+    fixed.set_weights(free.get_weights())
+    images = rng.normal(size=(1, 33, 50, 3)).astype("float32")
+    one, other = free.predict(images, verbose=0), fixed.predict(images, verbose=0)
+    for level in one:
+        np.testing.assert_allclose(one[level], other[level], atol=1e-4)
+
+
+def test_resnet_is_an_ordinary_residual_network(rng):
+    """The first block of ResNet-18 from its parts."""
+    model = backbones.ResNet18(input_shape=(32, 32, 3))
+    randomize(model, rng)
+    image = rng.normal(size=(1, 32, 32, 3)).astype("float32")
+
+    def at(name):
+        return as_array(keras.Model(model.input, model.get_layer(name).output)(image))
+
+    stem = np.pad(at("conv1"), ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=-np.inf)
+    pooled = np.stack(
+        [
+            stem[:, i : i + 3, j : j + 3].max((1, 2))
+            for i in range(0, 16, 2)
+            for j in range(0, 16, 2)
+        ],
+        axis=1,
+    ).reshape(1, 8, 8, 64)
+    np.testing.assert_array_equal(pooled, at("pool"))
+    want = np.maximum(at("pool") + at("layer1_0_conv2"), 0)
+    np.testing.assert_allclose(at("layer1_0_relu"), want, rtol=1e-6)
+
+
+def test_pyramid_of_a_users_model():
+    pyramid = backbones.feature_pyramid(tiny_backbone(), ("P4", "P5"))
+    assert {level: x.shape[-1] for level, x in pyramid.output.items()} == {"P4": 12, "P5": 16}
+
+
+def test_pyramid_of_kerashub_and_kerascv():
+    """Both carry their levels as an attribute; here a model with the same attribute."""
+    hub, cv = tiny_backbone(), tiny_backbone()
+    hub_like = keras.Model(hub.input, hub.output["P5"])
+    hub_like.pyramid_outputs = hub.output
+    cv_like = keras.Model(cv.input, cv.output["P5"])
+    names = {level: tensor._keras_history.operation.name for level, tensor in cv.output.items()}
+    cv_like.pyramid_level_inputs = names
+    for backbone in (hub_like, cv_like):
+        assert set(backbones.feature_pyramid(backbone).output) == {"P2", "P3", "P4", "P5"}
+
+
+def test_kerashub_backbone():
+    keras_hub = pytest.importorskip("keras_hub", reason="keras_hub is not installed")
+    backbone = keras_hub.models.ResNetBackbone(
+        input_conv_filters=[8],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[8, 8, 16, 16],
+        stackwise_num_blocks=[1, 1, 1, 1],
+        stackwise_num_strides=[1, 2, 2, 2],
+        block_type="basic_block",
+        image_shape=(None, None, 3),
+    )
+    from keras_segattn.applications import CANet
+
+    model = CANet(backbone=backbone, classes=5, filters=16)
+    assert model.predict(np.ones((1, 45, 70, 3)), verbose=0).shape == (1, 45, 70, 5)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "error", "message"),
+    [
+        ("vgg", ValueError, r"Unknown backbone 'vgg'.*resnet18"),
+        (42, TypeError, r"Received: 42 of type int"),
+    ],
+)
+def test_refusals_name_the_value(backbone, error, message):
+    with pytest.raises(error, match=message):
+        backbones.build_backbone(backbone)
+
+
+def test_missing_level_is_named():
+    tiny = tiny_backbone()
+    short = keras.Model(tiny.input, {"P4": tiny.output["P4"]}, name="short")
+    with pytest.raises(ValueError, match=r"'short' lacks the pyramid levels \['P5'\]"):
+        backbones.feature_pyramid(short, ("P4", "P5"))
+    with pytest.raises(TypeError, match="not a dict of pyramid levels"):
+        backbones.feature_pyramid(keras.Model(tiny.input, tiny.output["P4"]))

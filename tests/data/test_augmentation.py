@@ -1,0 +1,68 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from keras_segattn.data import RandomScaleCropFlip
+
+
+def coded(height, width):
+    """An image whose colour tells the label of its mask: blocks of 8 pixels, 4 labels."""
+    rng = np.random.default_rng(5)
+    blocks = rng.integers(0, 4, (height // 8, width // 8), dtype="uint8")
+    mask = blocks.repeat(8, axis=0).repeat(8, axis=1)
+    image = np.stack([mask * 60] * 3, axis=-1)
+    return image, mask
+
+
+@pytest.mark.parametrize("crop", [(32, 48), (64, 64), (16, 200), (128, 20)])
+def test_image_and_mask_stay_together(crop):
+    image, mask = coded(64, 96)
+    augment = RandomScaleCropFlip(crop)
+    for seed in range(30):
+        out, labels = augment(image, mask, np.random.default_rng(seed))
+        assert out.shape == (*crop, 3)
+        assert labels.shape == crop
+        assert out.dtype == labels.dtype == "uint8"
+        void = labels == 255
+        np.testing.assert_array_equal(out[void], np.broadcast_to(augment.fill, out[void].shape))
+        # Away from the borders between labels, where bilinear resizing mixes colours.
+        inner = ~void
+        for shift in itertools.product(range(-2, 3), repeat=2):
+            inner &= np.roll(labels, shift, (0, 1)) == labels
+        inner[:2], inner[-2:], inner[:, :2], inner[:, -2:] = False, False, False, False
+        difference = np.abs(out[inner].astype(int) - 60 * labels[inner][:, None].astype(int))
+        assert difference.max(initial=0) <= 1
+
+
+def test_without_scaling_every_pixel_is_that_of_the_source():
+    """Pixel by pixel: position is coded in the colour."""
+    rows, columns = np.mgrid[:20, :30]
+    image = np.stack([rows, columns, 0 * rows], axis=-1).astype("uint8")
+    mask = ((rows * 7 + columns) % 11).astype("uint8")
+    flips = set()
+    for seed in range(20):
+        out, labels = RandomScaleCropFlip((12, 18), (1.0, 1.0))(
+            image, mask, np.random.default_rng(seed)
+        )
+        np.testing.assert_array_equal(mask[out[..., 0], out[..., 1]], labels)
+        flips.add(bool(out[0, 0, 1] > out[0, 1, 1]))
+    assert flips == {True, False}
+
+
+def test_scale_covers_the_range():
+    image, mask = np.zeros((40, 40, 3), "uint8"), np.zeros((40, 40), "uint8")
+    augment = RandomScaleCropFlip((100, 100), (0.5, 2.0))
+    sides = [
+        np.sqrt((augment(image, mask, np.random.default_rng(seed))[1] == 0).sum())
+        for seed in range(200)
+    ]
+    assert 20 <= min(sides) < 24
+    assert 76 < max(sides) <= 80
+
+
+def test_refusals_name_the_value():
+    with pytest.raises(ValueError, match=r"\(0, 8\)"):
+        RandomScaleCropFlip((0, 8))
+    with pytest.raises(ValueError, match=r"\(2.0, 0.5\)"):
+        RandomScaleCropFlip((8, 8), (2.0, 0.5))

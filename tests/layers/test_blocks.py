@@ -1,0 +1,105 @@
+"""Convolution blocks and gates against NumPy written from their equations."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn import layers
+from tests.layers import oracle
+from tests.layers.cases import as_array
+from tests.training import randomize
+
+
+def check(layer, inputs, expected, rng):
+    layer(inputs)
+    randomize(layer, rng)
+    want = expected(oracle.weights_of(layer))
+    np.testing.assert_allclose(
+        as_array(layer(inputs)), want, atol=1e-4 * max(1, np.abs(want).max())
+    )
+
+
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), [(3, 2, 1), (7, 2, 1), (3, 1, 2)])
+def test_conv_norm_act(kernel, stride, dilation, rng):
+    x = rng.normal(size=(1, 8, 11, 3)).astype("float32")
+    layer = layers.ConvNormAct(4, kernel, strides=stride, dilation_rate=dilation, name="block")
+    check(
+        layer,
+        x,
+        lambda w: oracle.relu(
+            oracle.norm(oracle.conv(x, w["conv/kernel"], stride, dilation), w, "norm")
+        ),
+        rng,
+    )
+
+
+def test_depthwise_conv_norm_act(rng):
+    x = rng.normal(size=(1, 8, 11, 3)).astype("float32")
+    layer = layers.DepthwiseConvNormAct(strides=2, activation="relu6", name="block")
+
+    def expected(w):
+        y = [
+            oracle.conv(x[..., c : c + 1], w["conv/kernel"][:, :, c : c + 1], stride=2)
+            for c in range(3)
+        ]
+        return np.clip(oracle.norm(np.concatenate(y, axis=-1), w, "norm"), 0, 6)
+
+    check(layer, x, expected, rng)
+
+
+@pytest.mark.parametrize(("height", "width"), [(9, 12), (10, 11), (11, 13)])
+def test_deconv_reaches_every_size_and_stays_in_place(height, width, rng):
+    """Pixel i of the coarse map contributes to 2i - 1, 2i, 2i + 1; one more for size 2n + 1."""
+    x = rng.normal(size=(1, 5, 6, 3)).astype("float32")
+    reference = np.zeros((1, height, width, 1), "float32")
+    layer = layers.DeconvNormAct(4, name="block")
+
+    def expected(w):
+        kernel = w["deconv/kernel"]  # (3, 3, filters, channels)
+        full = np.zeros((1, 11, 13, 4))
+        for i in range(5):
+            for j in range(6):
+                full[:, 2 * i : 2 * i + 3, 2 * j : 2 * j + 3] += np.einsum(
+                    "bc,klfc->bklf", x[:, i, j], kernel
+                )
+        top, left = int(height < 11), int(width < 13)
+        cropped = full[:, top : top + height, left : left + width]
+        return oracle.relu(oracle.norm(cropped, w, "norm"))
+
+    check(layer, [x, reference], expected, rng)
+
+
+def test_spatial_gate_of_cbam(rng):
+    x = rng.normal(size=(2, 5, 6, 3)).astype("float32")
+    layer = layers.SpatialGate(kernel_size=7, squeeze=True, name="gate")
+
+    def expected(w):
+        pooled = np.stack([x.max(-1), x.mean(-1)], axis=-1)
+        return oracle.sigmoid(oracle.conv(pooled, w["conv/kernel"]) + w["conv/bias"])
+
+    check(layer, x, expected, rng)
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", None])
+def test_channel_gate_of_cbam(activation, rng):
+    x = rng.normal(size=(2, 5, 6, 8)).astype("float32")
+    layer = layers.ChannelGate(reduction=4, activation=activation, name="gate")
+
+    def expected(w):
+        def shared(vector):
+            hidden = oracle.relu(vector @ w["squeeze/kernel"] + w["squeeze/bias"])
+            return hidden @ w["excite/kernel"] + w["excite/bias"]
+
+        energy = shared(x.mean((1, 2))) + shared(x.max((1, 2)))
+        return (oracle.sigmoid(energy) if activation else energy)[:, None, None]
+
+    check(layer, x, expected, rng)
+
+
+def test_refusals_name_the_value():
+    with pytest.raises(ValueError, match=r"odd.*Received: 4"):
+        layers.ConvNormAct(8, kernel_size=4)
+    with pytest.raises(ValueError, match="reduction=16"):
+        layers.ChannelGate(reduction=16)(keras.Input((4, 4, 8)))
+    with pytest.raises(ValueError, match="height 4 reaches 7 to 9, not the reference's 6"):
+        layers.DeconvNormAct(8)([keras.Input((4, 4, 8)), keras.Input((6, 8, 8))])

@@ -1,0 +1,96 @@
+"""The examples of the docstrings, run; what importing costs; what the files promise."""
+
+import ast
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_segattn
+from keras_segattn import applications, layers
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = [
+    info.name
+    for info in pkgutil.walk_packages(keras_segattn.__path__, "keras_segattn.")
+    # It runs where it is imported.
+    if not info.name.endswith(".worker")
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples(name):
+    module = importlib.import_module(name)
+    names = {**vars(module), "np": np, "keras": keras, "keras_segattn": keras_segattn}
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module, globs=names):
+        # What a call returns beside the result, such as a metric's None, is printed by none.
+        runner.run(test)
+    assert runner.failures == 0
+
+
+def public_objects():
+    for package in (layers, applications):
+        for name in package.__all__:
+            item = getattr(package, name)
+            if callable(item):
+                yield pytest.param(item, id=name)
+
+
+@pytest.mark.parametrize("item", public_objects())
+def test_docstrings_are_whole(item):
+    text = item.__doc__
+    for part in ("Args:", "Returns:", "Example:", ">>> ", "**Differences from"):
+        if part == "Returns:" and "Returns" not in text:
+            assert isinstance(item, type)
+            assert issubclass(item, keras.Model)
+            continue
+        assert part in text, part
+    assert "(batch, height, width" in text
+    arguments = text.split("Args:")[1].split("\n\n")[0]
+    for name in (
+        item.__init__.__code__.co_varnames[1 : item.__init__.__code__.co_argcount]
+        if (isinstance(item, type))
+        else item.__code__.co_varnames[: item.__code__.co_kwonlyargcount]
+    ):
+        assert f"{name}:" in arguments, name
+
+
+def test_every_public_class_is_registered():
+    for package in (layers, applications):
+        for name in package.__all__:
+            item = getattr(package, name)
+            if isinstance(item, type):
+                assert keras.saving.get_registered_name(item) == f"keras_segattn>{name}"
+
+
+def test_import_brings_in_nothing_heavy():
+    script = (
+        "import sys, keras; before = set(sys.modules); import keras_segattn; "
+        "print(sorted({n.split('.')[0] for n in set(sys.modules) - before}))"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    brought = set(ast.literal_eval(output.strip().splitlines()[-1]))
+    heavy = {"tensorflow", "matplotlib", "PIL", "onnx", "onnxruntime", "tf2onnx"}
+    assert not brought & heavy
+
+
+@pytest.mark.parametrize("folder", ["layers", "backbones", "applications", "losses", "metrics"])
+def test_no_backend_is_imported_where_all_must_run(folder):
+    for path in (ROOT / "keras_segattn" / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = []
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module]
+            roots = {name.split(".")[0] for name in names}
+            assert not roots & {"tensorflow", "jax", "torch"}, path
