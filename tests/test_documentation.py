@@ -43,7 +43,7 @@ def public_objects():
                 yield pytest.param(item, id=name)
 
 
-@pytest.mark.parametrize("item", public_objects())
+@pytest.mark.parametrize("item", list(public_objects()))
 def test_docstrings_are_whole(item):
     text = item.__doc__
     for part in ("Args:", "Returns:", "Example:", ">>> ", "**Differences from"):

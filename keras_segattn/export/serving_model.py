@@ -24,8 +24,10 @@ def serving_model(model, preprocess):
         model = _in_float32(model)
         images = keras.Input(shape=model.input_shape[1:], dtype="uint8", name="images")
         logits = model(preprocess(images))
+        # Keras's argmax of floats looks for negative zeros bit by bit, which ONNX cannot express.
+        is_best = ops.cast(ops.equal(logits, ops.max(logits, axis=-1, keepdims=True)), "int32")
         dtype = "uint8" if logits.shape[-1] <= 256 else "int32"
-        class_map = ops.cast(ops.argmax(logits, axis=-1), dtype)
+        class_map = ops.cast(ops.argmax(is_best, axis=-1), dtype)
         return keras.Model(images, class_map, name=f"{model.name}_serving")
     finally:
         keras.config.set_dtype_policy(policy)

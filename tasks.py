@@ -1,0 +1,80 @@
+"""Sets up a virtual environment and runs the demo or the tests. Needs Python 3.10 or later alone.
+
+    python tasks.py demo      # trains, evaluates, draws and exports a small model (minutes)
+    python tasks.py test      # runs the tests on the TensorFlow, JAX and torch backends
+    python tasks.py lint      # ruff
+    python tasks.py oldest    # runs the tests with the oldest supported Keras
+
+What comes after the name of the task is passed on: `python tasks.py test tests/layers -k resize`.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+BACKENDS = ("tensorflow", "jax", "torch")
+# torch alone of the backends publishes, under its plain name, builds with gigabytes of CUDA;
+# this version is one that a local index may hold without.
+CONSTRAINTS = ROOT / "constraints.txt"
+
+
+def environment(name, *requirements):
+    """Makes or updates a virtual environment; returns the path of its Python."""
+    folder = ROOT / f".venv-{name}"
+    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    if not python.exists():
+        print(f"making {folder.name}", flush=True)
+        venv.create(folder, with_pip=True)
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    print("installing", *requirements, flush=True)
+    run([*command, *requirements])
+    return python
+
+
+def run(command, **variables):
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=ROOT,
+        env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **variables},
+    )
+    if result.returncode:
+        sys.exit(result.returncode)
+
+
+def demo(rest):
+    python = environment("demo", "-c", CONSTRAINTS, "-e", ".[examples]")
+    defaults = ["--data", "generated", "--epochs", "12", "--learning-rate", "1e-3"]
+    run([python, "examples/train_camvid.py", *defaults, *rest], KERAS_BACKEND="tensorflow")
+
+
+def test(rest):
+    python = environment("test", "-c", CONSTRAINTS, "-e", ".[test,jax,torch]")
+    for backend in BACKENDS:
+        print(f"=== tests on the {backend} backend", flush=True)
+        run([python, "-m", "pytest", "-q", *rest], KERAS_BACKEND=backend)
+
+
+def lint(rest):
+    python = environment("lint", "-c", CONSTRAINTS, "ruff")
+    run([python, "-m", "ruff", "check", *rest])
+    run([python, "-m", "ruff", "format", "--check", *rest])
+
+
+def oldest(rest):
+    python = environment("oldest", "-c", ROOT / "constraints-oldest.txt", "-e", ".[test]")
+    run([python, "-m", "pytest", "-q", *rest], KERAS_BACKEND="tensorflow")
+
+
+TASKS = {function.__name__: function for function in (demo, test, lint, oldest)}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("task", choices=TASKS)
+    arguments, others = parser.parse_known_args()
+    TASKS[arguments.task](others)

@@ -1,0 +1,111 @@
+"""The main job as a user runs it: a process, killed and resumed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn.callbacks import AtomicCheckpoint, save_atomically
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = ["--scenes", "8", "--epochs", "3", "--batch-size", "4", "--crop", "32", "48"]
+
+
+def start(run, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "examples/train_camvid.py", *SMALL, "--run", run, *arguments],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=400)
+    return process.returncode, output
+
+
+@pytest.mark.tensorflow
+def test_killed_and_resumed_run_ends_like_one_that_was_not(tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    code, output = finish(start(whole, "--formats"))
+    assert code == 0, output
+
+    process = start(killed, "--formats")
+    checkpoints = killed / "checkpoints"
+    deadline = time.time() + 300
+    while not list(checkpoints.glob("epoch-*.keras")) and time.time() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert AtomicCheckpoint.latest(checkpoints)[1] in (1, 2)
+
+    code, output = finish(start(killed, "--formats"))
+    assert code == 1
+    assert "Go on with --resume" in output
+    code, output = finish(start(killed, "--formats", "--resume", "--seed", "7"))
+    assert code == 1
+    assert "--seed was 0, is 7" in output
+    code, output = finish(start(killed, "--formats", "--resume"))
+    assert code == 0, output
+
+    def log(run):
+        with open(run / "log.csv", newline="") as file:
+            return list(csv.DictReader(file))
+
+    assert [row["epoch"] for row in log(killed)] == ["0", "1", "2"]
+    for one, other in zip(log(whole), log(killed), strict=True):
+        assert one["learning_rate"] == other["learning_rate"]
+        assert float(one["loss"]) == pytest.approx(float(other["loss"]), rel=1e-3)
+    assert [path.name for path in sorted(checkpoints.iterdir())] == [
+        "best.keras",
+        "epoch-0003.keras",
+    ]
+    steps = keras.saving.load_model(checkpoints / "epoch-0003.keras").optimizer.iterations
+    assert int(steps) == 3 * 8 // 4
+    metrics = json.loads((killed / "metrics.json").read_text())
+    assert set(metrics["test"]["iou"]) >= {"Road", "Bicyclist"}
+    assert 0 <= metrics["test"]["mean_iou"] <= 1
+    for name in ("curves.png", "config.json", "model.keras", "predictions/test.png"):
+        assert (killed / name).stat().st_size > 0
+
+
+def test_a_broken_write_leaves_the_file_of_before(tmp_path, monkeypatch):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    path = tmp_path / "model.keras"
+    save_atomically(model, path)
+    before = path.read_bytes()
+
+    def disk_full(self, filepath):
+        Path(filepath).write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(type(model), "save", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        save_atomically(model, path)
+    assert path.read_bytes() == before
+    assert AtomicCheckpoint.latest(tmp_path) == (None, 0)
+
+
+def test_checkpoint_keeps_the_last_and_the_best(tmp_path):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
+    callback = AtomicCheckpoint(tmp_path, monitor="score")
+    callback.set_model(model)
+    callback.on_train_begin()
+    for epoch, score in enumerate((0.2, 0.7, 0.5)):
+        model.set_weights([np.full((2, 1), epoch)])
+        callback.on_epoch_end(epoch, {"score": score})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.keras", "epoch-0003.keras"]
+    best = keras.saving.load_model(tmp_path / "best.keras")
+    np.testing.assert_array_equal(best.get_weights()[0], np.full((2, 1), 1))
+    with pytest.raises(ValueError, match=r"no 'score' in the logs.*'loss'"):
+        callback.on_epoch_end(3, {"loss": 1.0})
