@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_segattn import backbones
+from keras_segattn.applications import CANet
 from keras_segattn.backbones.registry import BACKBONES
 from tests.applications.cases import tiny_backbone
 from tests.layers.cases import as_array
@@ -97,16 +98,31 @@ def test_pyramid_of_kerashub_and_kerascv():
 def test_kerashub_backbone():
     keras_hub = pytest.importorskip("keras_hub", reason="keras_hub is not installed")
     backbone = keras_hub.models.ResNetBackbone(
-        input_conv_filters=[8],
+        input_conv_filters=[64],
         input_conv_kernel_sizes=[7],
-        stackwise_num_filters=[8, 8, 16, 16],
+        stackwise_num_filters=[64, 8, 16, 16],
         stackwise_num_blocks=[1, 1, 1, 1],
         stackwise_num_strides=[1, 2, 2, 2],
         block_type="basic_block",
         image_shape=(None, None, 3),
     )
-    from keras_segattn.applications import CANet
+    check_in_canet(backbone)
 
+
+def test_kerascv_backbone():
+    keras_cv = pytest.importorskip("keras_cv", reason="keras_cv is not installed")
+    backbone = keras_cv.models.ResNetBackbone(
+        stackwise_filters=[64, 8, 16, 16],
+        stackwise_blocks=[1, 1, 1, 1],
+        stackwise_strides=[1, 2, 2, 2],
+        block_type="basic_block",
+        include_rescaling=False,
+        input_shape=(None, None, 3),
+    )
+    check_in_canet(backbone)
+
+
+def check_in_canet(backbone):
     model = CANet(backbone=backbone, classes=5, filters=16)
     assert model.predict(np.ones((1, 45, 70, 3)), verbose=0).shape == (1, 45, 70, 5)
 
