@@ -111,8 +111,10 @@ def AttaNet(
     if light is None:
         light = backbone == "light"
     _check_arguments(input_shape, classes, include_top, auxiliary_heads, attention, fusion, light)
-    filters = filters or (64 if light else 128)
-    fusion_filters = fusion_filters or FUSION_FILTERS.get(backbone, filters)
+    if filters is None:
+        filters = 64 if light else 128
+    if fusion_filters is None:
+        fusion_filters = FUSION_FILTERS.get(backbone, filters)
     narrow = filters if light else filters // 2
     low, high = ("P3", "P4") if light else ("P4", "P5")
     supervised = "P4_inner" if light else "P3"

@@ -100,10 +100,7 @@ class StripAttention(keras.layers.Layer):
         batch, height, width, _ = ops.shape(x)
         query = ops.reshape(query, (batch, -1, self.key_filters))
         energy = ops.matmul(query, ops.transpose(key, (0, 2, 1)))  # (batch, pixels, strips)
-        if energy.shape[-1] == 1:
-            scores = ops.ones_like(energy)  # Keras's softmax warns of a single value.
-        else:
-            scores = ops.softmax(energy, axis=-1)
+        scores = _softmax(energy)
         context = ops.matmul(ops.cast(scores, value.dtype), value)  # (batch, pixels, channels)
         y = x + ops.reshape(context, ops.shape(x))
         if return_attention_scores:
@@ -139,3 +136,10 @@ class StripAttention(keras.layers.Layer):
             "axis": self.axis,
             "normalize": self.normalize,
         }
+
+
+def _softmax(energy):
+    """Softmax over the last axis, without the warning that Keras has for a single value."""
+    if energy.shape[-1] == 1:
+        return ops.ones_like(energy)
+    return ops.softmax(energy, axis=-1)
