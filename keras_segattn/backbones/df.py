@@ -39,7 +39,7 @@ def DF1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="d
 
     Example:
 
-    >>> DF1(input_shape=(64, 96, 3)).output_shape["P5"]
+    >>> DF1(input_shape=(64, 96, 3)).output["P5"].shape
     (None, 2, 3, 512)
 
     Reference:
@@ -71,7 +71,7 @@ def DF2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="d
 
     Example:
 
-    >>> DF2(input_shape=(64, 96, 3)).output_shape["P5"]
+    >>> DF2(input_shape=(64, 96, 3)).output["P5"].shape
     (None, 2, 3, 512)
 
     Reference:

@@ -67,7 +67,7 @@ def test_published_operations_of_the_modules():
 # - ResNet-101's baseline has 65.80 M in the paper, 24.3 M above ResNet-50's, where the two
 #   backbones differ by 19.0 M; 60.50 M here.
 # - FLOPs of the baselines are 25.92, 48.74, 12.10, 171.36 and 324.36 G in the paper; 23.21,
-#   45.89, 11.06, 141.06 and 215.00 G here. Projecting P5 after its upsampling, which the released
+#   45.89, 11.06, 137.42 and 215.00 G here. Projecting P5 after its upsampling, which the released
 #   network does not do, gives 25.94 G for DF1 and 48.63 G for DF2.
 # - AttaNet adds 1.09, 1.12, 0.76, 12.11 and 13.16 M parameters in the paper, which would need a
 #   3x3 convolution in the fusion; the added FLOPs have room for a 1x1 only.
