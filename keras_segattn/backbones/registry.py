@@ -1,14 +1,21 @@
 """Backbones by name."""
 
+from keras_segattn.backbones.df import DF1, DF2
+from keras_segattn.backbones.light import LightBackbone
 from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
 from keras_segattn.backbones.pyramid import LEVELS, feature_pyramid
 from keras_segattn.backbones.resnet import ResNet18, ResNet101
+from keras_segattn.backbones.shufflenet_v2 import ShuffleNetV2
 from keras_segattn.weights.loading import load_backbone_weights
 
 BACKBONES = {
+    "df1": DF1,
+    "df2": DF2,
+    "light": LightBackbone,
     "mobilenet_v2": MobileNetV2,
     "resnet18": ResNet18,
     "resnet101": ResNet101,
+    "shufflenet_v2": ShuffleNetV2,
 }
 
 
@@ -16,7 +23,7 @@ def build_backbone(backbone, channels=3, weights=None, levels=LEVELS):
     """Returns a feature pyramid from the name of a backbone, or from a backbone model.
 
     Args:
-        backbone: `"mobilenet_v2"`, `"resnet18"` or `"resnet101"`; or a model that
+        backbone: One of the names in `BACKBONES`, such as `"resnet18"`; or a model that
             `keras_segattn.backbones.feature_pyramid` accepts.
         channels: Integer, the number of channels of the images. Defaults to `3`.
         weights: `None`, or the path of a `.weights.h5` or `.npz` file. Defaults to `None`.

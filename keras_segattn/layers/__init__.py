@@ -1,6 +1,8 @@
 """Reusable layers. All take and return `(batch, height, width, channels)`."""
 
+from keras_segattn.layers.attention_fusion import AttentionFusion
 from keras_segattn.layers.channel_gate import ChannelGate
+from keras_segattn.layers.channel_shuffle import ChannelShuffle
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.deconv_norm_act import DeconvNormAct
 from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
@@ -8,9 +10,12 @@ from keras_segattn.layers.fcn_head import FCNHead
 from keras_segattn.layers.feature_cross_attention import FeatureCrossAttention
 from keras_segattn.layers.resize_like import ResizeLike
 from keras_segattn.layers.spatial_gate import SpatialGate
+from keras_segattn.layers.strip_attention import StripAttention
 
 __all__ = [
+    "AttentionFusion",
     "ChannelGate",
+    "ChannelShuffle",
     "ConvNormAct",
     "DeconvNormAct",
     "DepthwiseConvNormAct",
@@ -18,4 +23,5 @@ __all__ = [
     "FeatureCrossAttention",
     "ResizeLike",
     "SpatialGate",
+    "StripAttention",
 ]

@@ -62,6 +62,7 @@ def case(name, constructor, channels, input_strides=None, **arguments):
     )
 
 
+AFM = layers.AttentionFusion
 FCA = layers.FeatureCrossAttention
 CASES = [
     case("conv", layers.ConvNormAct, 4, filters=6),
@@ -84,6 +85,13 @@ CASES = [
         case(f"fca_{order}", FCA, [5, 4], filters=4, order=order)
         for order in ("spatial_channel", "channel_spatial", "parallel", "spatial")
     ),
+    case("strip_vertical", layers.StripAttention, 4, key_filters=6),
+    case("strip_horizontal", layers.StripAttention, 4, key_filters=6, axis="horizontal"),
+    case("strip_plain", layers.StripAttention, 4, key_filters=6, normalize=False),
+    case("afm", AFM, [4, 6], input_strides=[1, 2], filters=5),
+    case("afm_light", AFM, [4, 6], input_strides=[1, 2], filters=5, light=True),
+    case("afm_bilinear", AFM, [4, 6], input_strides=[1, 2], filters=5, interpolation="bilinear"),
+    case("channel_shuffle", layers.ChannelShuffle, 6, groups=3),
 ]
 
 

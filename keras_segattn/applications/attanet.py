@@ -1,0 +1,205 @@
+"""AttaNet: two pyramid levels fused by attention, then attention to the columns of the map."""
+
+import keras
+
+from keras_segattn.applications.deep_supervision import DeepSupervision
+from keras_segattn.applications.imagenet import preprocess_input
+from keras_segattn.backbones.registry import build_backbone
+from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
+
+__all__ = ["AttaNet", "preprocess_input"]
+
+ATTENTIONS = ("vertical", "horizontal", None)
+FUSIONS = ("attention", "addition", "concatenation")
+AUXILIARY_WEIGHTS = (1.0, 1.0)
+# The width of the fusion that the published counts of the deep networks ask for.
+FUSION_FILTERS = {"resnet50": 512, "resnet101": 512}
+
+
+def AttaNet(
+    *,
+    backbone="resnet18",
+    input_shape=(None, None, 3),
+    classes=19,
+    weights=None,
+    backbone_weights=None,
+    classifier_activation=None,
+    input_tensor=None,
+    include_top=True,
+    auxiliary_heads=False,
+    attention="vertical",
+    fusion="attention",
+    interpolation="nearest",
+    filters=None,
+    fusion_filters=None,
+    light=None,
+    name="attanet",
+):
+    """Attention-Augmented Network for semantic segmentation.
+
+    ```
+    F      = AttentionFusion([P4, P5])                         # 1/16
+    A      = StripAttention(conv3x3(F))                        # 1/16
+    logits = resize(conv1x1(conv3x3(conv3x3(up(A)))))          # 1/8, resized to 1/1
+    ```
+
+    Args:
+        backbone: `"resnet18"`, `"resnet50"`, `"resnet101"`, `"shufflenet_v2"`, `"df1"`, `"df2"`,
+            `"light"` (the paper's network without a pretrained backbone), or a model: one of
+            `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
+            `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"resnet18"`.
+        input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
+            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
+        classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
+        weights: `None` for random weights, or the path of a file written by `save_weights`.
+            Defaults to `None`.
+        backbone_weights: `None`, or the path of a `.weights.h5` or `.npz` file for the backbone.
+            Defaults to `None`.
+        classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
+            which returns logits, as losses with `from_logits=True` and export want them.
+        input_tensor: Keras tensor to use as the input. Defaults to `None`.
+        include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
+            model returns the features at stride 8.
+        auxiliary_heads: Boolean, whether training supervises the attended high level and P3 too,
+            each with weight 1. Defaults to `False`.
+        attention: Strips of the attention, `"vertical"` or `"horizontal"` (Table 3), or `None` to
+            leave it out (Table 2). Defaults to `"vertical"`.
+        fusion: `"attention"`, or a baseline of Table 3: `"addition"` or `"concatenation"`.
+            Defaults to `"attention"`.
+        interpolation: `"nearest"` or `"bilinear"`, how maps are resized inside the network. Logits
+            are always resized bilinearly. Defaults to `"nearest"`.
+        filters: Integer, width of the network after the backbone; the keys of the attention and
+            the auxiliary heads have half of it, or all of it in the light network. Defaults to
+            `128`, or `64` for the light network.
+        fusion_filters: Integer, width of the fusion. If it is not that of `filters`, a 3x3
+            convolution of this width follows the fusion. Defaults to `512` for `"resnet50"` and
+            `"resnet101"`, and to `filters` otherwise.
+        light: Boolean, whether to build the light network: it fuses P3 and P4 instead of P4 and
+            P5, both reduced first, and has no dropout. Defaults to `True` for `"light"` and to
+            `False` for every other backbone.
+        name: Name of the model. Defaults to `"attanet"`.
+
+    Returns:
+        A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
+        `keras_segattn.applications.attanet.preprocess_input`, to float32 logits
+        `(batch, height, width, classes)`; with `auxiliary_heads=True` a `DeepSupervision` of it.
+
+    Raises:
+        ValueError: If an argument has a value that is not named above, or auxiliary heads are
+            asked for without a top.
+
+    Example:
+
+    >>> model = AttaNet(backbone="light", classes=11)
+    >>> tuple(model(np.ones((1, 45, 70, 3), "float32")).shape)
+    (1, 45, 70, 11)
+
+    Reference:
+        "AttaNet: Attention-Augmented Network for Fast and Accurate Scene Parsing" (Song, Mei and
+        Huang, 2021), figure 2.
+
+    **Differences from the paper**: where it is silent or differs, the network is that which the
+    authors released for ResNet-18, and their light one: resizing to nearest pixels inside the
+    network, where the text says bilinear (`interpolation="bilinear"`); an auxiliary head on the
+    weighed high level instead of the fused map; logits resized with aligned corners. No other
+    backbone was released. Table 4 counts them with the auxiliary heads; its parameters of the
+    baselines (`attention=None, fusion="addition"`) with DF1, DF2 and ResNet-50 are met, and so are
+    the added FLOPs of AttaNet with DF1, ShuffleNetV2, ResNet-50 and ResNet-101, the last two by a
+    fusion of 512 channels. The added parameters would need a 3x3 convolution in the fusion, which
+    contradicts the added FLOPs, and nothing tried gives the rows of ResNet-101 and ShuffleNetV2.
+    """
+    if light is None:
+        light = backbone == "light"
+    _check_arguments(input_shape, classes, include_top, auxiliary_heads, attention, fusion, light)
+    if filters is None:
+        filters = 64 if light else 128
+    if fusion_filters is None:
+        fusion_filters = FUSION_FILTERS.get(backbone, filters)
+    narrow = filters if light else filters // 2
+    low, high = ("P3", "P4") if light else ("P4", "P5")
+    supervised = "P4_inner" if light else "P3"
+    needed = {"P3", low, high} | ({supervised} if auxiliary_heads else set())
+
+    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
+    levels = build_backbone(
+        backbone, channels=inputs.shape[-1], weights=backbone_weights, levels=sorted(needed)
+    )(inputs)
+    x, high = _fuse(levels[low], levels[high], fusion_filters, fusion, interpolation, light)
+    if fusion_filters != filters:
+        x = ConvNormAct(fusion_filters, name="fused")(x)
+    x = ConvNormAct(filters, name="decoder1")(x)
+    if attention is not None:
+        x = StripAttention(narrow, axis=attention, name="attention")(x)
+    if not light:
+        x = ResizeLike(interpolation, name="up")([x, levels["P3"]])
+    x = ConvNormAct(filters, name="decoder2")(x)
+
+    if include_top:
+        heads = {"logits": (x, filters)}
+        if auxiliary_heads:
+            heads["auxiliary1"] = (high, narrow)
+            heads["auxiliary2"] = (levels[supervised], narrow)
+        x = [
+            _classify(features, inputs, classes, width, light, classifier_activation, name=head)
+            for head, (features, width) in heads.items()
+        ]
+        x = x if auxiliary_heads else x[0]
+    model = keras.Model(inputs, x, name=name)
+    if auxiliary_heads:
+        model = DeepSupervision(model, AUXILIARY_WEIGHTS)
+    if weights is not None:
+        model.load_weights(weights)
+    return model
+
+
+def _fuse(low, high, filters, fusion, interpolation, light):
+    """Returns the fused map, and the high level as it enters the sum."""
+    if fusion == "attention":
+        layer = AttentionFusion(filters, interpolation=interpolation, light=light, name="fusion")
+        return layer([low, high], return_high=True)
+    if light:
+        low = ConvNormAct(filters, name="fusion_reduce_low")(low)
+        high = ConvNormAct(filters, name="fusion_reduce_high")(high)
+    local = ConvNormAct(filters, name="fusion_low")(low)
+    projected = ConvNormAct(filters, name="fusion_high")(high)
+    projected = ResizeLike(interpolation, name="fusion_up")([projected, low])
+    if fusion == "addition":
+        return keras.layers.Add(name="fusion_add")([local, projected]), projected
+    context = ResizeLike(interpolation, name="fusion_up_context")([high, low])
+    x = keras.layers.Concatenate(name="fusion_concat")([local, context])
+    return ConvNormAct(filters, 1, name="fusion_mix")(x), projected
+
+
+def _classify(features, image, classes, filters, light, activation, name):
+    dropout = 0.0 if light else 0.1
+    x = FCNHead(classes, filters, dropout, use_bias=False, name=f"{name}_head")(features)
+    # Logits leave in float32 under mixed precision too, as losses and exports need them.
+    x = ResizeLike(align_corners=True, dtype="float32", name=name)([x, image])
+    if activation is not None:
+        x = keras.layers.Activation(activation, dtype="float32", name=f"{name}_activation")(x)
+    return x
+
+
+def _check_arguments(input_shape, classes, include_top, auxiliary_heads, attention, fusion, light):
+    smallest_side = 16 if light else 32
+    if len(input_shape) != 3:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels), without the batch. Received: "
+            f"{input_shape}"
+        )
+    for size in input_shape[:2]:
+        if size is not None and size < smallest_side:
+            raise ValueError(
+                f"Height and width must be at least {smallest_side}, the stride of the deepest "
+                f"level, or None. Received: input_shape={input_shape}"
+            )
+    if classes < 1:
+        raise ValueError(f"`classes` must be at least 1. Received: {classes}")
+    if auxiliary_heads and not include_top:
+        raise ValueError(
+            "`auxiliary_heads=True` needs `include_top=True`: without it nothing is classified."
+        )
+    if attention not in ATTENTIONS:
+        raise ValueError(f"`attention` must be one of {ATTENTIONS}. Received: {attention!r}")
+    if fusion not in FUSIONS:
+        raise ValueError(f"`fusion` must be one of {FUSIONS}. Received: {fusion!r}")

@@ -1,0 +1,108 @@
+"""The DF networks, residual networks found by a search for speed."""
+
+import keras
+
+from keras_segattn.layers.conv_norm_act import ConvNormAct
+from keras_segattn.weights.loading import load_backbone_weights
+
+# pyramid level, then filters and number of blocks of the groups that make it
+DF1_STAGES = (
+    ("P3", ((64, 3),)),
+    ("P4", ((128, 3),)),
+    ("P5", ((256, 3), (512, 1))),
+)
+DF2_STAGES = (
+    ("P3", ((64, 2), (128, 1))),
+    ("P4", ((128, 10), (256, 1))),
+    ("P5", ((256, 4), (512, 2))),
+)
+
+
+def DF1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="df1"):
+    """DF1 without its classifier, as a feature pyramid.
+
+    `y = ReLU(shortcut(x) + conv3x3(ReLU(conv3x3(x))))` in each block, every convolution followed
+    by batch normalization; `shortcut` is a 1x1 convolution where the stride or the channels change.
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
+            `(None, None, 3)`.
+        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
+            to `None`.
+        input_tensor: Keras tensor to use as the input. Defaults to `None`.
+        name: Name of the model. Defaults to `"df1"`.
+
+    Returns:
+        A `keras.Model` from images `(batch, height, width, channels)`, normalized by the mean and
+        standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 64, 64, 128 and 512
+        channels.
+
+    Example:
+
+    >>> DF1(input_shape=(64, 96, 3)).output["P5"].shape
+    (None, 2, 3, 512)
+
+    Reference:
+        "Partial Order Pruning: for Best Speed/Accuracy Trade-off in Neural Architecture Search"
+        (Li et al., 2019).
+
+    **Differences from the paper**: none known.
+    """
+    return _df(DF1_STAGES, input_shape, weights, input_tensor, name)
+
+
+def DF2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="df2"):
+    """DF2 without its classifier, as a feature pyramid.
+
+    The blocks are those of `DF1`; there are 20 of them instead of 10.
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
+            `(None, None, 3)`.
+        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
+            to `None`.
+        input_tensor: Keras tensor to use as the input. Defaults to `None`.
+        name: Name of the model. Defaults to `"df2"`.
+
+    Returns:
+        A `keras.Model` from images `(batch, height, width, channels)`, normalized by the mean and
+        standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 64, 128, 256 and 512
+        channels.
+
+    Example:
+
+    >>> DF2(input_shape=(64, 96, 3)).output["P5"].shape
+    (None, 2, 3, 512)
+
+    Reference:
+        "Partial Order Pruning: for Best Speed/Accuracy Trade-off in Neural Architecture Search"
+        (Li et al., 2019).
+
+    **Differences from the paper**: none known.
+    """
+    return _df(DF2_STAGES, input_shape, weights, input_tensor, name)
+
+
+def _df(stages, input_shape, weights, input_tensor, name):
+    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
+    x = ConvNormAct(32, strides=2, name="stem1")(inputs)
+    x = ConvNormAct(64, strides=2, name="stem2")(x)
+    outputs = {"P2": x}
+    for level, groups in stages:
+        widths = [filters for filters, count in groups for _ in range(count)]
+        for i, filters in enumerate(widths):
+            x = _block(x, filters, 2 if i == 0 else 1, f"stage{level[1]}_{i}")
+        outputs[level] = x
+    model = keras.Model(inputs, outputs, name=name)
+    if weights is not None:
+        load_backbone_weights(model, weights)
+    return model
+
+
+def _block(x, filters, strides, name):
+    y = ConvNormAct(filters, strides=strides, name=f"{name}_conv1")(x)
+    y = ConvNormAct(filters, activation=None, name=f"{name}_conv2")(y)
+    if strides > 1 or x.shape[-1] != filters:
+        x = ConvNormAct(filters, 1, strides=strides, activation=None, name=f"{name}_downsample")(x)
+    y = keras.layers.Add(name=f"{name}_add")([x, y])
+    return keras.layers.ReLU(name=f"{name}_relu")(y)

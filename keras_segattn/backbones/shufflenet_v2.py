@@ -1,0 +1,82 @@
+"""ShuffleNetV2, in torchvision's layout."""
+
+import keras
+from keras import ops
+
+from keras_segattn.layers.channel_shuffle import ChannelShuffle
+from keras_segattn.layers.conv_norm_act import ConvNormAct
+from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
+from keras_segattn.weights.loading import load_backbone_weights
+
+# stage, output channels, number of units, pyramid level (the paper's table 5, width 1.0)
+STAGES = (
+    (2, 116, 4, "P3"),
+    (3, 232, 8, "P4"),
+    (4, 464, 4, "P5"),
+)
+
+
+def ShuffleNetV2(
+    *, input_shape=(None, None, 3), weights=None, input_tensor=None, name="shufflenet_v2"
+):
+    """ShuffleNetV2 of width 1.0 without its classifier, as a feature pyramid.
+
+    `y = shuffle([a, conv1x1(depthwise(conv1x1(b)))])` in each unit, where `a` and `b` are the
+    halves of the channels; a unit with stride 2 gives both branches all channels and `a` a
+    depthwise and a 1x1 convolution of its own.
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
+            `(None, None, 3)`.
+        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
+            to `None`.
+        input_tensor: Keras tensor to use as the input. Defaults to `None`.
+        name: Name of the model. Defaults to `"shufflenet_v2"`.
+
+    Returns:
+        A `keras.Model` from images `(batch, height, width, channels)`, normalized by the mean and
+        standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 24, 116, 232 and 464
+        channels.
+
+    Example:
+
+    >>> pyramid = ShuffleNetV2()(np.ones((1, 64, 96, 3), "float32"))
+    >>> tuple(pyramid["P5"].shape)
+    (1, 2, 3, 464)
+
+    Reference:
+        "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design" (Ma et al.,
+        2018), section 4 and figure 3(c, d).
+
+    **Differences from the paper**: the last 1x1 convolution to 1024 channels is left out: it
+    precedes the classifier and belongs to no level of the pyramid.
+    """
+    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
+    x = ConvNormAct(24, strides=2, name="conv1")(inputs)
+    # Zeros are as good as minus infinity here: nothing after a ReLU is below them.
+    x = keras.layers.ZeroPadding2D(1, name="pool_pad")(x)
+    x = keras.layers.MaxPooling2D(3, strides=2, name="pool")(x)
+    outputs = {"P2": x}
+    for stage, filters, count, level in STAGES:
+        for i in range(count):
+            x = _unit(x, filters, 2 if i == 0 else 1, f"stage{stage}_{i}")
+        outputs[level] = x
+    model = keras.Model(inputs, outputs, name=name)
+    if weights is not None:
+        load_backbone_weights(model, weights)
+    return model
+
+
+def _unit(x, filters, strides, name):
+    half = filters // 2
+    if strides == 1:
+        a, b = ops.split(x, 2, axis=-1)
+    else:
+        a = DepthwiseConvNormAct(strides=strides, activation=None, name=f"{name}_branch1_dw")(x)
+        a = ConvNormAct(half, 1, name=f"{name}_branch1_pw")(a)
+        b = x
+    b = ConvNormAct(half, 1, name=f"{name}_branch2_pw1")(b)
+    b = DepthwiseConvNormAct(strides=strides, activation=None, name=f"{name}_branch2_dw")(b)
+    b = ConvNormAct(half, 1, name=f"{name}_branch2_pw2")(b)
+    x = keras.layers.Concatenate(name=f"{name}_concat")([a, b])
+    return ChannelShuffle(2, name=f"{name}_shuffle")(x)
