@@ -3,6 +3,6 @@
 from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
 from keras_segattn.backbones.pyramid import feature_pyramid
 from keras_segattn.backbones.registry import build_backbone
-from keras_segattn.backbones.resnet import ResNet18, ResNet101
+from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101
 
-__all__ = ["MobileNetV2", "ResNet18", "ResNet101", "build_backbone", "feature_pyramid"]
+__all__ = ["MobileNetV2", "ResNet18", "ResNet50", "ResNet101", "build_backbone", "feature_pyramid"]
