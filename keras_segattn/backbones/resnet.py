@@ -101,7 +101,7 @@ def ResNet50(
 
     Example:
 
-    >>> ResNet50(input_shape=(64, 96, 3)).output_shape["P5"]
+    >>> ResNet50(input_shape=(64, 96, 3)).output["P5"].shape
     (None, 2, 3, 2048)
 
     Reference:
