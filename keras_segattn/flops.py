@@ -4,7 +4,7 @@ import math
 
 import keras
 
-CONVENTIONS = ("macs", "canet")
+CONVENTIONS = ("macs", "canet", "ccnet")
 
 
 def count_flops(model, input_shape, convention="macs"):
@@ -16,13 +16,14 @@ def count_flops(model, input_shape, convention="macs"):
     Args:
         model: A built `keras.Model` or `keras.layers.Layer` with one input.
         input_shape: Tuple `(height, width, channels)` of the image, without the batch.
-        convention: What counts. One multiply-add counts as **one** in both.
+        convention: What counts. One multiply-add counts as **one** unless said.
             - `"macs"`: the multiply-adds of convolutions, transposed convolutions and fully
               connected layers, nothing else.
             - `"canet"`: as CANet's Table 2: multiply-adds of convolutions and fully connected
               layers, one addition per output for a bias, two operations per output of batch
               normalization, one per output of ReLU and ReLU6, one per input of a pooling layer.
               Transposed convolutions, resizing, sigmoids and elementwise operations count nothing.
+            - `"ccnet"`: as CCNet's Tables 3 and 5: what `"macs"` counts, **two** for each.
 
     Returns:
         Integer.
@@ -38,10 +39,11 @@ def count_flops(model, input_shape, convention="macs"):
     True
 
     Reference:
-        "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), Table 2.
+        "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), Table 2; "CCNet:
+        Criss-Cross Attention for Semantic Segmentation" (Huang et al., 2019), Tables 3 and 5.
 
-    **Differences from the paper**: the convention is not stated there; it is inferred from the
-    figures of CANet and of the networks that it is compared with.
+    **Differences from the papers**: neither states its convention; they are inferred from the
+    figures of the networks and of those that they are compared with.
     """
     if convention not in CONVENTIONS:
         raise ValueError(f"`convention` must be one of {CONVENTIONS}. Received: {convention!r}")
@@ -72,7 +74,7 @@ def count_flops(model, input_shape, convention="macs"):
     finally:
         for layer in counted:
             layer.__dict__.pop("call", None)
-    return total
+    return 2 * total if convention == "ccnet" else total
 
 
 _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)

@@ -5,7 +5,7 @@ from keras_segattn.backbones.light import LightBackbone
 from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
 from keras_segattn.backbones.pyramid import feature_pyramid
 from keras_segattn.backbones.registry import build_backbone
-from keras_segattn.backbones.resnet import ResNet18, ResNet101
+from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101
 from keras_segattn.backbones.shufflenet_v2 import ShuffleNetV2
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "LightBackbone",
     "MobileNetV2",
     "ResNet18",
+    "ResNet50",
     "ResNet101",
     "ShuffleNetV2",
     "build_backbone",

@@ -1,10 +1,12 @@
 """Backbones by name."""
 
+import inspect
+
 from keras_segattn.backbones.df import DF1, DF2
 from keras_segattn.backbones.light import LightBackbone
 from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
 from keras_segattn.backbones.pyramid import LEVELS, feature_pyramid
-from keras_segattn.backbones.resnet import ResNet18, ResNet101
+from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101
 from keras_segattn.backbones.shufflenet_v2 import ShuffleNetV2
 from keras_segattn.weights.loading import load_backbone_weights
 
@@ -14,12 +16,13 @@ BACKBONES = {
     "light": LightBackbone,
     "mobilenet_v2": MobileNetV2,
     "resnet18": ResNet18,
+    "resnet50": ResNet50,
     "resnet101": ResNet101,
     "shufflenet_v2": ShuffleNetV2,
 }
 
 
-def build_backbone(backbone, channels=3, weights=None, levels=LEVELS):
+def build_backbone(backbone, channels=3, weights=None, levels=LEVELS, **options):
     """Returns a feature pyramid from the name of a backbone, or from a backbone model.
 
     Args:
@@ -28,13 +31,15 @@ def build_backbone(backbone, channels=3, weights=None, levels=LEVELS):
         channels: Integer, the number of channels of the images. Defaults to `3`.
         weights: `None`, or the path of a `.weights.h5` or `.npz` file. Defaults to `None`.
         levels: The pyramid levels that are needed. Defaults to all four.
+        **options: Further arguments of a backbone by name, such as the `output_stride` of ResNets.
+            A model is taken as it is.
 
     Returns:
         A `keras.Model` from images `(batch, height, width, channels)` to a dict of feature maps.
 
     Raises:
-        ValueError: If the name is unknown, the model takes images of another number of channels,
-            or a level is missing.
+        ValueError: If the name is unknown, the backbone of that name lacks one of the options, the
+            model takes images of another number of channels, or a level is missing.
 
     Example:
 
@@ -47,7 +52,14 @@ def build_backbone(backbone, channels=3, weights=None, levels=LEVELS):
                 f"Unknown backbone {backbone!r}. Choose one of {sorted(BACKBONES)}, or pass a "
                 "model of your own (see keras_segattn.backbones.feature_pyramid)."
             )
-        model = BACKBONES[backbone](input_shape=(None, None, channels))
+        constructor = BACKBONES[backbone]
+        lacking = sorted(options.keys() - inspect.signature(constructor).parameters.keys())
+        if lacking:
+            raise ValueError(
+                f"Backbone {backbone!r} has no {lacking}, which this network sets. Choose another, "
+                "or pass a model."
+            )
+        model = constructor(input_shape=(None, None, channels), **options)
     else:
         model = backbone
     pyramid = feature_pyramid(model, levels)

@@ -5,10 +5,19 @@ import keras
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights.loading import load_backbone_weights
 
-WIDTHS = (64, 128, 256, 512)
+OUTPUT_STRIDES = (8, 16, 32)
+STEMS = ("standard", "deep")
 
 
-def ResNet18(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="resnet18"):
+def ResNet18(
+    *,
+    input_shape=(None, None, 3),
+    output_stride=32,
+    stem="standard",
+    weights=None,
+    input_tensor=None,
+    name="resnet18",
+):
     """ResNet-18 without its classifier, as a feature pyramid.
 
     `y = ReLU(x + conv3x3(ReLU(conv3x3(x))))` in each block, every convolution followed by batch
@@ -17,6 +26,11 @@ def ResNet18(*, input_shape=(None, None, 3), weights=None, input_tensor=None, na
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
+        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
+            keep the size of their input and dilate all their 3x3 convolutions by 2, then 4; P4 and
+            P5 are at that stride then. The weights are the same. Defaults to `32`.
+        stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and
+            128 channels, for which no torchvision weights exist. Defaults to `"standard"`.
         weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
             to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -27,6 +41,9 @@ def ResNet18(*, input_shape=(None, None, 3), weights=None, input_tensor=None, na
         standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 64, 128, 256 and 512
         channels.
 
+    Raises:
+        ValueError: If `output_stride` or `stem` has a value that is not named above.
+
     Example:
 
     >>> pyramid = ResNet18()(np.ones((1, 64, 96, 3), "float32"))
@@ -36,12 +53,82 @@ def ResNet18(*, input_shape=(None, None, 3), weights=None, input_tensor=None, na
     Reference:
         "Deep Residual Learning for Image Recognition" (He et al., 2016).
 
-    **Differences from the paper**: none.
+    **Differences from the paper**: none by default.
+
+    With the deep stem the pooling rounds up (PyTorch's `ceil_mode`), as in CCNet's code: P2 has
+    `ceil(height / 2) // 2 + 1` rows, one more than `ceil(height / 4)` where `ceil(height / 2)` is
+    even. A dilated stage dilates its first block like the others, as there.
     """
-    return _resnet(_basic_block, (2, 2, 2, 2), input_shape, weights, input_tensor, name)
+    return _resnet(
+        _basic_block, (2, 2, 2, 2), input_shape, output_stride, stem, weights, input_tensor, name
+    )
 
 
-def ResNet101(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="resnet101"):
+def ResNet50(
+    *,
+    input_shape=(None, None, 3),
+    output_stride=32,
+    stem="standard",
+    weights=None,
+    input_tensor=None,
+    name="resnet50",
+):
+    """ResNet-50 without its classifier, as a feature pyramid.
+
+    `y = ReLU(x + conv1x1(ReLU(conv3x3(ReLU(conv1x1(x))))))` in each block, every convolution
+    followed by batch normalization.
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
+            `(None, None, 3)`.
+        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
+            keep the size of their input and dilate all their 3x3 convolutions by 2, then 4; P4 and
+            P5 are at that stride then. The weights are the same. Defaults to `32`.
+        stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and
+            128 channels, for which no torchvision weights exist. Defaults to `"standard"`.
+        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
+            to `None`.
+        input_tensor: Keras tensor to use as the input. Defaults to `None`.
+        name: Name of the model. Defaults to `"resnet50"`.
+
+    Returns:
+        A `keras.Model` from images `(batch, height, width, channels)`, normalized by the mean and
+        standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 256, 512, 1024 and 2048
+        channels.
+
+    Raises:
+        ValueError: If `output_stride` or `stem` has a value that is not named above.
+
+    Example:
+
+    >>> ResNet50(input_shape=(64, 96, 3)).output["P5"].shape
+    (None, 2, 3, 2048)
+
+    Reference:
+        "Deep Residual Learning for Image Recognition" (He et al., 2016).
+
+    **Differences from the paper**: the stride of a bottleneck is on its 3x3 convolution, as in
+    torchvision, not on the first 1x1; convolutions have no bias. `keras.applications.ResNet50`
+    follows the paper in the first and has biases, so that its weights do not fit.
+
+    With the deep stem the pooling rounds up (PyTorch's `ceil_mode`), as in CCNet's code: P2 has
+    `ceil(height / 2) // 2 + 1` rows, one more than `ceil(height / 4)` where `ceil(height / 2)` is
+    even. A dilated stage dilates its first block like the others, as there.
+    """
+    return _resnet(
+        _bottleneck, (3, 4, 6, 3), input_shape, output_stride, stem, weights, input_tensor, name
+    )
+
+
+def ResNet101(
+    *,
+    input_shape=(None, None, 3),
+    output_stride=32,
+    stem="standard",
+    weights=None,
+    input_tensor=None,
+    name="resnet101",
+):
     """ResNet-101 without its classifier, as a feature pyramid.
 
     `y = ReLU(x + conv1x1(ReLU(conv3x3(ReLU(conv1x1(x))))))` in each block, every convolution
@@ -50,6 +137,11 @@ def ResNet101(*, input_shape=(None, None, 3), weights=None, input_tensor=None, n
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
+        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
+            keep the size of their input and dilate all their 3x3 convolutions by 2, then 4; P4 and
+            P5 are at that stride then. The weights are the same. Defaults to `32`.
+        stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and
+            128 channels, for which no torchvision weights exist. Defaults to `"standard"`.
         weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
             to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -59,6 +151,9 @@ def ResNet101(*, input_shape=(None, None, 3), weights=None, input_tensor=None, n
         A `keras.Model` from images `(batch, height, width, channels)`, normalized by the mean and
         standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 256, 512, 1024 and 2048
         channels.
+
+    Raises:
+        ValueError: If `output_stride` or `stem` has a value that is not named above.
 
     Example:
 
@@ -71,37 +166,69 @@ def ResNet101(*, input_shape=(None, None, 3), weights=None, input_tensor=None, n
     **Differences from the paper**: the stride of a bottleneck is on its 3x3 convolution, as in
     torchvision, not on the first 1x1; convolutions have no bias. `keras.applications.ResNet101`
     follows the paper in the first and has biases, so that its weights do not fit.
+
+    With the deep stem the pooling rounds up (PyTorch's `ceil_mode`), as in CCNet's code: P2 has
+    `ceil(height / 2) // 2 + 1` rows, one more than `ceil(height / 4)` where `ceil(height / 2)` is
+    even. A dilated stage dilates its first block like the others, as there.
     """
-    return _resnet(_bottleneck, (3, 4, 23, 3), input_shape, weights, input_tensor, name)
+    return _resnet(
+        _bottleneck, (3, 4, 23, 3), input_shape, output_stride, stem, weights, input_tensor, name
+    )
 
 
-def _resnet(block, counts, input_shape, weights, input_tensor, name):
+def _resnet(block, counts, input_shape, output_stride, stem, weights, input_tensor, name, width=64):
+    if output_stride not in OUTPUT_STRIDES:
+        raise ValueError(
+            f"`output_stride` must be one of {OUTPUT_STRIDES}. Received: {output_stride!r}"
+        )
+    if stem not in STEMS:
+        raise ValueError(f"`stem` must be one of {STEMS}. Received: {stem!r}")
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    x = ConvNormAct(64, 7, strides=2, name="conv1")(inputs)
-    # Zeros are as good as minus infinity here: nothing after a ReLU is below them.
-    x = keras.layers.ZeroPadding2D(1, name="pool_pad")(x)
-    x = keras.layers.MaxPooling2D(3, strides=2, name="pool")(x)
+    x = _stem(inputs, width, stem)
     outputs = {}
-    for stage, (filters, count) in enumerate(zip(WIDTHS, counts, strict=True), start=1):
+    stride, dilation = 4, 1
+    for stage, count in enumerate(counts, start=1):
+        strides = 1
+        if stage > 1 and stride < output_stride:
+            strides = 2
+            stride *= 2
+        elif stage > 1:
+            dilation *= 2
         for i in range(count):
-            strides = 2 if stage > 1 and i == 0 else 1
-            x = block(x, filters, strides, f"layer{stage}_{i}")
+            x = block(x, width, strides if i == 0 else 1, dilation, f"layer{stage}_{i}")
         outputs[f"P{stage + 1}"] = x
+        width *= 2
     model = keras.Model(inputs, outputs, name=name)
     if weights is not None:
         load_backbone_weights(model, weights)
     return model
 
 
-def _basic_block(x, filters, strides, name):
-    y = ConvNormAct(filters, strides=strides, name=f"{name}_conv1")(x)
-    y = ConvNormAct(filters, activation=None, name=f"{name}_conv2")(y)
+def _stem(x, width, stem):
+    """Convolutions to stride 2, then pooling to stride 4."""
+    if stem == "deep":
+        x = ConvNormAct(width, strides=2, name="conv1")(x)
+        x = ConvNormAct(width, name="conv2")(x)
+        x = ConvNormAct(2 * width, name="conv3")(x)
+        # Two rows below and two columns to the right make the pooling round up at any size.
+        padding = ((1, 2), (1, 2))
+    else:
+        x = ConvNormAct(width, 7, strides=2, name="conv1")(x)
+        padding = 1
+    # Zeros are as good as minus infinity here: nothing after a ReLU is below them.
+    x = keras.layers.ZeroPadding2D(padding, name="pool_pad")(x)
+    return keras.layers.MaxPooling2D(3, strides=2, name="pool")(x)
+
+
+def _basic_block(x, filters, strides, dilation, name):
+    y = ConvNormAct(filters, strides=strides, dilation_rate=dilation, name=f"{name}_conv1")(x)
+    y = ConvNormAct(filters, dilation_rate=dilation, activation=None, name=f"{name}_conv2")(y)
     return _add_shortcut(x, y, strides, name)
 
 
-def _bottleneck(x, filters, strides, name):
+def _bottleneck(x, filters, strides, dilation, name):
     y = ConvNormAct(filters, 1, name=f"{name}_conv1")(x)
-    y = ConvNormAct(filters, strides=strides, name=f"{name}_conv2")(y)
+    y = ConvNormAct(filters, strides=strides, dilation_rate=dilation, name=f"{name}_conv2")(y)
     y = ConvNormAct(4 * filters, 1, activation=None, name=f"{name}_conv3")(y)
     return _add_shortcut(x, y, strides, name)
 

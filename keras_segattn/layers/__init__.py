@@ -4,10 +4,12 @@ from keras_segattn.layers.attention_fusion import AttentionFusion
 from keras_segattn.layers.channel_gate import ChannelGate
 from keras_segattn.layers.channel_shuffle import ChannelShuffle
 from keras_segattn.layers.conv_norm_act import ConvNormAct
+from keras_segattn.layers.criss_cross_attention import CrissCrossAttention
 from keras_segattn.layers.deconv_norm_act import DeconvNormAct
 from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
 from keras_segattn.layers.fcn_head import FCNHead
 from keras_segattn.layers.feature_cross_attention import FeatureCrossAttention
+from keras_segattn.layers.non_local import NonLocal
 from keras_segattn.layers.resize_like import ResizeLike
 from keras_segattn.layers.spatial_gate import SpatialGate
 from keras_segattn.layers.strip_attention import StripAttention
@@ -17,10 +19,12 @@ __all__ = [
     "ChannelGate",
     "ChannelShuffle",
     "ConvNormAct",
+    "CrissCrossAttention",
     "DeconvNormAct",
     "DepthwiseConvNormAct",
     "FCNHead",
     "FeatureCrossAttention",
+    "NonLocal",
     "ResizeLike",
     "SpatialGate",
     "StripAttention",

@@ -1,6 +1,7 @@
 """Convolution, batch normalization and activation: the block all networks are made of."""
 
 import keras
+from keras import ops
 
 # PyTorch's BatchNorm2d defaults, which the papers' code uses; Keras's own are 1e-3 and 0.99.
 BATCH_NORM_EPSILON = 1e-5
@@ -12,6 +13,12 @@ def batch_norm(dtype=None, name="norm"):
     return keras.layers.BatchNormalization(
         epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, dtype=dtype, name=name
     )
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+def leaky_relu(x):
+    """`x` where it is positive, `0.01 x` elsewhere: the slope of PyTorch and of InPlaceABN."""
+    return ops.leaky_relu(x, negative_slope=0.01)
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")

@@ -12,7 +12,7 @@ def tiny_backbone(channels=3):
     image = keras.Input((None, None, channels))
     x = ConvNormAct(4, strides=2)(image)
     levels = {}
-    for level, filters in (("P2", 6), ("P3", 8), ("P4", 12), ("P5", 16)):
+    for level, filters in (("P2", 6), ("P3", 8), ("P4", 12), ("P5", 32)):
         x = levels[level] = ConvNormAct(filters, strides=2)(x)
     return keras.Model(image, levels, name="tiny")
 
@@ -28,6 +28,7 @@ def network(constructor, **defaults):
 
 CASES = {
     "canet": network(applications.CANet, filters=16, up_channels=8),
+    "ccnet": network(applications.CCNet, filters=16),
 }
 
 

@@ -14,10 +14,16 @@ from tests.training import randomize
 CHANNELS = {
     "mobilenet_v2": (24, 32, 96, 320),
     "resnet18": (64, 128, 256, 512),
+    "resnet50": (256, 512, 1024, 2048),
     "resnet101": (256, 512, 1024, 2048),
 }
 # torchvision's counts without the classifier; without the 1x1 to 1280 channels for MobileNetV2.
-PARAMETERS = {"mobilenet_v2": 1_811_712, "resnet18": 11_176_512, "resnet101": 42_500_160}
+PARAMETERS = {
+    "mobilenet_v2": 1_811_712,
+    "resnet18": 11_176_512,
+    "resnet50": 23_508_032,
+    "resnet101": 42_500_160,
+}
 with_backbones = pytest.mark.parametrize("name", sorted(BACKBONES))
 
 
@@ -80,7 +86,7 @@ def test_resnet_is_an_ordinary_residual_network(rng):
 
 def test_pyramid_of_a_users_model():
     pyramid = backbones.feature_pyramid(tiny_backbone(), ("P4", "P5"))
-    assert {level: x.shape[-1] for level, x in pyramid.output.items()} == {"P4": 12, "P5": 16}
+    assert {level: x.shape[-1] for level, x in pyramid.output.items()} == {"P4": 12, "P5": 32}
 
 
 def test_pyramid_of_kerashub_and_kerascv():

@@ -18,12 +18,15 @@ class LayerCase:
         make: Function from `dtype` (a policy, or `None`) to a new layer.
         channels: Channels of each input; an integer where the layer takes one tensor.
         input_strides: Stride of each input against the finest; `1` for all unless said.
+        idle: Ends of the paths of weights whose gradient is zero by the equations, as that of a
+            bias of attention keys, which moves all energies of a query alike.
     """
 
     name: str
     make: Any
     channels: Any
     input_strides: Any = None
+    idle: tuple = ()
 
     @property
     def many(self):
@@ -56,9 +59,13 @@ class LayerCase:
         return keras.Model(inputs, self.make(dtype)(inputs))
 
 
-def case(name, constructor, channels, input_strides=None, **arguments):
+def case(name, constructor, channels, input_strides=None, idle=(), **arguments):
     return LayerCase(
-        name, lambda dtype=None: constructor(dtype=dtype, **arguments), channels, input_strides
+        name,
+        lambda dtype=None: constructor(dtype=dtype, **arguments),
+        channels,
+        input_strides,
+        idle,
     )
 
 
@@ -92,6 +99,9 @@ CASES = [
     case("afm_light", AFM, [4, 6], input_strides=[1, 2], filters=5, light=True),
     case("afm_bilinear", AFM, [4, 6], input_strides=[1, 2], filters=5, interpolation="bilinear"),
     case("channel_shuffle", layers.ChannelShuffle, 6, groups=3),
+    case("criss_cross", layers.CrissCrossAttention, 8, reduction=4, idle=("key/bias",)),
+    case("criss_cross_once", layers.CrissCrossAttention, 8, recurrence=1, idle=("key/bias",)),
+    case("non_local", layers.NonLocal, 8, reduction=4, idle=("key/bias",)),
 ]
 
 

@@ -97,4 +97,4 @@ def test_finite_gradients_reach_every_weight(case, dtype, rng):
         raise
     assert all(np.isfinite(change).all() for change in changes.values())
     dead = [path for path, change in changes.items() if not np.abs(change).max() > 0]
-    assert not dead
+    assert [path for path in dead if not path.endswith(case.idle)] == []

@@ -1,0 +1,191 @@
+"""CCNet: a dilated ResNet and recurrent criss-cross attention over its stride-8 features."""
+
+import keras
+
+from keras_segattn.applications.deep_supervision import DeepSupervision
+from keras_segattn.applications.imagenet import preprocess_input
+from keras_segattn.backbones.registry import build_backbone
+from keras_segattn.backbones.resnet import STEMS
+from keras_segattn.layers import (
+    ConvNormAct,
+    CrissCrossAttention,
+    FCNHead,
+    NonLocal,
+    ResizeLike,
+)
+from keras_segattn.layers.conv_norm_act import leaky_relu
+
+__all__ = ["CCNet", "preprocess_input"]
+
+ATTENTIONS = ("criss_cross", "non_local", None)
+AUXILIARY_WEIGHT = 0.4
+SMALLEST_SIDE = 32
+
+
+def CCNet(
+    *,
+    backbone="resnet101",
+    input_shape=(None, None, 3),
+    classes=19,
+    weights=None,
+    backbone_weights=None,
+    classifier_activation=None,
+    input_tensor=None,
+    include_top=True,
+    attention="criss_cross",
+    recurrence=2,
+    filters=512,
+    stem="standard",
+    auxiliary_heads=False,
+    name="ccnet",
+):
+    """Criss-Cross Network for semantic segmentation.
+
+    ```
+    X      = P5 of a ResNet with output stride 8                         # 1/8
+    H      = conv3x3(X), a quarter of the channels                       # 1/8
+    H''    = CrissCrossAttention(recurrence=2)(H)                        # 1/8
+    logits = resize(conv1x1(conv3x3([X, conv3x3(H'')])))                 # 1/1
+    ```
+
+    Args:
+        backbone: `"resnet101"`, `"resnet50"`, `"resnet18"`, or a model: one of
+            `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
+            `"P5"`, and with `"P4"` for the auxiliary head. A name stands for that ResNet with
+            output stride 8, a model keeps its strides. Defaults to `"resnet101"`.
+        input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
+            take any value from 32 up, multiples of 8 or not. Defaults to `(None, None, 3)`.
+        classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
+        weights: `None` for random weights, or the path of a file written by `save_weights`.
+            Defaults to `None`.
+        backbone_weights: `None`, or the path of a `.weights.h5` or `.npz` file for the backbone.
+            Defaults to `None`.
+        classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
+            which returns logits, as losses with `from_logits=True` and export want them.
+        input_tensor: Keras tensor to use as the input. Defaults to `None`.
+        include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
+            model returns the features that the classifier reads, at the stride of P5.
+        attention: `"criss_cross"`; `"non_local"`, the block that the paper compares it with; or
+            `None`, the same head without attention. Defaults to `"criss_cross"`.
+        recurrence: Integer, the number of loops of the criss-cross attention, as in the paper's
+            Table 3. Defaults to `2`.
+        filters: Integer, channels of the map that is classified, and of the auxiliary head's.
+            Defaults to `512`.
+        stem: First layers of a ResNet by name: `"standard"`, torchvision's 7x7 convolution, for
+            which ImageNet weights exist, or `"deep"`, the authors' three 3x3 convolutions, for
+            their checkpoints. Defaults to `"standard"`.
+        auxiliary_heads: Boolean, whether to train with an auxiliary head on P4, whose loss counts
+            0.4. Defaults to `False`; the model then has no weight of it.
+        name: Name of the model. Defaults to `"ccnet"`.
+
+    Returns:
+        A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
+        `keras_segattn.applications.ccnet.preprocess_input`, to float32 logits
+        `(batch, height, width, classes)`; with auxiliary heads a
+        `keras_segattn.applications.deep_supervision.DeepSupervision` of it.
+
+    Raises:
+        ValueError: If an argument has a value that is not named above, `stem` is given with a
+            backbone model, or an auxiliary head is asked for without a top.
+
+    Example:
+
+    >>> model = CCNet(backbone="resnet18", classes=11)
+    >>> tuple(model(np.ones((1, 45, 70, 3), "float32")).shape)
+    (1, 45, 70, 11)
+
+    Reference:
+        "CCNet: Criss-Cross Attention for Semantic Segmentation" (Huang et al., 2019), section 3.1
+        and figure 2.
+
+    **Differences from the paper**: the network is that of the authors' code where the paper is
+    silent or differs. There the attended map passes one more 3x3 convolution before it joins `X`,
+    the head's normalizations are followed by a leaky ReLU of slope 0.01, an auxiliary head is
+    trained, and logits are resized with aligned corners. Its normalization, InPlaceABN, scales by
+    `abs(weight) + 1e-5`, which is to be applied to its checkpoints when they are converted.
+    """
+    _check_arguments(backbone, input_shape, classes, attention, stem, include_top, auxiliary_heads)
+    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
+    pyramid = build_backbone(
+        backbone,
+        channels=inputs.shape[-1],
+        weights=backbone_weights,
+        levels=("P4", "P5") if auxiliary_heads else ("P5",),
+        output_stride=8,
+        stem=stem,
+    )
+
+    levels = pyramid(inputs)
+    x = _head(levels["P5"], filters, attention, recurrence)
+
+    outputs = [x]
+    if include_top:
+        x = keras.layers.SpatialDropout2D(0.1, name="dropout")(x)
+        x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
+        outputs = [_full_size(x, inputs, classifier_activation)]
+    if auxiliary_heads:
+        x = FCNHead(
+            classes,
+            filters,
+            activation=leaky_relu,
+            use_hidden_bias=True,
+            name="auxiliary_head",
+        )(levels["P4"])
+        outputs.append(_full_size(x, inputs, classifier_activation, prefix="auxiliary_"))
+    model = keras.Model(inputs, outputs if auxiliary_heads else outputs[0], name=name)
+    if auxiliary_heads:
+        model = DeepSupervision(model, [AUXILIARY_WEIGHT])
+    if weights is not None:
+        model.load_weights(weights)
+    return model
+
+
+def _head(x, filters, attention, recurrence):
+    """The reduced map, attended, and fused with what it was reduced from."""
+    channels = x.shape[-1] // 4
+    y = ConvNormAct(channels, activation=leaky_relu, name="reduce")(x)
+    if attention == "criss_cross":
+        y = CrissCrossAttention(recurrence, name="attention")(y)
+    elif attention == "non_local":
+        y = NonLocal(name="attention")(y)
+    y = ConvNormAct(channels, activation=leaky_relu, name="context")(y)
+    y = keras.layers.Concatenate(name="concat")([x, y])
+    return ConvNormAct(filters, activation=leaky_relu, name="fuse")(y)
+
+
+def _full_size(logits, image, activation, prefix=""):
+    """Resizes logits to the image; float32 under mixed precision too, as losses need it."""
+    x = ResizeLike(align_corners=True, dtype="float32", name=f"{prefix}logits")([logits, image])
+    if activation is not None:
+        x = keras.layers.Activation(activation, dtype="float32", name=f"{prefix}predictions")(x)
+    return x
+
+
+def _check_arguments(backbone, input_shape, classes, attention, stem, include_top, auxiliary_heads):
+    if len(input_shape) != 3:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels), without the batch. Received: "
+            f"{input_shape}"
+        )
+    for size in input_shape[:2]:
+        if size is not None and size < SMALLEST_SIDE:
+            raise ValueError(
+                f"Height and width must be at least {SMALLEST_SIDE}, or None. Received: "
+                f"input_shape={input_shape}"
+            )
+    if classes < 1:
+        raise ValueError(f"`classes` must be at least 1. Received: {classes}")
+    if attention not in ATTENTIONS:
+        raise ValueError(f"`attention` must be one of {ATTENTIONS}. Received: {attention!r}")
+    if stem not in STEMS:
+        raise ValueError(f"`stem` must be one of {STEMS}. Received: {stem!r}")
+    if stem != "standard" and not isinstance(backbone, str):
+        raise ValueError(
+            f"`stem` belongs to a backbone by name. Received: stem={stem!r} and a model; build the "
+            "model with that stem instead."
+        )
+    if auxiliary_heads and not include_top:
+        raise ValueError(
+            "`auxiliary_heads=True` trains logits, and needs `include_top=True`. Received: "
+            "include_top=False"
+        )

@@ -1,0 +1,162 @@
+"""Criss-Cross Attention, the context module of CCNet."""
+
+import math
+
+import keras
+from keras import ops
+
+# Far below any energy of finite features, and finite itself: the softmax makes it exactly zero.
+MASKED_ENERGY = -1e30
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class CrissCrossAttention(keras.layers.Layer):
+    """Every pixel gathers context from its row and its column, `recurrence` times.
+
+    ```
+    Q, K = conv1x1(x), conv1x1(x)                     # channels // reduction channels each
+    A[u] = softmax over v of Q[u] . K[v]              # v: the height + width - 1 pixels that
+                                                      #    share the row or the column of u
+    y[u] = x[u] + gamma * sum over v of A[u, v] V[v]  # V = conv1x1(x), channels channels
+    ```
+
+    After one loop a pixel has seen its row and column; after two, with the same weights again,
+    the whole map.
+
+    Args:
+        recurrence: Integer, the number of loops, which share all weights. Defaults to `2`, the
+            paper's choice; its Table 3 compares 1, 2 and 3.
+        reduction: Integer, by which the channels of queries and keys are fewer than those of `x`.
+            Defaults to `8`.
+        **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
+
+    Call arguments:
+        x: Tensor of shape `(batch, height, width, channels)`.
+        return_attention_scores: Boolean, whether to return the attention of the last loop too.
+            Defaults to `False`.
+
+    Returns:
+        Tensor of the shape of `x`; or that tensor and the float32 scores
+        `(batch, height, width, height + width)`: for each pixel `height` weights of its column,
+        from the top, then `width` weights of its row, from the left, that sum to one. The pixel
+        itself counts in the row; its place in the column is zero. The scores of an earlier loop
+        are those of a layer with the same weights and a smaller `recurrence`.
+
+    Raises:
+        ValueError: If `recurrence` is below one, or `reduction` exceeds the number of channels.
+
+    Example:
+
+    >>> x = np.ones((1, 5, 7, 16), "float32")
+    >>> y, scores = CrissCrossAttention()(x, return_attention_scores=True)
+    >>> tuple(y.shape), tuple(scores.shape)
+    ((1, 5, 7, 16), (1, 5, 7, 12))
+
+    Reference:
+        "CCNet: Criss-Cross Attention for Semantic Segmentation" (Huang et al., 2019), sections 3.2
+        and 3.3, equations 1 and 2.
+
+    **Differences from the paper**: equation 2 has no `gamma`. The authors' code multiplies the
+    context with this learned scalar, zero at the start, and so does this layer, which is therefore
+    the identity before training. The paper leaves open the reduction, 8 in that code, and the
+    initial values, those of PyTorch's convolutions in that code and here, with biases at zero.
+
+    `V` is not computed: since the weights of a pixel sum to one, its sum equals
+    `conv1x1(sum over v of A[u, v] x[v])` exactly, with the same operations and one map less to
+    keep for the backward pass. Energies and softmax are in float32 in any precision.
+    """
+
+    def __init__(self, recurrence=2, reduction=8, **kwargs):
+        super().__init__(**kwargs)
+        if recurrence < 1:
+            raise ValueError(
+                f"`recurrence` must be at least 1, the number of loops. Received: {recurrence}"
+            )
+        self.recurrence = recurrence
+        self.reduction = reduction
+
+    def build(self, x_shape):
+        channels = x_shape[-1]
+        if not 1 <= self.reduction <= channels:
+            raise ValueError(
+                f"`reduction` must be between 1 and the {channels} channels of the input. "
+                f"Received: reduction={self.reduction}, input shape {x_shape}"
+            )
+        self.query = self._make_conv1x1(channels // self.reduction, "query")
+        self.key = self._make_conv1x1(channels // self.reduction, "key")
+        self.value = self._make_conv1x1(channels, "value")
+        for conv in (self.query, self.key, self.value):
+            conv.build(x_shape)
+        self.gamma = self.add_weight(shape=(1,), initializer="zeros", name="gamma")
+
+    def _make_conv1x1(self, filters, name):
+        # A fully connected layer per pixel is a 1x1 convolution, and exports to a matrix product,
+        # around which a runtime for channels-first convolutions need not transpose the map.
+        return keras.layers.Dense(
+            filters,
+            # PyTorch's, uniform up to 1 / sqrt(channels). Keras's are wider, and the softmax of
+            # unscaled energies would start close to picking a single pixel.
+            kernel_initializer=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def call(self, x, return_attention_scores=False):
+        for _ in range(self.recurrence):
+            scores = self._attend(x)
+            context = self._aggregate(ops.cast(scores, self.compute_dtype), x)
+            x = x + self.gamma * self.value(context)  # (batch, height, width, channels)
+        return (x, scores) if return_attention_scores else x
+
+    def _attend(self, x):
+        """Equation 1: the affinities of every pixel with its column and row, normalized."""
+        query = ops.cast(self.query(x), "float32")  # (batch, height, width, channels')
+        key = ops.cast(self.key(x), "float32")
+        # (batch, width, height, height)
+        column = ops.matmul(_swap(query), ops.transpose(key, (0, 2, 3, 1)))
+        index = ops.arange(0, ops.shape(x)[1], 1, dtype="int32")
+        itself = ops.equal(ops.expand_dims(index, 1), ops.expand_dims(index, 0))
+        column = ops.where(itself, MASKED_ENERGY, column)
+        # (batch, height, width, width)
+        row = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+        # (batch, height, width, height + width)
+        return ops.softmax(ops.concatenate([_swap(column), row], axis=-1), axis=-1)
+
+    def _aggregate(self, scores, x):
+        """Equation 2: the mean of column and row under the scores of every pixel."""
+        height = ops.shape(x)[1]
+        column = ops.matmul(_swap(scores[..., :height]), _swap(x))
+        row = ops.matmul(scores[..., height:], x)
+        return _swap(column) + row  # (batch, height, width, channels)
+
+    def _slots(self, height, width):
+        """The number of scores that every pixel has."""
+        return height + width
+
+    def extra_macs(self, x_shape):
+        """Multiply-adds of affinity and aggregation, for the pixels that count."""
+        _, height, width, channels = x_shape
+        counted = height + width - 1
+        return self.recurrence * math.prod(x_shape[:3]) * counted * (self.query.units + channels)
+
+    def compute_output_shape(self, x_shape):
+        return x_shape
+
+    def compute_output_spec(self, x, return_attention_scores=False):
+        y = keras.KerasTensor(x.shape, self.compute_dtype)
+        if not return_attention_scores:
+            return y
+        slots = None if None in x.shape[1:3] else self._slots(*x.shape[1:3])
+        return y, keras.KerasTensor((*x.shape[:3], slots), "float32")
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "recurrence": self.recurrence,
+            "reduction": self.reduction,
+        }
+
+
+def _swap(x):
+    """Exchanges height and width, so that a matrix product runs along the columns."""
+    return ops.transpose(x, (0, 2, 1, 3))

@@ -1,0 +1,82 @@
+"""The non-local block, which CCNet is compared with."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_segattn.layers.criss_cross_attention import CrissCrossAttention
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class NonLocal(CrissCrossAttention):
+    """Every pixel gathers context from all pixels of the map.
+
+    `y[u] = x[u] + gamma * sum over v of softmax_v(Q[u] . K[v]) V[v]`, with `Q`, `K` and `V` as in
+    `CrissCrossAttention`, of which this is the dense and single loop.
+
+    Its attention has `(height * width)**2` weights per image: a map of 97 x 97 takes 354 MB of
+    them, where criss-cross attention takes 7.
+
+    Args:
+        reduction: Integer, by which the channels of queries and keys are fewer than those of `x`.
+            Defaults to `8`.
+        **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
+
+    Call arguments:
+        x: Tensor of shape `(batch, height, width, channels)`.
+        return_attention_scores: Boolean, whether to return the attention too. Defaults to `False`.
+
+    Returns:
+        Tensor of the shape of `x`; or that tensor and the float32 scores
+        `(batch, height, width, height * width)`, row by row, that sum to one.
+
+    Raises:
+        ValueError: If `reduction` exceeds the number of channels.
+
+    Example:
+
+    >>> x = np.ones((1, 5, 7, 16), "float32")
+    >>> y, scores = NonLocal()(x, return_attention_scores=True)
+    >>> tuple(y.shape), tuple(scores.shape)
+    ((1, 5, 7, 16), (1, 5, 7, 35))
+
+    Reference:
+        "Non-local Neural Networks" (Wang et al., 2018), in the form of "CCNet: Criss-Cross
+        Attention for Semantic Segmentation" (Huang et al., 2019), Table 5.
+
+    **Differences from the paper**: Wang et al. halve the channels of queries, keys and values and
+    project the sum back. The 108 GFLOPs of CCNet's Table 5 fit only the form here, that of the
+    position attention of DANet: queries and keys of an eighth, values of all channels.
+    """
+
+    def __init__(self, reduction=8, **kwargs):
+        super().__init__(recurrence=1, reduction=reduction, **kwargs)
+
+    def _attend(self, x):
+        query = _pixels(ops.cast(self.query(x), "float32"))  # (batch, height * width, channels')
+        key = _pixels(ops.cast(self.key(x), "float32"))
+        energy = ops.matmul(query, ops.transpose(key, (0, 2, 1)))
+        batch, height, width = ops.shape(x)[:3]
+        return ops.reshape(ops.softmax(energy, axis=-1), (batch, height, width, height * width))
+
+    def _aggregate(self, scores, x):
+        return ops.reshape(ops.matmul(_pixels(scores), _pixels(x)), ops.shape(x))
+
+    def _slots(self, height, width):
+        return height * width
+
+    def extra_macs(self, x_shape):
+        pixels = math.prod(x_shape[1:3])
+        return math.prod(x_shape[:3]) * pixels * (self.query.units + x_shape[-1])
+
+    def get_config(self):
+        config = super().get_config()
+        del config["recurrence"]
+        return config
+
+
+def _pixels(x):
+    """`(batch, height, width, channels)` to `(batch, height * width, channels)`."""
+    batch, height, width, channels = ops.shape(x)
+    return ops.reshape(x, (batch, height * width, channels))
