@@ -4,7 +4,7 @@ import math
 
 import keras
 
-CONVENTIONS = ("macs", "canet")
+CONVENTIONS = ("macs", "canet", "cross_cbam")
 
 
 def count_flops(model, input_shape, convention="macs"):
@@ -16,13 +16,15 @@ def count_flops(model, input_shape, convention="macs"):
     Args:
         model: A built `keras.Model` or `keras.layers.Layer` with one input.
         input_shape: Tuple `(height, width, channels)` of the image, without the batch.
-        convention: What counts. One multiply-add counts as **one** in both.
+        convention: What counts. One multiply-add counts as **one** in all.
             - `"macs"`: the multiply-adds of convolutions, transposed convolutions and fully
               connected layers, nothing else.
             - `"canet"`: as CANet's Table 2: multiply-adds of convolutions and fully connected
               layers, one addition per output for a bias, two operations per output of batch
               normalization, one per output of ReLU and ReLU6, one per input of a pooling layer.
               Transposed convolutions, resizing, sigmoids and elementwise operations count nothing.
+            - `"cross_cbam"`: as Cross-CBAM's Tables 5 and 6: as `"canet"`, but batch normalization
+              counts nothing.
 
     Returns:
         Integer.
@@ -38,10 +40,12 @@ def count_flops(model, input_shape, convention="macs"):
     True
 
     Reference:
-        "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), Table 2.
+        "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), Table 2;
+        "Cross-CBAM: A Lightweight network for Scene Segmentation" (Zhang et al., 2023), Tables 5
+        and 6.
 
-    **Differences from the paper**: the convention is not stated there; it is inferred from the
-    figures of CANet and of the networks that it is compared with.
+    **Differences from the papers**: their conventions are not stated; they are inferred from the
+    published figures.
     """
     if convention not in CONVENTIONS:
         raise ValueError(f"`convention` must be one of {CONVENTIONS}. Received: {convention!r}")
@@ -97,22 +101,23 @@ def _operations(layer, x, y, convention):
     if hasattr(layer, "extra_macs"):
         return layer.extra_macs(keras.tree.map_structure(lambda tensor: tuple(tensor.shape), x))
     x_shape, y_shape = tuple(x.shape), tuple(y.shape)
-    canet = convention == "canet"
+    bare = convention == "macs"
     if isinstance(layer, keras.layers.Conv2DTranspose):
         # Every input pixel meets the whole kernel once.
-        return 0 if canet else math.prod(x_shape[:3]) * math.prod(layer.kernel.shape)
+        return math.prod(x_shape[:3]) * math.prod(layer.kernel.shape) if bare else 0
     if isinstance(layer, (*_CONVOLUTIONS, keras.layers.Dense)):
         # Every output pixel (or vector) meets the whole kernel once.
         macs = math.prod(y_shape[:-1]) * math.prod(layer.kernel.shape)
-        return macs + math.prod(y_shape) * (canet and layer.use_bias)
-    if not canet:
+        return macs if bare else macs + math.prod(y_shape) * (layer.use_bias + _rectifies(layer))
+    if bare:
         return 0
     if isinstance(layer, keras.layers.BatchNormalization):
-        return 2 * math.prod(y_shape)
+        return 2 * math.prod(y_shape) if convention == "canet" else 0
     if isinstance(layer, _POOLINGS):
         return math.prod(x_shape)
-    rectifies = isinstance(layer, keras.layers.ReLU) or layer.activation in (
-        keras.activations.relu,
-        keras.activations.relu6,
-    )
-    return math.prod(y_shape) if rectifies else 0
+    return math.prod(y_shape) * _rectifies(layer)
+
+
+def _rectifies(layer):
+    rectifiers = (keras.activations.relu, keras.activations.relu6)
+    return isinstance(layer, keras.layers.ReLU) or layer.activation in rectifiers

@@ -4,5 +4,14 @@ from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
 from keras_segattn.backbones.pyramid import feature_pyramid
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.backbones.resnet import ResNet18, ResNet101
+from keras_segattn.backbones.stdc import STDC1, STDC2
 
-__all__ = ["MobileNetV2", "ResNet18", "ResNet101", "build_backbone", "feature_pyramid"]
+__all__ = [
+    "STDC1",
+    "STDC2",
+    "MobileNetV2",
+    "ResNet18",
+    "ResNet101",
+    "build_backbone",
+    "feature_pyramid",
+]

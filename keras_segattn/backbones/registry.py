@@ -3,12 +3,15 @@
 from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
 from keras_segattn.backbones.pyramid import LEVELS, feature_pyramid
 from keras_segattn.backbones.resnet import ResNet18, ResNet101
+from keras_segattn.backbones.stdc import STDC1, STDC2
 from keras_segattn.weights.loading import load_backbone_weights
 
 BACKBONES = {
     "mobilenet_v2": MobileNetV2,
     "resnet18": ResNet18,
     "resnet101": ResNet101,
+    "stdc1": STDC1,
+    "stdc2": STDC2,
 }
 
 
@@ -16,8 +19,8 @@ def build_backbone(backbone, channels=3, weights=None, levels=LEVELS):
     """Returns a feature pyramid from the name of a backbone, or from a backbone model.
 
     Args:
-        backbone: `"mobilenet_v2"`, `"resnet18"` or `"resnet101"`; or a model that
-            `keras_segattn.backbones.feature_pyramid` accepts.
+        backbone: `"mobilenet_v2"`, `"resnet18"`, `"resnet101"`, `"stdc1"` or `"stdc2"`; or a model
+            that `keras_segattn.backbones.feature_pyramid` accepts.
         channels: Integer, the number of channels of the images. Defaults to `3`.
         weights: `None`, or the path of a `.weights.h5` or `.npz` file. Defaults to `None`.
         levels: The pyramid levels that are needed. Defaults to all four.

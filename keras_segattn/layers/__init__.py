@@ -1,5 +1,7 @@
 """Reusable layers. All take and return `(batch, height, width, channels)`."""
 
+from keras_segattn.layers.aspp import ASPP
+from keras_segattn.layers.ccbam import CCBAM
 from keras_segattn.layers.channel_gate import ChannelGate
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.deconv_norm_act import DeconvNormAct
@@ -7,9 +9,14 @@ from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
 from keras_segattn.layers.fcn_head import FCNHead
 from keras_segattn.layers.feature_cross_attention import FeatureCrossAttention
 from keras_segattn.layers.resize_like import ResizeLike
+from keras_segattn.layers.se_aspp import SEASPP
 from keras_segattn.layers.spatial_gate import SpatialGate
+from keras_segattn.layers.stdc_block import STDCBlock
 
 __all__ = [
+    "ASPP",
+    "CCBAM",
+    "SEASPP",
     "ChannelGate",
     "ConvNormAct",
     "DeconvNormAct",
@@ -17,5 +24,6 @@ __all__ = [
     "FCNHead",
     "FeatureCrossAttention",
     "ResizeLike",
+    "STDCBlock",
     "SpatialGate",
 ]
