@@ -60,7 +60,7 @@ def STDC2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name=
 
     Example:
 
-    >>> STDC2(input_shape=(64, 96, 3)).output_shape["P5"]
+    >>> STDC2(input_shape=(64, 96, 3)).output["P5"].shape
     (None, 2, 3, 1024)
 
     Reference:

@@ -102,19 +102,14 @@ class CCBAM(keras.layers.Layer):
         high, low = inputs  # (batch, height, width, channels)
         c_high = self.channel_high(high)  # (batch, 1, 1, channels)
         c_low = self.channel_low(low)
-        f_high = self._finite(self._wide(low) * c_high)
-        f_low = self._finite(self._wide(high) * c_low)
+        f_high = self._finite(low * c_high)
+        f_low = self._finite(high * c_low)
         s_high = self.spatial_high(f_high)  # (batch, height, width, 1)
         s_low = self.spatial_low(f_low)
-        return self._finite(self._wide(f_low) * s_high + self._wide(f_high) * s_low)
-
-    def _wide(self, x):
-        return ops.cast(x, "float32") if self.compute_dtype == "float16" else x
+        return self._finite(f_low * s_high + f_high * s_low)
 
     def _finite(self, x):
-        if self.compute_dtype == "float16":
-            x = ops.cast(ops.clip(x, -FLOAT16_MAX, FLOAT16_MAX), "float16")
-        return x
+        return ops.clip(x, -FLOAT16_MAX, FLOAT16_MAX) if self.compute_dtype == "float16" else x
 
     def compute_output_shape(self, input_shape):
         _, low_shape = input_shape

@@ -56,8 +56,9 @@ class SEASPP(keras.layers.Layer):
         self.average = keras.layers.GlobalAveragePooling2D(
             keepdims=True, dtype=self.dtype_policy, name="average"
         )
+        # In float32, as the gates: sums over many channels leave the range of float16.
         self.squeeze = keras.layers.Dense(
-            filters, activation="relu", dtype=self.dtype_policy, name="squeeze"
+            filters, activation="relu", dtype="float32", name="squeeze"
         )
         self.atrous = atrous_convolutions(filters, self.dilations, self.dtype_policy)
         self.project = ConvNormAct(filters, dtype=self.dtype_policy, name="project")
@@ -65,7 +66,7 @@ class SEASPP(keras.layers.Layer):
     def build(self, x_shape):
         channels = x_shape[-1]
         self.excite = keras.layers.Dense(
-            channels, activation="sigmoid", dtype=self.dtype_policy, name="excite"
+            channels, activation="sigmoid", dtype="float32", name="excite"
         )
         self.squeeze.build((None, channels))
         self.excite.build((None, self.filters))
@@ -77,7 +78,7 @@ class SEASPP(keras.layers.Layer):
         weights = self.excite(self.squeeze(self.average(x)))  # (batch, 1, 1, channels)
         context = sum(conv(x, training=training) for conv in self.atrous)
         # (batch, height, width, channels + filters)
-        features = ops.concatenate([x * weights, context], axis=-1)
+        features = ops.concatenate([x * ops.cast(weights, x.dtype), context], axis=-1)
         return self.project(features, training=training)
 
     def compute_output_shape(self, x_shape):
