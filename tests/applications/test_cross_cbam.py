@@ -120,6 +120,22 @@ def test_ablations(context, fusion, rng):
     assert not [path for path, change in changes.items() if not np.abs(change).max() > 0]
 
 
+def test_figure_1(rng):
+    model = narrow(filters=24)
+    image = rng.normal(size=(1, 45, 70, 3)).astype("float32")
+    levels = model.get_layer("narrow")(image)
+    x = model.get_layer("context")(levels["P5"])
+    lateral = model.get_layer("fusion1_lateral")(levels["P4"])
+    x = keras.ops.image.resize(x, lateral.shape[1:3], data_format="channels_last")
+    x = model.get_layer("fusion1")([x, lateral])
+    x = model.get_layer("fusion2_narrow")(x)
+    x = keras.ops.image.resize(x, levels["P3"].shape[1:3], data_format="channels_last")
+    x = model.get_layer("fusion2")([x, levels["P3"]])
+    x = model.get_layer("classifier")(model.get_layer("head")(x))
+    want = keras.ops.image.resize(x, (45, 70), data_format="channels_last")
+    np.testing.assert_allclose(to_numpy(model(image)), to_numpy(want), rtol=1e-4, atol=1e-5)
+
+
 def test_the_wider_map_is_narrowed():
     # P4 has 32 channels and P3 16; a width of 24 meets a wider and a narrower level.
     model = narrow(filters=24)

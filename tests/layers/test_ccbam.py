@@ -100,12 +100,15 @@ def test_parameters_of_the_paper(layer, inputs, parameters):
 def test_many_large_channels_in_float16(dtype, activation, rng):
     # Sums over 256 channels of 1e3 leave the range of float16, and so do products of three maps.
     layer = CCBAM(channel_activation=activation, dtype=dtype)
-    maps = [(1e3 * rng.uniform(-0.1, 1, (1, 8, 16, 256))).astype("float16") for _ in range(2)]
+    # Zeros, as a ReLU leaves them, show an infinite gate.
+    maps = np.maximum(rng.uniform(-200, 1e3, (2, 1, 8, 16, 256)), 0).astype("float16")
     layer.build([maps[0].shape, maps[1].shape])
-    for scale in (0.3, 2.0):
-        for weight in layer.weights:
-            weight.assign(rng.normal(0, scale, weight.shape))
-        assert np.isfinite(as_array(keras.ops.cast(layer(maps), "float32"))).all()
+    for weight in layer.weights:
+        weight.assign(rng.normal(0, 2, weight.shape))
+    assert np.isfinite(as_array(keras.ops.cast(layer(list(maps)), "float32"))).all()
+    for gate in (layer.channel_high, layer.channel_low):
+        gate.squeeze.kernel.assign(np.ones(gate.squeeze.kernel.shape))
+    assert np.isfinite(as_array(keras.ops.cast(layer(list(maps)), "float32"))).all()
 
 
 @pytest.mark.parametrize(
