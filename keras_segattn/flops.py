@@ -4,7 +4,7 @@ import math
 
 import keras
 
-CONVENTIONS = ("macs", "canet", "ccnet")
+CONVENTIONS = ("macs", "canet", "ccnet", "cross_cbam")
 
 
 def count_flops(model, input_shape, convention="macs"):
@@ -24,6 +24,8 @@ def count_flops(model, input_shape, convention="macs"):
               normalization, one per output of ReLU and ReLU6, one per input of a pooling layer.
               Transposed convolutions, resizing, sigmoids and elementwise operations count nothing.
             - `"ccnet"`: as CCNet's Tables 3 and 5: what `"macs"` counts, **two** for each.
+            - `"cross_cbam"`: as Cross-CBAM's Tables 5 and 6: as `"canet"`, but batch normalization
+              counts nothing.
 
     Returns:
         Integer.
@@ -40,10 +42,12 @@ def count_flops(model, input_shape, convention="macs"):
 
     Reference:
         "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), Table 2; "CCNet:
-        Criss-Cross Attention for Semantic Segmentation" (Huang et al., 2019), Tables 3 and 5.
+        Criss-Cross Attention for Semantic Segmentation" (Huang et al., 2019), Tables 3 and 5;
+        "Cross-CBAM: A Lightweight network for Scene Segmentation" (Zhang et al., 2023), Tables 5
+        and 6.
 
-    **Differences from the papers**: neither states its convention; they are inferred from the
-    figures of the networks and of those that they are compared with.
+    **Differences from the papers**: none states its convention; they are inferred from the figures
+    of the networks and of those that they are compared with.
     """
     if convention not in CONVENTIONS:
         raise ValueError(f"`convention` must be one of {CONVENTIONS}. Received: {convention!r}")
@@ -99,22 +103,23 @@ def _operations(layer, x, y, convention):
     if hasattr(layer, "extra_macs"):
         return layer.extra_macs(keras.tree.map_structure(lambda tensor: tuple(tensor.shape), x))
     x_shape, y_shape = tuple(x.shape), tuple(y.shape)
-    canet = convention == "canet"
+    bare = convention in ("macs", "ccnet")
     if isinstance(layer, keras.layers.Conv2DTranspose):
         # Every input pixel meets the whole kernel once.
-        return 0 if canet else math.prod(x_shape[:3]) * math.prod(layer.kernel.shape)
+        return math.prod(x_shape[:3]) * math.prod(layer.kernel.shape) if bare else 0
     if isinstance(layer, (*_CONVOLUTIONS, keras.layers.Dense)):
         # Every output pixel (or vector) meets the whole kernel once.
         macs = math.prod(y_shape[:-1]) * math.prod(layer.kernel.shape)
-        return macs + math.prod(y_shape) * (canet and layer.use_bias)
-    if not canet:
+        return macs if bare else macs + math.prod(y_shape) * (layer.use_bias + _rectifies(layer))
+    if bare:
         return 0
     if isinstance(layer, keras.layers.BatchNormalization):
-        return 2 * math.prod(y_shape)
+        return 2 * math.prod(y_shape) if convention == "canet" else 0
     if isinstance(layer, _POOLINGS):
         return math.prod(x_shape)
-    rectifies = isinstance(layer, keras.layers.ReLU) or layer.activation in (
-        keras.activations.relu,
-        keras.activations.relu6,
-    )
-    return math.prod(y_shape) if rectifies else 0
+    return math.prod(y_shape) * _rectifies(layer)
+
+
+def _rectifies(layer):
+    rectifiers = (keras.activations.relu, keras.activations.relu6)
+    return isinstance(layer, keras.layers.ReLU) or layer.activation in rectifiers

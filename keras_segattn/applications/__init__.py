@@ -1,8 +1,9 @@
 """Networks, as functions that return functional models."""
 
-from keras_segattn.applications import attanet, canet, ccnet
+from keras_segattn.applications import attanet, canet, ccnet, cross_cbam
 from keras_segattn.applications.attanet import AttaNet
 from keras_segattn.applications.canet import CANet
 from keras_segattn.applications.ccnet import CCNet
+from keras_segattn.applications.cross_cbam import CrossCBAM
 
-__all__ = ["AttaNet", "CANet", "CCNet", "attanet", "canet", "ccnet"]
+__all__ = ["AttaNet", "CANet", "CCNet", "CrossCBAM", "attanet", "canet", "ccnet", "cross_cbam"]

@@ -2,8 +2,14 @@
 
 import keras
 
+from keras_segattn.applications.arguments import (
+    check_auxiliary_heads,
+    check_choice,
+    check_image_and_classes,
+)
 from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
+from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
 
@@ -110,7 +116,10 @@ def AttaNet(
     """
     if light is None:
         light = backbone == "light"
-    _check_arguments(input_shape, classes, include_top, auxiliary_heads, attention, fusion, light)
+    check_image_and_classes(input_shape, classes, smallest_side=16 if light else 32)
+    check_choice("attention", attention, ATTENTIONS)
+    check_choice("fusion", fusion, FUSIONS)
+    check_auxiliary_heads(auxiliary_heads, include_top)
     if filters is None:
         filters = 64 if light else 128
     if fusion_filters is None:
@@ -135,13 +144,13 @@ def AttaNet(
     x = ConvNormAct(filters, name="decoder2")(x)
 
     if include_top:
-        heads = {"logits": (x, filters)}
+        heads = {"": (x, filters)}
         if auxiliary_heads:
-            heads["auxiliary1"] = (high, narrow)
-            heads["auxiliary2"] = (levels[supervised], narrow)
+            heads["auxiliary1_"] = (high, narrow)
+            heads["auxiliary2_"] = (levels[supervised], narrow)
         x = [
-            _classify(features, inputs, classes, width, light, classifier_activation, name=head)
-            for head, (features, width) in heads.items()
+            _classify(features, inputs, classes, width, light, classifier_activation, prefix)
+            for prefix, (features, width) in heads.items()
         ]
         x = x if auxiliary_heads else x[0]
     model = keras.Model(inputs, x, name=name)
@@ -170,36 +179,7 @@ def _fuse(low, high, filters, fusion, interpolation, light):
     return ConvNormAct(filters, 1, name="fusion_mix")(x), projected
 
 
-def _classify(features, image, classes, filters, light, activation, name):
+def _classify(features, image, classes, filters, light, activation, prefix):
     dropout = 0.0 if light else 0.1
-    x = FCNHead(classes, filters, dropout, use_bias=False, name=f"{name}_head")(features)
-    # Logits leave in float32 under mixed precision too, as losses and exports need them.
-    x = ResizeLike(align_corners=True, dtype="float32", name=name)([x, image])
-    if activation is not None:
-        x = keras.layers.Activation(activation, dtype="float32", name=f"{name}_activation")(x)
-    return x
-
-
-def _check_arguments(input_shape, classes, include_top, auxiliary_heads, attention, fusion, light):
-    smallest_side = 16 if light else 32
-    if len(input_shape) != 3:
-        raise ValueError(
-            "`input_shape` must be (height, width, channels), without the batch. Received: "
-            f"{input_shape}"
-        )
-    for size in input_shape[:2]:
-        if size is not None and size < smallest_side:
-            raise ValueError(
-                f"Height and width must be at least {smallest_side}, the stride of the deepest "
-                f"level, or None. Received: input_shape={input_shape}"
-            )
-    if classes < 1:
-        raise ValueError(f"`classes` must be at least 1. Received: {classes}")
-    if auxiliary_heads and not include_top:
-        raise ValueError(
-            "`auxiliary_heads=True` needs `include_top=True`: without it nothing is classified."
-        )
-    if attention not in ATTENTIONS:
-        raise ValueError(f"`attention` must be one of {ATTENTIONS}. Received: {attention!r}")
-    if fusion not in FUSIONS:
-        raise ValueError(f"`fusion` must be one of {FUSIONS}. Received: {fusion!r}")
+    x = FCNHead(classes, filters, dropout, use_bias=False, name=f"{prefix}head")(features)
+    return full_size_logits(x, image, activation, align_corners=True, prefix=prefix)

@@ -2,22 +2,22 @@
 
 import keras
 
+from keras_segattn.applications.arguments import check_choice, check_image_and_classes
 from keras_segattn.applications.imagenet import preprocess_input
+from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import (
     ConvNormAct,
     DeconvNormAct,
     DepthwiseConvNormAct,
     FeatureCrossAttention,
-    ResizeLike,
 )
 from keras_segattn.layers.feature_cross_attention import ORDERS
 
 __all__ = ["CANet", "preprocess_input"]
 
 FUSIONS = (*ORDERS, "convolution", "concatenation")
-SPATIAL_BRANCHES = ("separable", "standard")
-SMALLEST_SIDE = 32
+SPATIAL_BRANCHES = ("separable", "standard", None)
 
 
 def CANet(
@@ -95,7 +95,9 @@ def CANet(
     channels of the two deconvolutions (half of P5, then 256), batch normalization and ReLU after
     each of them, and the bilinear resizing of the logits are inferred from the same counts.
     """
-    _check_arguments(input_shape, classes, fusion, spatial_branch)
+    check_image_and_classes(input_shape, classes)
+    check_choice("fusion", fusion, FUSIONS)
+    check_choice("spatial_branch", spatial_branch, SPATIAL_BRANCHES)
     if spatial_branch is None:
         spatial_branch = "separable" if backbone == "mobilenet_v2" else "standard"
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
@@ -110,12 +112,7 @@ def CANet(
 
     if include_top:
         x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
-        # Logits leave in float32 under mixed precision too, as losses and exports need them.
-        x = ResizeLike(dtype="float32", name="logits")([x, inputs])
-        if classifier_activation is not None:
-            x = keras.layers.Activation(classifier_activation, dtype="float32", name="predictions")(
-                x
-            )
+        x = full_size_logits(x, inputs, classifier_activation)
     model = keras.Model(inputs, x, name=name)
     if weights is not None:
         model.load_weights(weights)
@@ -151,26 +148,3 @@ def _fuse(spatial, context, filters, fusion):
         x = ConvNormAct(filters, name="fusion1")(x)
         x = ConvNormAct(filters, name="fusion2")(x)
     return x
-
-
-def _check_arguments(input_shape, classes, fusion, spatial_branch):
-    if len(input_shape) != 3:
-        raise ValueError(
-            "`input_shape` must be (height, width, channels), without the batch. Received: "
-            f"{input_shape}"
-        )
-    for size in input_shape[:2]:
-        if size is not None and size < SMALLEST_SIDE:
-            raise ValueError(
-                f"Height and width must be at least {SMALLEST_SIDE}, the stride of P5, or None. "
-                f"Received: input_shape={input_shape}"
-            )
-    if classes < 1:
-        raise ValueError(f"`classes` must be at least 1. Received: {classes}")
-    if fusion not in FUSIONS:
-        raise ValueError(f"`fusion` must be one of {FUSIONS}. Received: {fusion!r}")
-    if spatial_branch not in (None, *SPATIAL_BRANCHES):
-        raise ValueError(
-            f"`spatial_branch` must be None or one of {SPATIAL_BRANCHES}. Received: "
-            f"{spatial_branch!r}"
-        )

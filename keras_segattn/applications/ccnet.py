@@ -2,8 +2,14 @@
 
 import keras
 
+from keras_segattn.applications.arguments import (
+    check_auxiliary_heads,
+    check_choice,
+    check_image_and_classes,
+)
 from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
+from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.backbones.resnet import STEMS
 from keras_segattn.layers import (
@@ -11,7 +17,6 @@ from keras_segattn.layers import (
     CrissCrossAttention,
     FCNHead,
     NonLocal,
-    ResizeLike,
 )
 from keras_segattn.layers.conv_norm_act import leaky_relu
 
@@ -19,7 +24,6 @@ __all__ = ["CCNet", "preprocess_input"]
 
 ATTENTIONS = ("criss_cross", "non_local", None)
 AUXILIARY_WEIGHT = 0.4
-SMALLEST_SIDE = 32
 
 
 def CCNet(
@@ -104,7 +108,15 @@ def CCNet(
     trained, and logits are resized with aligned corners. Its normalization, InPlaceABN, scales by
     `abs(weight) + 1e-5`, which is to be applied to its checkpoints when they are converted.
     """
-    _check_arguments(backbone, input_shape, classes, attention, stem, include_top, auxiliary_heads)
+    check_image_and_classes(input_shape, classes)
+    check_choice("attention", attention, ATTENTIONS)
+    check_choice("stem", stem, STEMS)
+    check_auxiliary_heads(auxiliary_heads, include_top)
+    if stem != "standard" and not isinstance(backbone, str):
+        raise ValueError(
+            f"`stem` belongs to a backbone by name. Received: stem={stem!r} and a model; build the "
+            "model with that stem instead."
+        )
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     pyramid = build_backbone(
         backbone,
@@ -122,7 +134,7 @@ def CCNet(
     if include_top:
         x = keras.layers.SpatialDropout2D(0.1, name="dropout")(x)
         x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
-        outputs = [_full_size(x, inputs, classifier_activation)]
+        outputs = [full_size_logits(x, inputs, classifier_activation, align_corners=True)]
     if auxiliary_heads:
         x = FCNHead(
             classes,
@@ -131,7 +143,11 @@ def CCNet(
             use_hidden_bias=True,
             name="auxiliary_head",
         )(levels["P4"])
-        outputs.append(_full_size(x, inputs, classifier_activation, prefix="auxiliary_"))
+        outputs.append(
+            full_size_logits(
+                x, inputs, classifier_activation, align_corners=True, prefix="auxiliary_"
+            )
+        )
     model = keras.Model(inputs, outputs if auxiliary_heads else outputs[0], name=name)
     if auxiliary_heads:
         model = DeepSupervision(model, [AUXILIARY_WEIGHT])
@@ -151,41 +167,3 @@ def _head(x, filters, attention, recurrence):
     y = ConvNormAct(channels, activation=leaky_relu, name="context")(y)
     y = keras.layers.Concatenate(name="concat")([x, y])
     return ConvNormAct(filters, activation=leaky_relu, name="fuse")(y)
-
-
-def _full_size(logits, image, activation, prefix=""):
-    """Resizes logits to the image; float32 under mixed precision too, as losses need it."""
-    x = ResizeLike(align_corners=True, dtype="float32", name=f"{prefix}logits")([logits, image])
-    if activation is not None:
-        x = keras.layers.Activation(activation, dtype="float32", name=f"{prefix}predictions")(x)
-    return x
-
-
-def _check_arguments(backbone, input_shape, classes, attention, stem, include_top, auxiliary_heads):
-    if len(input_shape) != 3:
-        raise ValueError(
-            "`input_shape` must be (height, width, channels), without the batch. Received: "
-            f"{input_shape}"
-        )
-    for size in input_shape[:2]:
-        if size is not None and size < SMALLEST_SIDE:
-            raise ValueError(
-                f"Height and width must be at least {SMALLEST_SIDE}, or None. Received: "
-                f"input_shape={input_shape}"
-            )
-    if classes < 1:
-        raise ValueError(f"`classes` must be at least 1. Received: {classes}")
-    if attention not in ATTENTIONS:
-        raise ValueError(f"`attention` must be one of {ATTENTIONS}. Received: {attention!r}")
-    if stem not in STEMS:
-        raise ValueError(f"`stem` must be one of {STEMS}. Received: {stem!r}")
-    if stem != "standard" and not isinstance(backbone, str):
-        raise ValueError(
-            f"`stem` belongs to a backbone by name. Received: stem={stem!r} and a model; build the "
-            "model with that stem instead."
-        )
-    if auxiliary_heads and not include_top:
-        raise ValueError(
-            "`auxiliary_heads=True` trains logits, and needs `include_top=True`. Received: "
-            "include_top=False"
-        )

@@ -7,10 +7,13 @@ from keras_segattn.backbones.pyramid import feature_pyramid
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101
 from keras_segattn.backbones.shufflenet_v2 import ShuffleNetV2
+from keras_segattn.backbones.stdc import STDC1, STDC2
 
 __all__ = [
     "DF1",
     "DF2",
+    "STDC1",
+    "STDC2",
     "LightBackbone",
     "MobileNetV2",
     "ResNet18",

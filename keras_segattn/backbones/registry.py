@@ -8,6 +8,7 @@ from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
 from keras_segattn.backbones.pyramid import LEVELS, feature_pyramid
 from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101
 from keras_segattn.backbones.shufflenet_v2 import ShuffleNetV2
+from keras_segattn.backbones.stdc import STDC1, STDC2
 from keras_segattn.weights.loading import load_backbone_weights
 
 BACKBONES = {
@@ -19,6 +20,8 @@ BACKBONES = {
     "resnet50": ResNet50,
     "resnet101": ResNet101,
     "shufflenet_v2": ShuffleNetV2,
+    "stdc1": STDC1,
+    "stdc2": STDC2,
 }
 
 

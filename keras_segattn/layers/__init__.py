@@ -1,6 +1,8 @@
 """Reusable layers. All take and return `(batch, height, width, channels)`."""
 
+from keras_segattn.layers.aspp import ASPP
 from keras_segattn.layers.attention_fusion import AttentionFusion
+from keras_segattn.layers.ccbam import CCBAM
 from keras_segattn.layers.channel_gate import ChannelGate
 from keras_segattn.layers.channel_shuffle import ChannelShuffle
 from keras_segattn.layers.conv_norm_act import ConvNormAct
@@ -11,10 +13,15 @@ from keras_segattn.layers.fcn_head import FCNHead
 from keras_segattn.layers.feature_cross_attention import FeatureCrossAttention
 from keras_segattn.layers.non_local import NonLocal
 from keras_segattn.layers.resize_like import ResizeLike
+from keras_segattn.layers.se_aspp import SEASPP
 from keras_segattn.layers.spatial_gate import SpatialGate
+from keras_segattn.layers.stdc_block import STDCBlock
 from keras_segattn.layers.strip_attention import StripAttention
 
 __all__ = [
+    "ASPP",
+    "CCBAM",
+    "SEASPP",
     "AttentionFusion",
     "ChannelGate",
     "ChannelShuffle",
@@ -26,6 +33,7 @@ __all__ = [
     "FeatureCrossAttention",
     "NonLocal",
     "ResizeLike",
+    "STDCBlock",
     "SpatialGate",
     "StripAttention",
 ]

@@ -1,6 +1,7 @@
 """Channel attention: one weight per channel."""
 
 import keras
+from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
@@ -54,6 +55,7 @@ class ChannelGate(keras.layers.Layer):
 
     def build(self, x_shape):
         channels = x_shape[-1]
+        # Both layers are in float32: sums over many channels leave the range of float16.
         self.squeeze = None
         if self.reduction is not None:
             if not 1 <= self.reduction <= channels:
@@ -64,16 +66,17 @@ class ChannelGate(keras.layers.Layer):
             self.squeeze = keras.layers.Dense(
                 channels // self.reduction,
                 activation="relu",
-                dtype=self.dtype_policy,
+                dtype="float32",
                 name="squeeze",
             )
             self.squeeze.build((None, channels))
-        self.excite = keras.layers.Dense(channels, dtype=self.dtype_policy, name="excite")
+        self.excite = keras.layers.Dense(channels, dtype="float32", name="excite")
         self.excite.build((None, self.squeeze.units if self.squeeze else channels))
 
     def call(self, x):
+        energy = self._shared(self.average(x)) + self._shared(self.maximum(x))
         # (batch, 1, 1, channels)
-        return self.activation(self._shared(self.average(x)) + self._shared(self.maximum(x)))
+        return ops.saturate_cast(self.activation(energy), self.compute_dtype)
 
     def _shared(self, pooled):
         if self.squeeze is not None:

@@ -42,14 +42,12 @@ def _assign(backbone, arrays, path):
             f"{BATCH_NORM_EPSILON}"
         )
     values, faults = [], []
-    for block in backbone.layers:
-        if not isinstance(block, ConvNormAct):
-            continue
+    for name, block in _named_blocks(backbone):
         kernel = block.conv.kernel
         depthwise = block.filters is None
         axes = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
         # Archives part names by dots, which the torch backend refuses in the name of a layer.
-        key = block.name.replace("_", ".")
+        key = name.replace("_", ".")
         wanted = [(f"{key}.weight", kernel, axes)]
         for attribute in ("gamma", "beta", "moving_mean", "moving_variance"):
             wanted.append((f"{key}.bn.{attribute}", getattr(block.norm, attribute), None))
@@ -67,3 +65,11 @@ def _assign(backbone, arrays, path):
         raise ValueError(f"{path} does not fit backbone {backbone.name!r}: {shown}")
     for variable, value in values:
         variable.assign(value)
+
+
+def _named_blocks(backbone):
+    """Yields the blocks of a backbone, those inside of its layers too, with their names."""
+    for layer in backbone.layers:
+        for block in layer._flatten_layers():
+            if isinstance(block, ConvNormAct):
+                yield layer.name if block is layer else f"{layer.name}_{block.name}", block

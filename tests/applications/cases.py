@@ -27,8 +27,10 @@ def network(constructor, **defaults):
 
 
 CASES = {
+    "attanet": network(applications.AttaNet, filters=8),
     "canet": network(applications.CANet, filters=16, up_channels=8),
     "ccnet": network(applications.CCNet, filters=16),
+    "crosscbam": network(applications.CrossCBAM, filters=16, reduction=2),
 }
 
 

@@ -217,7 +217,7 @@ def assign_decoder(network, golden):
         names = f"head.sam.{theirs}.conv", f"head.sam.{theirs}.bn"
         assign_block(getattr(network.get_layer("attention"), ours), golden, *names)
     for ours, theirs in (
-        ("logits_head", "conv_out"),
+        ("head", "conv_out"),
         ("auxiliary1_head", "conv_out1"),
         ("auxiliary2_head", "conv_out2"),
     ):

@@ -11,44 +11,47 @@ from tests.applications.cases import tiny_backbone
 from tests.layers.cases import as_array
 from tests.training import randomize
 
-CHANNELS = {
-    "mobilenet_v2": (24, 32, 96, 320),
-    "resnet18": (64, 128, 256, 512),
-    "resnet50": (256, 512, 1024, 2048),
-    "resnet101": (256, 512, 1024, 2048),
-}
-# torchvision's counts without the classifier; without the 1x1 to 1280 channels for MobileNetV2.
-PARAMETERS = {
-    "mobilenet_v2": 1_811_712,
-    "resnet18": 11_176_512,
-    "resnet50": 23_508_032,
-    "resnet101": 42_500_160,
+# Channels of P2, P3, ..., and the parameters: torchvision's without the classifier (and without the
+# 1x1 to 1280 channels for MobileNetV2), the STDC authors' without theirs, and for the others those
+# that the parameters of AttaNet's Table 4 ask for.
+EXPECTED = {
+    "df1": ((64, 64, 128, 512), 8_020_128),
+    "df2": ((64, 128, 256, 512), 17_474_208),
+    "light": ((64, 64, 128), 503_712),
+    "mobilenet_v2": ((24, 32, 96, 320), 1_811_712),
+    "resnet18": ((64, 128, 256, 512), 11_176_512),
+    "resnet50": ((256, 512, 1024, 2048), 23_508_032),
+    "resnet101": ((256, 512, 1024, 2048), 42_500_160),
+    "shufflenet_v2": ((24, 116, 232, 464), 776_420),
+    "stdc1": ((64, 256, 512, 1024), 5_318_304),
+    "stdc2": ((64, 256, 512, 1024), 9_348_768),
 }
 with_backbones = pytest.mark.parametrize("name", sorted(BACKBONES))
 
 
 def test_every_backbone_is_tested():
-    assert set(BACKBONES) == set(CHANNELS) == set(PARAMETERS)
+    assert set(BACKBONES) == set(EXPECTED)
 
 
 @with_backbones
 def test_levels_channels_and_parameters(name):
     model = BACKBONES[name]()
     assert model.name == name
-    assert {level: x.shape[-1] for level, x in model.output.items()} == dict(
-        zip(("P2", "P3", "P4", "P5"), CHANNELS[name], strict=True)
-    )
+    channels, parameters = EXPECTED[name]
+    for exponent, count in enumerate(channels, start=2):
+        assert model.output[f"P{exponent}"].shape[-1] == count
+    assert ("P5" in model.output) == (len(channels) == 4)
     trainable = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
-    assert trainable == PARAMETERS[name]
+    assert trainable == parameters
 
 
 @with_backbones
 @pytest.mark.parametrize(("height", "width"), [(32, 64), (33, 65), (97, 50)])
 def test_sizes_are_rounded_up(name, height, width):
     output = BACKBONES[name](input_shape=(height, width, 3)).output
-    for exponent in (2, 3, 4, 5):
-        stride = 2**exponent
-        assert output[f"P{exponent}"].shape[1:3] == (-(-height // stride), -(-width // stride))
+    for level, x in output.items():
+        stride = 2 ** int(level[1])
+        assert x.shape[1:3] == (-(-height // stride), -(-width // stride))
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])

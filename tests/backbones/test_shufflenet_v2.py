@@ -4,7 +4,7 @@ import numpy as np
 from keras_segattn.backbones import ShuffleNetV2
 from keras_segattn.backbones.shufflenet_v2 import _unit
 from keras_segattn.flops import count_flops
-from tests.layers.oracles import conv_norm_relu
+from tests.oracles import conv_norm_act
 from tests.training import randomize, to_numpy
 
 
@@ -35,9 +35,9 @@ def test_unit_passes_half_of_the_channels_and_shuffles(rng):
     x = rng.normal(size=(2, 4, 5, 6)).astype("float32")
     y = to_numpy(model(x))
     np.testing.assert_array_equal(y[..., ::2], x[..., :3])
-    branch = conv_norm_relu(x[..., 3:].astype("float64"), model.get_layer("unit_branch2_pw1"))
+    branch = conv_norm_act(model.get_layer("unit_branch2_pw1"), x[..., 3:].astype("float64"))
     branch = to_numpy(model.get_layer("unit_branch2_dw")(branch.astype("float32")))
-    branch = conv_norm_relu(branch.astype("float64"), model.get_layer("unit_branch2_pw2"))
+    branch = conv_norm_act(model.get_layer("unit_branch2_pw2"), branch.astype("float64"))
     np.testing.assert_allclose(y[..., 1::2], branch, rtol=1e-4, atol=1e-4)
 
 

@@ -88,6 +88,17 @@ CASES = [
     case("spatial_gate_squeeze", layers.SpatialGate, 4, squeeze=True, kernel_size=7),
     case("channel_gate", layers.ChannelGate, 4),
     case("channel_gate_reduction", layers.ChannelGate, 4, reduction=2),
+    case("ccbam", layers.CCBAM, [8, 8], reduction=2),
+    case("ccbam_literal", layers.CCBAM, [8, 8], reduction=2, channel_activation=None),
+    case("ccbam_kernel7", layers.CCBAM, [8, 8], reduction=2, spatial_kernel_size=7),
+    case("se_aspp", layers.SEASPP, 4, filters=6),
+    case("se_aspp_3_dilations", layers.SEASPP, 4, filters=6, dilations=(2, 4, 6)),
+    case("aspp", layers.ASPP, 4, filters=6, dilations=(1, 2, 4)),
+    case("stdc_cat", layers.STDCBlock, 4, filters=8),
+    case("stdc_cat_stride2", layers.STDCBlock, 4, filters=8, strides=2),
+    case("stdc_cat_2_convs", layers.STDCBlock, 4, filters=8, strides=2, convs=2),
+    case("stdc_add", layers.STDCBlock, 8, filters=8, mode="add"),
+    case("stdc_add_stride2", layers.STDCBlock, 4, filters=8, strides=2, mode="add"),
     *(
         case(f"fca_{order}", FCA, [5, 4], filters=4, order=order)
         for order in ("spatial_channel", "channel_spatial", "parallel", "spatial")

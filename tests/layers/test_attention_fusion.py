@@ -5,7 +5,7 @@ import pytest
 from keras_segattn.flops import count_flops
 from keras_segattn.layers import AttentionFusion
 from tests.golden import assert_close, assign_block, assign_conv, assign_norm, load_golden
-from tests.layers.oracles import batch_norm, conv2d, conv_norm_relu, nearest, sigmoid
+from tests.oracles import batch_norm, conv2d, conv_norm_act, nearest, sigmoid
 from tests.training import randomize, to_numpy
 
 # our block: the convolution of the authors' ResNet-18 network, and of their light one
@@ -30,15 +30,15 @@ def oracle(layer, low, high):
     low, high = low.astype("float64"), high.astype("float64")
     height, width = low.shape[1:3]
     if layer.light:
-        low, high = conv_norm_relu(low, layer.reduce_low), conv_norm_relu(high, layer.reduce_high)
-    projected_low = conv_norm_relu(low, layer.project_low)
+        low, high = conv_norm_act(layer.reduce_low, low), conv_norm_act(layer.reduce_high, high)
+    projected_low = conv_norm_act(layer.project_low, low)
     mixed = np.concatenate(
         [low if layer.light else projected_low, nearest(high, height, width)], axis=-1
     )
-    pooled = conv_norm_relu(mixed, layer.mix).mean(axis=(1, 2), keepdims=True)
+    pooled = conv_norm_act(layer.mix, mixed).mean(axis=(1, 2), keepdims=True)
     weighed = conv2d(pooled, to_numpy(layer.weigh.kernel).astype("float64"))
     alpha = sigmoid(batch_norm(weighed, layer.norm))
-    high = nearest(alpha * conv_norm_relu(high, layer.project_high), height, width)
+    high = nearest(alpha * conv_norm_act(layer.project_high, high), height, width)
     return high + (1 - alpha) * projected_low, high
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_segattn import layers
-from tests.layers import oracle
+from tests import oracles
 from tests.layers.cases import as_array
 from tests.training import randomize
 
@@ -13,7 +13,7 @@ from tests.training import randomize
 def check(layer, inputs, expected, rng):
     layer(inputs)
     randomize(layer, rng)
-    want = expected(oracle.weights_of(layer))
+    want = expected(oracles.weights_of(layer))
     np.testing.assert_allclose(
         as_array(layer(inputs)), want, atol=1e-4 * max(1, np.abs(want).max())
     )
@@ -26,8 +26,8 @@ def test_conv_norm_act(kernel, stride, dilation, rng):
     check(
         layer,
         x,
-        lambda w: oracle.relu(
-            oracle.norm(oracle.conv(x, w["conv/kernel"], stride, dilation), w, "norm")
+        lambda w: oracles.relu(
+            oracles.batch_norm(oracles.conv2d(x, w["conv/kernel"], stride, dilation), layer.norm)
         ),
         rng,
     )
@@ -39,10 +39,10 @@ def test_depthwise_conv_norm_act(rng):
 
     def expected(w):
         y = [
-            oracle.conv(x[..., c : c + 1], w["conv/kernel"][:, :, c : c + 1], stride=2)
+            oracles.conv2d(x[..., c : c + 1], w["conv/kernel"][:, :, c : c + 1], stride=2)
             for c in range(3)
         ]
-        return np.clip(oracle.norm(np.concatenate(y, axis=-1), w, "norm"), 0, 6)
+        return np.clip(oracles.batch_norm(np.concatenate(y, axis=-1), layer.norm), 0, 6)
 
     check(layer, x, expected, rng)
 
@@ -64,7 +64,7 @@ def test_deconv_reaches_every_size_and_stays_in_place(height, width, rng):
                 )
         top, left = int(height < 11), int(width < 13)
         cropped = full[:, top : top + height, left : left + width]
-        return oracle.relu(oracle.norm(cropped, w, "norm"))
+        return oracles.relu(oracles.batch_norm(cropped, layer.norm))
 
     check(layer, [x, reference], expected, rng)
 
@@ -75,7 +75,7 @@ def test_spatial_gate_of_cbam(rng):
 
     def expected(w):
         pooled = np.stack([x.max(-1), x.mean(-1)], axis=-1)
-        return oracle.sigmoid(oracle.conv(pooled, w["conv/kernel"]) + w["conv/bias"])
+        return oracles.sigmoid(oracles.conv2d(pooled, w["conv/kernel"]) + w["conv/bias"])
 
     check(layer, x, expected, rng)
 
@@ -87,11 +87,11 @@ def test_channel_gate_of_cbam(activation, rng):
 
     def expected(w):
         def shared(vector):
-            hidden = oracle.relu(vector @ w["squeeze/kernel"] + w["squeeze/bias"])
+            hidden = oracles.relu(vector @ w["squeeze/kernel"] + w["squeeze/bias"])
             return hidden @ w["excite/kernel"] + w["excite/bias"]
 
         energy = shared(x.mean((1, 2))) + shared(x.max((1, 2)))
-        return (oracle.sigmoid(energy) if activation else energy)[:, None, None]
+        return (oracles.sigmoid(energy) if activation else energy)[:, None, None]
 
     check(layer, x, expected, rng)
 

@@ -4,7 +4,7 @@ import pytest
 
 from keras_segattn.layers import FeatureCrossAttention
 from keras_segattn.layers.feature_cross_attention import ORDERS
-from tests.layers import oracle
+from tests import oracles
 from tests.layers.cases import as_array
 from tests.training import randomize
 
@@ -20,26 +20,26 @@ def built(order, rng, filters=4):
 
 def expected(layer, spatial, context):
     """Section 3.2 of the paper, sentence by sentence."""
-    w = oracle.weights_of(layer)
+    w = oracles.weights_of(layer)
     fused = np.concatenate([spatial, context], axis=-1)
-    fused = oracle.conv(fused, w["fuse/conv/kernel"])
-    fused = oracle.relu(oracle.norm(fused, w, "fuse/norm"))
+    fused = oracles.conv2d(fused, w["fuse/conv/kernel"])
+    fused = oracles.relu(oracles.batch_norm(fused, layer.fuse.norm))
 
-    where = oracle.conv(spatial, w["spatial_gate/conv/kernel"])
-    where = oracle.sigmoid(oracle.norm(where, w, "spatial_gate/norm"))
+    where = oracles.conv2d(spatial, w["spatial_gate/conv/kernel"])
+    where = oracles.sigmoid(oracles.batch_norm(where, layer.spatial_gate.norm))
     vectors = [context.mean(axis=(1, 2)), context.max(axis=(1, 2))]
     if layer.order == "spatial":
         attended = fused * where
     else:
         kernel, bias = w["channel_gate/excite/kernel"], w["channel_gate/excite/bias"]
-        what = oracle.sigmoid(sum(vector @ kernel + bias for vector in vectors))[:, None, None]
+        what = oracles.sigmoid(sum(vector @ kernel + bias for vector in vectors))[:, None, None]
         attended = {
             "spatial_channel": (fused * where) * what,
             "channel_spatial": (fused * what) * where,
             "parallel": fused * where + fused * what,
         }[layer.order]
-    y = oracle.conv(attended + fused, w["project/conv/kernel"])
-    return oracle.relu(oracle.norm(y, w, "project/norm"))
+    y = oracles.conv2d(attended + fused, w["project/conv/kernel"])
+    return oracles.relu(oracles.batch_norm(y, layer.project.norm))
 
 
 @pytest.mark.parametrize("order", ORDERS)

@@ -5,7 +5,7 @@ import pytest
 from keras_segattn.flops import count_flops
 from keras_segattn.layers import StripAttention
 from tests.golden import assert_close, assign_block, assign_conv, load_golden
-from tests.layers.oracles import conv_norm_relu
+from tests.oracles import conv_norm_act
 from tests.training import randomize, to_numpy
 
 SAM = ["sam_C12_q4_1x7", "sam_C16_q8_6x10", "sam_C16_q8_9x5"]
@@ -16,8 +16,7 @@ def oracle(layer, x):
     if layer.axis == "horizontal":
         x = x.transpose(0, 2, 1, 3)
     query, key, value = (
-        conv_norm_relu(x.astype("float64"), block)
-        for block in (layer.query, layer.key, layer.value)
+        conv_norm_act(block, x.astype("float64")) for block in (layer.query, layer.key, layer.value)
     )
     batch, height, width, _ = x.shape
     y, scores = np.zeros(x.shape), np.zeros((batch, height, width, width))

@@ -1,0 +1,163 @@
+"""Cross-CBAM: a feature pyramid whose levels are fused by crossed channel and spatial attention."""
+
+import keras
+
+from keras_segattn.applications.arguments import (
+    check_auxiliary_heads,
+    check_choice,
+    check_image_and_classes,
+)
+from keras_segattn.applications.deep_supervision import DeepSupervision
+from keras_segattn.applications.imagenet import preprocess_input
+from keras_segattn.applications.logits import full_size_logits
+from keras_segattn.backbones.registry import build_backbone
+from keras_segattn.layers import ASPP, CCBAM, SEASPP, ConvNormAct, FCNHead, ResizeLike
+
+__all__ = ["CrossCBAM", "preprocess_input"]
+
+CONTEXTS = ("se_aspp", "aspp", "convolution")
+FUSIONS = ("ccbam", "addition", "concatenation", None)
+HEAD_FILTERS = 128
+
+
+def CrossCBAM(
+    *,
+    backbone="stdc1",
+    input_shape=(None, None, 3),
+    classes=19,
+    weights=None,
+    backbone_weights=None,
+    classifier_activation=None,
+    input_tensor=None,
+    include_top=True,
+    context="se_aspp",
+    fusion="ccbam",
+    filters=256,
+    dilations=(1, 3),
+    reduction=16,
+    auxiliary_heads=False,
+    auxiliary_weight=1.0,
+    name="cross_cbam",
+):
+    """Cross-CBAM network for semantic segmentation.
+
+    ```
+    x      = SEASPP(P5)                                   # 1/32
+    x      = CCBAM([resize(x), P4])                       # 1/16
+    x      = CCBAM([resize(x), P3])                       # 1/8
+    logits = resize(conv1x1(dropout(conv1x1(x))))         # 1/1
+    ```
+
+    Where `x` and a level differ in channels, a 1x1 convolution narrows the wider of the two.
+
+    Args:
+        backbone: `"stdc1"` (Cross-CBAM-M of the paper), `"stdc2"` (Cross-CBAM-L), the name of
+            another backbone, or a model: one of `keras_segattn.backbones`, of KerasHub or KerasCV,
+            or any whose outputs are a dict with `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32.
+            Defaults to `"stdc1"`.
+        input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
+            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
+        classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
+        weights: `None` for random weights, or the path of a file written by `save_weights`.
+            Defaults to `None`.
+        backbone_weights: `None`, or the path of a `.weights.h5` or `.npz` file for the backbone.
+            Defaults to `None`.
+        classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
+            which returns logits, as losses with `from_logits=True` and export want them.
+        input_tensor: Keras tensor to use as the input. Defaults to `None`.
+        include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
+            model returns the fused features at stride 8.
+        context: What widens the field of view at stride 32: `"se_aspp"`, `"aspp"` or
+            `"convolution"` (1x1, none at all). Defaults to `"se_aspp"`.
+        fusion: How the levels are fused: `"ccbam"`, `"addition"`, `"concatenation"` (and a 1x1
+            convolution), or `None`, which classifies the context at stride 32. Defaults to
+            `"ccbam"`.
+        filters: Integer, width of the context and the fusion, as in the paper's Table 6. Defaults
+            to `256`.
+        dilations: Dilations of the context, as in the paper's Table 5. Defaults to `(1, 3)`.
+        reduction: Integer, reduction of the channel attention in `CCBAM`. Defaults to `16`.
+        auxiliary_heads: Boolean, whether a head on P4 helps in training. Defaults to `False`.
+        auxiliary_weight: Weight of the loss of that head against that of the network, the paper's
+            `(1 - alpha) / alpha`. Defaults to `1.0`.
+        name: Name of the model. Defaults to `"cross_cbam"`.
+
+    Returns:
+        A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
+        `keras_segattn.applications.cross_cbam.preprocess_input`, to float32 logits
+        `(batch, height, width, classes)`; a `DeepSupervision` with `auxiliary_heads=True`.
+
+    Raises:
+        ValueError: If an argument has a value that is not named above.
+
+    Example:
+
+    >>> model = CrossCBAM(classes=11)
+    >>> tuple(model(np.ones((1, 45, 70, 3), "float32")).shape)
+    (1, 45, 70, 11)
+
+    Reference:
+        "Cross-CBAM: A Lightweight network for Scene Segmentation" (Zhang et al., 2023), section
+        3.4 and figure 1.
+
+    **Differences from the paper**: it gives neither the channels around the fusions, nor the heads,
+    nor `alpha`. The channels and heads are those that meet all numbers of parameters and FLOPs in
+    Tables 5 and 6, which include the parameters of the auxiliary head. Its loss is the one given
+    to `compile` here, the focal loss in the paper. Table 4's "FCN" head is taken for the head of
+    the full network: its baseline is `context="convolution", fusion=None`.
+    """
+    check_image_and_classes(input_shape, classes)
+    check_choice("context", context, CONTEXTS)
+    check_choice("fusion", fusion, FUSIONS)
+    check_auxiliary_heads(auxiliary_heads, include_top)
+    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
+    pyramid = build_backbone(
+        backbone, channels=inputs.shape[-1], weights=backbone_weights, levels=("P3", "P4", "P5")
+    )
+
+    levels = pyramid(inputs)
+    x = _context(levels["P5"], context, filters, dilations)
+    if fusion is not None:
+        for i, level in enumerate(("P4", "P3"), start=1):
+            x = _fuse(x, levels[level], fusion, reduction, name=f"fusion{i}")
+
+    outputs = x
+    if include_top:
+        if x.shape[-1] != HEAD_FILTERS:
+            x = ConvNormAct(HEAD_FILTERS, 1, name="head")(x)
+        x = keras.layers.SpatialDropout2D(0.1, name="dropout")(x)
+        x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
+        outputs = full_size_logits(x, inputs, classifier_activation)
+    if auxiliary_heads:
+        x = FCNHead(classes, HEAD_FILTERS, name="auxiliary")(levels["P4"])
+        auxiliary = full_size_logits(x, inputs, classifier_activation, prefix="auxiliary_")
+        network = keras.Model(inputs, [outputs, auxiliary], name=name)
+        model = DeepSupervision(network, [auxiliary_weight])
+    else:
+        model = keras.Model(inputs, outputs, name=name)
+    if weights is not None:
+        model.load_weights(weights)
+    return model
+
+
+def _context(x, context, filters, dilations):
+    if context == "se_aspp":
+        return SEASPP(filters, dilations, name="context")(x)
+    if context == "aspp":
+        return ASPP(filters, dilations, name="context")(x)
+    return ConvNormAct(filters, 1, name="context")(x)
+
+
+def _fuse(x, lateral, fusion, reduction, name):
+    """Fuses the decoder's `x` into the next finer level, in the narrower of their widths."""
+    width = min(x.shape[-1], lateral.shape[-1])
+    if x.shape[-1] > width:
+        x = ConvNormAct(width, 1, name=f"{name}_narrow")(x)
+    if lateral.shape[-1] > width:
+        lateral = ConvNormAct(width, 1, name=f"{name}_lateral")(lateral)
+    x = ResizeLike(name=f"{name}_resize")([x, lateral])
+    if fusion == "ccbam":
+        return CCBAM(reduction, name=name)([x, lateral])
+    if fusion == "addition":
+        return keras.layers.Add(name=name)([x, lateral])
+    x = keras.layers.Concatenate(name=f"{name}_concat")([x, lateral])
+    return ConvNormAct(width, 1, name=name)(x)

@@ -1,0 +1,89 @@
+"""STDC networks, the backbones of Cross-CBAM."""
+
+import keras
+
+from keras_segattn.layers.conv_norm_act import ConvNormAct
+from keras_segattn.layers.stdc_block import STDCBlock
+from keras_segattn.weights.loading import load_backbone_weights
+
+
+def STDC1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="stdc1"):
+    """STDC1 without its classifier, as a feature pyramid.
+
+    Two 3x3 convolutions with stride 2, then three stages of `STDCBlock`s, whose first has stride 2.
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
+            `(None, None, 3)`.
+        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
+            to `None`.
+        input_tensor: Keras tensor to use as the input. Defaults to `None`.
+        name: Name of the model. Defaults to `"stdc1"`.
+
+    Returns:
+        A `keras.Model` from images `(batch, height, width, channels)`, normalized by the mean and
+        standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 64, 256, 512 and 1024
+        channels.
+
+    Example:
+
+    >>> pyramid = STDC1()(np.ones((1, 64, 96, 3), "float32"))
+    >>> tuple(pyramid["P5"].shape)
+    (1, 2, 3, 1024)
+
+    Reference:
+        "Rethinking BiSeNet For Real-time Semantic Segmentation" (Fan et al., 2021), table 1.
+
+    **Differences from the paper**: the last 1x1 convolution, which only the classifier reads, is
+    left out.
+    """
+    return _stdc((2, 2, 2), input_shape, weights, input_tensor, name)
+
+
+def STDC2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="stdc2"):
+    """STDC2 without its classifier, as a feature pyramid.
+
+    Two 3x3 convolutions with stride 2, then three stages of `STDCBlock`s, whose first has stride 2.
+
+    Args:
+        input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
+            `(None, None, 3)`.
+        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
+            to `None`.
+        input_tensor: Keras tensor to use as the input. Defaults to `None`.
+        name: Name of the model. Defaults to `"stdc2"`.
+
+    Returns:
+        A `keras.Model` from images `(batch, height, width, channels)`, normalized by the mean and
+        standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 64, 256, 512 and 1024
+        channels.
+
+    Example:
+
+    >>> STDC2(input_shape=(64, 96, 3)).output["P5"].shape
+    (None, 2, 3, 1024)
+
+    Reference:
+        "Rethinking BiSeNet For Real-time Semantic Segmentation" (Fan et al., 2021), table 1.
+
+    **Differences from the paper**: the last 1x1 convolution, which only the classifier reads, is
+    left out.
+    """
+    return _stdc((4, 5, 3), input_shape, weights, input_tensor, name)
+
+
+def _stdc(counts, input_shape, weights, input_tensor, name, width=64):
+    """An STDC network with `counts` blocks in stages 3, 4 and 5, of 4, 8 and 16 times `width`."""
+    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
+    x = ConvNormAct(width // 2, strides=2, name="stem1")(inputs)
+    x = ConvNormAct(width, strides=2, name="stem2")(x)
+    outputs = {"P2": x}
+    for stage, count in enumerate(counts, start=3):
+        for i in range(count):
+            strides = 2 if i == 0 else 1
+            x = STDCBlock(2 ** (stage - 1) * width, strides, name=f"stage{stage}_{i}")(x)
+        outputs[f"P{stage}"] = x
+    model = keras.Model(inputs, outputs, name=name)
+    if weights is not None:
+        load_backbone_weights(model, weights)
+    return model

@@ -1,0 +1,157 @@
+"""Short-Term Dense Concatenate block, which STDC backbones are made of."""
+
+import keras
+from keras import ops
+
+from keras_segattn.layers.conv_norm_act import ConvNormAct
+from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
+
+MODES = ("cat", "add")
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class STDCBlock(keras.layers.Layer):
+    """Short-Term Dense Concatenate block: convolutions in a row, all of which are the output.
+
+    ```
+    x1 = ReLU(BN(conv1x1(x)))                        # filters / 2
+    xi = ReLU(BN(conv3x3(x(i-1))))                   # filters / 2^i; the last as many as before it
+    y  = [x1, x2, ..., xn]                           # "cat"; "add": [x1, x2, ..., xn] + x
+    ```
+
+    With `strides=2`, `x2` reads `D = BN(depthwise3x3(x1))` at half the size; `y` then holds
+    `avgpool3x3(x1)` in "cat" and `D` in "add", whose `x` becomes
+    `BN(conv1x1(BN(depthwise3x3(x))))`.
+
+    Args:
+        filters: Integer, the number of output channels.
+        strides: `1` or `2`. Defaults to `1`.
+        convs: Integer from 2 up, the number of convolutions in a row. Defaults to `4`, the
+            paper's choice.
+        mode: `"cat"`, or `"add"` for a residual connection. Defaults to `"cat"`, that of the
+            published backbones.
+        **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
+
+    Call arguments:
+        x: Tensor of shape `(batch, height, width, channels)`.
+
+    Returns:
+        Tensor of shape `(batch, ceil(height / strides), ceil(width / strides), filters)`.
+
+    Raises:
+        ValueError: If an argument has a value that is not named above, if `filters` is not a
+            multiple of `2 ** (convs - 1)`, or if `mode="add"` with `strides=1` meets other than
+            `filters` channels.
+
+    Example:
+
+    >>> x = np.ones((1, 9, 12, 16), "float32")
+    >>> tuple(STDCBlock(32, strides=2)(x).shape)
+    (1, 5, 6, 32)
+
+    Reference:
+        "Rethinking BiSeNet For Real-time Semantic Segmentation" (Fan et al., 2021), section 3.1,
+        as used by "Cross-CBAM" (Zhang et al., 2023), section 3.1, equation 1 and figure 2.
+
+    **Differences from the paper**: none; "add" and the depthwise convolution, which figure 2 of
+    Cross-CBAM omits, are those of the STDC authors' code.
+    """
+
+    def __init__(self, filters, strides=1, convs=4, mode="cat", **kwargs):
+        super().__init__(**kwargs)
+        if strides not in (1, 2):
+            raise ValueError(f"`strides` must be 1 or 2. Received: {strides}")
+        if convs < 2:
+            raise ValueError(f"`convs` must be at least 2. Received: {convs}")
+        if filters % 2 ** (convs - 1):
+            raise ValueError(
+                f"`filters` is halved {convs - 1} times with convs={convs}, and must be a multiple "
+                f"of {2 ** (convs - 1)}. Received: {filters}"
+            )
+        if mode not in MODES:
+            raise ValueError(f"`mode` must be one of {MODES}. Received: {mode!r}")
+        self.filters = filters
+        self.strides = strides
+        self.convs = convs
+        self.mode = mode
+
+        dtype = self.dtype_policy
+        # With 4 convolutions: 1/2, 1/4, 1/8 and 1/8 of the channels.
+        self.blocks = [
+            ConvNormAct(
+                filters // 2 ** min(i, convs - 1), 1 if i == 1 else 3, dtype=dtype, name=f"conv{i}"
+            )
+            for i in range(1, convs + 1)
+        ]
+        if strides == 2:
+            self.downsample = DepthwiseConvNormAct(
+                strides=2, activation=None, dtype=dtype, name="downsample"
+            )
+            if mode == "cat":
+                self.pool = PaddedAveragePooling2D(3, strides=2, dtype=dtype, name="pool")
+            else:
+                self.skip_depthwise = DepthwiseConvNormAct(
+                    strides=2, activation=None, dtype=dtype, name="skip_depthwise"
+                )
+                self.skip_pointwise = ConvNormAct(
+                    filters, 1, activation=None, dtype=dtype, name="skip_pointwise"
+                )
+
+    def build(self, x_shape):
+        shape = x_shape
+        for i, block in enumerate(self.blocks):
+            if i == 1 and self.strides == 2:
+                self.downsample.build(shape)
+                shape = self.downsample.compute_output_shape(shape)
+            block.build(shape)
+            shape = block.compute_output_shape(shape)
+        if self.mode == "add":
+            if self.strides == 2:
+                self.skip_depthwise.build(x_shape)
+                self.skip_pointwise.build(self.skip_depthwise.compute_output_shape(x_shape))
+            elif x_shape[-1] != self.filters:
+                raise ValueError(
+                    f'`mode="add"` adds the {self.filters} output channels to the input, which '
+                    f"must have as many. Received: filters={self.filters}, input shape {x_shape}"
+                )
+
+    def call(self, x, training=None):
+        y = self.blocks[0](x, training=training)
+        first = y
+        if self.strides == 2:
+            y = self.downsample(y, training=training)
+            first = self.pool(first) if self.mode == "cat" else y
+        parts = [first]
+        for block in self.blocks[1:]:
+            y = block(y, training=training)
+            parts.append(y)
+        y = ops.concatenate(parts, axis=-1)  # (batch, height, width, filters)
+        if self.mode == "add":
+            if self.strides == 2:
+                x = self.skip_depthwise(x, training=training)
+                x = self.skip_pointwise(x, training=training)
+            y = y + x
+        return y
+
+    def compute_output_shape(self, x_shape):
+        sizes = [size if size is None else -(-size // self.strides) for size in x_shape[1:3]]
+        return (x_shape[0], *sizes, self.filters)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "filters": self.filters,
+            "strides": self.strides,
+            "convs": self.convs,
+            "mode": self.mode,
+        }
+
+
+class PaddedAveragePooling2D(keras.layers.AveragePooling2D):
+    """3x3 average pooling with one zero around the map, which counts in the mean as in PyTorch.
+
+    Keras's `padding="same"` averages over the pixels inside the map alone.
+    """
+
+    def call(self, x):
+        return super().call(ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))

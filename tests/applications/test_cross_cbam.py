@@ -1,0 +1,232 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn.applications import CrossCBAM
+from keras_segattn.flops import count_flops
+from keras_segattn.layers import ASPP, CCBAM, SEASPP
+from tests.training import to_numpy, trained_step
+
+
+def parameters(model):
+    return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+
+
+def narrow_backbone(name="narrow"):
+    """Four convolutions instead of an STDC network, for tests of what comes after it."""
+    inputs = keras.Input((None, None, 3))
+    x, outputs = inputs, {}
+    for level, filters, stride in (("P3", 16, 8), ("P4", 32, 2), ("P5", 48, 2)):
+        x = keras.layers.ZeroPadding2D(stride // 2)(x)
+        x = keras.layers.Conv2D(filters, stride + 1, strides=stride, activation="relu")(x)
+        outputs[level] = x
+    return keras.Model(inputs, outputs, name=name)
+
+
+def narrow(**arguments):
+    return CrossCBAM(**{"backbone": narrow_backbone(), "classes": 5, "filters": 16, **arguments})
+
+
+# Tables 5 and 6, whose parameters include the auxiliary head, at 512x1024.
+@pytest.mark.parametrize(
+    ("arguments", "count", "paper_count", "flops", "paper_flops"),
+    [
+        ({}, 12_209_426, 12.21, 11.3132, 11.31),
+        ({"dilations": (2, 4)}, 14_306_578, 14.31, 12.3870, 12.39),
+        ({"dilations": (3, 5)}, 14_306_578, 14.31, 12.3870, 12.39),
+        ({"dilations": (1, 3, 5)}, 14_569_234, 14.57, 12.5213, 12.52),
+        ({"dilations": (2, 4, 6)}, 16_666_386, 16.67, 13.5951, 13.60),
+        ({"filters": 512}, 19_535_410, 19.54, 14.7725, 14.77),
+        ({"filters": 128}, 8_922_738, 8.92, 9.6714, 9.67),
+    ],
+)
+def test_tables_5_and_6(arguments, count, paper_count, flops, paper_flops):
+    model = CrossCBAM(auxiliary_heads=True, **arguments)
+    assert parameters(model) == count
+    assert round(count / 1e6, 2) == paper_count
+    counted = count_flops(model, (512, 1024, 3), "cross_cbam") / 1e9
+    assert round(counted, 4) == flops
+    assert round(counted, 2) == paper_flops
+
+
+@pytest.mark.parametrize(
+    ("backbone", "classes", "training", "inference"),
+    [
+        ("stdc1", 19, 12_209_426, 11_616_895),
+        ("stdc2", 19, 16_239_890, 15_647_359),
+        ("stdc1", 11, 12_207_362, 11_615_863),
+        ("stdc2", 11, 16_237_826, 15_646_327),
+    ],
+)
+def test_parameters_with_and_without_the_auxiliary_head(backbone, classes, training, inference):
+    plain = CrossCBAM(backbone=backbone, classes=classes)
+    assert parameters(plain) == inference
+    assert not [weight.path for weight in plain.weights if "auxiliary" in weight.path]
+    assert parameters(CrossCBAM(backbone=backbone, classes=classes, auxiliary_heads=True)) == (
+        training
+    )
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size", "flops"),
+    [
+        ("stdc1", (768, 1536), 25.454),
+        ("stdc2", (512, 1024), 17.915),
+        ("stdc2", (768, 1536), 40.307),
+    ],
+)
+def test_flops_of_the_other_networks(backbone, size, flops):
+    counted = count_flops(CrossCBAM(backbone=backbone), (*size, 3), "cross_cbam")
+    assert round(counted / 1e9, 3) == flops
+
+
+def test_multiply_adds_alone():
+    assert round(count_flops(CrossCBAM(), (512, 1024, 3)) / 1e9, 4) == 11.2736
+
+
+@pytest.mark.parametrize("size", [(33, 65), (32, 32), (90, 47)])
+def test_any_size(size, rng):
+    image = rng.normal(size=(1, *size, 3)).astype("float32")
+    logits = CrossCBAM(classes=5, filters=128)(image)
+    assert tuple(logits.shape) == (1, *size, 5)
+    assert np.isfinite(to_numpy(logits)).all()
+
+
+def test_unknown_sizes_give_the_values_of_known_ones(rng):
+    free, fixed = narrow(), narrow(input_shape=(45, 70, 3))
+    fixed.set_weights(free.get_weights())
+    image = rng.normal(size=(1, 45, 70, 3)).astype("float32")
+    np.testing.assert_allclose(
+        free.predict(image, verbose=0), fixed.predict(image, verbose=0), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("context", ["se_aspp", "aspp", "convolution"])
+@pytest.mark.parametrize("fusion", ["ccbam", "addition", "concatenation", None])
+def test_ablations(context, fusion, rng):
+    # A reduction of 16 would leave one hidden unit, which a ReLU may silence.
+    model = narrow(context=context, fusion=fusion, reduction=2)
+    layers = {type(layer) for layer in model.layers}
+    assert (SEASPP in layers, ASPP in layers) == (context == "se_aspp", context == "aspp")
+    assert (CCBAM in layers) == (fusion == "ccbam")
+    images = rng.normal(size=(2, 33, 65, 3)).astype("float32")
+    changes = trained_step(
+        model,
+        images,
+        rng.integers(0, 5, (2, 33, 65)),
+        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+    )
+    assert all(np.isfinite(change).all() for change in changes.values())
+    assert not [path for path, change in changes.items() if not np.abs(change).max() > 0]
+
+
+def test_figure_1(rng):
+    model = narrow(filters=24)
+    image = rng.normal(size=(1, 45, 70, 3)).astype("float32")
+    levels = model.get_layer("narrow")(image)
+    x = model.get_layer("context")(levels["P5"])
+    lateral = model.get_layer("fusion1_lateral")(levels["P4"])
+    x = keras.ops.image.resize(x, lateral.shape[1:3], data_format="channels_last")
+    x = model.get_layer("fusion1")([x, lateral])
+    x = model.get_layer("fusion2_narrow")(x)
+    x = keras.ops.image.resize(x, levels["P3"].shape[1:3], data_format="channels_last")
+    x = model.get_layer("fusion2")([x, levels["P3"]])
+    x = model.get_layer("classifier")(model.get_layer("head")(x))
+    want = keras.ops.image.resize(x, (45, 70), data_format="channels_last")
+    np.testing.assert_allclose(to_numpy(model(image)), to_numpy(want), rtol=1e-4, atol=1e-5)
+
+
+def test_the_wider_map_is_narrowed():
+    # P4 has 32 channels and P3 16; a width of 24 meets a wider and a narrower level.
+    model = narrow(filters=24)
+    names = {layer.name for layer in model.layers}
+    assert {"fusion1_lateral", "fusion2_narrow"} <= names
+    assert not {"fusion1_narrow", "fusion2_lateral"} & names
+    assert model.get_layer("fusion1").output.shape[-1] == 24
+    assert model.get_layer("fusion2").output.shape[-1] == 16
+
+
+def test_features_alone():
+    model = narrow(include_top=False)
+    assert model.compute_output_shape((1, 64, 96, 3)) == (1, 8, 12, 16)
+
+
+def test_probabilities(rng):
+    image = rng.normal(size=(1, 33, 65, 3)).astype("float32")
+    output = to_numpy(narrow(classifier_activation="softmax")(image))
+    np.testing.assert_allclose(output.sum(axis=-1), 1, rtol=1e-5)
+
+
+def test_float32_logits_under_mixed_precision(rng):
+    keras.config.set_dtype_policy("mixed_float16")
+    logits = narrow()(rng.normal(size=(1, 33, 65, 3)).astype("float32"))
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+
+
+def test_auxiliary_head_trains_and_is_silent_otherwise(rng, tmp_path):
+    model = narrow(auxiliary_heads=True)
+    images = rng.normal(size=(2, 33, 65, 3)).astype("float32")
+    masks = rng.integers(0, 5, (2, 33, 65))
+    head = model.network.get_layer("auxiliary")
+    before = [to_numpy(weight) for weight in head.trainable_weights]
+    model.compile(
+        "sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
+    )
+    history = model.fit(images, masks, batch_size=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    for old, weight in zip(before, head.trainable_weights, strict=True):
+        assert np.abs(to_numpy(weight) - old).max() > 0
+    logits = model.predict(images, verbose=0)
+    assert logits.shape == (2, 33, 65, 5)
+
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(copy.predict(images, verbose=0), logits, rtol=1e-5, atol=1e-5)
+
+
+def test_auxiliary_loss_has_its_weight(rng):
+    images = rng.normal(size=(2, 33, 65, 3)).astype("float32")
+    masks = rng.integers(0, 5, (2, 33, 65))
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    totals = []
+    for weight in (0.0, 0.5, 1.0):
+        keras.utils.set_random_seed(1)
+        model = narrow(auxiliary_heads=True, auxiliary_weight=weight)
+        model.compile(keras.optimizers.SGD(0.0), loss=loss)
+        totals.append(model.train_on_batch(images, masks, return_dict=True)["loss"])
+    assert totals[1] > totals[0]
+    np.testing.assert_allclose(totals[2] - totals[0], 2 * (totals[1] - totals[0]), rtol=1e-4)
+
+
+def test_weights_of_a_file(rng, tmp_path):
+    source = narrow()
+    source.save_weights(tmp_path / "model.weights.h5")
+    copy = narrow(weights=tmp_path / "model.weights.h5")
+    image = rng.normal(size=(1, 33, 65, 3)).astype("float32")
+    np.testing.assert_array_equal(to_numpy(copy(image)), to_numpy(source(image)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"input_shape": (64, 96)}, "without the batch"),
+        ({"input_shape": (16, 96, 3)}, "at least 32"),
+        ({"classes": 0}, "at least 1"),
+        ({"context": "ppm"}, "`context` must be one of"),
+        ({"fusion": "sum"}, "`fusion` must be one of"),
+        ({"dilations": (3, 3)}, "different integers"),
+        ({"reduction": 17}, "reduction=17"),
+        ({"backbone": "stdc3"}, "Unknown backbone 'stdc3'"),
+        ({"auxiliary_heads": True, "include_top": False}, "include_top=True"),
+    ],
+)
+def test_refuses_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        narrow(**arguments)
+
+
+def test_refuses_a_backbone_without_a_level():
+    full = narrow_backbone()
+    lacking = keras.Model(full.input, {level: full.output[level] for level in ("P4", "P5")})
+    with pytest.raises(ValueError, match="lacks the pyramid levels \\['P3'\\]"):
+        CrossCBAM(backbone=lacking)

@@ -1,0 +1,87 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn import applications
+from keras_segattn.applications.deep_supervision import DeepSupervision
+from keras_segattn.losses import WeightedCrossEntropy
+from keras_segattn.metrics import PixelAccuracy
+from tests.applications.cases import network, tiny_backbone
+from tests.training import to_numpy
+
+# Each network with its auxiliary heads, and the weights of their losses.
+SUPERVISED = {
+    "attanet": (network(applications.AttaNet, filters=8, auxiliary_heads=True), [1, 1]),
+    "ccnet": (network(applications.CCNet, filters=16, auxiliary_heads=True), [0.4]),
+    "crosscbam": (
+        network(applications.CrossCBAM, filters=16, reduction=2, auxiliary_heads=True),
+        [1],
+    ),
+}
+with_networks = pytest.mark.parametrize(
+    ("make", "weights"), SUPERVISED.values(), ids=SUPERVISED.keys()
+)
+
+
+@pytest.fixture
+def batch(rng):
+    images = rng.normal(size=(4, 48, 64, 3)).astype("float32")
+    masks = rng.integers(0, 5, (4, 48, 64)).astype("uint8")
+    masks[:, :5] = 255
+    return images, masks
+
+
+def compiled(model, loss):
+    model.compile(keras.optimizers.SGD(0.0), loss, metrics=[PixelAccuracy(5, name="accuracy")])
+    return model
+
+
+@with_networks
+def test_loss_is_the_weighted_sum_and_metrics_see_the_main_output(make, weights, batch):
+    images, masks = batch
+    # Dropout would make the losses of two passes differ.
+    backbone = tiny_backbone()
+    model = make(backbone=backbone, input_shape=(48, 64, 3))
+    for layer in model.network._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    loss = WeightedCrossEntropy([1, 2, 3, 4, 5])
+    outputs = model.network(images, training=True)
+    losses = [float(loss(masks, output)) for output in outputs]
+    want = losses[0] + sum(w * value for w, value in zip(weights, losses[1:], strict=True))
+    logs = compiled(model, loss).train_on_batch(images, masks, return_dict=True)
+    assert logs["loss"] == pytest.approx(want, rel=1e-4)
+    valid = masks != 255
+    right = to_numpy(outputs[0]).argmax(-1)[valid] == masks[valid]
+    assert logs["accuracy"] == pytest.approx(right.mean(), abs=1e-3)
+
+
+@with_networks
+def test_outside_of_training_there_is_one_output(make, weights, batch, tmp_path):
+    images, masks = batch
+    model = compiled(make(), WeightedCrossEntropy())
+    assert isinstance(model, DeepSupervision)
+    assert model.auxiliary_weights == weights
+    logits = model.predict(images, verbose=0)
+    assert logits.shape == (4, 48, 64, 5)
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(copy.predict(images, verbose=0), logits, atol=1e-5)
+    want = float(WeightedCrossEntropy()(masks, logits))
+    assert copy.evaluate(images, masks, verbose=0)[0] == pytest.approx(want, rel=1e-4)
+    copy.fit(images, masks, verbose=0)
+
+
+@with_networks
+def test_without_auxiliary_heads_there_is_no_weight_of_theirs(make, weights):
+    plain, supervised = make(auxiliary_heads=False), make()
+    assert not isinstance(plain, DeepSupervision)
+    assert len(plain.weights) < len(supervised.weights)
+    assert not [weight.path for weight in plain.weights if "auxiliary" in weight.path]
+
+
+def test_weights_that_do_not_fit_are_refused():
+    image = keras.Input((4, 4, 3))
+    network = keras.Model(image, [keras.layers.Conv2D(2, 1)(image) for _ in range(2)])
+    with pytest.raises(ValueError, match="2 auxiliary weights do not fit a network with 1"):
+        DeepSupervision(network, [1, 1])
