@@ -94,3 +94,9 @@ def test_no_backend_is_imported_where_all_must_run(folder):
                 names = [node.module]
             roots = {name.split(".")[0] for name in names}
             assert not roots & {"tensorflow", "jax", "torch"}, path
+
+
+def test_table_of_networks_is_what_its_script_writes():
+    from benchmarks import published_counts
+
+    assert published_counts.TARGET.read_text() == published_counts.page()
