@@ -96,6 +96,7 @@ def test_no_backend_is_imported_where_all_must_run(folder):
             assert not roots & {"tensorflow", "jax", "torch"}, path
 
 
+@pytest.mark.tensorflow
 def test_table_of_networks_is_what_its_script_writes():
     from benchmarks import published_counts
 

@@ -1,0 +1,47 @@
+"""The same file of weights gives the same logits on every backend."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.applications.cases import CASES
+from tests.training import randomize
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = """
+import sys
+import keras, keras_segattn
+import numpy as np
+
+folder, *names = sys.argv[1:]
+image = np.load(f"{folder}/image.npy")
+for name in names:
+    model = keras.saving.load_model(f"{folder}/{name}.keras")
+    np.save(f"{folder}/{name}.{keras.backend.backend()}.npy", model.predict(image, verbose=0))
+"""
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_same_weights_same_logits(backend, rng, tmp_path):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    image = rng.normal(size=(1, 45, 70, 3)).astype("float32")
+    np.save(tmp_path / "image.npy", image)
+    wanted = {}
+    for name, make in CASES.items():
+        model = make()
+        randomize(model, rng)
+        wanted[name] = model.predict(image, verbose=0)
+        model.save(tmp_path / f"{name}.keras")
+    command = [sys.executable, "-c", SCRIPT, str(tmp_path), *wanted]
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
+    for name, want in wanted.items():
+        got = np.load(tmp_path / f"{name}.{backend}.npy")
+        np.testing.assert_allclose(got, want, atol=1e-4 * max(1, np.abs(want).max()))
