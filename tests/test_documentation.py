@@ -4,6 +4,7 @@ import ast
 import doctest
 import importlib
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +95,16 @@ def test_no_backend_is_imported_where_all_must_run(folder):
                 names = [node.module]
             roots = {name.split(".")[0] for name in names}
             assert not roots & {"tensorflow", "jax", "torch"}, path
+
+
+@pytest.mark.tensorflow
+def test_code_of_the_readme_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) >= 5
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    assert (tmp_path / "canet.onnx").is_file()
 
 
 @pytest.mark.tensorflow
