@@ -14,6 +14,11 @@ import keras
 import numpy as np
 import pytest
 
+# Markers of tests that run on one backend of the three.
+ONLY_ON_TENSORFLOW = {
+    "tensorflow": "is about TensorFlow as the backend",
+    "once": "is the same on every backend, and runs on TensorFlow",
+}
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -30,9 +35,12 @@ def rng():
 
 
 def pytest_collection_modifyitems(items):
+    if keras.backend.backend() == "tensorflow":
+        return
     for item in items:
-        if item.get_closest_marker("tensorflow") and keras.backend.backend() != "tensorflow":
-            item.add_marker(pytest.mark.skip(reason="is about TensorFlow as the backend"))
+        for marker, reason in ONLY_ON_TENSORFLOW.items():
+            if item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ MODULES = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", MODULES)
 def test_examples(name):
     module = importlib.import_module(name)
@@ -44,6 +45,7 @@ def public_objects():
                 yield pytest.param(item, id=name)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("item", list(public_objects()))
 def test_docstrings_are_whole(item):
     text = item.__doc__
@@ -71,6 +73,7 @@ def test_every_public_class_is_registered():
                 assert keras.saving.get_registered_name(item) == f"keras_segattn>{name}"
 
 
+@pytest.mark.once
 def test_import_brings_in_nothing_heavy():
     script = (
         "import sys, keras; before = set(sys.modules); import keras_segattn; "

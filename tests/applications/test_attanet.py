@@ -25,6 +25,7 @@ def counts(backbone, **arguments):
     return trainable(model), count_flops(model, (1024, 1024, 3))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("backbone", "plain", "supervised"),
     [("resnet18", 12_639_424, 12_789_568), ("light", 891_488, 1_004_768)],
@@ -34,6 +35,7 @@ def test_parameters(backbone, plain, supervised):
     assert trainable(AttaNet(backbone=backbone, auxiliary_heads=True)) == supervised
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("backbone", "plain", "supervised"), [("resnet18", 22.85, 23.62), ("light", 5.47, 5.93)]
 )
@@ -44,6 +46,7 @@ def test_operations_of_the_released_networks(backbone, plain, supervised):
     assert round(count_flops(network, size) / 1e9, 2) == supervised
 
 
+@pytest.mark.once
 def test_published_operations_of_the_modules():
     """Tables 2 and 3. The sum of both is rounded after the addition in the paper."""
     _, baseline = counts("resnet18", **BASELINE)
@@ -78,6 +81,7 @@ TABLE_4 = [
 ]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("backbone", "baseline_parameters", "added"), TABLE_4)
 def test_published_counts_of_other_backbones(backbone, baseline_parameters, added):
     parameters, macs = counts(backbone, **BASELINE)
@@ -104,42 +108,7 @@ def test_without_a_top_it_returns_features_at_stride_8():
     assert model.output_shape == (None, 9, 13, 64)
 
 
-def test_logits_are_float32_and_softmax_sums_to_one(rng):
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    model = AttaNet(**SMALL, classifier_activation="softmax")
-    image = rng.normal(size=(1, 33, 40, 3)).astype("float32")
-    probabilities = model(image)
-    assert keras.backend.standardize_dtype(probabilities.dtype) == "float32"
-    np.testing.assert_allclose(to_numpy(probabilities).sum(axis=-1), 1, rtol=1e-5)
-
-
-def test_auxiliary_heads_are_trained_and_stay_out_of_predictions(rng, tmp_path):
-    model = AttaNet(**SMALL, auxiliary_heads=True)
-    assert isinstance(model, DeepSupervision)
-    assert model.auxiliary_weights == [1.0, 1.0]
-    assert model.output_shape == (None, None, None, 3)
-    images = rng.normal(size=(2, 33, 40, 3)).astype("float32")
-    masks = rng.integers(0, 3, (2, 33, 40))
-    before = {weight.path: to_numpy(weight) for weight in model.trainable_weights}
-    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    history = model.fit(images, masks, batch_size=2, verbose=0)
-    assert np.isfinite(history.history["loss"]).all()
-    still = [
-        weight.path
-        for weight in model.trainable_weights
-        if np.array_equal(before[weight.path], to_numpy(weight))
-    ]
-    assert not still
-    predictions = model.predict(images, verbose=0)
-    assert predictions.shape == (2, 33, 40, 3)
-    model.save(tmp_path / "model.keras")
-    copy = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(copy.predict(images, verbose=0), predictions, atol=1e-5)
-    model.save_weights(tmp_path / "model.weights.h5")
-    copy = AttaNet(**SMALL, auxiliary_heads=True, weights=tmp_path / "model.weights.h5")
-    np.testing.assert_allclose(copy.predict(images, verbose=0), predictions, atol=1e-5)
-
-
+@pytest.mark.once
 @pytest.mark.parametrize("fusion", ["attention", "addition", "concatenation"])
 def test_without_auxiliary_heads_there_is_no_weight_of_theirs(fusion):
     plain = AttaNet(**SMALL, fusion=fusion)

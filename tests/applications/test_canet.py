@@ -11,6 +11,7 @@ def parameters(model):
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("backbone", "cityscapes", "camvid"),
     [
@@ -24,6 +25,7 @@ def test_trainable_parameters(backbone, cityscapes, camvid):
     assert parameters(CANet(backbone=backbone, classes=11)) == camvid
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("backbone", "giga"), [("mobilenet_v2", 18.545), ("resnet18", 38.716)])
 def test_flops_of_table_2(backbone, giga):
     model = CANet(backbone=backbone)
@@ -39,6 +41,7 @@ def test_macs_leave_the_model_as_it_was(rng):
     assert not any("call" in vars(layer) for layer in model._flatten_layers())
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("fusion", "parameters_of_fusion"),
     [
@@ -57,6 +60,7 @@ def test_ablations_of_table_1(fusion, parameters_of_fusion):
     assert parameters(model) == branches + parameters_of_fusion + classifier
 
 
+@pytest.mark.once
 def test_separable_branch_with_resnet_is_the_text_of_the_paper():
     """The near miss of the specification: 15.426M, which Table 2 rules out."""
     assert (
@@ -64,6 +68,7 @@ def test_separable_branch_with_resnet_is_the_text_of_the_paper():
     )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("size", [(713, 713), (769, 769), (360, 480)])
 def test_sizes_of_the_paper_that_32_does_not_divide(size):
     assert CANet(input_shape=(*size, 3)).output_shape == (None, *size, 19)

@@ -6,7 +6,6 @@ from keras_segattn.applications import CCNet
 from keras_segattn.backbones import ResNet18
 from keras_segattn.backbones.resnet import _bottleneck, _resnet
 from keras_segattn.flops import count_flops
-from keras_segattn.losses import WeightedCrossEntropy
 from tests.golden import (
     assert_close,
     assign_block,
@@ -15,7 +14,7 @@ from tests.golden import (
     feature_map,
     load_golden,
 )
-from tests.training import randomize, to_numpy, trained_step
+from tests.training import randomize, to_numpy
 
 
 def parameters(model):
@@ -32,6 +31,7 @@ def tiny_ccnet(**arguments):
     return CCNet(**arguments)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("backbone", "plain", "auxiliary", "deep"),
     [
@@ -45,11 +45,13 @@ def test_trainable_parameters(backbone, plain, auxiliary, deep):
     assert parameters(CCNet(backbone=backbone, auxiliary_heads=True, stem="deep")) == deep
 
 
+@pytest.mark.once
 def test_multiply_adds_of_the_code_of_the_authors():
     model = CCNet(backbone="resnet50", stem="deep")
     assert round(count_flops(model, (769, 769, 3)) / 1e9, 1) == 475.2
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "giga"),
     [
@@ -139,43 +141,6 @@ def test_logits_are_resized_with_aligned_corners(rng):
         assert got.shape == (1, 33, 65, 5)
         # 32 steps for 4, and 64 for 8: every eighth pixel is one of the coarse map.
         assert_close(got[:, ::8, ::8], coarse)
-
-
-def test_auxiliary_loss_counts_two_fifths(rng):
-    model = tiny_ccnet(input_shape=(33, 65, 3), auxiliary_heads=True)
-    images = rng.normal(size=(2, 33, 65, 3)).astype("float32")
-    masks = rng.integers(0, 5, (2, 33, 65))
-    # Without dropout and the statistics of the batch, training sees what inference sees.
-    for layer in model.network._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = False
-        elif isinstance(layer, keras.layers.SpatialDropout2D):
-            layer.rate = 0.0
-    loss = WeightedCrossEntropy()
-    model.compile(keras.optimizers.SGD(0.0), loss)
-    got = model.train_on_batch(images, masks)
-    main, auxiliary = (to_numpy(loss(masks, logits)) for logits in model.network(images))
-    assert_close(got, main + 0.4 * auxiliary)
-
-
-def test_training_with_an_auxiliary_head_and_using_without(rng, tmp_path):
-    model = tiny_ccnet(auxiliary_heads=True)
-    randomize(model, rng)
-    images = rng.normal(size=(2, 33, 65, 3)).astype("float32")
-    masks = rng.integers(0, 5, (2, 33, 65))
-    changes = trained_step(model, images, masks, WeightedCrossEntropy(), jit_compile=False)
-    assert all(np.isfinite(change).all() for change in changes.values())
-    assert any("auxiliary_head" in path and change.any() for path, change in changes.items())
-    logits = model.predict(images, verbose=0)
-    assert logits.shape == (2, 33, 65, 5)
-
-    model.save(tmp_path / "ccnet.keras")
-    copy = keras.saving.load_model(tmp_path / "ccnet.keras")
-    np.testing.assert_array_equal(copy.predict(images, verbose=0), logits)
-
-
-def test_without_auxiliary_head_there_is_no_weight_of_it():
-    assert not [w.path for w in tiny_ccnet().weights if "auxiliary" in w.path]
 
 
 @pytest.mark.parametrize("attention", ["criss_cross", "non_local", None])

@@ -28,6 +28,7 @@ def narrow(**arguments):
 
 
 # Tables 5 and 6, whose parameters include the auxiliary head, at 512x1024.
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "count", "paper_count", "flops", "paper_flops"),
     [
@@ -49,6 +50,7 @@ def test_tables_5_and_6(arguments, count, paper_count, flops, paper_flops):
     assert round(counted, 2) == paper_flops
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("backbone", "classes", "training", "inference"),
     [
@@ -67,6 +69,7 @@ def test_parameters_with_and_without_the_auxiliary_head(backbone, classes, train
     )
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("backbone", "size", "flops"),
     [
@@ -80,6 +83,7 @@ def test_flops_of_the_other_networks(backbone, size, flops):
     assert round(counted / 1e9, 3) == flops
 
 
+@pytest.mark.once
 def test_multiply_adds_alone():
     assert round(count_flops(CrossCBAM(), (512, 1024, 3)) / 1e9, 4) == 11.2736
 
@@ -90,15 +94,6 @@ def test_any_size(size, rng):
     logits = CrossCBAM(classes=5, filters=128)(image)
     assert tuple(logits.shape) == (1, *size, 5)
     assert np.isfinite(to_numpy(logits)).all()
-
-
-def test_unknown_sizes_give_the_values_of_known_ones(rng):
-    free, fixed = narrow(), narrow(input_shape=(45, 70, 3))
-    fixed.set_weights(free.get_weights())
-    image = rng.normal(size=(1, 45, 70, 3)).astype("float32")
-    np.testing.assert_allclose(
-        free.predict(image, verbose=0), fixed.predict(image, verbose=0), rtol=1e-5, atol=1e-5
-    )
 
 
 @pytest.mark.parametrize("context", ["se_aspp", "aspp", "convolution"])
@@ -151,39 +146,6 @@ def test_features_alone():
     assert model.compute_output_shape((1, 64, 96, 3)) == (1, 8, 12, 16)
 
 
-def test_probabilities(rng):
-    image = rng.normal(size=(1, 33, 65, 3)).astype("float32")
-    output = to_numpy(narrow(classifier_activation="softmax")(image))
-    np.testing.assert_allclose(output.sum(axis=-1), 1, rtol=1e-5)
-
-
-def test_float32_logits_under_mixed_precision(rng):
-    keras.config.set_dtype_policy("mixed_float16")
-    logits = narrow()(rng.normal(size=(1, 33, 65, 3)).astype("float32"))
-    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
-
-
-def test_auxiliary_head_trains_and_is_silent_otherwise(rng, tmp_path):
-    model = narrow(auxiliary_heads=True)
-    images = rng.normal(size=(2, 33, 65, 3)).astype("float32")
-    masks = rng.integers(0, 5, (2, 33, 65))
-    head = model.network.get_layer("auxiliary")
-    before = [to_numpy(weight) for weight in head.trainable_weights]
-    model.compile(
-        "sgd", loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
-    )
-    history = model.fit(images, masks, batch_size=2, verbose=0)
-    assert np.isfinite(history.history["loss"]).all()
-    for old, weight in zip(before, head.trainable_weights, strict=True):
-        assert np.abs(to_numpy(weight) - old).max() > 0
-    logits = model.predict(images, verbose=0)
-    assert logits.shape == (2, 33, 65, 5)
-
-    model.save(tmp_path / "model.keras")
-    copy = keras.saving.load_model(tmp_path / "model.keras")
-    np.testing.assert_allclose(copy.predict(images, verbose=0), logits, rtol=1e-5, atol=1e-5)
-
-
 def test_auxiliary_loss_has_its_weight(rng):
     images = rng.normal(size=(2, 33, 65, 3)).astype("float32")
     masks = rng.integers(0, 5, (2, 33, 65))
@@ -196,14 +158,6 @@ def test_auxiliary_loss_has_its_weight(rng):
         totals.append(model.train_on_batch(images, masks, return_dict=True)["loss"])
     assert totals[1] > totals[0]
     np.testing.assert_allclose(totals[2] - totals[0], 2 * (totals[1] - totals[0]), rtol=1e-4)
-
-
-def test_weights_of_a_file(rng, tmp_path):
-    source = narrow()
-    source.save_weights(tmp_path / "model.weights.h5")
-    copy = narrow(weights=tmp_path / "model.weights.h5")
-    image = rng.normal(size=(1, 33, 65, 3)).astype("float32")
-    np.testing.assert_array_equal(to_numpy(copy(image)), to_numpy(source(image)))
 
 
 @pytest.mark.parametrize(

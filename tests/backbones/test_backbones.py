@@ -33,6 +33,7 @@ def test_every_backbone_is_tested():
     assert set(BACKBONES) == set(EXPECTED)
 
 
+@pytest.mark.once
 @with_backbones
 def test_levels_channels_and_parameters(name):
     model = BACKBONES[name]()
@@ -45,6 +46,7 @@ def test_levels_channels_and_parameters(name):
     assert trainable == parameters
 
 
+@pytest.mark.once
 @with_backbones
 @pytest.mark.parametrize(("height", "width"), [(32, 64), (33, 65), (97, 50)])
 def test_sizes_are_rounded_up(name, height, width):

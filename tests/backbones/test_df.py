@@ -6,6 +6,7 @@ from keras_segattn.flops import count_flops
 
 
 # As counted for Table 4 of AttaNet: 8.020 M and 15.594 G, 17.474 M and 37.069 G.
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("backbone", "parameters", "macs"),
     [(DF1, 8_020_128, 15_594_422_272), (DF2, 17_474_208, 37_069_258_752)],
@@ -16,6 +17,7 @@ def test_size(backbone, parameters, macs):
     assert count_flops(model, (1024, 1024, 3)) == macs
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("backbone", "channels"), [(DF1, (64, 64, 128, 512)), (DF2, (64, 128, 256, 512))]
 )
@@ -26,6 +28,7 @@ def test_levels(backbone, channels):
         assert pyramid[level].shape == (None, *size, count)
 
 
+@pytest.mark.once
 def test_number_of_blocks():
     # The paper's figure 5 and the released models: 3+3+4 blocks and 3+11+6.
     for backbone, counts in ((DF1, (3, 3, 4)), (DF2, (3, 11, 6))):

@@ -6,12 +6,14 @@ from keras_segattn.backbones import LightBackbone, build_backbone
 from keras_segattn.flops import count_flops
 
 
+@pytest.mark.once
 def test_size():
     model = LightBackbone()
     assert sum(np.prod(weight.shape) for weight in model.trainable_weights) == 503_712
     assert count_flops(model, (512, 1024, 3)) == 2_881_486_848
 
 
+@pytest.mark.once
 def test_levels():
     pyramid = LightBackbone(input_shape=(33, 65, 3)).output
     assert {level: map_.shape[1:] for level, map_ in pyramid.items()} == {

@@ -5,6 +5,7 @@ from keras_segattn.backbones.resnet import _bottleneck, _resnet
 from tests.golden import assert_close, assign_resnet, feature_map, load_golden
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("stem", ["standard", "deep"])
 @pytest.mark.parametrize("output_stride", [8, 16, 32])
 def test_output_stride_holds_the_last_stages(output_stride, stem):
@@ -14,6 +15,7 @@ def test_output_stride_holds_the_last_stages(output_stride, stem):
         assert levels[f"P{level}"].shape[1:3] == (-(-65 // stride), -(-97 // stride))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("output_stride", "dilations"), [(8, [1, 1, 2, 4]), (16, [1, 1, 1, 2]), (32, [1, 1, 1, 1])]
 )

@@ -8,6 +8,7 @@ from tests.oracles import conv_norm_act
 from tests.training import randomize, to_numpy
 
 
+@pytest.mark.once
 def test_size():
     # As counted for Table 4 of AttaNet: 0.776 M and 2.520 G. torchvision's network has 2,278,604
     # with the last convolution, 464 x 1024 + 2 x 1024, and the classifier, 1024 x 1000 + 1000.
@@ -18,6 +19,7 @@ def test_size():
     assert count_flops(model, (1024, 1024, 3)) == 2_520_342_528
 
 
+@pytest.mark.once
 def test_levels():
     pyramid = ShuffleNetV2(input_shape=(33, 65, 3)).output
     assert {level: map_.shape[1:] for level, map_ in pyramid.items()} == {

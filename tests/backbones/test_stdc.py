@@ -10,6 +10,7 @@ from tests.layers.test_stdc_block import assign_stdc_block
 from tests.training import randomize, to_numpy
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("backbone", "parameters"), [(STDC1, 5_318_304), (STDC2, 9_348_768)])
 def test_parameters(backbone, parameters):
     model = backbone()
@@ -35,6 +36,7 @@ def test_reference(name, counts, shared):
         golden.assert_close(outputs[level], want, tolerance=1e-3)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("name", ["stdc1", "stdc2"])
 def test_contract_of_the_pyramid(name):
     outputs = build_backbone(name).output
