@@ -1,5 +1,6 @@
 import keras
 import numpy as np
+import pytest
 
 from keras_segattn.backbones import ShuffleNetV2
 from keras_segattn.backbones.shufflenet_v2 import _unit
