@@ -1,10 +1,11 @@
 """Attention-based semantic segmentation for Keras 3.
 
-Rooms of the house, each of which imports only those before it and Keras:
+Rooms of the house:
 
 - `layers`: attention layers and the blocks around them.
 - `backbones`: feature pyramids P2 to P5, by name or from other libraries.
 - `applications`: the networks, as functions that return functional models.
+- `weights`: reading pretrained weights into backbones.
 - `losses`, `metrics`, `callbacks`: what Keras lacks.
 - `data`: data sets, paired augmentation, input pipelines.
 - `visualization`: masks over images, training curves.
@@ -23,6 +24,7 @@ from keras_segattn import (
     losses,
     metrics,
     visualization,
+    weights,
 )
 from keras_segattn.version import __version__
 
@@ -38,4 +40,5 @@ __all__ = [
     "losses",
     "metrics",
     "visualization",
+    "weights",
 ]

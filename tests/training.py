@@ -8,6 +8,23 @@ def to_numpy(tensor):
     return keras.ops.convert_to_numpy(tensor)
 
 
+def predict_unknown_sizes(model, inputs):
+    """Calls a model whose batch, height and width its graph does not know.
+
+    `predict` of arrays will not do: TensorFlow traces it with the sizes of the arrays. The other
+    backends know all sizes always.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return to_numpy(model(inputs))
+    import tensorflow as tf
+
+    signature = keras.tree.map_structure(
+        lambda x: tf.TensorSpec((None, None, None, x.shape[-1]), x.dtype), inputs
+    )
+    function = tf.function(lambda values: model(values), input_signature=[signature])
+    return to_numpy(function(keras.tree.map_structure(tf.constant, inputs)))
+
+
 def trained_step(model, inputs, targets, loss="mse", **compile_arguments):
     """Trains one step with plain gradient descent; returns the change of every trainable weight.
 
