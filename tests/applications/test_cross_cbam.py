@@ -96,6 +96,7 @@ def test_any_size(size, rng):
     assert np.isfinite(to_numpy(logits)).all()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("context", ["se_aspp", "aspp", "convolution"])
 @pytest.mark.parametrize("fusion", ["ccbam", "addition", "concatenation", None])
 def test_ablations(context, fusion, rng):
