@@ -1,9 +1,9 @@
-"""Sets up a virtual environment and runs the demo or the tests. Needs Python 3.10 or later alone.
+"""Sets up a virtual environment and runs the demo or the tests. Needs Python 3.11 or later alone.
 
     python tasks.py demo      # trains, evaluates, draws and exports a small model (minutes)
     python tasks.py test      # runs the tests on the TensorFlow, JAX and torch backends
     python tasks.py lint      # ruff
-    python tasks.py oldest    # runs the tests with the oldest supported Keras
+    python tasks.py oldest    # runs the tests with the oldest supported Keras; on Python 3.10
 
 What comes after the name of the task is passed on: `python tasks.py test tests/layers -k resize`.
 """

@@ -13,12 +13,12 @@ import json
 import os
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 import keras
 import numpy as np
 
+import keras_segattn
 from keras_segattn.applications import CANet, canet
 from keras_segattn.callbacks import AtomicCheckpoint, save_atomically
 from keras_segattn.data import (
@@ -55,7 +55,8 @@ def parse_arguments():
     add("--seed", type=int, default=0)
     add("--run", type=Path, help="folder of the run (default: runs/camvid_BACKBONE)")
     add("--resume", action="store_true", help="go on from the last finished epoch of the run")
-    add("--formats", nargs="*", default=["saved_model", "onnx"], help="artefacts to export")
+    formats = ["saved_model", "onnx"]
+    add("--formats", nargs="*", choices=formats, default=formats, help="artefacts to export")
     arguments = parser.parse_args()
     if arguments.run is None:
         kind = "generated" if arguments.data == GENERATED else "camvid"
@@ -77,9 +78,10 @@ def open_run(arguments):
     """Makes the folder of a new run, or checks that a resumed one was started like this."""
     settings = {k: v for k, v in vars(arguments).items() if k not in ("resume", "run", "formats")}
     path = arguments.run / "config.json"
-    if path.exists() and not arguments.resume:
+    begun = AtomicCheckpoint.latest(arguments.run / "checkpoints")[0] is not None
+    if begun and not arguments.resume:
         sys.exit(f"{arguments.run} holds a run. Go on with --resume, or choose another --run.")
-    if path.exists():
+    if begun:
         before = json.loads(path.read_text())["settings"]
         changed = [
             f"--{key.replace('_', '-')} was {before.get(key)}, is {value}"
@@ -90,12 +92,15 @@ def open_run(arguments):
             sys.exit(f"--resume needs the settings {arguments.run} began with: {changed}")
         return
     arguments.run.mkdir(parents=True, exist_ok=True)
-    packages = {name: version(name) for name in ("keras", "keras-segattn", "numpy")}
     config = {
         "settings": settings,
         "command": sys.argv,
         "backend": keras.backend.backend(),
-        "versions": packages,
+        "versions": {
+            "keras": keras.__version__,
+            "keras_segattn": keras_segattn.__version__,
+            "numpy": np.__version__,
+        },
     }
     write_json(path, config)
 
@@ -220,6 +225,10 @@ def main():
         keras.config.set_dtype_policy(f"mixed_{arguments.mixed_precision}")
     keras.utils.set_random_seed(arguments.seed)
     data = open_data(arguments)
+    for split in ("val", "test"):
+        # A wrong file is to be found now, not after the last epoch. Training reads its own first.
+        for index in range(len(data[split])):
+            data[split].read(index)
     open_run(arguments)
     model = train(arguments, data)
     save_atomically(model, arguments.run / "model.keras")

@@ -1,5 +1,6 @@
 """Callbacks that Keras lacks."""
 
+import math
 import os
 from pathlib import Path
 
@@ -27,14 +28,18 @@ class AtomicCheckpoint(keras.callbacks.Callback):
         monitor: Key of the logs whose maximum is best. Defaults to `"val_mean_iou"`.
         best: The highest value so far, where training is resumed. Defaults to `None`.
 
+    Raises:
+        RuntimeError: At the end of an epoch whose loss is not finite; nothing is saved then.
+
     Example:
 
     ```python
-    checkpoint = AtomicCheckpoint("run/checkpoints")
+    checkpoint = AtomicCheckpoint("run/checkpoints", monitor="accuracy")
     model.fit(images, masks, epochs=20, callbacks=[checkpoint])
 
     path, epochs_done = AtomicCheckpoint.latest("run/checkpoints")
     model = keras.saving.load_model(path)
+    checkpoint = AtomicCheckpoint("run/checkpoints", monitor="accuracy", best=0.71)
     model.fit(images, masks, epochs=20, initial_epoch=epochs_done, callbacks=[checkpoint])
     ```
     """
@@ -49,6 +54,12 @@ class AtomicCheckpoint(keras.callbacks.Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, epoch, logs=None):
+        loss = (logs or {}).get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise RuntimeError(
+                f"The loss is {loss} after epoch {epoch + 1}. {self.folder} holds the model of the "
+                "epoch before; lower the learning rate, or train without mixed precision."
+            )
         value = (logs or {}).get(self.monitor)
         if value is None:
             raise ValueError(

@@ -31,7 +31,7 @@ def count_flops(model, input_shape, convention="macs"):
         Integer.
 
     Raises:
-        ValueError: If `convention` is unknown.
+        ValueError: If `convention` is unknown, or the model has another kind of convolution.
 
     Example:
 
@@ -56,6 +56,13 @@ def count_flops(model, input_shape, convention="macs"):
         for layer in model._flatten_layers()
         if isinstance(layer, _COUNTED) or hasattr(layer, "extra_macs")
     ]
+    for layer in model._flatten_layers():
+        kernels = hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")
+        if kernels and layer not in counted:
+            raise ValueError(
+                f"Layer {layer.name!r} is a {type(layer).__name__}, whose operations are not "
+                "counted. Give it a method `extra_macs(input_shape)`, or build it of other layers."
+            )
     total = 0
 
     def watch(layer):

@@ -107,5 +107,8 @@ def test_checkpoint_keeps_the_last_and_the_best(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best.keras", "epoch-0003.keras"]
     best = keras.saving.load_model(tmp_path / "best.keras")
     np.testing.assert_array_equal(best.get_weights()[0], np.full((2, 1), 1))
+    with pytest.raises(RuntimeError, match="loss is nan after epoch 4"):
+        callback.on_epoch_end(3, {"loss": float("nan"), "score": 0.9})
+    assert AtomicCheckpoint.latest(tmp_path)[1] == 3
     with pytest.raises(ValueError, match=r"no 'score' in the logs.*'loss'"):
         callback.on_epoch_end(3, {"loss": 1.0})

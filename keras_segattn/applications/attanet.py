@@ -66,8 +66,9 @@ def AttaNet(
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the features at stride 8.
-        auxiliary_heads: Boolean, whether training supervises the attended high level and P3 too,
-            each with weight 1. Defaults to `False`.
+        auxiliary_heads: Boolean, whether training supervises the weighed high level and P3 too,
+            each with weight 1; in the light network, instead of P3, the map `"P4_inner"` that the
+            backbone `"light"` has. Defaults to `False`.
         attention: Strips of the attention, `"vertical"` or `"horizontal"` (Table 3), or `None` to
             leave it out (Table 2). Defaults to `"vertical"`.
         fusion: `"attention"`, or a baseline of Table 3: `"addition"` or `"concatenation"`.

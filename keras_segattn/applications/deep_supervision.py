@@ -9,7 +9,8 @@ class DeepSupervision(keras.Model):
 
     `loss = loss(y, main) + sum_i auxiliary_weights[i] * loss(y, auxiliary_i)`, with the loss given
     to `compile`. `fit` takes ordinary batches of images and masks; metrics see the main output;
-    `predict`, `evaluate`, a call without `training=True`, and exports return it alone.
+    `predict`, `evaluate`, a call without `training=True`, and exports return it alone. A trained
+    model without the auxiliary weights is `keras.Model(model.input, model.output)`.
 
     Args:
         network: A functional model with one input and a list of outputs: the main logits, then the
@@ -50,10 +51,22 @@ class DeepSupervision(keras.Model):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         main, *auxiliary = y_pred
         total = super().compute_loss(x, y, main, sample_weight, training)
-        loss = keras.losses.get(self.loss)
         for weight, logits in zip(self.auxiliary_weights, auxiliary, strict=True):
-            total = total + weight * loss(y, logits, sample_weight)
+            total = total + weight * self._auxiliary_loss(y, logits, sample_weight)
         return total
+
+    def _auxiliary_loss(self, y, logits, sample_weight):
+        if isinstance(self.loss, keras.losses.Loss):
+            return self.loss(y, logits, sample_weight=sample_weight)
+        if not (isinstance(self.loss, str) or callable(self.loss)):
+            raise ValueError(
+                "Deep supervision applies one loss to all outputs. Received: "
+                f"loss={self.loss!r}; pass a single loss to `compile`."
+            )
+        losses = keras.losses.get(self.loss)(y, logits)
+        if sample_weight is not None:
+            losses = losses * keras.ops.cast(sample_weight, losses.dtype)
+        return keras.ops.mean(losses)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         main = y_pred[0] if isinstance(y_pred, (list, tuple)) else y_pred

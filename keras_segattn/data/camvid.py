@@ -61,7 +61,7 @@ class CamVid(SegmentationDataset):
 
     Reads SegNet's layout (480x360, `train/` and `trainannot/` with the same file names, masks with
     labels 0 to 11) and the original release (960x720, masks in 32 colours), whichever `root`
-    holds. Void (11, or a colour of no class) becomes 255.
+    holds. Void (11, or black) becomes 255.
 
     Args:
         root: The folder.

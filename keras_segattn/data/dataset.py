@@ -15,7 +15,8 @@ class SegmentationDataset:
         classes: Tuple of class names; class `i` has label `i`.
         palette: Tuple of one RGB colour per class.
 
-    A data set knows nothing of TensorFlow; `keras_segattn.data.to_tf_dataset` feeds it to `fit`.
+    A data set knows nothing of TensorFlow; `training_dataset` and
+    `evaluation_dataset` of this package feed it to `fit`.
     """
 
     classes = ()

@@ -113,6 +113,15 @@ def _agreement(served, run, images):
 
 def _replace(source, path):
     """Moves a file or folder to a name that may be taken, which a folder cannot do in one step."""
+    before = None
     if path.is_dir():
-        shutil.move(path, source.with_name("replaced"))
-    os.replace(source, path)
+        before = path.with_name(f".{path.name}.before")
+        os.replace(path, before)
+    try:
+        os.replace(source, path)
+    except OSError:
+        if before is not None:
+            os.replace(before, path)
+        raise
+    if before is not None:
+        shutil.rmtree(before)

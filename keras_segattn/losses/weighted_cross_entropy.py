@@ -23,7 +23,7 @@ class WeightedCrossEntropy(keras.losses.Loss):
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)`.
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`.
         y_pred: Logits of shape `(batch, height, width, classes)`. Computed in float32.
 
     Returns:
@@ -67,6 +67,8 @@ class WeightedCrossEntropy(keras.losses.Loss):
             raise ValueError(
                 f"{len(self.class_weights)} class weights do not fit logits of {classes} classes."
             )
+        if len(y_true.shape) == len(y_pred.shape):
+            y_true = ops.squeeze(y_true, axis=-1)
         y_true = ops.cast(y_true, "int32")
         y_pred = ops.cast(y_pred, "float32")
         valid = ops.not_equal(y_true, self.ignore_class)

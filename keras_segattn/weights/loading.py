@@ -26,7 +26,12 @@ def load_backbone_weights(backbone, path):
     if not path.is_file():
         raise FileNotFoundError(f"No file of weights at {path}")
     if path.name.endswith(".weights.h5"):
-        backbone.load_weights(path)
+        before = backbone.get_weights()
+        try:
+            backbone.load_weights(path)
+        except Exception:
+            backbone.set_weights(before)
+            raise
     elif path.suffix == ".npz":
         with np.load(path) as arrays:
             _assign(backbone, arrays, path)
@@ -60,6 +65,12 @@ def _assign(backbone, arrays, path):
                 faults.append(f"{key} has shape {value.shape}, not {tuple(variable.shape)}")
                 continue
             values.append((variable, value))
+    found = {id(variable) for variable, _ in values}
+    if not faults and any(id(weight) not in found for weight in backbone.weights):
+        faults.append(
+            "archives are read into the blocks of keras_segattn.backbones alone, and the backbone "
+            "has other weights too"
+        )
     if faults:
         shown = "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if faults[5:] else "")
         raise ValueError(f"{path} does not fit backbone {backbone.name!r}: {shown}")

@@ -80,6 +80,34 @@ def test_without_auxiliary_heads_there_is_no_weight_of_theirs(make, weights):
     assert not [weight.path for weight in plain.weights if "auxiliary" in weight.path]
 
 
+def squared_error(y_true, y_pred):
+    return keras.ops.mean(keras.ops.square(y_true - y_pred), axis=-1)
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_error", squared_error])
+def test_losses_that_are_names_or_functions(loss, rng):
+    """Two equal outputs: the sum must be 1.5 times the loss of one."""
+    image = keras.Input((4, 4, 3))
+    x = keras.layers.Conv2D(3, 1)(image)
+    single = keras.Model(image, x)
+    double = DeepSupervision(keras.Model(image, [x, keras.layers.Identity()(x)]), [0.5])
+    images, targets = rng.normal(size=(2, 2, 4, 4, 3)).astype("float32")
+    values = []
+    for model in (single, double):
+        model.compile(keras.optimizers.SGD(0.0), loss)
+        values.append(model.train_on_batch(images, targets))
+    assert values[1] == pytest.approx(1.5 * values[0], rel=1e-4)
+
+
+def test_a_loss_per_output_is_refused():
+    image = keras.Input((4, 4, 3))
+    network = keras.Model(image, [keras.layers.Conv2D(2, 1)(image) for _ in range(2)])
+    model = DeepSupervision(network, [1])
+    model.compile("sgd", [WeightedCrossEntropy()])
+    with pytest.raises(ValueError, match="one loss to all outputs"):
+        model.train_on_batch(np.ones((1, 4, 4, 3)), np.ones((1, 4, 4)))
+
+
 def test_weights_that_do_not_fit_are_refused():
     image = keras.Input((4, 4, 3))
     network = keras.Model(image, [keras.layers.Conv2D(2, 1)(image) for _ in range(2)])

@@ -37,6 +37,12 @@ def test_without_weights_it_is_that_of_keras(batch):
     np.testing.assert_allclose(float(WeightedCrossEntropy()(*batch)), float(theirs(*batch)), 1e-5)
 
 
+def test_masks_with_a_channel_axis_are_the_same(batch):
+    labels, logits = batch
+    loss = WeightedCrossEntropy([1, 2, 3, 4])
+    assert float(loss(labels[..., None], logits)) == float(loss(labels, logits))
+
+
 def test_all_void_is_zero_with_zero_gradient(rng):
     image = rng.normal(size=(2, 4, 4, 3)).astype("float32")
     model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(CLASSES, 1)])

@@ -1,8 +1,9 @@
+import keras
 import numpy as np
 import pytest
 
 from keras_segattn.applications import canet
-from keras_segattn.backbones import MobileNetV2
+from keras_segattn.backbones import MobileNetV2, ResNet18
 from keras_segattn.data import CamVid
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights import load_backbone_weights
@@ -72,6 +73,23 @@ def test_what_does_not_fit_changes_nothing(source, change, message, tmp_path):
         load_backbone_weights(target, tmp_path / "wrong.npz")
     for weight, value in zip(target.weights, before, strict=True):
         np.testing.assert_array_equal(to_numpy(weight), value)
+
+
+def test_a_backbone_of_other_layers_is_refused(source, tmp_path):
+    np.savez(tmp_path / "weights.npz", **archive_of(source))
+    image = keras.Input((None, None, 3))
+    other = keras.Model(image, {"P5": keras.layers.Conv2D(4, 3)(image)}, name="other")
+    with pytest.raises(ValueError, match="'other': archives are read into the blocks"):
+        load_backbone_weights(other, tmp_path / "weights.npz")
+
+
+def test_weights_of_another_backbone_change_nothing(source, tmp_path):
+    ResNet18().save_weights(tmp_path / "resnet.weights.h5")
+    before = source.get_weights()
+    with pytest.raises(ValueError):
+        load_backbone_weights(source, tmp_path / "resnet.weights.h5")
+    for one, other in zip(before, source.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_unknown_suffix_and_missing_file(source, tmp_path):
