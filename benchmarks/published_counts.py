@@ -132,7 +132,7 @@ def layer_rows():
         ]
 
 
-# Operations that modules add to AttaNet's baseline: label, backbone, arguments of both networks, the
+# Operations that modules add to AttaNet's baseline: label, backbone, arguments of the network, the
 # paper's (billions), and where they stand.
 PLAIN = {"attention": None, "fusion": "addition"}
 ADDED = [

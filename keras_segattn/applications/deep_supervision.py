@@ -63,7 +63,7 @@ class DeepSupervision(keras.Model):
                 "Deep supervision applies one loss to all outputs. Received: "
                 f"loss={self.loss!r}; pass a single loss to `compile`."
             )
-        losses = keras.losses.get(self.loss)(y, logits)
+        losses = keras.losses.get(self.loss)(keras.ops.convert_to_tensor(y), logits)
         if sample_weight is not None:
             losses = losses * keras.ops.cast(sample_weight, losses.dtype)
         return keras.ops.mean(losses)
