@@ -39,6 +39,9 @@ class DeepSupervision(keras.Model):
         kwargs.setdefault("name", network.name)
         super().__init__(inputs=network.inputs[0], outputs=network.outputs[0], **kwargs)
         self.network = network
+        # Keras 3.12 does not track the attributes of functional models, later ones do.
+        if not any(layer is network for layer in self._layers):
+            self._layers.append(network)
         self.auxiliary_weights = list(auxiliary_weights)
 
     def call(self, inputs, training=None, mask=None):
