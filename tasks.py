@@ -17,8 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 BACKENDS = ("tensorflow", "jax", "torch")
-# torch alone of the backends publishes, under its plain name, builds with gigabytes of CUDA;
-# this version is one that a local index may hold without.
+# The versions that the tests are known to pass with.
 CONSTRAINTS = ROOT / "constraints.txt"
 
 
