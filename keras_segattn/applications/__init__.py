@@ -5,5 +5,16 @@ from keras_segattn.applications.attanet import AttaNet
 from keras_segattn.applications.canet import CANet
 from keras_segattn.applications.ccnet import CCNet
 from keras_segattn.applications.cross_cbam import CrossCBAM
+from keras_segattn.applications.segmentation_model import SegmentationModel
 
-__all__ = ["AttaNet", "CANet", "CCNet", "CrossCBAM", "attanet", "canet", "ccnet", "cross_cbam"]
+__all__ = [
+    "AttaNet",
+    "CANet",
+    "CCNet",
+    "CrossCBAM",
+    "SegmentationModel",
+    "attanet",
+    "canet",
+    "ccnet",
+    "cross_cbam",
+]

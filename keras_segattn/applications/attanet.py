@@ -10,6 +10,7 @@ from keras_segattn.applications.arguments import (
 from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.logits import full_size_logits
+from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
 
@@ -154,7 +155,7 @@ def AttaNet(
             for prefix, (features, width) in heads.items()
         ]
         x = x if auxiliary_heads else x[0]
-    model = keras.Model(inputs, x, name=name)
+    model = SegmentationModel(inputs, x, name=name)
     if auxiliary_heads:
         model = DeepSupervision(model, AUXILIARY_WEIGHTS)
     if weights is not None:

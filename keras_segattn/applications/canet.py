@@ -5,6 +5,7 @@ import keras
 from keras_segattn.applications.arguments import check_choice, check_image_and_classes
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.logits import full_size_logits
+from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import (
     ConvNormAct,
@@ -113,7 +114,7 @@ def CANet(
     if include_top:
         x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
         x = full_size_logits(x, inputs, classifier_activation)
-    model = keras.Model(inputs, x, name=name)
+    model = SegmentationModel(inputs, x, name=name)
     if weights is not None:
         model.load_weights(weights)
     return model

@@ -10,6 +10,7 @@ from keras_segattn.applications.arguments import (
 from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.logits import full_size_logits
+from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.backbones.resnet import STEMS
 from keras_segattn.layers import (
@@ -148,7 +149,7 @@ def CCNet(
                 x, inputs, classifier_activation, align_corners=True, prefix="auxiliary_"
             )
         )
-    model = keras.Model(inputs, outputs if auxiliary_heads else outputs[0], name=name)
+    model = SegmentationModel(inputs, outputs if auxiliary_heads else outputs[0], name=name)
     if auxiliary_heads:
         model = DeepSupervision(model, [AUXILIARY_WEIGHT])
     if weights is not None:

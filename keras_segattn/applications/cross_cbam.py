@@ -10,6 +10,7 @@ from keras_segattn.applications.arguments import (
 from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.logits import full_size_logits
+from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import ASPP, CCBAM, SEASPP, ConvNormAct, FCNHead, ResizeLike
 
@@ -130,10 +131,10 @@ def CrossCBAM(
     if auxiliary_heads:
         x = FCNHead(classes, HEAD_FILTERS, name="auxiliary")(levels["P4"])
         auxiliary = full_size_logits(x, inputs, classifier_activation, prefix="auxiliary_")
-        network = keras.Model(inputs, [outputs, auxiliary], name=name)
+        network = SegmentationModel(inputs, [outputs, auxiliary], name=name)
         model = DeepSupervision(network, [auxiliary_weight])
     else:
-        model = keras.Model(inputs, outputs, name=name)
+        model = SegmentationModel(inputs, outputs, name=name)
     if weights is not None:
         model.load_weights(weights)
     return model

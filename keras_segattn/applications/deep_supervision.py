@@ -2,9 +2,11 @@
 
 import keras
 
+from keras_segattn.applications.segmentation_model import SegmentationModel
+
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class DeepSupervision(keras.Model):
+class DeepSupervision(SegmentationModel):
     """A functional model whose auxiliary outputs exist in training alone.
 
     `loss = loss(y, main) + sum_i auxiliary_weights[i] * loss(y, auxiliary_i)`, with the loss given
@@ -16,7 +18,8 @@ class DeepSupervision(keras.Model):
         network: A functional model with one input and a list of outputs: the main logits, then the
             auxiliary ones, all of shape `(batch, height, width, classes)`.
         auxiliary_weights: Sequence of one weight per auxiliary output.
-        **kwargs: `name` and `trainable`, as in every Keras model. `name` defaults to the network's.
+        **kwargs: Those of `SegmentationModel`, and `name` and `trainable` as in every Keras model.
+            `name` defaults to the network's.
 
     Raises:
         ValueError: If the weights are not one per auxiliary output.
@@ -81,6 +84,7 @@ class DeepSupervision(keras.Model):
             "auxiliary_weights": self.auxiliary_weights,
             "name": self.name,
             "trainable": self.trainable,
+            **self._description(),
         }
 
     @classmethod
@@ -89,4 +93,5 @@ class DeepSupervision(keras.Model):
         network = keras.saving.deserialize_keras_object(
             config.pop("network"), custom_objects=custom_objects
         )
-        return cls(network, **config)
+        preprocessing = keras.saving.deserialize_keras_object(config.pop("preprocessing"))
+        return cls(network, preprocessing=preprocessing, **config)

@@ -1,9 +1,6 @@
 """Preprocessing of the ImageNet weights that backbones start from."""
 
-import keras
-
-MEAN = (0.485, 0.456, 0.406)
-STANDARD_DEVIATION = (0.229, 0.224, 0.225)
+from keras_segattn.weights.preprocessing import IMAGENET
 
 
 def preprocess_input(images):
@@ -28,11 +25,4 @@ def preprocess_input(images):
     >>> [round(float(value), 2) for value in preprocess_input(image)[0, 0, 0]]
     [0.07, 0.21, 0.43]
     """
-    if images.shape[-1] != 3:
-        raise ValueError(
-            "The statistics of ImageNet are those of RGB images, with shape (..., 3). Received "
-            f"images of shape {tuple(images.shape)}; normalize other channels yourself."
-        )
-    scale = [1 / (255 * deviation) for deviation in STANDARD_DEVIATION]
-    offset = [-mean / deviation for mean, deviation in zip(MEAN, STANDARD_DEVIATION, strict=True)]
-    return keras.layers.Rescaling(scale, offset, dtype=keras.config.floatx())(images)
+    return IMAGENET(images)

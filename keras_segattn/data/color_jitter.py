@@ -1,0 +1,54 @@
+"""Random changes of colour."""
+
+import numpy as np
+
+
+class ColorJitter:
+    """Random brightness, contrast and saturation of an image; the mask stays.
+
+    Each of the three multiplies by its own factor, drawn uniformly from `1 - strength` to
+    `1 + strength`, as the training code of STDC-Seg and AttaNet does before it scales and crops.
+
+    Args:
+        brightness: Strength, from 0 to 1. Defaults to `0.5`.
+        contrast: Strength, from 0 to 1. Defaults to `0.5`.
+        saturation: Strength, from 0 to 1. Defaults to `0.5`.
+
+    Raises:
+        ValueError: If a strength is not from 0 to 1.
+
+    Example:
+
+    >>> image, mask = np.full((4, 4, 3), 100, "uint8"), np.zeros((4, 4), "uint8")
+    >>> image, mask = ColorJitter()(image, mask, np.random.default_rng(0))
+    >>> image.shape, image.dtype.name
+    ((4, 4, 3), 'uint8')
+    """
+
+    def __init__(self, brightness=0.5, contrast=0.5, saturation=0.5):
+        strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
+        for name, strength in strengths.items():
+            if not 0 <= strength <= 1:
+                raise ValueError(f"`{name}` must be from 0 to 1. Received: {strength}")
+        self.strengths = strengths
+
+    def __call__(self, image, mask, rng):
+        """Returns the changed image and the mask as it is.
+
+        Args:
+            image: uint8 array of shape `(height, width, 3)`.
+            mask: uint8 array of shape `(height, width)`.
+            rng: A `numpy.random.Generator`; the same state gives the same result.
+        """
+        from PIL import Image, ImageEnhance
+
+        enhancers = {
+            "brightness": ImageEnhance.Brightness,
+            "contrast": ImageEnhance.Contrast,
+            "saturation": ImageEnhance.Color,
+        }
+        changed = Image.fromarray(image)
+        for name, strength in self.strengths.items():
+            factor = rng.uniform(1 - strength, 1 + strength)
+            changed = enhancers[name](changed).enhance(factor)
+        return np.asarray(changed), mask

@@ -1,0 +1,127 @@
+"""What a network's weights expect its images to look like."""
+
+import keras
+import numpy as np
+from keras import ops
+
+CHANNEL_ORDERS = ("RGB", "BGR")
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class Preprocessing:
+    """Normalizes images from 0 to 255 as the weights of a network expect them.
+
+    `y = (x / 255 - mean) / standard_deviation`, per channel, in the order that the weights take.
+
+    Every network has one, `model.preprocessing`, and keeps it when it is saved.
+
+    Args:
+        mean: Sequence of one number per channel, in units of the full range, in the order
+            `channel_order`.
+        standard_deviation: The same, all positive.
+        channel_order: `"RGB"`, or `"BGR"` for weights that take blue first; images are RGB in
+            either case. Defaults to `"RGB"`.
+
+    Call arguments:
+        images: Array, tensor or Keras tensor of shape `(batch, height, width, channels)` or
+            `(height, width, channels)`, RGB, with values from 0 to 255, of any dtype. Inside a
+            `tf.data` pipeline it works on every backend.
+
+    Returns:
+        Tensor of the same shape, in Keras's default float type.
+
+    Raises:
+        ValueError: If the numbers or the images have another number of channels, or a deviation is
+            not positive.
+
+    Example:
+
+    >>> preprocessing = Preprocessing(mean=[0.5] * 3, standard_deviation=[0.5] * 3)
+    >>> image = np.full((2, 2, 3), 255, "uint8")
+    >>> np.array(preprocessing(image))[0, 0].tolist()
+    [1.0, 1.0, 1.0]
+    """
+
+    def __init__(self, mean, standard_deviation, channel_order="RGB"):
+        mean = tuple(float(value) for value in mean)
+        standard_deviation = tuple(float(value) for value in standard_deviation)
+        if len(mean) != len(standard_deviation):
+            raise ValueError(
+                "`mean` and `standard_deviation` must have one number per channel. Received: "
+                f"{mean} and {standard_deviation}"
+            )
+        if not all(value > 0 for value in standard_deviation):
+            raise ValueError(
+                f"`standard_deviation` must be positive. Received: {standard_deviation}"
+            )
+        if channel_order not in CHANNEL_ORDERS:
+            raise ValueError(
+                f"`channel_order` must be one of {CHANNEL_ORDERS}. Received: {channel_order!r}"
+            )
+        if channel_order == "BGR" and len(mean) != 3:
+            raise ValueError(
+                f"The channel order 'BGR' needs three channels. Received: {len(mean)} means"
+            )
+        self.mean = mean
+        self.standard_deviation = standard_deviation
+        self.channel_order = channel_order
+
+    def __call__(self, images):
+        if images.shape[-1] != len(self.mean):
+            raise ValueError(
+                f"This preprocessing is for images of shape (..., {len(self.mean)}). Received "
+                f"images of shape {tuple(images.shape)}."
+            )
+        scale, offset = 1 / (255 * np.array(self.standard_deviation)), -np.array(self.mean)
+        offset = offset / np.array(self.standard_deviation)
+        order = slice(None, None, -1 if self.channel_order == "BGR" else 1)
+        rescale = keras.layers.Rescaling(
+            scale[order].tolist(), offset[order].tolist(), dtype=keras.config.floatx()
+        )
+        images = rescale(images)
+        if self.channel_order == "RGB":
+            return images
+        if keras.utils.is_keras_tensor(images) or ops.is_tensor(images):
+            return ops.take(images, [2, 1, 0], axis=-1)
+        # TensorFlow's, inside tf.data, on another backend.
+        return images[..., ::-1]
+
+    def for_channels(self, channels):
+        """Returns the preprocessing of images with another number of channels.
+
+        One channel gets the average of the numbers; more than three repeat them.
+        """
+        if channels == len(self.mean):
+            return self
+        if channels == 1:
+            return Preprocessing([np.mean(self.mean)], [np.mean(self.standard_deviation)])
+        return Preprocessing(
+            np.resize(self.mean, channels), np.resize(self.standard_deviation, channels)
+        )
+
+    def get_config(self):
+        return {
+            "mean": list(self.mean),
+            "standard_deviation": list(self.standard_deviation),
+            "channel_order": self.channel_order,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+    def __eq__(self, other):
+        return isinstance(other, Preprocessing) and self.get_config() == other.get_config()
+
+    def __hash__(self):
+        return hash((self.mean, self.standard_deviation, self.channel_order))
+
+    def __repr__(self):
+        return (
+            f"Preprocessing(mean={self.mean}, standard_deviation={self.standard_deviation}, "
+            f"channel_order={self.channel_order!r})"
+        )
+
+
+# torchvision's, for all its ImageNet weights.
+IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), standard_deviation=(0.229, 0.224, 0.225))
