@@ -4,7 +4,6 @@ from keras_segattn.data.ade20k import ADE20K
 from keras_segattn.data.camvid import CamVid
 from keras_segattn.data.cityscapes import Cityscapes
 from keras_segattn.data.color_jitter import ColorJitter
-from keras_segattn.data.colormap import colormap
 from keras_segattn.data.compose import Compose
 from keras_segattn.data.dataset import IGNORE_LABEL, SegmentationDataset
 from keras_segattn.data.random_scale_crop_flip import RandomScaleCropFlip
@@ -22,5 +21,4 @@ __all__ = [
     "RoadScenes",
     "SegmentationDataset",
     "SegmentationFolder",
-    "colormap",
 ]

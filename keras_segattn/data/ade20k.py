@@ -4,7 +4,7 @@ import csv
 import types
 from pathlib import Path
 
-from keras_segattn.data.colormap import colormap
+from keras_segattn.colormap import colormap
 from keras_segattn.data.dataset import IGNORE_LABEL
 from keras_segattn.data.paired_files import PairedFiles, image_files, pair
 

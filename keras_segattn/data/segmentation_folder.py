@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keras_segattn.data.colormap import colormap
+from keras_segattn.colormap import colormap
 from keras_segattn.data.image_files import read_colors
 from keras_segattn.data.paired_files import PairedFiles, image_files, pair
 
