@@ -9,13 +9,13 @@ JITTER = "the strength is not given; that of STDC-Seg's code"
 MIN_KEPT = "from the authors' code: a sixteenth of the pixels of the batch of one of its GPUs"
 
 
-def _recipe(backbone, data, **fields):
+def _recipe(backbone, dataset, **fields):
     return Recipe(
-        name=f"attanet_{backbone}_{data}",
+        name=f"attanet_{backbone}_{dataset}",
         source=SOURCE,
         network="AttaNet",
         network_arguments={"backbone": backbone, "auxiliary_heads": True},
-        data=data,
+        dataset=dataset,
         optimizer="sgd",
         learning_rate=0.01,
         momentum=0.9,

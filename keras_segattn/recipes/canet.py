@@ -9,13 +9,13 @@ WEIGHTS = "not given; ENet's are usual for road scenes"
 CAMVID_CROP = "not given; the size of the images"
 
 
-def _recipe(number, backbone, data, **fields):
+def _recipe(number, backbone, dataset, **fields):
     return Recipe(
-        name=f"canet{number}_{data}",
+        name=f"canet{number}_{dataset}",
         source=SOURCE,
         network="CANet",
         network_arguments={"backbone": backbone},
-        data=data,
+        dataset=dataset,
         optimizer="adam",
         learning_rate=1e-4,
         decay_by="epoch",

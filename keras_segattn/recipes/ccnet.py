@@ -9,13 +9,13 @@ ADE_CROP = "not given for ADE20K; that of PSPNet"
 ADE_LENGTH = "not given; that of PSPNet on ADE20K"
 
 
-def _recipe(data, **fields):
+def _recipe(dataset, **fields):
     return Recipe(
-        name=f"ccnet_{data}",
+        name=f"ccnet_{dataset}",
         source=SOURCE,
         network="CCNet",
         network_arguments={"backbone": "resnet101", "auxiliary_heads": True},
-        data=data,
+        dataset=dataset,
         optimizer="sgd",
         learning_rate=0.01,
         momentum=0.9,

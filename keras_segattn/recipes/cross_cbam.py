@@ -7,13 +7,13 @@ SOURCE = "Cross-CBAM (Zhang et al., 2023), sections 3.4 and 4.2"
 ALPHA = "alpha and gamma are not given: 0.5, which the weights of the authors' code come to, and 2"
 
 
-def _recipe(size, backbone, data, **fields):
+def _recipe(size, backbone, dataset, **fields):
     return Recipe(
-        name=f"cross_cbam_{size}_{data}",
+        name=f"cross_cbam_{size}_{dataset}",
         source=SOURCE,
         network="CrossCBAM",
         network_arguments={"backbone": backbone, "auxiliary_heads": True},
-        data=data,
+        dataset=dataset,
         optimizer="sgd",
         learning_rate=0.01,
         end_learning_rate=1e-4,

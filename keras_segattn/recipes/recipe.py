@@ -17,7 +17,7 @@ class Recipe:
         source: Where it is from: the paper and section, and the authors' code.
         network: Name of a function in `keras_segattn.applications`.
         network_arguments: Dict of its arguments, without `classes`.
-        data: Name of the data set: `"camvid"`, `"cityscapes"` or `"ade20k"`.
+        dataset: Name of the data set: `"camvid"`, `"cityscapes"` or `"ade20k"`.
         optimizer: `"adam"` or `"sgd"`.
         learning_rate: Float, the rate at the start, or after the warm-up.
         end_learning_rate: Float, the rate that the schedule ends at. Defaults to `0.0`.
@@ -53,7 +53,7 @@ class Recipe:
     source: str
     network: str
     network_arguments: dict
-    data: str
+    dataset: str
     optimizer: str
     learning_rate: float
     end_learning_rate: float = 0.0

@@ -36,7 +36,7 @@ def argument_parser(description, default_recipe):
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     dataset = recipes.get(default_recipe).data
-    names = [recipe.name for recipe in recipes.RECIPES.values() if recipe.data == dataset]
+    names = [recipe.name for recipe in recipes.RECIPES.values() if recipe.dataset == dataset]
     add = parser.add_argument
     add("--recipe", choices=names, default=default_recipe, help=f"default: {default_recipe}")
     add("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
