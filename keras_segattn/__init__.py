@@ -8,7 +8,7 @@ Rooms of the house:
 - `weights`: reading pretrained weights into backbones.
 - `losses`, `metrics`, `callbacks`: what Keras lacks.
 - `data`: data sets, paired augmentation, input pipelines.
-- `visualization`: masks over images, training curves.
+- `visualization`: masks, errors, training curves, and what attention looks at, as pictures.
 - `export`: SavedModel and ONNX, verified.
 - `flops`: operations of a model, counted as the papers count them.
 """
