@@ -6,7 +6,7 @@ Rooms of the house:
 - `backbones`: feature pyramids P2 to P5, by name or from other libraries.
 - `applications`: the networks, as functions that return functional models.
 - `weights`: reading pretrained weights into backbones.
-- `losses`, `metrics`, `callbacks`: what Keras lacks.
+- `losses`, `metrics`, `optimizers`, `schedules`, `callbacks`: what Keras lacks.
 - `data`: data sets, paired augmentation, input pipelines.
 - `visualization`: masks, errors, training curves, and what attention looks at, as pictures.
 - `export`: SavedModel and ONNX, verified.
@@ -23,6 +23,8 @@ from keras_segattn import (
     layers,
     losses,
     metrics,
+    optimizers,
+    schedules,
     visualization,
     weights,
 )
@@ -39,6 +41,8 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "optimizers",
+    "schedules",
     "visualization",
     "weights",
 ]

@@ -50,9 +50,8 @@ def public_objects():
 def test_docstrings_are_whole(item):
     text = item.__doc__
     for part in ("Args:", "Returns:", "Example:", ">>> ", "**Differences from"):
-        if part == "Returns:" and "Returns" not in text:
-            assert isinstance(item, type)
-            assert issubclass(item, keras.Model)
+        if item is applications.SegmentationModel and part in ("Returns:", "**Differences from"):
+            # It stands in no paper.
             continue
         assert part in text, part
     assert "(batch, height, width" in text

@@ -1,7 +1,6 @@
-"""Metrics that Keras lacks. For the mean IoU of logits there is
-`keras.metrics.MeanIoU(classes, ignore_class=255, sparse_y_pred=False)`."""
+"""Metrics of segmentation, all read from one confusion matrix without void pixels."""
 
 from keras_segattn.metrics.confusion_matrix import ConfusionMatrix, scores
-from keras_segattn.metrics.pixel_accuracy import PixelAccuracy
+from keras_segattn.metrics.segmentation_scores import SegmentationScores
 
-__all__ = ["ConfusionMatrix", "PixelAccuracy", "scores"]
+__all__ = ["ConfusionMatrix", "SegmentationScores", "scores"]

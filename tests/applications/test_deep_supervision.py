@@ -5,7 +5,7 @@ import pytest
 from keras_segattn import applications
 from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.losses import WeightedCrossEntropy
-from keras_segattn.metrics import PixelAccuracy
+from keras_segattn.metrics import SegmentationScores
 from tests.applications.cases import network, tiny_backbone
 from tests.training import to_numpy
 
@@ -32,7 +32,7 @@ def batch(rng):
 
 
 def compiled(model, loss):
-    model.compile(keras.optimizers.SGD(0.0), loss, metrics=[PixelAccuracy(5, name="accuracy")])
+    model.compile(keras.optimizers.SGD(0.0), loss, metrics=[SegmentationScores(5)])
     return model
 
 
@@ -53,7 +53,7 @@ def test_loss_is_the_weighted_sum_and_metrics_see_the_main_output(make, weights,
     assert logs["loss"] == pytest.approx(want, rel=1e-4)
     valid = masks != 255
     right = to_numpy(outputs[0]).argmax(-1)[valid] == masks[valid]
-    assert logs["accuracy"] == pytest.approx(right.mean(), abs=1e-3)
+    assert logs["pixel_accuracy"] == pytest.approx(right.mean(), abs=1e-3)
 
 
 @with_networks

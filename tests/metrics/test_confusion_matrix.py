@@ -2,9 +2,10 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn.metrics import ConfusionMatrix, PixelAccuracy, scores
+from keras_segattn.metrics import ConfusionMatrix, SegmentationScores, scores
 
 CLASSES = 4
+NAMES = ["road", "car", "tree", "sky"]
 
 
 @pytest.fixture
@@ -40,17 +41,33 @@ def test_matrix_over_batches_with_void(batches):
     assert not np.any(keras.ops.convert_to_numpy(metric.result()))
 
 
-def test_accuracy_leaves_void_out(batches):
-    matrix = count(batches)
-    want = np.trace(matrix) / matrix.sum()
-    np.testing.assert_allclose(updated(PixelAccuracy(CLASSES), batches), want, rtol=1e-6)
-    assert float(PixelAccuracy(CLASSES).result()) == 0
+def test_scores_for_the_logs_are_those_of_the_matrix(batches):
+    want = scores(count(batches), NAMES)
+    metric = SegmentationScores(CLASSES, class_names=NAMES)
+    for labels, logits in batches:
+        metric.update_state(labels, logits)
+    got = {name: float(value) for name, value in metric.result().items()}
+    assert got.pop("mean_iou") == pytest.approx(want["mean_iou"])
+    assert got.pop("pixel_accuracy") == pytest.approx(want["pixel_accuracy"])
+    assert got == pytest.approx({f"iou_{name}": value for name, value in want["iou"].items()})
 
 
 def test_mean_iou_is_that_of_keras(batches):
     theirs = keras.metrics.MeanIoU(CLASSES, ignore_class=255, sparse_y_pred=False)
     result = scores(updated(ConfusionMatrix(CLASSES), batches))
     np.testing.assert_allclose(result["mean_iou"], updated(theirs, batches), rtol=1e-6)
+
+
+def test_scores_for_the_logs_of_classes_that_do_not_occur():
+    metric = SegmentationScores(3, class_names=["road", "car", "tree"])
+    assert {float(metric.result()[name]) for name in ("mean_iou", "pixel_accuracy")} == {0}
+    metric.matrix.assign([[3, 1, 0], [0, 4, 0], [0, 0, 0]])
+    result = metric.result()
+    assert float(result["mean_iou"]) == pytest.approx(0.775)
+    assert float(result["iou_car"]) == pytest.approx(0.8)
+    assert np.isnan(float(result["iou_tree"]))
+    with pytest.raises(ValueError, match="1 class names do not fit 3 classes"):
+        SegmentationScores(3, class_names=["road"])
 
 
 def test_scores_of_classes_that_do_not_occur():
@@ -72,7 +89,9 @@ def test_sample_weight(batches):
     )
 
 
-@pytest.mark.parametrize("metric", [ConfusionMatrix(CLASSES, 7), PixelAccuracy(CLASSES, 7)])
+@pytest.mark.parametrize(
+    "metric", [ConfusionMatrix(CLASSES, 7), SegmentationScores(CLASSES, 7, NAMES)]
+)
 def test_config(metric):
     copy = keras.metrics.deserialize(keras.metrics.serialize(metric))
     assert copy.get_config() == metric.get_config()
@@ -84,8 +103,12 @@ def test_fit_and_evaluate_give_what_is_counted_by_hand(rng):
     labels[:, 0] = 255
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(CLASSES, 1)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
-    model.compile(keras.optimizers.SGD(0.0), loss, metrics=[PixelAccuracy(CLASSES)])
+    metric = SegmentationScores(CLASSES, class_names=NAMES)
+    model.compile(keras.optimizers.SGD(0.0), loss, metrics=[metric])
     history = model.fit(images, labels, batch_size=4, verbose=0).history
-    want = scores(count([(labels, model.predict(images, verbose=0))]))["pixel_accuracy"]
-    assert history["pixel_accuracy"][0] == pytest.approx(want)
-    assert model.evaluate(images, labels, batch_size=4, verbose=0)[1] == pytest.approx(want)
+    want = scores(count([(labels, model.predict(images, verbose=0))]), NAMES)
+    logs = model.evaluate(images, labels, batch_size=4, verbose=0, return_dict=True)
+    for name in ("pixel_accuracy", "mean_iou"):
+        assert history[name][0] == pytest.approx(want[name])
+        assert logs[name] == pytest.approx(want[name])
+    assert logs["iou_tree"] == pytest.approx(want["iou"]["tree"])

@@ -1,0 +1,93 @@
+"""Cross-entropy of the pixels that are hard at the moment."""
+
+import math
+
+import keras
+from keras import ops
+
+from keras_segattn.losses.pixel_loss import PixelLoss
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class OHEMCrossEntropy(PixelLoss):
+    """Cross-entropy over the hard pixels of a batch: online hard example mining.
+
+    ```
+    l_i  = -log softmax(x_i)[y_i]
+    hard = {i : l_i > -log(threshold)}, or the min_kept pixels of highest loss where those are more
+    loss = mean of l_i over the hard pixels that are not void
+    ```
+
+    Args:
+        threshold: Probability of the true class below which a pixel is hard. Defaults to `0.7`.
+        min_kept: Integer, the least number of pixels that count, over the whole batch. Defaults to
+            `100000`.
+        class_weights: Sequence of one weight per class, or `None` for equal weights. Defaults to
+            `None`.
+        ignore_class: Integer, the label of void pixels. Defaults to `255`.
+        name: Name of the loss. Defaults to `"ohem_cross_entropy"`.
+        **kwargs: `reduction` and `dtype`, as in every Keras loss.
+
+    Call arguments:
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`.
+        y_pred: Logits of shape `(batch, height, width, classes)`. Computed in float32.
+
+    Returns:
+        Scalar; of shape `(batch, height, width)` with `reduction=None`.
+
+    Raises:
+        ValueError: If the threshold is not between 0 and 1, `min_kept` is below 1, or the class
+            weights do not fit.
+
+    Example:
+
+    >>> labels = np.array([[[0, 0, 255]]])
+    >>> logits = np.array([[[[9.0, 0.0], [0.0, 0.0], [0.0, 9.0]]]], "float32")
+    >>> round(float(OHEMCrossEntropy(min_kept=1)(labels, logits)), 3)  # the second pixel alone
+    0.693
+
+    Reference:
+        "AttaNet: Attention-Augmented Network for Fast and Accurate Scene Parsing" (Song et al.,
+        2021), the authors' code; "Training Region-based Object Detectors with Online Hard Example
+        Mining" (Shrivastava et al., 2016).
+
+    **Differences from the code**: there void pixels count as right ones where a batch has fewer
+    than `min_kept` others, and lower the mean. Pixels of one and the same loss at the edge of the
+    `min_kept` all count. AttaNet's paper speaks of cross-entropy alone.
+    """
+
+    def __init__(
+        self,
+        threshold=0.7,
+        min_kept=100000,
+        class_weights=None,
+        ignore_class=255,
+        name="ohem_cross_entropy",
+        **kwargs,
+    ):
+        super().__init__(class_weights, ignore_class, name=name, **kwargs)
+        if not 0 < threshold < 1:
+            raise ValueError(f"`threshold` must be between 0 and 1. Received: {threshold}")
+        if min_kept < 1:
+            raise ValueError(f"`min_kept` must be at least 1. Received: {min_kept}")
+        self.threshold = threshold
+        self.min_kept = min_kept
+
+    def pixel_losses(self, labels, logits):
+        return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+
+    def pixel_weights(self, losses, weights):
+        # Void, which weighs nothing, comes last.
+        ranked = ops.where(weights > 0, ops.stop_gradient(losses), -1.0)
+        ascending = ops.sort(ops.reshape(ranked, (-1,)))
+        size = ops.shape(ascending)[0]
+        last_kept = ops.take(ascending, ops.maximum(size - self.min_kept, 0))
+        edge = ops.minimum(last_kept, -math.log(self.threshold))
+        return ops.where(ranked >= edge, weights, 0.0)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "threshold": self.threshold,
+            "min_kept": self.min_kept,
+        }

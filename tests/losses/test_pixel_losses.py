@@ -1,0 +1,179 @@
+"""The losses against plain NumPy, and what all of them promise: void counts for nothing."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn.losses import FocalLoss, OHEMCrossEntropy, WeightedCrossEntropy
+
+CLASSES = 4
+WEIGHTS = [1.0, 0.0, 5.0, 0.25]
+
+LOSSES = {
+    "weighted_cross_entropy": WeightedCrossEntropy,
+    "focal": FocalLoss,
+    "ohem": OHEMCrossEntropy,
+}
+with_losses = pytest.mark.parametrize("make", LOSSES.values(), ids=LOSSES.keys())
+
+
+def cross_entropies(labels, logits):
+    """Labels and cross-entropies of the pixels that are not void, in float64."""
+    valid = labels != 255
+    x, y = logits[valid].astype("float64"), labels[valid].astype(int)
+    top = x.max(axis=-1)
+    total = np.log(np.exp(x - top[:, None]).sum(axis=-1)) + top
+    return y, total - x[np.arange(len(y)), y]
+
+
+def weighted_mean(values, labels, weights):
+    weights = np.array(weights or [1.0] * CLASSES)[labels]
+    return (weights * values).sum() / weights.sum()
+
+
+@pytest.fixture
+def batch(rng):
+    labels = rng.integers(0, CLASSES, (2, 5, 6)).astype("uint8")
+    labels[rng.random(labels.shape) < 0.3] = 255
+    return labels, rng.normal(0, 3, (2, 5, 6, CLASSES)).astype("float32")
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+def test_weighted_cross_entropy_agrees_with_the_equation(batch, weights):
+    labels, values = cross_entropies(*batch)
+    loss = float(WeightedCrossEntropy(weights)(*batch))
+    np.testing.assert_allclose(loss, weighted_mean(values, labels, weights), rtol=1e-5)
+
+
+def test_without_weights_it_is_that_of_keras(batch):
+    theirs = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255)
+    np.testing.assert_allclose(float(WeightedCrossEntropy()(*batch)), float(theirs(*batch)), 1e-5)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pytest.mark.parametrize(("gamma", "share"), [(2.0, 0.0), (0.5, 0.0), (3.0, 0.4), (2.0, 1.0)])
+def test_focal_loss_agrees_with_the_equation(batch, gamma, share, weights):
+    labels, values = cross_entropies(*batch)
+    focal = (1 - np.exp(-values)) ** gamma * values
+    want = weighted_mean(share * values + (1 - share) * focal, labels, weights)
+    loss = FocalLoss(gamma, share, class_weights=weights)
+    np.testing.assert_allclose(float(loss(*batch)), want, rtol=1e-4)
+
+
+def reference_ohem(values, threshold, min_kept):
+    """As AttaNet's code has it, where no pixel is void."""
+    values = np.sort(values)[::-1]
+    limit = -np.log(threshold)
+    if values[min_kept] > limit:
+        return values[values > limit].mean()
+    return values[:min_kept].mean()
+
+
+@pytest.mark.parametrize("threshold", [0.7, 0.01])
+@pytest.mark.parametrize("min_kept", [1, 7, 20, 59])
+def test_ohem_agrees_with_the_reference(batch, threshold, min_kept):
+    labels, logits = batch
+    labels = np.where(labels == 255, 1, labels)
+    _, values = cross_entropies(labels, logits)
+    want = reference_ohem(values, threshold, min_kept)
+    loss = OHEMCrossEntropy(threshold, min_kept)
+    np.testing.assert_allclose(float(loss(labels, logits)), want, rtol=1e-5)
+
+
+def test_ohem_with_fewer_pixels_than_it_keeps_is_cross_entropy(batch):
+    np.testing.assert_allclose(
+        float(OHEMCrossEntropy()(*batch)), float(WeightedCrossEntropy()(*batch)), rtol=1e-6
+    )
+
+
+def test_ohem_leaves_void_out(batch):
+    labels, logits = batch
+    _, values = cross_entropies(labels, logits)
+    want = np.sort(values)[::-1][:5].mean()
+    loss = OHEMCrossEntropy(threshold=1e-9, min_kept=5)
+    np.testing.assert_allclose(float(loss(labels, logits)), want, rtol=1e-5)
+
+
+@with_losses
+def test_masks_with_a_channel_axis_are_the_same(batch, make):
+    labels, logits = batch
+    loss = make(class_weights=[1, 2, 3, 4])
+    assert float(loss(labels[..., None], logits)) == float(loss(labels, logits))
+
+
+@with_losses
+def test_void_pixels_count_for_nothing(batch, make, rng):
+    labels, logits = batch
+    changed = logits.copy()
+    changed[labels == 255] = rng.normal(0, 30, changed[labels == 255].shape)
+    loss = make(class_weights=[1, 2, 3, 4])
+    np.testing.assert_allclose(float(loss(labels, changed)), float(loss(labels, logits)), 1e-6)
+
+
+def trained(loss, image, labels):
+    """The change of a model's weights by a step of gradient descent, and the loss."""
+    model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Conv2D(CLASSES, 1)])
+    model.compile(keras.optimizers.SGD(1.0), loss)
+    before = model.get_weights()
+    value = model.train_on_batch(image, labels)
+    changes = [one - other for one, other in zip(model.get_weights(), before, strict=True)]
+    return changes, float(value)
+
+
+@with_losses
+def test_all_void_is_zero_with_zero_gradient(make, rng):
+    image = rng.normal(size=(2, 4, 4, 3)).astype("float32")
+    changes, value = trained(
+        make(class_weights=[1, 2, 3, 4]), image, np.full((2, 4, 4), 255, "uint8")
+    )
+    assert value == 0
+    for change in changes:
+        np.testing.assert_array_equal(change, 0)
+
+
+@with_losses
+def test_a_certain_network_has_a_finite_gradient(make, rng):
+    image = rng.normal(size=(2, 4, 4, 3)).astype("float32") * 1e4
+    changes, value = trained(make(), image, rng.integers(0, CLASSES, (2, 4, 4)).astype("uint8"))
+    assert np.isfinite(value)
+    assert all(np.isfinite(change).all() for change in changes)
+    assert any(np.abs(change).max() > 0 for change in changes)
+
+
+@with_losses
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_logits_do_not_overflow(batch, make, dtype):
+    labels, logits = batch
+    large = keras.ops.cast(1e4 * np.sign(logits), dtype)
+    loss = float(make(class_weights=[1, 2, 3, 4])(labels, large))
+    assert 0 < loss < np.inf
+
+
+@with_losses
+def test_config_round_trip(make):
+    loss = make(class_weights=[1, 2, 3, 4], ignore_class=0)
+    copy = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert type(copy) is make
+    assert copy.get_config() == loss.get_config()
+
+
+@with_losses
+def test_refusals(batch, make):
+    with pytest.raises(ValueError, match="finite and not negative"):
+        make(class_weights=[1, -2])
+    with pytest.raises(ValueError, match="3 class weights do not fit logits of 4 classes"):
+        make(class_weights=[1, 2, 3])(*batch)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: FocalLoss(gamma=-1), "`gamma` must not be negative. Received: -1"),
+        (lambda: FocalLoss(cross_entropy_share=1.5), "from 0 to 1. Received: 1.5"),
+        (lambda: OHEMCrossEntropy(threshold=0), "between 0 and 1. Received: 0"),
+        (lambda: OHEMCrossEntropy(min_kept=0), "at least 1. Received: 0"),
+    ],
+)
+def test_refusals_of_one_loss(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

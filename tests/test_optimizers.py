@@ -1,0 +1,76 @@
+"""The schedule and the optimizer of the recipes."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn.optimizers import LayerwiseSGD
+from keras_segattn.schedules import PolyDecay
+
+
+def rates(schedule, steps):
+    return np.array([float(schedule(step)) for step in steps])
+
+
+def test_poly_by_step_is_that_of_keras():
+    theirs = keras.optimizers.schedules.PolynomialDecay(0.01, 50, 1e-4, power=0.9)
+    steps = range(0, 60, 7)
+    ours = PolyDecay(0.01, 50, end_rate=1e-4)
+    np.testing.assert_allclose(rates(ours, steps), rates(theirs, steps), rtol=1e-5)
+
+
+def test_poly_by_epoch():
+    schedule = PolyDecay(0.1, steps=40, steps_per_epoch=10)
+    want = [0.1 * (1 - epoch / 4) ** 0.9 for epoch in (0, 0, 1, 3, 3)]
+    np.testing.assert_allclose(rates(schedule, [0, 9, 10, 30, 39]), want, rtol=1e-5)
+    assert float(schedule(40)) == 0
+
+
+def test_warm_up_is_that_of_the_reference():
+    schedule = PolyDecay(1e-2, steps=300, warmup_steps=100, warmup_rate=1e-5)
+    want = [1e-5, 1e-5 * 1000**0.5, 1e-2, 1e-2 * 0.5**0.9, 0]
+    np.testing.assert_allclose(rates(schedule, [0, 50, 100, 200, 300]), want, rtol=1e-4)
+
+
+def test_schedule_is_saved_with_an_optimizer():
+    optimizer = keras.optimizers.SGD(PolyDecay(0.1, steps=40, warmup_steps=3))
+    copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert copy._learning_rate.get_config() == optimizer._learning_rate.get_config()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"initial_rate": 0, "steps": 5}, "`initial_rate` must be positive. Received: 0"),
+        ({"initial_rate": 0.1, "steps": 5, "end_rate": 0.2}, "from 0 to the initial rate 0.1"),
+        ({"initial_rate": 0.1, "steps": 5, "warmup_steps": 5}, "steps=5, warmup_steps=5"),
+    ],
+)
+def test_schedule_refuses(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        PolyDecay(**arguments)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_layers_learn_at_their_own_rate(momentum, rng, tmp_path):
+    def train(optimizer):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential(
+            [keras.Input((3,)), keras.layers.Dense(2, name="body"), keras.layers.Dense(1)]
+        )
+        model.compile(optimizer, "mse")
+        before = model.get_weights()
+        model.train_on_batch(x, y)
+        changes = [a - b for a, b in zip(model.get_weights(), before, strict=True)]
+        return model, changes
+
+    x, y = rng.normal(size=(8, 3)), rng.normal(size=(8, 1))
+    _, plain = train(keras.optimizers.SGD(0.01, momentum=momentum))
+    optimizer = LayerwiseSGD(0.01, rate_factors={"body": 10.0}, momentum=momentum)
+    model, ours = train(optimizer)
+    for one, other, factor in zip(ours, plain, (10, 10, 1, 1), strict=True):
+        np.testing.assert_allclose(one, factor * other, rtol=1e-4, atol=1e-7)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.rate_factors == {"body": 10.0}
+    assert float(loaded.optimizer.learning_rate) == pytest.approx(0.01)
