@@ -25,5 +25,5 @@ class KerasDocstrings(griffe.Extension):
 def _section(match):
     name, body = match[1], textwrap.dedent(match[2])
     if name == "Call arguments":
-        body = ITEM.sub(r"- **`\1`** – ", body)
+        body = ITEM.sub(r"- **`\1`**: ", body)
     return f"**{name}:**\n\n{body}"

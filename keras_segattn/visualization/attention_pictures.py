@@ -9,6 +9,9 @@ from keras_segattn.visualization.figures import new_figure, save_figure
 def heat_map(image, weights, alpha=0.65):
     """Draws a map of weights over an image, from the lowest (black) to the highest (yellow).
 
+    The colours follow the square root, so that weights spread thinly over a map are seen beside a
+    few large ones.
+
     Args:
         image: uint8 array of shape `(height, width, 3)`.
         weights: Array of shape `(map_height, map_width)`, resized to the image.
@@ -30,7 +33,7 @@ def heat_map(image, weights, alpha=0.65):
     from matplotlib import colormaps
 
     spread = weights.max() - weights.min()
-    level = (weights - weights.min()) / (spread if spread > 0 else 1)
+    level = np.sqrt((weights - weights.min()) / (spread if spread > 0 else 1))
     size = image.shape[:2]
     level = keras.ops.image.resize(level[..., None], size, interpolation="bilinear")
     level = keras.ops.convert_to_numpy(level)[..., 0]

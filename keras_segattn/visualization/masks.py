@@ -7,30 +7,26 @@ import numpy as np
 WRONG, VOID = (230, 30, 30), (40, 40, 40)
 
 
-def default_palette(count):
-    """Returns distinct colours, those of PASCAL VOC without its black, for classes that have none.
+def default_palette(classes):
+    """Returns one RGB colour per class, those of PASCAL VOC: far apart, black first.
 
     Args:
-        count: Integer, the number of classes, from 1 to 255.
-
-    Returns:
-        Tuple of RGB tuples with values from 0 to 255.
+        classes: Integer, the number of classes, up to 256.
 
     Example:
 
     >>> default_palette(3)
-    ((128, 0, 0), (0, 128, 0), (128, 128, 0))
+    [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
     """
-    if not 1 <= count <= 255:
-        raise ValueError(f"`count` must be from 1 to 255, the colours there are. Received: {count}")
-    # Every third bit of the number of the class, the lowest first, fills a channel from the top.
-    return tuple(
-        tuple(
-            sum(((index >> 3 * bit + channel) & 1) << 7 - bit for bit in range(3))
-            for channel in range(3)
-        )
-        for index in range(1, count + 1)
-    )
+    palette = []
+    for label in range(classes):
+        color = [0, 0, 0]
+        # Three bits of the label at a time go to red, green and blue, from the highest bit down.
+        for i in range(8):
+            for channel in range(3):
+                color[channel] |= (label >> (3 * i + channel) & 1) << (7 - i)
+        palette.append(tuple(color))
+    return palette
 
 
 def overlay_mask(image, mask, palette, alpha=0.6):
