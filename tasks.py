@@ -3,6 +3,7 @@
     python tasks.py demo      # trains, evaluates, draws and exports a small model (minutes)
     python tasks.py test      # runs the tests on the TensorFlow, JAX and torch backends
     python tasks.py lint      # ruff
+    python tasks.py docs      # builds the documentation, as files to open, into site/
     python tasks.py oldest    # runs the tests with the oldest supported Keras; on Python 3.10
 
 What comes after the name of the task is passed on: `python tasks.py test tests/layers -k resize`.
@@ -63,12 +64,20 @@ def lint(rest):
     run([python, "-m", "ruff", "format", "--check", *rest])
 
 
+def docs(rest):
+    # Nothing of the package is imported: its docstrings are read from the files.
+    tools = ("mkdocs-material", "mkdocstrings[python]", "ruff")  # ruff breaks long signatures
+    python = environment("docs", "-c", CONSTRAINTS, *tools)
+    # The theme tells of its successor on every build.
+    run([python, "-m", "mkdocs", "build", "--strict", *rest], NO_MKDOCS_2_WARNING="1")
+
+
 def oldest(rest):
     python = environment("oldest", "-c", ROOT / "constraints-oldest.txt", "-e", ".[test]")
     run([python, "-m", "pytest", "-q", *rest], KERAS_BACKEND="tensorflow")
 
 
-TASKS = {function.__name__: function for function in (demo, test, lint, oldest)}
+TASKS = {function.__name__: function for function in (demo, test, lint, docs, oldest)}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(

@@ -7,9 +7,10 @@ Rooms of the house:
 - `applications`: the networks, as functions that return functional models.
 - `weights`: reading pretrained weights into backbones.
 - `losses`, `metrics`, `optimizers`, `schedules`, `callbacks`: what Keras lacks.
+- `recipes`, `training`: the papers' settings as data, and training by them.
 - `data`: data sets, paired augmentation, input pipelines.
 - `inference`: from any image to its classes.
-- `visualization`: masks over images, training curves.
+- `visualization`: masks, errors, training curves, and what attention looks at, as pictures.
 - `export`: SavedModel and ONNX, verified.
 - `flops`: operations of a model, counted as the papers count them.
 """
@@ -26,7 +27,9 @@ from keras_segattn import (
     losses,
     metrics,
     optimizers,
+    recipes,
     schedules,
+    training,
     visualization,
     weights,
 )
@@ -45,7 +48,9 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "recipes",
     "schedules",
+    "training",
     "visualization",
     "weights",
 ]

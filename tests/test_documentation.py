@@ -109,6 +109,29 @@ def test_code_of_the_readme_runs(tmp_path, monkeypatch):
     assert (tmp_path / "canet.onnx").is_file()
 
 
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "```python" in path.read_text())
+# A block that no test can run says why in a comment above it.
+BLOCK = re.compile(r"(<!-- not run: .+? -->\n)?```python\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT / "docs").as_posix())
+def test_code_of_the_pages_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # The blocks of a page go on from each other, as a reader takes them.
+    names = {}
+    for reason, code in BLOCK.findall(page.read_text()):
+        if not reason:
+            exec(compile(code, str(page), "exec"), names)
+
+
+@pytest.mark.once
+def test_few_blocks_of_the_pages_are_not_run():
+    blocks = [block for page in PAGES for block in BLOCK.findall(page.read_text())]
+    assert len(blocks) > 30
+    assert sum(bool(reason) for reason, _ in blocks) <= 3
+
+
 @pytest.mark.tensorflow
 def test_table_of_networks_is_what_its_script_writes():
     from benchmarks import published_counts

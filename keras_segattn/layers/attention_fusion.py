@@ -95,19 +95,27 @@ class AttentionFusion(keras.layers.Layer):
         self.norm.build((None, 1, 1, self.filters))
 
     def call(self, inputs, return_high=False, training=None):
-        low, high = inputs
-        if self.light:
-            low = self.reduce_low(low, training=training)
-            high = self.reduce_high(high, training=training)
-            alpha = self._alpha(low, high, training)
-            low = self.project_low(low, training=training)
-        else:
-            low = self.project_low(low, training=training)  # (batch, height, width, filters)
-            alpha = self._alpha(low, high, training)  # (batch, 1, 1, filters)
+        low, high, alpha = self._weigh(inputs, training)
         high = alpha * self.project_high(high, training=training)  # (batch, h, w, filters)
         high = self.resize([high, low])  # (batch, height, width, filters)
         fused = high + (1 - alpha) * low
         return (fused, high) if return_high else fused
+
+    def attention(self, inputs):
+        """Returns `alpha` `(batch, 1, 1, filters)`."""
+        *_, alpha = self._weigh(inputs, training=False)
+        return alpha
+
+    def _weigh(self, inputs, training):
+        """The low level projected, the high one not yet, and the weight of the high one."""
+        low, high = inputs
+        if not self.light:
+            low = self.project_low(low, training=training)  # (batch, height, width, filters)
+            return low, high, self._alpha(low, high, training)
+        low = self.reduce_low(low, training=training)
+        high = self.reduce_high(high, training=training)
+        alpha = self._alpha(low, high, training)  # (batch, 1, 1, filters)
+        return self.project_low(low, training=training), high, alpha
 
     def _alpha(self, low, high, training):
         mixed = ops.concatenate([low, self.resize([high, low])], axis=-1)

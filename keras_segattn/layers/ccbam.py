@@ -99,6 +99,16 @@ class CCBAM(keras.layers.Layer):
         self.spatial_low.build(high_shape)
 
     def call(self, inputs):
+        (f_high, f_low), (_, _, s_high, s_low) = self._gate(inputs)
+        return self._finite(f_low * s_high + f_high * s_low)
+
+    def attention(self, inputs):
+        """Returns `C_high`, `C_low` `(batch, 1, 1, channels)`, `S_high`, `S_low` `(batch, height,
+        width, 1)`."""
+        _, gates = self._gate(inputs)
+        return gates
+
+    def _gate(self, inputs):
         high, low = inputs  # (batch, height, width, channels)
         c_high = self.channel_high(high)  # (batch, 1, 1, channels)
         c_low = self.channel_low(low)
@@ -106,7 +116,7 @@ class CCBAM(keras.layers.Layer):
         f_low = self._finite(high * c_low)
         s_high = self.spatial_high(f_high)  # (batch, height, width, 1)
         s_low = self.spatial_low(f_low)
-        return self._finite(f_low * s_high + f_high * s_low)
+        return (f_high, f_low), (c_high, c_low, s_high, s_low)
 
     def _finite(self, x):
         return ops.clip(x, -FLOAT16_MAX, FLOAT16_MAX) if self.compute_dtype == "float16" else x

@@ -103,10 +103,22 @@ class CrissCrossAttention(keras.layers.Layer):
 
     def call(self, x, return_attention_scores=False):
         for _ in range(self.recurrence):
-            scores = self._attend(x)
-            context = self._aggregate(ops.cast(scores, self.compute_dtype), x)
-            x = x + self.gamma * self.value(context)  # (batch, height, width, channels)
+            x, scores = self._loop(x)
         return (x, scores) if return_attention_scores else x
+
+    def attention(self, x):
+        """Returns a list of the scores of every loop, the first one first."""
+        loops = []
+        for _ in range(self.recurrence):
+            x, scores = self._loop(x)
+            loops.append(scores)
+        return loops
+
+    def _loop(self, x):
+        scores = self._attend(x)
+        context = self._aggregate(ops.cast(scores, self.compute_dtype), x)
+        gamma = ops.cast(self.gamma, self.compute_dtype)
+        return x + gamma * self.value(context), scores  # (batch, height, width, channels)
 
     def _attend(self, x):
         """Equation 1: the affinities of every pixel with its column and row, normalized."""

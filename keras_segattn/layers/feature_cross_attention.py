@@ -94,10 +94,9 @@ class FeatureCrossAttention(keras.layers.Layer):
     def call(self, inputs, training=None):
         spatial, context = inputs
         fused = self.fuse(ops.concatenate([spatial, context], axis=-1), training=training)
-        where = self.spatial_gate(spatial, training=training)  # (batch, height, width, 1)
+        where, what = self.attention(inputs, training=training)
         if self.order == "spatial":
             return self.project(fused * where + fused, training=training)
-        what = self.channel_gate(context)  # (batch, 1, 1, filters)
         if self.order == "parallel":
             attended = fused * where + fused * what
         elif self.order == "channel_spatial":
@@ -105,6 +104,13 @@ class FeatureCrossAttention(keras.layers.Layer):
         else:
             attended = fused * where * what
         return self.project(attended + fused, training=training)
+
+    def attention(self, inputs, training=None):
+        """Returns `Ms` `(batch, height, width, 1)` and `Mc` `(batch, 1, 1, filters)` or `None`."""
+        spatial, context = inputs
+        where = self.spatial_gate(spatial, training=training)
+        what = None if self.channel_gate is None else self.channel_gate(context)
+        return where, what
 
     def compute_output_shape(self, input_shape):
         spatial_shape, _ = input_shape

@@ -75,11 +75,15 @@ class SEASPP(keras.layers.Layer):
         self.project.build((*x_shape[:3], channels + self.filters))
 
     def call(self, x, training=None):
-        weights = self.excite(self.squeeze(self.average(x)))  # (batch, 1, 1, channels)
+        weights = self.attention(x)
         context = sum(conv(x, training=training) for conv in self.atrous)
         # (batch, height, width, channels + filters)
         features = ops.concatenate([x * ops.cast(weights, x.dtype), context], axis=-1)
         return self.project(features, training=training)
+
+    def attention(self, x):
+        """Returns the weights of the channels `(batch, 1, 1, channels)`, in float32."""
+        return self.excite(self.squeeze(self.average(x)))
 
     def compute_output_shape(self, x_shape):
         return (*x_shape[:3], self.filters)

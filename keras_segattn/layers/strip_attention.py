@@ -107,6 +107,11 @@ class StripAttention(keras.layers.Layer):
             return y, ops.reshape(scores, (batch, height, width, -1))
         return y
 
+    def attention(self, x):
+        """Returns the scores `A` `(batch, height, width, strips)`."""
+        _, scores = self(x, return_attention_scores=True)
+        return scores
+
     def _project(self, projection, x, training):
         return projection(x, training=training) if self.normalize else projection(x)
 

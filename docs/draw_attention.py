@@ -1,0 +1,86 @@
+"""Trains the four networks on drawn road scenes and draws what their layers look at.
+
+    python docs/draw_attention.py             # all four, half an hour on two cores
+    python docs/draw_attention.py ccnet       # one of them
+
+The trained networks stay in `runs/docs`, and are not trained again while they are there; the
+pictures go to `docs/figures`.
+"""
+
+import sys
+from pathlib import Path
+
+import keras
+
+from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
+from keras_segattn.callbacks import save_atomically
+from keras_segattn.data import RandomScaleCropFlip, RoadScenes, training_dataset
+from keras_segattn.losses import WeightedCrossEntropy
+from keras_segattn.visualization import model_attention, plot_attention, plot_predictions
+
+FIGURES = Path(__file__).resolve().parent / "figures"
+RUNS = Path("runs/docs")
+# Scenes are drawn this large, and trained on in crops of a quarter of it.
+SIZE, CROP, SCALE = (192, 256), (96, 128), (0.5, 1.2)
+SCENES, EPOCHS, BATCH, RATE = 240, 10, 8, 1e-3
+NETWORKS = {
+    "canet": lambda: CANet(classes=11),
+    "ccnet": lambda: CCNet(backbone="resnet18", classes=11),
+    "attanet": lambda: AttaNet(backbone="resnet18", classes=11, auxiliary_heads=True),
+    "cross_cbam": lambda: CrossCBAM(classes=11, auxiliary_heads=True),
+}
+# The layers of each network that have a picture, by the name of its file.
+PICTURES = {
+    "canet": {"feature_cross_attention": "fusion"},
+    "ccnet": {"criss_cross_attention": "attention"},
+    "attanet": {"strip_attention": "attention", "attention_fusion": "fusion"},
+    "cross_cbam": {"ccbam": "fusion2", "seaspp": "context"},
+}
+# A scene of the test split, and a pixel of it.
+SCENE, PIXEL = 3, (95, 150)
+
+
+def train(name):
+    path = RUNS / f"{name}.keras"
+    if path.exists():
+        return keras.saving.load_model(path)
+    keras.utils.set_random_seed(0)
+    scenes = RoadScenes("train", SCENES, SIZE)
+    model = NETWORKS[name]()
+    model.class_names, model.palette = scenes.classes, scenes.palette
+    steps = SCENES // BATCH
+    schedule = keras.optimizers.schedules.PolynomialDecay(RATE, steps * EPOCHS, 0.0, power=0.9)
+    metric = keras.metrics.MeanIoU(11, ignore_class=255, sparse_y_pred=False, name="mean_iou")
+    model.compile(keras.optimizers.Adam(schedule), WeightedCrossEntropy(), metrics=[metric])
+    batches = training_dataset(
+        scenes, BATCH, RandomScaleCropFlip(CROP, SCALE), model.preprocessing, cache=True
+    )
+    model.fit(batches, steps_per_epoch=steps, epochs=EPOCHS, shuffle=False, verbose=2)
+    RUNS.mkdir(parents=True, exist_ok=True)
+    save_atomically(model, path)
+    return model
+
+
+def draw(name):
+    model = train(name)
+    scenes = RoadScenes("test", 8, SIZE)
+    image, mask = scenes.read(SCENE)
+    prediction = model.predict_on_batch(model.preprocessing(image[None])).argmax(-1)[0]
+    plot_predictions(
+        FIGURES / f"{name}_prediction.jpg",
+        [image],
+        [mask],
+        [prediction],
+        scenes.classes,
+        scenes.palette,
+        errors=True,
+    )
+    for file, layer in PICTURES[name].items():
+        pixel = PIXEL if file in ("criss_cross_attention", "strip_attention") else None
+        maps = model_attention(model, image, pixel, layer)
+        plot_attention(FIGURES / f"{file}.jpg", image, maps, pixel)
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or NETWORKS:
+        draw(name)

@@ -1,0 +1,43 @@
+"""Figures of confusion matrices."""
+
+import numpy as np
+
+from keras_segattn.visualization.figures import new_figure, save_figure
+
+
+def plot_confusion_matrix(path, matrix, classes):
+    """Draws a confusion matrix: of the pixels of each true class, the share given each class.
+
+    Args:
+        path: The file, of a format of matplotlib's.
+        matrix: Array of shape `(classes, classes)`, true classes in rows, such as the result of
+            `keras_segattn.metrics.ConfusionMatrix`.
+        classes: Class names.
+
+    Raises:
+        ValueError: If the matrix is not square or does not fit the names.
+    """
+    matrix = np.asarray(matrix, dtype="float64")
+    if matrix.shape != (len(classes), len(classes)):
+        raise ValueError(
+            f"{len(classes)} class names need a matrix of shape {(len(classes),) * 2}. Received: "
+            f"shape {matrix.shape}"
+        )
+    totals = matrix.sum(axis=1, keepdims=True)
+    # A class that no pixel has gets an empty row.
+    shares = np.divide(matrix, totals, out=np.full_like(matrix, np.nan), where=totals > 0)
+    side = 2 + 0.55 * len(classes)
+    figure = new_figure(side, side)
+    axis = figure.subplots()
+    axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), share in np.ndenumerate(shares):
+        if np.isfinite(share) and share >= 0.005:
+            color = "white" if share > 0.5 else "black"
+            text = f"{100 * share:.0f}"
+            axis.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
+    axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axis.set_yticks(range(len(classes)), classes)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    axis.set_title("% of the pixels of each true class")
+    save_figure(figure, path, dpi=100)

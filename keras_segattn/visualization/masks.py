@@ -1,0 +1,84 @@
+"""Masks and their errors as images."""
+
+import keras
+import numpy as np
+
+# Right pixels stay as they are; void ones, which count for nothing, are dimmed.
+WRONG, VOID = (230, 30, 30), (40, 40, 40)
+
+
+def overlay_mask(image, mask, palette, alpha=0.6):
+    """Draws the classes of a mask over an image; void pixels show the image.
+
+    Args:
+        image: uint8 array of shape `(height, width, 3)`.
+        mask: Integer array of shape `(height, width)`; labels that `palette` lacks are void.
+        palette: Sequence of one RGB colour per class.
+        alpha: Opacity of the mask, from 0 to 1. Defaults to `0.6`.
+
+    Returns:
+        uint8 array of shape `(height, width, 3)`.
+
+    Raises:
+        ValueError: If the sizes of image and mask differ.
+
+    Example:
+
+    >>> image, mask = np.zeros((4, 6, 3), "uint8"), np.ones((4, 6), "uint8")
+    >>> overlay_mask(image, mask, palette=[(0, 0, 0), (255, 0, 0)], alpha=1.0)[0, 0].tolist()
+    [255, 0, 0]
+    """
+    mask = np.asarray(mask, dtype="int32")
+    _check_sizes(image, mask)
+    # Keras counts classes from 1 and leaves `ignore_index` out.
+    shifted = np.where((mask >= 0) & (mask < len(palette)), mask + 1, 0)
+    drawn = keras.visualization.draw_segmentation_masks(
+        image[None],
+        shifted[None, ..., None],
+        num_classes=len(palette) + 1,
+        color_mapping=dict(enumerate([[0, 0, 0], *map(list, palette)])),
+        alpha=alpha,
+        ignore_index=0,
+        data_format="channels_last",
+    )
+    return np.asarray(drawn[0], dtype="uint8")
+
+
+def error_map(image, mask, prediction, classes, alpha=0.8):
+    """Draws the wrong pixels of a prediction over an image in red, and void ones in dark grey.
+
+    Args:
+        image: uint8 array of shape `(height, width, 3)`.
+        mask: Integer array of shape `(height, width)`, the true labels; those that are not below
+            `classes` are void.
+        prediction: Integer array of shape `(height, width)`, the predicted labels.
+        classes: Integer, the number of classes.
+        alpha: Opacity of both colours, from 0 to 1. Defaults to `0.8`.
+
+    Returns:
+        uint8 array of shape `(height, width, 3)`.
+
+    Raises:
+        ValueError: If the sizes of image, mask and prediction differ.
+
+    Example:
+
+    >>> image = np.full((1, 3, 3), 200, "uint8")
+    >>> error_map(image, [[0, 1, 255]], [[0, 0, 0]], classes=2, alpha=1.0)[0].tolist()
+    [[200, 200, 200], [230, 30, 30], [40, 40, 40]]
+    """
+    mask, prediction = np.asarray(mask, dtype="int32"), np.asarray(prediction, dtype="int32")
+    _check_sizes(image, mask)
+    _check_sizes(image, prediction)
+    void = (mask < 0) | (mask >= classes)
+    right = 2
+    kind = np.where(void, 1, np.where(mask == prediction, right, 0))
+    return overlay_mask(image, kind, palette=[WRONG, VOID], alpha=alpha)
+
+
+def _check_sizes(image, mask):
+    if image.shape[:2] != mask.shape:
+        raise ValueError(
+            "A mask must have the height and width of its image. Received: an image of shape "
+            f"{image.shape} and a mask of shape {mask.shape}"
+        )

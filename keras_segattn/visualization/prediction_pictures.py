@@ -1,0 +1,95 @@
+"""A callback that shows how the predictions change while a network trains."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_segattn.visualization.mask_pictures import plot_predictions
+from keras_segattn.visualization.masks import overlay_mask
+
+
+class PredictionPictures(keras.callbacks.Callback):
+    """Draws the predictions for a few images after every epoch, to files and to TensorBoard.
+
+    After seven epochs the folder holds `epoch-0001.png` to `epoch-0007.png`, each with a row per
+    image: the image, its mask, the prediction and its errors.
+
+    Args:
+        folder: The folder of the pictures, made if need be.
+        dataset: A `keras_segattn.data.SegmentationDataset`, of which images from first to last
+            are drawn.
+        count: Integer, the number of images. Defaults to `4`.
+        every: Integer, the number of epochs between two pictures. Defaults to `1`.
+        log_folder: Folder for TensorBoard, for which TensorFlow must be installed, or `None`.
+            Defaults to `None`.
+
+    Raises:
+        ValueError: If `count` or `every` is below 1, or the data set is empty.
+        ImportError: If `log_folder` is given and TensorFlow is missing.
+
+    Example:
+
+    ```python
+    pictures = PredictionPictures("run/pictures", CamVid("data/CamVid", "val"))
+    model.fit(batches, epochs=20, callbacks=[pictures])
+    ```
+    """
+
+    def __init__(self, folder, dataset, count=4, every=1, log_folder=None):
+        super().__init__()
+        if min(count, every, len(dataset)) < 1:
+            raise ValueError(
+                "`count`, `every` and the number of samples must be at least 1. Received: "
+                f"count={count}, every={every}, {len(dataset)} samples"
+            )
+        self.folder = Path(folder)
+        self.dataset = dataset
+        self.every = every
+        chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset)), dtype=int)
+        self.samples = [dataset.read(int(index)) for index in chosen]
+        self.writer = None if log_folder is None else _summary_writer(log_folder)
+
+    def on_train_begin(self, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def on_epoch_end(self, epoch, logs=None):
+        if (epoch + 1) % self.every:
+            return
+        images, masks = zip(*self.samples, strict=True)
+        predictions = [self._predict(image) for image in images]
+        classes, palette = self.dataset.classes, self.dataset.palette
+        path = self.folder / f"epoch-{epoch + 1:04d}.png"
+        plot_predictions(path, images, masks, predictions, classes, palette, errors=True)
+        if self.writer is not None:
+            self._log(epoch, images, predictions)
+
+    def _predict(self, image):
+        logits = self.model(self.model.preprocessing(image[None]), training=False)
+        return keras.ops.convert_to_numpy(keras.ops.argmax(logits, axis=-1))[0]
+
+    def _log(self, epoch, images, predictions):
+        import tensorflow as tf
+
+        # `tf.summary.image` would ask for TensorBoard itself, which only reads the files.
+        summary = tf.compat.v1.Summary()
+        for number, (image, prediction) in enumerate(zip(images, predictions, strict=True)):
+            drawn = overlay_mask(image, prediction, self.dataset.palette)
+            height, width, colorspace = drawn.shape
+            picture = summary.value.add(tag=f"prediction_{number}").image
+            picture.height, picture.width, picture.colorspace = height, width, colorspace
+            picture.encoded_image_string = tf.io.encode_png(drawn).numpy()
+        with self.writer.as_default():
+            tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=epoch + 1)
+        self.writer.flush()
+
+
+def _summary_writer(folder):
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise ImportError(
+            "`log_folder` needs TensorFlow, which writes TensorBoard's files: "
+            "pip install 'keras-segattn[tensorflow]'"
+        ) from error
+    return tf.summary.create_file_writer(str(folder))

@@ -1,0 +1,187 @@
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn import layers
+from keras_segattn.applications import AttaNet, CCNet
+from keras_segattn.layers.feature_cross_attention import ORDERS
+from keras_segattn.visualization import attention_layers, attention_maps, model_attention
+from tests.applications.cases import CASES, tiny_backbone
+from tests.layers.test_attention_fusion import oracle as fusion_oracle
+from tests.layers.test_ccbam import channel_attention, spatial_attention
+from tests.layers.test_criss_cross_attention import expected as criss_cross_oracle
+from tests.layers.test_strip_attention import oracle as strip_oracle
+from tests.oracles import batch_norm, conv2d, dense, sigmoid, weights
+from tests.training import randomize, to_numpy
+
+PIXEL = (1, 3)
+
+
+def random_layer(layer, rng, *shapes):
+    inputs = [rng.normal(size=shape).astype("float32") for shape in shapes]
+    inputs = inputs if len(shapes) > 1 else inputs[0]
+    layer.build(keras.tree.map_structure(lambda x: x.shape, inputs))
+    randomize(layer, rng)
+    return layer, inputs
+
+
+def dense_attention(scores):
+    """The matrix of all pixels by all pixels of the scores along column and row."""
+    height, width = scores.shape[:2]
+    matrix = np.zeros((height, width, height, width))
+    for i, j in np.ndindex(height, width):
+        matrix[i, j, :, j] += scores[i, j, :height]
+        matrix[i, j, i, :] += scores[i, j, height:]
+    return matrix.reshape(height * width, height * width)
+
+
+@pytest.mark.parametrize("loops", [1, 2, 3])
+def test_criss_cross_attention_is_the_product_of_its_loops(loops, rng):
+    layer, x = random_layer(layers.CrissCrossAttention(loops, 4), rng, (1, 4, 5, 8))
+    maps = attention_maps(layer, x, PIXEL)
+    assert list(maps) == ["after 1 loop", "after 2 loops", "after 3 loops"][:loops]
+    product = np.eye(20)
+    for count, got in enumerate(maps.values(), start=1):
+        once = layers.CrissCrossAttention(count, 4)
+        once.build(x.shape)
+        once.set_weights(layer.get_weights())
+        _, scores = criss_cross_oracle(once, x)
+        product = dense_attention(scores[0]) @ product
+        want = product.reshape(4, 5, 4, 5)[PIXEL]
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(got.sum(), 1, rtol=1e-5)
+    assert np.count_nonzero(maps["after 1 loop"]) == 4 + 5 - 1
+    if loops > 1:
+        assert np.count_nonzero(maps["after 2 loops"]) == 20
+
+
+def test_criss_cross_attention_is_that_of_the_call(rng):
+    layer, x = random_layer(layers.CrissCrossAttention(2, 4), rng, (1, 4, 5, 8))
+    _, last = layer(x, return_attention_scores=True)
+    np.testing.assert_allclose(to_numpy(layer.attention(x)[-1]), to_numpy(last), rtol=1e-5)
+
+
+def test_non_local(rng):
+    layer, x = random_layer(layers.NonLocal(reduction=4), rng, (1, 4, 5, 8))
+    got = attention_maps(layer, x, PIXEL)["attention"]
+    query, key = (dense(conv, x[0].astype("float64")) for conv in (layer.query, layer.key))
+    energy = key @ query[PIXEL]
+    want = np.exp(energy - energy.max())
+    np.testing.assert_allclose(got, want / want.sum(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("axis", ["vertical", "horizontal"])
+def test_strips(axis, rng):
+    layer, x = random_layer(layers.StripAttention(6, axis), rng, (1, 4, 5, 8))
+    got = attention_maps(layer, x, PIXEL)["strips"]
+    _, scores = strip_oracle(layer, x)
+    across = 0 if axis == "vertical" else 1
+    np.testing.assert_allclose(got.sum(axis=across), scores[(0, *PIXEL)], rtol=1e-3, atol=1e-5)
+    assert np.ptp(got, axis=across).max() == 0
+    np.testing.assert_allclose(got.sum(), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_feature_cross_attention(order, rng):
+    layer = layers.FeatureCrossAttention(4, order)
+    layer, inputs = random_layer(layer, rng, (1, 5, 7, 3), (1, 5, 7, 4))
+    maps = attention_maps(layer, inputs)
+    spatial, context = (x[0].astype("float64") for x in inputs)
+    gate = layer.spatial_gate
+    where = sigmoid(batch_norm(conv2d(spatial, weights([gate.conv.kernel])[0]), gate.norm))
+    np.testing.assert_allclose(maps["spatial"], where[..., 0], rtol=1e-4, atol=1e-5)
+    assert ("channel" in maps) == (order != "spatial")
+    if order != "spatial":
+        excite = layer.channel_gate.excite
+        pooled = [context.mean(axis=(0, 1)), context.max(axis=(0, 1))]
+        what = sigmoid(sum(dense(excite, vector) for vector in pooled))
+        np.testing.assert_allclose(maps["channel"], what, rtol=1e-4, atol=1e-5)
+
+
+def test_ccbam(rng):
+    shape = (1, 5, 7, 8)
+    layer, (high, low) = random_layer(layers.CCBAM(4), rng, shape, shape)
+    maps = attention_maps(layer, [high, low])
+    for side, own, other in (("high", high, low), ("low", low, high)):
+        channel = channel_attention(getattr(layer, f"channel_{side}"), own[0], False)
+        np.testing.assert_allclose(maps[f"channel_{side}"], channel, rtol=1e-4, atol=1e-5)
+        gate = getattr(layer, f"spatial_{side}")
+        spatial = spatial_attention(gate, other[0] * channel)
+        np.testing.assert_allclose(maps[f"spatial_{side}"], spatial[..., 0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("light", [False, True])
+def test_attention_fusion(light, rng):
+    layer = layers.AttentionFusion(5, light=light)
+    layer, inputs = random_layer(layer, rng, (1, 6, 8, 4), (1, 3, 4, 6))
+    alpha = attention_maps(layer, inputs)["fusion"]
+    assert alpha.shape == (5,)
+    # The weighed high level is alpha times what it is when alpha is one.
+    _, weighed = fusion_oracle(layer, *inputs)
+    layer.norm.beta.assign(np.full(5, 100.0))
+    _, whole = fusion_oracle(layer, *inputs)
+    np.testing.assert_allclose(alpha * whole, weighed, rtol=1e-3, atol=1e-5)
+    assert np.ptp(alpha) > 1e-3
+
+
+def test_seaspp(rng):
+    layer, x = random_layer(layers.SEASPP(filters=4), rng, (1, 5, 7, 6))
+    hidden = np.maximum(dense(layer.squeeze, x[0].mean(axis=(0, 1))), 0)
+    want = sigmoid(dense(layer.excite, hidden))
+    np.testing.assert_allclose(attention_maps(layer, x)["channel"], want, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_maps_of_a_network_are_those_of_the_layer_in_it(name, rng):
+    model = CASES[name]()
+    randomize(model, rng)
+    image = rng.integers(0, 256, (45, 70, 3), dtype="uint8")
+    names = attention_layers(model)
+    assert (
+        names
+        == {
+            "attanet": ["fusion", "attention"],
+            "canet": ["fusion"],
+            "ccnet": ["attention"],
+            "crosscbam": ["context", "fusion1", "fusion2"],
+        }[name]
+    )
+    for layer_name in names:
+        layer = model.get_layer(layer_name)
+        features = keras.Model(model.inputs, layer.input)(model.preprocessing(image[None]))
+        height, width = keras.tree.flatten(features)[0].shape[1:3]
+        maps = model_attention(model, image, (44, 35), layer_name)
+        want = attention_maps(layer, features, (height - 1, width // 2))
+        assert list(maps) == list(want)
+        for key, values in maps.items():
+            np.testing.assert_allclose(values, want[key], rtol=1e-5, atol=1e-7)
+            assert np.isfinite(values).all()
+            assert values.shape == (height, width) or values.ndim == 1
+
+
+@pytest.mark.once
+def test_a_deeply_supervised_network_in_half_precision(rng):
+    keras.config.set_dtype_policy("mixed_float16")
+    model = CCNet(backbone=tiny_backbone(), classes=3, filters=16, auxiliary_heads=True)
+    randomize(model, rng)
+    image = rng.integers(0, 256, (64, 64, 3), dtype="uint8")
+    for weights_ in model_attention(model, image, (3, 60)).values():
+        np.testing.assert_allclose(weights_.sum(), 1, rtol=1e-3)
+
+
+@pytest.mark.once
+def test_refuses_what_does_not_fit(rng):
+    model = AttaNet(backbone=tiny_backbone(), classes=3, filters=8)
+    image = np.zeros((64, 96, 3), "uint8")
+    with pytest.raises(ValueError, match=r"one of \['fusion', 'attention'\]. Received: None"):
+        model_attention(model, image, (0, 0))
+    with pytest.raises(ValueError, match="give `pixel="):
+        model_attention(model, image, layer="attention")
+    for pixel in ((64, 0), (0, -1), (1, 2, 3)):
+        with pytest.raises(ValueError, match=r"inside \(64, 96\). Received"):
+            model_attention(model, image, pixel, "attention")
+    layer = layers.SEASPP(4)
+    with pytest.raises(ValueError, match=r"one image.*2 images"):
+        attention_maps(layer, np.ones((2, 4, 4, 8)))
+    with pytest.raises(TypeError, match=r"There are maps of CCBAM.*ResizeLike"):
+        attention_maps(layers.ResizeLike(), [np.ones((1, 4, 4, 8)), np.ones((1, 2, 2, 8))])
