@@ -1,6 +1,6 @@
 """Trains CANet on CamVid, evaluates it, draws predictions and exports it.
 
-    python examples/train_camvid.py --data path/to/CamVid --backbone-weights mobilenet_v2.npz
+    python examples/train_camvid.py --data path/to/CamVid --backbone-weights imagenet
     python examples/train_camvid.py --data generated          # road scenes drawn by the program
 
 A run has a folder with its configuration, log, curves, checkpoints, predictions, metrics and
@@ -43,7 +43,7 @@ def parse_arguments():
     add = parser.add_argument
     add("--data", default=GENERATED, help="folder of CamVid, or 'generated' (default)")
     add("--backbone", default="mobilenet_v2", help="mobilenet_v2, resnet18 or resnet101")
-    add("--backbone-weights", help="pretrained .weights.h5 or .npz of the backbone")
+    add("--backbone-weights", help="'imagenet', or a file for the backbone")
     add("--epochs", type=int, default=100)
     add("--batch-size", type=int, default=8)
     add("--learning-rate", type=float, default=1e-4, help="at the start (paper: 1e-4)")

@@ -114,7 +114,8 @@ def CCNet(
     silent or differs. There the attended map passes one more 3x3 convolution before it joins `X`,
     the head's normalizations are followed by a leaky ReLU of slope 0.01, an auxiliary head is
     trained, and logits are resized with aligned corners. Its normalization, InPlaceABN, scales by
-    `abs(weight) + 1e-5`, which is to be applied to its checkpoints when they are converted.
+    `abs(weight) + 1e-5`, which `keras_segattn.weights.load_torch_state_dict` applies to its
+    checkpoints. They expect `Preprocessing((0.40787, 0.45752, 0.48109), [1 / 255] * 3, "BGR")`.
     """
     check_image_and_classes(input_shape, classes)
     check_choice("attention", attention, ATTENTIONS)
