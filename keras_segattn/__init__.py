@@ -8,6 +8,7 @@ Rooms of the house:
 - `weights`: reading pretrained weights into backbones.
 - `losses`, `metrics`, `optimizers`, `schedules`, `callbacks`: what Keras lacks.
 - `data`: data sets, paired augmentation, input pipelines.
+- `inference`: from any image to its classes.
 - `visualization`: masks, errors, training curves, and what attention looks at, as pictures.
 - `export`: SavedModel and ONNX, verified.
 - `flops`: operations of a model, counted as the papers count them.
@@ -20,6 +21,7 @@ from keras_segattn import (
     data,
     export,
     flops,
+    inference,
     layers,
     losses,
     metrics,
@@ -38,6 +40,7 @@ __all__ = [
     "data",
     "export",
     "flops",
+    "inference",
     "layers",
     "losses",
     "metrics",

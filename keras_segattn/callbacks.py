@@ -8,12 +8,36 @@ import keras
 
 
 def save_atomically(model, path):
-    """Saves a model so that `path` holds either the whole new file or what it held before."""
+    """Saves a model so that `path` holds either the whole new file or what it held before.
+
+    Raises:
+        OSError: If the file cannot be written, as on a full disk; nothing half-written is left.
+    """
     path = Path(path)
     # The suffix must stay, for Keras tells the format by it.
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-    model.save(temporary)
-    os.replace(temporary, path)
+    try:
+        model.save(temporary)
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise OSError(
+            f"{path} could not be written: {error}. What was saved before is whole; make room, and "
+            "go on from the last checkpoint."
+        ) from error
+
+
+class LearningRateLog(keras.callbacks.Callback):
+    """Adds `learning_rate` to the logs of an epoch: the rate that it began with.
+
+    Keras logs the rate of a schedule to TensorBoard alone. To be passed before `CSVLogger`.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._rate = float(self.model.optimizer.learning_rate)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["learning_rate"] = self._rate
 
 
 class AtomicCheckpoint(keras.callbacks.Callback):

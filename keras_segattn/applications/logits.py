@@ -14,3 +14,11 @@ def full_size_logits(x, image, activation, align_corners=False, prefix=""):
     if activation is not None:
         x = keras.layers.Activation(activation, dtype="float32", name=f"{prefix}predictions")(x)
     return x
+
+
+def ends_in_softmax(model):
+    """Tells whether a functional model returns probabilities rather than logits."""
+    layer = model.outputs[0]._keras_history.operation
+    if isinstance(layer, keras.layers.Softmax):
+        return True
+    return getattr(layer, "activation", None) is keras.activations.softmax

@@ -1,17 +1,24 @@
 """Data sets, augmentation and input pipelines."""
 
-from keras_segattn.data.augmentation import RandomScaleCropFlip
+from keras_segattn.data.ade20k import ADE20K
 from keras_segattn.data.camvid import CamVid
+from keras_segattn.data.cityscapes import Cityscapes
+from keras_segattn.data.color_jitter import ColorJitter
+from keras_segattn.data.compose import Compose
 from keras_segattn.data.dataset import IGNORE_LABEL, SegmentationDataset
+from keras_segattn.data.random_scale_crop_flip import RandomScaleCropFlip
 from keras_segattn.data.road_scenes import RoadScenes
-from keras_segattn.data.tf_data import evaluation_dataset, training_dataset
+from keras_segattn.data.segmentation_folder import SegmentationFolder
 
 __all__ = [
+    "ADE20K",
     "IGNORE_LABEL",
     "CamVid",
+    "Cityscapes",
+    "ColorJitter",
+    "Compose",
     "RandomScaleCropFlip",
     "RoadScenes",
     "SegmentationDataset",
-    "evaluation_dataset",
-    "training_dataset",
+    "SegmentationFolder",
 ]

@@ -1,16 +1,13 @@
 """CamVid: road scenes with 11 classes, in the layout of SegNet or of the original release."""
 
+import types
 from pathlib import Path
 
-import numpy as np
-
-from keras_segattn.data.dataset import IGNORE_LABEL, SegmentationDataset
-from keras_segattn.data.image_files import read_colors, read_labels, read_rgb
+from keras_segattn.data.dataset import IGNORE_LABEL
+from keras_segattn.data.image_files import read_colors
+from keras_segattn.data.paired_files import PairedFiles, image_files, pair
 
 SPLITS = ("train", "val", "test")
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg")
-# The label of void in SegNet's masks.
-VOID = 11
 
 ORIGINAL_IMAGES = "701_StillsRaw_full"
 ORIGINAL_LABELS = "LabeledApproved_full"
@@ -56,7 +53,7 @@ HOW_TO_GET = (
 )
 
 
-class CamVid(SegmentationDataset):
+class CamVid(PairedFiles):
     """One split of CamVid: 367 training, 101 validation and 233 test images with 11 classes.
 
     Reads SegNet's layout (480x360, `train/` and `trainannot/` with the same file names, masks with
@@ -110,54 +107,31 @@ class CamVid(SegmentationDataset):
         (0, 128, 192),
     )
 
+    # SegNet's masks; those of the original release are colours.
+    label_map = types.MappingProxyType({**{i: i for i in range(11)}, 11: IGNORE_LABEL})
+
     def __init__(self, root, split):
         if split not in SPLITS:
             raise ValueError(f"`split` must be one of {SPLITS}. Received: {split!r}")
         self.root = Path(root)
         self.split = split
-        if not self.root.is_dir():
-            raise FileNotFoundError(f"There is no folder {self.root}. {HOW_TO_GET}")
         self.original = (self.root / ORIGINAL_IMAGES).is_dir()
         if self.original:
-            images = _image_files(self.root / ORIGINAL_IMAGES)
-            masks = _image_files(self.root / ORIGINAL_LABELS, name_ending="_L")
+            images = image_files(self.root / ORIGINAL_IMAGES, HOW_TO_GET)
+            masks = image_files(self.root / ORIGINAL_LABELS, HOW_TO_GET, ending="_L")
             images, masks = (
                 {stem: path for stem, path in files.items() if _split_of(stem) == split}
                 for files in (images, masks)
             )
         else:
-            images = _image_files(self.root / split)
-            masks = _image_files(self.root / f"{split}annot")
-        self._pairs = _pair(images, masks, self.root)
-
-    def __len__(self):
-        return len(self._pairs)
-
-    def name(self, index):
-        return self._pairs[index][0].stem
-
-    def read(self, index):
-        image_path, mask_path = self._pairs[index]
-        image = read_rgb(image_path)
-        mask = self._read_mask(mask_path)
-        if image.shape[:2] != mask.shape:
-            raise ValueError(
-                f"{image_path} has {image.shape[0]}x{image.shape[1]} pixels (height x width), but "
-                f"its mask {mask_path} has {mask.shape[0]}x{mask.shape[1]}."
-            )
-        return image, mask
+            images = image_files(self.root / split, HOW_TO_GET)
+            masks = image_files(self.root / f"{split}annot", HOW_TO_GET)
+        super().__init__(pair(images, masks, self.root))
 
     def _read_mask(self, path):
         if self.original:
             return read_colors(path, _label_of_color())
-        mask = read_labels(path)
-        highest = int(mask.max())
-        if highest > VOID:
-            raise ValueError(
-                f"{path} holds the label {highest}; CamVid's labels are 0 to {VOID}, {VOID} being "
-                "void."
-            )
-        return np.where(mask == VOID, np.uint8(IGNORE_LABEL), mask)
+        return super()._read_mask(path)
 
 
 def _label_of_color():
@@ -180,29 +154,3 @@ def _split_of(stem):
     if drive == "0016E5":
         return "val" if 7959 <= number <= 8159 else "train"
     return "train"
-
-
-def _image_files(folder, name_ending=""):
-    if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder}. {HOW_TO_GET}")
-    files = {
-        path.stem.removesuffix(name_ending): path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    }
-    if not files:
-        raise FileNotFoundError(f"{folder} holds no png or jpg files. {HOW_TO_GET}")
-    return files
-
-
-def _pair(images, masks, root):
-    for kind, other, lonely in (
-        ("image", "mask", images.keys() - masks.keys()),
-        ("mask", "image", masks.keys() - images.keys()),
-    ):
-        if lonely:
-            path = (images if kind == "image" else masks)[min(lonely)]
-            raise ValueError(
-                f"{len(lonely)} {kind}s under {root} have no {other}, the first of them {path}"
-            )
-    return [(images[stem], masks[stem]) for stem in sorted(images)]

@@ -9,18 +9,18 @@ IGNORE_LABEL = 255
 class SegmentationDataset:
     """A list of images with their masks, readable one by one.
 
-    A subclass sets the class attributes and defines `__len__`, `name` and `read`.
+    A subclass sets the attributes and defines `__len__`, `name` and `read`. It knows nothing of
+    TensorFlow; `to_tf_dataset` and `to_py_dataset` feed it to `fit`.
 
     Attributes:
         classes: Tuple of class names; class `i` has label `i`.
         palette: Tuple of one RGB colour per class.
-
-    A data set knows nothing of TensorFlow; `training_dataset` and
-    `evaluation_dataset` of this package feed it to `fit`.
+        ignore_label: The label of void pixels, 255 in all data sets.
     """
 
     classes = ()
     palette = ()
+    ignore_label = IGNORE_LABEL
 
     def __len__(self):
         raise NotImplementedError
@@ -46,21 +46,141 @@ class SegmentationDataset:
 
     def class_frequencies(self):
         """Returns the share of each class in the pixels that are not void, from all masks."""
-        counts = np.zeros(len(self.classes), dtype="int64")
-        for index in range(len(self)):
-            _, mask = self.read(index)
-            counts += np.bincount(mask.ravel(), minlength=256)[: len(self.classes)]
-        if not counts.any():
-            raise ValueError(f"All pixels of {self!r} are void.")
+        counts = self._pixel_counts().sum(axis=0)
         return counts / counts.sum()
 
-    def class_weights(self):
-        """Returns one weight per class, the higher the rarer: `1 / ln(1.02 + frequency)`.
+    def class_weights(self, method="enet"):
+        """Returns one weight per class, the higher the rarer.
 
-        The bounded weighting of "ENet: A Deep Neural Network Architecture for Real-Time Semantic
-        Segmentation" (Paszke et al., 2016), between 1.4 and 50.5.
+        Args:
+            method: `"enet"` for `1 / ln(1.02 + frequency)`, between 1.4 and 50.5, of "ENet: A Deep
+                Neural Network Architecture for Real-Time Semantic Segmentation" (Paszke et al.,
+                2016). `"median_frequency"` for `median(f) / f`, where `f` is the share of a class
+                in the images that hold it, of "Predicting Depth, Surface Normals and Semantic
+                Labels with a Common Multi-Scale Convolutional Architecture" (Eigen and Fergus,
+                2015); a class that no image holds weighs 0. Defaults to `"enet"`.
+
+        Returns:
+            List of floats.
         """
-        return [float(weight) for weight in 1 / np.log(1.02 + self.class_frequencies())]
+        if method == "enet":
+            return [float(weight) for weight in 1 / np.log(1.02 + self.class_frequencies())]
+        if method != "median_frequency":
+            raise ValueError(f"`method` must be 'enet' or 'median_frequency'. Received: {method!r}")
+        counts = self._pixel_counts()
+        held = counts > 0
+        occurs = held.any(axis=0)
+        pixels = (held * counts.sum(axis=1, keepdims=True)).sum(axis=0)
+        frequencies = counts.sum(axis=0)[occurs] / pixels[occurs]
+        weights = np.zeros(len(self.classes))
+        weights[occurs] = np.median(frequencies) / frequencies
+        return [float(weight) for weight in weights]
+
+    def _pixel_counts(self):
+        """The number of pixels of each class (column) in each image (row)."""
+        counts = np.zeros((len(self), len(self.classes)), dtype="int64")
+        for index in range(len(self)):
+            _, mask = self.read(index)
+            counts[index] = np.bincount(mask.ravel(), minlength=256)[: len(self.classes)]
+        if not counts.any():
+            raise ValueError(f"All pixels of {self!r} are void.")
+        return counts
+
+    def verify(self):
+        """Reads everything once.
+
+        Returns:
+            List of all faults as text, each naming its file or sample; empty if there is none.
+        """
+        faults = []
+        for index in range(len(self)):
+            try:
+                _, mask = self.read(index)
+            except (ValueError, OSError) as error:
+                faults.append(str(error))
+                continue
+            labels = np.unique(mask)
+            unknown = labels[(labels >= len(self.classes)) & (labels != self.ignore_label)]
+            if len(unknown):
+                faults.append(
+                    f"{self.name(index)} holds the label {unknown[0]}; there are "
+                    f"{len(self.classes)} classes, and void is {self.ignore_label}."
+                )
+        return faults
+
+    def to_tf_dataset(
+        self,
+        batch_size,
+        training=False,
+        augmentation=None,
+        preprocessing=None,
+        seed=0,
+        first_epoch=0,
+        cache=False,
+    ):
+        """Returns a `tf.data.Dataset` of batches, for `fit` and `evaluate` on every backend.
+
+        For training it is shuffled and endless; pass `steps_per_epoch=len(data) // batch_size` and
+        `shuffle=False` to `fit`. Order and augmentation depend on `seed`, the epoch and the sample
+        alone, so that a run that is resumed at an epoch sees what it would have seen, and
+        `to_py_dataset` gives the same. Otherwise every sample comes once, in order.
+
+        Args:
+            batch_size: Integer. Images of different sizes need `1`, or an augmentation that gives
+                them one size.
+            training: Boolean. Defaults to `False`.
+            augmentation: Callable `(image, mask, rng) -> (image, mask)`, such as
+                `RandomScaleCropFlip`. Defaults to `None`.
+            preprocessing: Callable for a batch of images, such as `model.preprocessing`. Defaults
+                to `None`.
+            seed: Integer. Defaults to `0`.
+            first_epoch: Integer, the epoch to start at. Defaults to `0`.
+            cache: Boolean, whether to keep the decoded images in memory. Defaults to `False`.
+
+        Returns:
+            Dataset of pairs: images `(batch, height, width, 3)` and uint8 masks
+            `(batch, height, width)`.
+
+        Raises:
+            ValueError: If the data set does not fill one batch of training.
+        """
+        from keras_segattn.data.sampler import Sampler
+        from keras_segattn.data.tf_data import tf_dataset
+
+        sampler = Sampler(self, batch_size, training, augmentation, seed, cache)
+        return tf_dataset(sampler, preprocessing, first_epoch)
+
+    def to_py_dataset(
+        self,
+        batch_size,
+        training=False,
+        augmentation=None,
+        preprocessing=None,
+        seed=0,
+        first_epoch=0,
+        cache=False,
+        workers=2,
+    ):
+        """Returns a `keras.utils.PyDataset` of batches, which needs no TensorFlow.
+
+        The arguments and the samples are those of `to_tf_dataset`: for training it is endless, and
+        `fit` wants `steps_per_epoch=len(data) // batch_size` and `shuffle=False`.
+
+        Args:
+            batch_size: Integer.
+            training: Boolean. Defaults to `False`.
+            augmentation: Callable `(image, mask, rng) -> (image, mask)`. Defaults to `None`.
+            preprocessing: Callable for a batch of images. Defaults to `None`.
+            seed: Integer. Defaults to `0`.
+            first_epoch: Integer, the epoch to start at. Defaults to `0`.
+            cache: Boolean, whether to keep the decoded images in memory. Defaults to `False`.
+            workers: Integer, the number of threads that read. Defaults to `2`.
+        """
+        from keras_segattn.data.py_dataset import SegmentationPyDataset
+        from keras_segattn.data.sampler import Sampler
+
+        sampler = Sampler(self, batch_size, training, augmentation, seed, cache)
+        return SegmentationPyDataset(sampler, preprocessing, first_epoch, workers)
 
     def __repr__(self):
         return f"{type(self).__name__}({len(self)} samples, {len(self.classes)} classes)"

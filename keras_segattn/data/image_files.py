@@ -4,24 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-
-def _open(path, read):
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise ImportError(
-            "Images are read with Pillow: pip install 'keras-segattn[data]'"
-        ) from error
-    try:
-        with Image.open(path) as image:
-            return read(image)
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+from keras_segattn.image_files import open_image
 
 
 def read_rgb(path):
     """Returns an image file as uint8 RGB of shape `(height, width, 3)`."""
-    return _open(Path(path), lambda image: np.asarray(image.convert("RGB")))
+    return open_image(Path(path), lambda image: np.asarray(image.convert("RGB")))
 
 
 def read_labels(path):
@@ -34,7 +22,7 @@ def read_labels(path):
             )
         return np.asarray(image, dtype="uint8")
 
-    return _open(Path(path), read)
+    return open_image(Path(path), read)
 
 
 def read_colors(path, label_of_color):

@@ -12,14 +12,13 @@ from keras_segattn.visualization.attention_pictures import heat_map, plot_attent
 from keras_segattn.visualization.confusion_matrix import plot_confusion_matrix
 from keras_segattn.visualization.history import plot_history
 from keras_segattn.visualization.mask_pictures import plot_overlay, plot_predictions
-from keras_segattn.visualization.masks import default_palette, error_map, overlay_mask
+from keras_segattn.visualization.masks import error_map, overlay_mask
 from keras_segattn.visualization.prediction_pictures import PredictionPictures
 
 __all__ = [
     "PredictionPictures",
     "attention_layers",
     "attention_maps",
-    "default_palette",
     "error_map",
     "heat_map",
     "model_attention",

@@ -7,28 +7,6 @@ import numpy as np
 WRONG, VOID = (230, 30, 30), (40, 40, 40)
 
 
-def default_palette(classes):
-    """Returns one RGB colour per class, those of PASCAL VOC: far apart, black first.
-
-    Args:
-        classes: Integer, the number of classes, up to 256.
-
-    Example:
-
-    >>> default_palette(3)
-    [(0, 0, 0), (128, 0, 0), (0, 128, 0)]
-    """
-    palette = []
-    for label in range(classes):
-        color = [0, 0, 0]
-        # Three bits of the label at a time go to red, green and blue, from the highest bit down.
-        for i in range(8):
-            for channel in range(3):
-                color[channel] |= (label >> (3 * i + channel) & 1) << (7 - i)
-        palette.append(tuple(color))
-    return palette
-
-
 def overlay_mask(image, mask, palette, alpha=0.6):
     """Draws the classes of a mask over an image; void pixels show the image.
 

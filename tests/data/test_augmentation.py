@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from keras_segattn.data import RandomScaleCropFlip
+from keras_segattn.data import ColorJitter, Compose, RandomScaleCropFlip
 
 
 def coded(height, width):
@@ -66,3 +66,58 @@ def test_refusals_name_the_value():
         RandomScaleCropFlip((0, 8))
     with pytest.raises(ValueError, match=r"\(2.0, 0.5\)"):
         RandomScaleCropFlip((8, 8), (2.0, 0.5))
+    with pytest.raises(ValueError, match=r"`scales` must be positive numbers. Received: \[\]"):
+        RandomScaleCropFlip((8, 8), scales=[])
+    with pytest.raises(ValueError, match="not both"):
+        RandomScaleCropFlip((8, 8), scales=[1.0], short_sides=[8])
+    with pytest.raises(ValueError, match=r"`contrast` must be from 0 to 1\. Received: 2"):
+        ColorJitter(contrast=2)
+
+
+@pytest.mark.parametrize(
+    ("choice", "sides"),
+    [({"scales": (0.5, 1.5)}, {20, 60}), ({"short_sides": (30, 45, 80)}, {30, 45, 80})],
+)
+def test_scale_is_one_of_the_choices(choice, sides):
+    image, mask = np.zeros((40, 60, 3), "uint8"), np.zeros((40, 60), "uint8")
+    augment = RandomScaleCropFlip((150, 150), **choice)
+    seen = {
+        int((augment(image, mask, np.random.default_rng(seed))[1] == 0).any(axis=1).sum())
+        for seed in range(30)
+    }
+    assert seen == sides
+
+
+def test_color_jitter_changes_each_of_the_three(rng):
+    image, mask = rng.integers(60, 180, (8, 9, 3), dtype="uint8"), np.zeros((8, 9), "uint8")
+
+    def changed(**strengths):
+        none = {"brightness": 0, "contrast": 0, "saturation": 0}
+        return ColorJitter(**{**none, **strengths})(image, mask, np.random.default_rng(3))
+
+    np.testing.assert_array_equal(changed()[0], image)
+    factor = np.random.default_rng(3).uniform(0.7, 1.3)
+    brighter, same_mask = changed(brightness=0.3)
+    np.testing.assert_allclose(brighter, image * factor, atol=1)
+    assert same_mask is mask
+    spread = {name: changed(**{name: 0.3})[0].astype(float) for name in ("contrast", "saturation")}
+    assert abs(spread["contrast"].mean() - image.mean()) < 2
+    assert spread["contrast"].std() != pytest.approx(image.std(), rel=0.01)
+    grey = np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(spread["saturation"] @ grey, image @ grey, atol=2)
+    assert np.ptp(spread["saturation"], axis=-1).mean() != pytest.approx(
+        np.ptp(image.astype(float), axis=-1).mean(), rel=0.01
+    )
+
+
+def test_compose_applies_in_turn():
+    calls = []
+    augment = Compose(
+        [
+            lambda image, mask, rng: calls.append("one") or (image + 1, mask),
+            lambda image, mask, rng: calls.append("two") or (image * 2, mask),
+        ]
+    )
+    image, _ = augment(np.ones(2), np.zeros(2), None)
+    assert calls == ["one", "two"]
+    assert image.tolist() == [4, 4]

@@ -6,7 +6,7 @@ from keras_segattn.data.dataset import IGNORE_LABEL
 
 
 class RandomScaleCropFlip:
-    """Random scale, crop and horizontal flip of an image and its mask, as CANet trains with.
+    """Random scale, crop and horizontal flip of an image and its mask.
 
     The image is resized bilinearly and the mask by nearest neighbour, on the same pixel grid. What
     the crop reaches beyond the image is void in the mask, and in the image the mean colour of
@@ -15,8 +15,17 @@ class RandomScaleCropFlip:
     Args:
         crop_size: Tuple `(height, width)` of the result.
         scale: Tuple of the smallest and the largest factor, drawn uniformly. Defaults to
-            `(0.5, 2.0)`.
+            `(0.5, 2.0)`, those of CANet.
+        scales: Sequence of factors to draw from instead, such as AttaNet's
+            `(0.75, 1.0, 1.5, 1.75, 2.0)`. Defaults to `None`.
+        short_sides: Sequence of lengths in pixels to draw from instead, which the shorter side of
+            the image is resized to, such as CCNet's `(300, 375, 450, 525, 600)` for ADE20K.
+            Defaults to `None`.
         flip: Boolean, whether to mirror half of the samples. Defaults to `True`.
+
+    Raises:
+        ValueError: If a size or factor is not positive, or both `scales` and `short_sides` are
+            given.
 
     Example:
 
@@ -27,22 +36,30 @@ class RandomScaleCropFlip:
     ((32, 48, 3), (32, 48))
 
     Reference:
-        "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), section 4.1.
+        "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), section 4.1;
+        "CCNet" (Huang et al., 2019), section 4.2; "AttaNet" (Song et al., 2021), training settings.
 
-    **Differences from the paper**: it gives crop sizes for Cityscapes only, and not the fill.
+    **Differences from the papers**: none says what a crop beyond the image is filled with.
     """
 
     fill = (124, 116, 104)
 
-    def __init__(self, crop_size, scale=(0.5, 2.0), flip=True):
+    def __init__(self, crop_size, scale=(0.5, 2.0), scales=None, short_sides=None, flip=True):
         if min(crop_size) < 1:
             raise ValueError(f"`crop_size` must be positive. Received: {crop_size}")
         if not 0 < scale[0] <= scale[1]:
             raise ValueError(
                 f"`scale` must be (smallest, largest), both positive. Received: {scale}"
             )
+        if scales is not None and short_sides is not None:
+            raise ValueError("Pass `scales` or `short_sides`, not both.")
+        for name, values in (("scales", scales), ("short_sides", short_sides)):
+            if values is not None and not (len(values) and min(values) > 0):
+                raise ValueError(f"`{name}` must be positive numbers. Received: {values}")
         self.crop_size = tuple(crop_size)
         self.scale = tuple(scale)
+        self.scales = scales
+        self.short_sides = short_sides
         self.flip = flip
 
     def __call__(self, image, mask, rng):
@@ -53,11 +70,18 @@ class RandomScaleCropFlip:
             mask: uint8 array of shape `(height, width)`.
             rng: A `numpy.random.Generator`; the same state gives the same result.
         """
-        image, mask = self._resize(image, mask, rng.uniform(*self.scale))
+        image, mask = self._resize(image, mask, self._factor(mask.shape, rng))
         image, mask = self._crop(image, mask, rng)
         if self.flip and rng.random() < 0.5:
             image, mask = image[:, ::-1], mask[:, ::-1]
         return np.ascontiguousarray(image), np.ascontiguousarray(mask)
+
+    def _factor(self, size, rng):
+        if self.scales is not None:
+            return rng.choice(self.scales)
+        if self.short_sides is not None:
+            return rng.choice(self.short_sides) / min(size)
+        return rng.uniform(*self.scale)
 
     def _resize(self, image, mask, factor):
         from PIL import Image

@@ -1,0 +1,16 @@
+"""Trains a network on ADE20K, evaluates it on the validation set, draws and exports it.
+
+    python examples/train_ade20k.py --data path/to/ADEChallengeData2016 --recipe ccnet_ade20k \\
+        --backbone-weights imagenet --mixed-precision bfloat16
+
+A run can be stopped and given again with --resume.
+"""
+
+from keras_segattn.data import ADE20K
+from keras_segattn.training.command_line import argument_parser, main
+
+if __name__ == "__main__":
+    parser = argument_parser(__doc__, default_recipe="attanet_resnet18_ade20k")
+    parser.add_argument("--data", required=True, help="folder of ADE20K")
+    arguments = parser.parse_args()
+    main(arguments, {split: ADE20K(arguments.data, split) for split in ("train", "val")})

@@ -1,0 +1,16 @@
+"""Trains a network on Cityscapes, evaluates it on the validation set, draws and exports it.
+
+    python examples/train_cityscapes.py --data path/to/cityscapes --recipe ccnet_cityscapes \\
+        --backbone-weights imagenet --mixed-precision bfloat16
+
+The folder holds leftImg8bit/ and gtFine/. A run can be stopped and given again with --resume.
+"""
+
+from keras_segattn.data import Cityscapes
+from keras_segattn.training.command_line import argument_parser, main
+
+if __name__ == "__main__":
+    parser = argument_parser(__doc__, default_recipe="canet1_cityscapes")
+    parser.add_argument("--data", required=True, help="folder of Cityscapes")
+    arguments = parser.parse_args()
+    main(arguments, {split: Cityscapes(arguments.data, split) for split in ("train", "val")})

@@ -1,0 +1,110 @@
+"""Cityscapes: street scenes of 50 cities with 19 classes."""
+
+from pathlib import Path
+
+from keras_segattn.data.dataset import IGNORE_LABEL
+from keras_segattn.data.paired_files import PairedFiles, image_files, pair
+
+SPLITS = ("train", "val", "test")
+# The labelIds of the 19 classes that are evaluated, in the order of their trainIds.
+LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
+# The masks have labelIds from 0 to 33, and 255 for the license plate, whose labelId is -1.
+LABEL_ID_COUNT = 34
+
+HOW_TO_GET = (
+    "Cityscapes is free for research after registration at cityscapes-dataset.com: unpack "
+    "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip into one folder, and pass the folder "
+    "that holds leftImg8bit/ and gtFine/."
+)
+
+
+class Cityscapes(PairedFiles):
+    """One split of Cityscapes: 2975 training, 500 validation and 1525 test images, 1024x2048.
+
+    Reads `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` and, from `gtFine/SPLIT/CITY/`, the masks
+    `*_gtFine_labelIds.png`, or `*_gtFine_labelTrainIds.png` where there are no others. The 19
+    classes that are evaluated have the labels 0 to 18 (trainIds), all else becomes 255.
+
+    Args:
+        root: The folder.
+        split: `"train"`, `"val"` or `"test"`. Where a test split has no masks, all is void.
+
+    Raises:
+        FileNotFoundError: If a folder is missing; says how to get it.
+        ValueError: If an image has no mask or a mask no image, or `split` is unknown.
+
+    Example:
+
+    ```python
+    train = keras_segattn.data.Cityscapes("cityscapes", "train")
+    image, mask = train.read(0)  # (1024, 2048, 3), (1024, 2048)
+    ```
+
+    Reference:
+        "The Cityscapes Dataset for Semantic Urban Scene Understanding" (Cordts et al., 2016).
+    """
+
+    classes = (
+        "road",
+        "sidewalk",
+        "building",
+        "wall",
+        "fence",
+        "pole",
+        "traffic light",
+        "traffic sign",
+        "vegetation",
+        "terrain",
+        "sky",
+        "person",
+        "rider",
+        "car",
+        "truck",
+        "bus",
+        "train",
+        "motorcycle",
+        "bicycle",
+    )
+    palette = (
+        (128, 64, 128),
+        (244, 35, 232),
+        (70, 70, 70),
+        (102, 102, 156),
+        (190, 153, 153),
+        (153, 153, 153),
+        (250, 170, 30),
+        (220, 220, 0),
+        (107, 142, 35),
+        (152, 251, 152),
+        (70, 130, 180),
+        (220, 20, 60),
+        (255, 0, 0),
+        (0, 0, 142),
+        (0, 0, 70),
+        (0, 60, 100),
+        (0, 80, 100),
+        (0, 0, 230),
+        (119, 11, 32),
+    )
+
+    def __init__(self, root, split):
+        if split not in SPLITS:
+            raise ValueError(f"`split` must be one of {SPLITS}. Received: {split!r}")
+        self.root = Path(root)
+        self.split = split
+        images = image_files(self.root / "leftImg8bit" / split, HOW_TO_GET, ending="_leftImg8bit")
+        folder = self.root / "gtFine" / split
+        if split == "test" and not folder.is_dir():
+            pairs = [(images[key], None) for key in sorted(images)]
+        else:
+            # labelTrainIds are made from labelIds by the authors' script, and may lie beside them.
+            if not any(folder.glob("*/*_gtFine_labelIds.png")) and any(
+                folder.glob("*/*_gtFine_labelTrainIds.png")
+            ):
+                ending = "_gtFine_labelTrainIds"
+            else:
+                ending = "_gtFine_labelIds"
+                self.label_map = dict.fromkeys((*range(LABEL_ID_COUNT), 255), IGNORE_LABEL)
+                self.label_map.update({label: i for i, label in enumerate(LABEL_IDS)})
+            pairs = pair(images, image_files(folder, HOW_TO_GET, ending=ending), self.root)
+        super().__init__(pairs)

@@ -1,0 +1,109 @@
+"""Data sets that are files: an image each, with its mask in another file."""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_segattn.data.dataset import SegmentationDataset
+from keras_segattn.data.image_files import read_labels, read_rgb
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+
+
+class PairedFiles(SegmentationDataset):
+    """Images and masks in files.
+
+    A subclass sets `label_map`, or reads its masks itself in `_read_mask`.
+
+    Args:
+        pairs: List of `(image path, mask path)`; the mask path is `None` where there is no mask,
+            and all of the mask is then void.
+
+    Attributes:
+        label_map: Dict from the labels in the files to those of `classes` or to 255; a label that
+            it lacks is an error. `None` where the files hold the labels of `classes`.
+    """
+
+    label_map = None
+
+    def __init__(self, pairs):
+        self._pairs = pairs
+
+    def __len__(self):
+        return len(self._pairs)
+
+    def name(self, index):
+        return self._pairs[index][0].stem
+
+    def files(self, index):
+        """Returns the paths of the image and the mask of a sample; `None` for no mask."""
+        return self._pairs[index]
+
+    def read(self, index):
+        image_path, mask_path = self._pairs[index]
+        image = read_rgb(image_path)
+        if mask_path is None:
+            return image, np.full(image.shape[:2], self.ignore_label, dtype="uint8")
+        mask = self._read_mask(mask_path)
+        if image.shape[:2] != mask.shape:
+            raise ValueError(
+                f"{image_path} has {image.shape[0]}x{image.shape[1]} pixels (height x width), but "
+                f"its mask {mask_path} has {mask.shape[0]}x{mask.shape[1]}."
+            )
+        return image, mask
+
+    def _read_mask(self, path):
+        mask = read_labels(path)
+        label_map = self.label_map
+        if label_map is None:
+            label_map = {i: i for i in (*range(len(self.classes)), self.ignore_label)}
+        table = np.full(256, -1)
+        table[list(label_map)] = list(label_map.values())
+        mapped = table[mask]
+        if mapped.min() < 0:
+            raise ValueError(
+                f"{path} holds the label {mask[mapped < 0].flat[0]}, which is none of "
+                f"{sorted(label_map)}."
+            )
+        return mapped.astype("uint8")
+
+
+def image_files(folder, how_to_get, ending=""):
+    """Returns the image files under a folder by their relative path, suffix and `ending` cut off.
+
+    Args:
+        folder: The folder.
+        how_to_get: What to tell a user who has no such folder.
+        ending: End of the names that are wanted, without the suffix; cut off.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"There is no folder {folder}. {how_to_get}")
+    files = {
+        str(path.relative_to(folder).with_suffix("")).removesuffix(ending): path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.stem.endswith(ending)
+    }
+    if not files:
+        raise FileNotFoundError(
+            f"{folder} holds no image files {'*' + ending + '.png' if ending else ''}. {how_to_get}"
+        )
+    return files
+
+
+def pair(images, masks, root):
+    """Returns the pairs of two dicts of files with the same keys, sorted.
+
+    Raises:
+        ValueError: If a file is alone; names the first of them and says how many.
+    """
+    for kind, other, lonely in (
+        ("image", "mask", images.keys() - masks.keys()),
+        ("mask", "image", masks.keys() - images.keys()),
+    ):
+        if lonely:
+            path = (images if kind == "image" else masks)[min(lonely)]
+            raise ValueError(
+                f"{len(lonely)} {kind}s under {root} have no {other}, the first of them {path}"
+            )
+    return [(images[key], masks[key]) for key in sorted(images)]

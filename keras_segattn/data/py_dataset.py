@@ -1,0 +1,50 @@
+"""Samples as a `keras.utils.PyDataset`, for users without TensorFlow."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+
+
+class SegmentationPyDataset(keras.utils.PyDataset):
+    """The batches of a `Sampler`, one epoch after the other; see `SegmentationDataset`.
+
+    Keras's own workers are not used. They read ahead, and what they have read is lost at the end of
+    an epoch that `steps_per_epoch` ends. A data set with an end would need to count epochs, which
+    Keras ends once more than it trains to build a model. So training is endless, in one order, and
+    threads read the batch after the one that is asked for.
+    """
+
+    def __init__(self, sampler, preprocessing=None, first_epoch=0, workers=2):
+        if workers < 1:
+            raise ValueError(f"`workers` must be at least 1. Received: {workers}")
+        super().__init__()
+        self.sampler = sampler
+        self.preprocessing = preprocessing
+        self.first_epoch = first_epoch
+        self._threads = ThreadPoolExecutor(workers)
+        self._ahead = {}
+
+    @property
+    def num_batches(self):
+        return None if self.sampler.training else self.sampler.batches
+
+    def __getitem__(self, batch):
+        samples = self._ahead.pop(batch, None) or self._begin(batch)
+        # Where Keras starts anew, what was read ahead is of no use.
+        self._ahead = {batch + 1: self._begin(batch + 1)}
+        samples = [sample.result() for sample in samples]
+        images, masks = (np.stack(arrays) for arrays in zip(*samples, strict=True))
+        if self.preprocessing is not None:
+            images = keras.ops.convert_to_numpy(self.preprocessing(images))
+        return images, masks
+
+    def _begin(self, batch):
+        """Starts to read a batch; none beyond the last."""
+        epoch, batch = divmod(batch, self.sampler.batches)
+        if epoch and not self.sampler.training:
+            return []
+        epoch += self.first_epoch
+        size = self.sampler.batch_size
+        indices = self.sampler.order(epoch)[batch * size : (batch + 1) * size]
+        return [self._threads.submit(self.sampler.read, epoch, index) for index in indices]

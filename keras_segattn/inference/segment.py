@@ -1,0 +1,192 @@
+"""Segmenting images of any kind and size."""
+
+import itertools
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_segattn.applications.logits import ends_in_softmax
+from keras_segattn.inference.image import read_image, to_pixels
+from keras_segattn.inference.segmentation import Segmentation
+from keras_segattn.inference.sliding_window import blended_bands
+
+# Below this a side vanishes at stride 32.
+LEAST_SIDE = 32
+
+
+def segment(
+    model,
+    image,
+    *,
+    tile=None,
+    overlap=0.25,
+    scales=(1.0,),
+    flip=False,
+    keep_probabilities=None,
+    preprocess=None,
+    batch_size=1,
+):
+    """Finds the class of every pixel of an image, or of each of several images.
+
+    An image is the path of a file, the bytes of one, a `PIL.Image.Image`, or an array
+    `(height, width)` or `(height, width, channels)` of uint8, uint16, bool or floats from 0 to 1.
+    Grey, alpha and 16 bits are handled; EXIF rotation is applied; an image with a side below 32
+    pixels is continued by its border pixels for the network, and cut back.
+
+    Args:
+        model: A functional model from preprocessed images to logits or probabilities
+            `(batch, height, width, classes)`, such as `CANet`. Images are resized to a model of
+            fixed size, and its probabilities back.
+        image: An image; or a list or tuple of images, or an array
+            `(batch, height, width, channels)`.
+        tile: `None` to take the image whole; or the side, or `(height, width)`, of a window that
+            slides over it. One row of windows is held in memory at a time. Defaults to `None`.
+        overlap: Float from 0 to below 1, the least share of a window that its neighbour overlaps.
+            They are blended there. Defaults to `0.25`.
+        scales: Sequence of positive floats. The probabilities of the image at these scales are
+            averaged. Defaults to `(1.0,)`.
+        flip: Boolean, whether to average with the mirrored image too. Defaults to `False`.
+        keep_probabilities: Boolean, whether the result holds the probabilities, which are
+            4 bytes per pixel and class. Defaults to `True` without `tile`, else `False`.
+        preprocess: Callable for arrays `(batch, height, width, channels)` from 0 to 255. Defaults
+            to `model.preprocessing`.
+        batch_size: Integer, how many images of the same size, or windows, go through the model at
+            once. Defaults to `1`.
+
+    Returns:
+        A `Segmentation`, or a list of them, one per image.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        TypeError: If `image` is of another type.
+        ValueError: If an image is empty, damaged or of the wrong channels or values, or an
+            argument has a value that is not named above.
+
+    Example:
+
+    >>> model = keras_segattn.applications.CANet(classes=3)
+    >>> image = np.random.default_rng(0).random((70, 90))
+    >>> result = segment(model, image, tile=64, scales=(0.75, 1.25), flip=True)
+    >>> result.class_map.shape, result.class_map.dtype.name
+    ((70, 90), 'uint8')
+    """
+    preprocess = _preprocessing(model) if preprocess is None else preprocess
+    tile = _window(model, tile)
+    if not 0 <= overlap < 1:
+        raise ValueError(f"`overlap` must be at least 0 and below 1. Received: {overlap}")
+    if not len(scales) or min(scales) <= 0:
+        raise ValueError(f"`scales` must be positive numbers, one at least. Received: {scales}")
+    if keep_probabilities is None:
+        keep_probabilities = tile is None
+    predict = _predictor(model, preprocess, scales, flip)
+    if isinstance(image, (list, tuple)) or getattr(image, "ndim", None) == 4:
+        several, images = True, image
+    else:
+        several, images = False, [image]
+
+    arrays = map(read_image, images)
+    results = []
+    for _, group in itertools.groupby(arrays, key=np.shape):
+        while batch := list(itertools.islice(group, 1 if tile else batch_size)):
+            if tile:
+                bands = [_bands(model, predict, batch[0], tile, overlap, batch_size)]
+            else:
+                channels = model.input_shape[-1]
+                whole = predict(np.stack([to_pixels(array, channels) for array in batch]))
+                bands = [[(0, probabilities)] for probabilities in whole]
+            for array, parts in zip(batch, bands, strict=True):
+                results.append(_collect(model, array, parts, keep_probabilities))
+    return results if several else results[0]
+
+
+def _preprocessing(model):
+    preprocessing = getattr(model, "preprocessing", None)
+    if preprocessing is None:
+        raise ValueError(
+            f"Model {model.name!r} does not know its preprocessing; pass `preprocess`, such as "
+            "keras_segattn.weights.Preprocessing(...)."
+        )
+    return preprocessing
+
+
+def _window(model, tile):
+    if tile is None:
+        return None
+    window = (tile, tile) if isinstance(tile, int) else tuple(tile)
+    if len(window) != 2 or min(window) < LEAST_SIDE:
+        raise ValueError(
+            f"`tile` must be a side or (height, width) from {LEAST_SIDE} up. Received: {tile}"
+        )
+    fixed = model.input_shape[1:3]
+    if any(side not in (None, given) for side, given in zip(fixed, window, strict=True)):
+        raise ValueError(f"The model takes windows of {fixed} alone. Received: tile={tile}")
+    return window
+
+
+def _predictor(model, preprocess, scales, flip):
+    """Returns a function from pixels `(n, h, w, channels)` to probabilities `(n, h, w, classes)`.
+
+    It averages over scales and mirror images.
+    """
+    softmax = not ends_in_softmax(model)
+
+    def run(pixels):
+        height, width = pixels.shape[1:3]
+        missing = [max(0, LEAST_SIDE - side) for side in (height, width)]
+        padded = np.pad(pixels, [(0, 0), (0, missing[0]), (0, missing[1]), (0, 0)], mode="edge")
+        outputs = model.predict_on_batch(preprocess(padded))[:, :height, :width]
+        return ops.convert_to_numpy(ops.softmax(outputs)) if softmax else outputs
+
+    def predict(pixels):
+        size = pixels.shape[1:3]
+        total = 0.0
+        for scale in scales:
+            target = [
+                fixed or max(1, round(side * scale))
+                for fixed, side in zip(model.input_shape[1:3], size, strict=True)
+            ]
+            scaled = _resize(pixels, target)
+            total = total + _resize(run(scaled), size)
+            if flip:
+                mirrored = run(np.ascontiguousarray(scaled[:, :, ::-1]))[:, :, ::-1]
+                total = total + _resize(np.ascontiguousarray(mirrored), size)
+        return total / (len(scales) * (2 if flip else 1))
+
+    return predict
+
+
+def _resize(images, size):
+    if images.shape[1:3] == tuple(size):
+        return images
+    resized = keras.ops.image.resize(images, size, "bilinear", data_format="channels_last")
+    return ops.convert_to_numpy(resized)
+
+
+def _bands(model, predict, array, tile, overlap, batch_size):
+    size = array.shape[:2]
+    window = tuple(map(min, tile, size))
+
+    def predict_windows(corners):
+        parts = [array[y : y + window[0], x : x + window[1]] for y, x in corners]
+        return predict(np.stack([to_pixels(part, model.input_shape[-1]) for part in parts]))
+
+    return blended_bands(predict_windows, size, window, overlap, batch_size)
+
+
+def _collect(model, array, bands, keep_probabilities):
+    size, classes = array.shape[:2], model.output_shape[-1]
+    class_map = np.empty(size, dtype="uint8" if classes <= 256 else "int32")
+    probabilities = np.empty((*size, classes), dtype="float32") if keep_probabilities else None
+    for top, band in bands:
+        class_map[top : top + len(band)] = band.argmax(axis=-1)
+        if keep_probabilities:
+            probabilities[top : top + len(band)] = band
+    return Segmentation(
+        array,
+        class_map,
+        probabilities,
+        classes,
+        getattr(model, "class_names", None),
+        getattr(model, "palette", None),
+    )

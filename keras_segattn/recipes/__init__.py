@@ -1,0 +1,24 @@
+"""How the networks are trained: the papers' settings as data, and what they leave open, marked."""
+
+from keras_segattn.recipes.attanet import ATTANET
+from keras_segattn.recipes.canet import CANET
+from keras_segattn.recipes.ccnet import CCNET
+from keras_segattn.recipes.cross_cbam import CROSS_CBAM
+from keras_segattn.recipes.recipe import Recipe
+
+__all__ = ["RECIPES", "Recipe", "get"]
+
+RECIPES = {recipe.name: recipe for recipe in (*CANET, *CROSS_CBAM, *CCNET, *ATTANET)}
+
+
+def get(name):
+    """Returns the recipe of a name, such as `"canet1_camvid"`.
+
+    Example:
+
+    >>> get("canet1_camvid").learning_rate
+    0.0001
+    """
+    if name not in RECIPES:
+        raise ValueError(f"There is no recipe {name!r}. There are: {sorted(RECIPES)}")
+    return RECIPES[name]

@@ -1,0 +1,62 @@
+"""AttaNet on Cityscapes and ADE20K."""
+
+from keras_segattn.recipes.recipe import Recipe
+
+SOURCE = "AttaNet (Song et al., 2021), implementation details, and the authors' code"
+
+CODE = "from the authors' code; the paper speaks of cross-entropy, one rate and no warm-up"
+JITTER = "the strength is not given; that of STDC-Seg's code"
+MIN_KEPT = "from the authors' code: a sixteenth of the pixels of the batch of one of its GPUs"
+
+
+def _recipe(backbone, dataset, **fields):
+    return Recipe(
+        name=f"attanet_{backbone}_{dataset}",
+        source=SOURCE,
+        network="AttaNet",
+        network_arguments={"backbone": backbone, "auxiliary_heads": True},
+        dataset=dataset,
+        optimizer="sgd",
+        learning_rate=0.01,
+        momentum=0.9,
+        warmup_steps=1000,
+        weight_decay=5e-4,
+        decay_kernels_only=True,
+        rate_factors={"head": 10.0, "auxiliary1_head": 10.0, "auxiliary2_head": 10.0},
+        scales=(0.75, 1.0, 1.5, 1.75, 2.0),
+        color_jitter=0.5,
+        loss="ohem",
+        our_choices={
+            "loss": CODE,
+            "loss_arguments": MIN_KEPT,
+            "warmup_steps": CODE,
+            "rate_factors": CODE,
+            "decay_kernels_only": CODE,
+            "color_jitter": JITTER,
+        },
+        **fields,
+    )
+
+
+ATTANET = [
+    recipe
+    for backbone in ("resnet18", "df2", "light")
+    for recipe in (
+        _recipe(
+            backbone,
+            "cityscapes",
+            batch_size=16,
+            crop=(1024, 1024),
+            steps=200_000,
+            loss_arguments={"threshold": 0.7, "min_kept": 1024 * 1024 // 2},
+        ),
+        _recipe(
+            backbone,
+            "ade20k",
+            batch_size=32,
+            crop=(512, 512),
+            steps=250_000,
+            loss_arguments={"threshold": 0.7, "min_kept": 512 * 512},
+        ),
+    )
+]

@@ -1,0 +1,43 @@
+"""CCNet on Cityscapes and ADE20K."""
+
+from keras_segattn.recipes.recipe import Recipe
+
+SOURCE = "CCNet (Huang et al., 2019), section 4.2, and the authors' code"
+
+LENGTH = "from the authors' code; the paper gives none"
+ADE_CROP = "not given for ADE20K; that of PSPNet"
+ADE_LENGTH = "not given; that of PSPNet on ADE20K"
+
+
+def _recipe(dataset, **fields):
+    return Recipe(
+        name=f"ccnet_{dataset}",
+        source=SOURCE,
+        network="CCNet",
+        network_arguments={"backbone": "resnet101", "auxiliary_heads": True},
+        dataset=dataset,
+        optimizer="sgd",
+        learning_rate=0.01,
+        momentum=0.9,
+        weight_decay=1e-4,
+        batch_size=8,
+        **fields,
+    )
+
+
+CCNET = [
+    _recipe(
+        "cityscapes",
+        crop=(769, 769),
+        scale=(0.75, 2.0),
+        steps=60_000,
+        our_choices={"steps": LENGTH},
+    ),
+    _recipe(
+        "ade20k",
+        crop=(473, 473),
+        short_sides=(300, 375, 450, 525, 600),
+        steps=150_000,
+        our_choices={"crop": ADE_CROP, "steps": ADE_LENGTH},
+    ),
+]

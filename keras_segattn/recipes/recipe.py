@@ -1,0 +1,99 @@
+"""What a training consists of, as data."""
+
+import dataclasses
+
+OPTIMIZERS = ("adam", "sgd")
+LOSSES = ("weighted_cross_entropy", "focal", "ohem")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained on a data set, as its paper says or as we chose.
+
+    `keras_segattn.training` trains by it, and `dataclasses.replace(recipe, epochs=30)` changes it.
+
+    Args:
+        name: Name of the recipe.
+        source: Where it is from: the paper and section, and the authors' code.
+        network: Name of a function in `keras_segattn.applications`.
+        network_arguments: Dict of its arguments, without `classes`.
+        dataset: Name of the data set: `"camvid"`, `"cityscapes"` or `"ade20k"`.
+        optimizer: `"adam"` or `"sgd"`.
+        learning_rate: Float, the rate at the start, or after the warm-up.
+        end_learning_rate: Float, the rate that the schedule ends at. Defaults to `0.0`.
+        momentum: Float, of SGD. Defaults to `0.9`.
+        decay_by: `"step"` or `"epoch"`: when the rate decays, with the power 0.9. Defaults to
+            `"step"`.
+        warmup_steps: Integer, steps of geometric growth of the rate from 1e-5. Defaults to `0`.
+        weight_decay: Float, the factor of L2 in the gradient, as PyTorch's optimizers add it.
+        decay_kernels_only: Boolean, whether biases and batch normalization are spared. Defaults to
+            `False`.
+        rate_factors: Dict from names of layers to factors of their learning rate, for SGD.
+            Defaults to `None`.
+        batch_size: Integer.
+        crop: Tuple `(height, width)`, or `None` for the size of the first image. Defaults to
+            `None`.
+        scale: Tuple of the smallest and largest random factor. Defaults to `(0.5, 2.0)`.
+        scales: Sequence of factors to draw from instead. Defaults to `None`.
+        short_sides: Sequence of lengths of the shorter side to draw from instead. Defaults to
+            `None`.
+        color_jitter: Float, strength of `ColorJitter`. Defaults to `0.0`, none.
+        loss: `"weighted_cross_entropy"`, `"focal"` or `"ohem"`. Defaults to the first.
+        loss_arguments: Dict of arguments of the loss. Defaults to `None`.
+        class_weights: `None`, or the method of `class_weights` of the data set. Defaults to `None`.
+        epochs: Integer; or `None` where `steps` is given. Defaults to `None`.
+        steps: Integer, the number of batches of the whole training. Defaults to `None`.
+        our_choices: Dict from fields that the paper leaves open to the reason for their value.
+
+    Raises:
+        ValueError: If neither or both of `epochs` and `steps` are given, or a name is unknown.
+    """
+
+    name: str
+    source: str
+    network: str
+    network_arguments: dict
+    dataset: str
+    optimizer: str
+    learning_rate: float
+    end_learning_rate: float = 0.0
+    momentum: float = 0.9
+    decay_by: str = "step"
+    warmup_steps: int = 0
+    weight_decay: float
+    decay_kernels_only: bool = False
+    rate_factors: dict | None = None
+    batch_size: int
+    crop: tuple | None = None
+    scale: tuple = (0.5, 2.0)
+    scales: tuple | None = None
+    short_sides: tuple | None = None
+    color_jitter: float = 0.0
+    loss: str = "weighted_cross_entropy"
+    loss_arguments: dict | None = None
+    class_weights: str | None = None
+    epochs: int | None = None
+    steps: int | None = None
+    our_choices: dict = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self):
+        for field, choices in (
+            ("optimizer", OPTIMIZERS),
+            ("loss", LOSSES),
+            ("decay_by", ("step", "epoch")),
+        ):
+            if getattr(self, field) not in choices:
+                raise ValueError(
+                    f"`{field}` must be one of {choices}. Received: {getattr(self, field)!r}"
+                )
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(
+                "A recipe has `epochs` or `steps`, one of the two. Received: "
+                f"epochs={self.epochs}, steps={self.steps}"
+            )
+        if self.rate_factors and self.optimizer != "sgd":
+            raise ValueError(f"`rate_factors` are for SGD. Received: optimizer={self.optimizer!r}")
+
+    def epochs_of(self, steps_per_epoch):
+        """Returns the number of epochs, the last one begun to reach the number of steps."""
+        return self.epochs or -(-self.steps // steps_per_epoch)

@@ -1,0 +1,7 @@
+"""Training by a recipe: resumable runs, evaluation, and the command line of the examples."""
+
+from keras_segattn.training.evaluate import draw_predictions, evaluate, print_scores
+from keras_segattn.training.run_folder import RunFolder
+from keras_segattn.training.train import train
+
+__all__ = ["RunFolder", "draw_predictions", "evaluate", "print_scores", "train"]

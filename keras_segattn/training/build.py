@@ -1,0 +1,83 @@
+"""From the fields of a recipe to the objects that Keras trains with."""
+
+import keras
+
+from keras_segattn import applications
+from keras_segattn.data import ColorJitter, Compose, RandomScaleCropFlip
+from keras_segattn.losses import FocalLoss, OHEMCrossEntropy, WeightedCrossEntropy
+from keras_segattn.metrics import SegmentationScores
+from keras_segattn.optimizers import LayerwiseSGD
+from keras_segattn.schedules import PolyDecay
+
+LOSSES = {
+    "weighted_cross_entropy": WeightedCrossEntropy,
+    "focal": FocalLoss,
+    "ohem": OHEMCrossEntropy,
+}
+
+
+def build_model(recipe, data, backbone_weights=None):
+    """Returns the network of a recipe for the classes of a data set, with their names."""
+    constructor = getattr(applications, recipe.network)
+    model = constructor(
+        classes=len(data.classes),
+        backbone_weights=backbone_weights,
+        **recipe.network_arguments,
+    )
+    model.class_names = data.classes
+    model.palette = data.palette
+    return model
+
+
+def build_optimizer(recipe, steps_per_epoch, **options):
+    """Returns the optimizer of a recipe with its schedule.
+
+    Args:
+        recipe: A `Recipe`.
+        steps_per_epoch: Integer.
+        **options: Further arguments of a Keras optimizer, such as `gradient_accumulation_steps` or
+            `use_ema`.
+    """
+    rate = PolyDecay(
+        recipe.learning_rate,
+        steps=recipe.epochs_of(steps_per_epoch) * steps_per_epoch,
+        end_rate=recipe.end_learning_rate,
+        warmup_steps=recipe.warmup_steps,
+        steps_per_epoch=steps_per_epoch if recipe.decay_by == "epoch" else None,
+    )
+    if recipe.optimizer == "adam":
+        return keras.optimizers.Adam(rate, **options)
+    if recipe.rate_factors:
+        return LayerwiseSGD(rate, recipe.rate_factors, momentum=recipe.momentum, **options)
+    return keras.optimizers.SGD(rate, momentum=recipe.momentum, **options)
+
+
+def build_loss(recipe, data):
+    """Returns the loss of a recipe; class weights are counted from the masks of a data set."""
+    class_weights = recipe.class_weights and data.class_weights(recipe.class_weights)
+    return LOSSES[recipe.loss](class_weights=class_weights, **(recipe.loss_arguments or {}))
+
+
+def build_metric(data):
+    """Returns mean IoU, pixel accuracy and the IoU of each class, in one metric."""
+    return SegmentationScores(len(data.classes), class_names=data.classes)
+
+
+def build_augmentation(recipe, image_size):
+    """Returns the augmentation of a recipe; `image_size` is the crop where it has none."""
+    geometry = RandomScaleCropFlip(
+        recipe.crop or image_size, recipe.scale, recipe.scales, recipe.short_sides
+    )
+    if not recipe.color_jitter:
+        return geometry
+    return Compose([ColorJitter(*[recipe.color_jitter] * 3), geometry])
+
+
+def add_weight_decay(model, recipe):
+    """Adds L2 to the gradient, as PyTorch's optimizers do; Keras's own decay is that of AdamW.
+
+    It is not saved with the model: call it again on a model that was loaded.
+    """
+    for weight in model.trainable_weights:
+        if not recipe.decay_kernels_only or "kernel" in weight.name:
+            weight.regularizer = keras.regularizers.L2(recipe.weight_decay / 2)

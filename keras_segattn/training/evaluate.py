@@ -1,0 +1,75 @@
+"""Scores of a model on a data set, and pictures of what it finds."""
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_segattn.inference import segment
+from keras_segattn.metrics import scores
+from keras_segattn.visualization import plot_predictions
+
+
+def evaluate(model, data, **options):
+    """Returns the scores of a model over all samples of a data set.
+
+    Args:
+        model: A network with the classes of the data set.
+        data: A `SegmentationDataset`.
+        **options: Those of `keras_segattn.inference.segment`, such as `scales` and `flip` for the
+            average over scales and mirror images, or `tile` for a sliding window.
+
+    Returns:
+        Dict with `"mean_iou"`, `"pixel_accuracy"` and `"iou"`, as `keras_segattn.metrics.scores`
+        returns it.
+
+    Raises:
+        ValueError: If the model has another number of classes than the data set.
+    """
+    classes = len(data.classes)
+    if model.output.shape[-1] != classes:
+        raise ValueError(
+            f"Model {model.name!r} has {model.output.shape[-1]} classes, the data set {classes}."
+        )
+    matrix = np.zeros((classes, classes), dtype="int64")
+    progress = keras.utils.Progbar(len(data), unit_name="image")
+    for index in range(len(data)):
+        image, mask = data.read(index)
+        found = segment(model, image, keep_probabilities=False, **options).class_map
+        seen = mask != data.ignore_label
+        cells = mask[seen].astype("int64") * classes + found[seen]
+        matrix += np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+        progress.add(1)
+    return scores(matrix, data.classes)
+
+
+def draw_predictions(model, data, path, count=4, **options):
+    """Draws some samples of a data set, their masks and what a model finds, into a PNG.
+
+    Args:
+        model: A network with the classes of the data set.
+        data: A `SegmentationDataset`.
+        path: The file.
+        count: Integer, the number of samples, taken evenly. Defaults to `4`.
+        **options: Those of `keras_segattn.inference.segment`.
+    """
+    chosen = np.linspace(0, len(data) - 1, min(count, len(data)), dtype=int)
+    images, masks = zip(*(data.read(int(index)) for index in chosen), strict=True)
+    found = [segment(model, image, **options).class_map for image in images]
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    plot_predictions(temporary, images, masks, found, data.classes, data.palette)
+    os.replace(temporary, path)
+
+
+def print_scores(result):
+    """Prints a table of the IoU of each class, the mean, and the pixel accuracy, in per cent."""
+    width = max(map(len, result["iou"]))
+    for name, value in result["iou"].items():
+        print(f"  {name:<{width}}", "    -" if value is None else f"{100 * value:5.1f}")
+    print(
+        f"mean IoU {100 * result['mean_iou']:.1f}, "
+        f"pixel accuracy {100 * result['pixel_accuracy']:.1f}"
+    )

@@ -1,0 +1,127 @@
+"""Training by a recipe, resumable after every epoch."""
+
+import importlib.util
+import sys
+
+import keras
+
+from keras_segattn.callbacks import AtomicCheckpoint, LearningRateLog
+from keras_segattn.training.build import (
+    add_weight_decay,
+    build_augmentation,
+    build_loss,
+    build_metric,
+    build_model,
+    build_optimizer,
+)
+
+
+def train(
+    recipe,
+    data,
+    run,
+    *,
+    backbone_weights=None,
+    initial_model=None,
+    jit_compile="auto",
+    gradient_accumulation_steps=None,
+    ema_momentum=None,
+    early_stop=None,
+    callbacks=(),
+    seed=0,
+):
+    """Trains the network of a recipe and returns the model of the best epoch.
+
+    A checkpoint is written after each epoch. Where the folder of the run holds one, training goes
+    on from it, with the samples, the rate and the optimizer's state that it would have had.
+
+    Args:
+        recipe: A `keras_segattn.recipes.Recipe`.
+        data: Dict of `SegmentationDataset`, `"train"` and `"val"`.
+        run: A `RunFolder` that was opened.
+        backbone_weights: Weights of the backbone, as the networks take them. Defaults to `None`.
+        initial_model: Path of a `.keras` file of the same network, whose weights to start from.
+            Defaults to `None`.
+        jit_compile: Boolean or `"auto"`, as in `compile`. Defaults to `"auto"`.
+        gradient_accumulation_steps: Integer, the number of batches whose gradients make one step,
+            for machines that cannot hold the batch of the recipe. Defaults to `None`.
+        ema_momentum: Float, to keep a moving average of the weights, which is validated and
+            returned. Defaults to `None`.
+        early_stop: Integer, the number of epochs without a better mean IoU after which to stop,
+            counted anew where a run is resumed. Defaults to `None`.
+        callbacks: Further Keras callbacks. Defaults to none.
+        seed: Integer, of the order and augmentation of the samples. Defaults to `0`.
+
+    Returns:
+        The model of the epoch with the highest mean IoU on the validation data.
+    """
+    steps = len(data["train"]) // recipe.batch_size
+    epochs = recipe.epochs_of(max(steps, 1))
+    path, epochs_done = AtomicCheckpoint.latest(run.checkpoints)
+    rows = run.truncate_log(epochs_done)
+    if path:
+        model = keras.saving.load_model(path)
+    else:
+        model = build_model(recipe, data["train"], backbone_weights)
+        if initial_model is not None:
+            model.set_weights(keras.saving.load_model(initial_model, compile=False).get_weights())
+        ema = {} if ema_momentum is None else {"use_ema": True, "ema_momentum": ema_momentum}
+        model.compile(
+            build_optimizer(
+                recipe, steps, gradient_accumulation_steps=gradient_accumulation_steps, **ema
+            ),
+            build_loss(recipe, data["train"]),
+            metrics=[build_metric(data["train"])],
+            jit_compile=jit_compile,
+        )
+    add_weight_decay(model, recipe)
+    if epochs_done < epochs:
+        model.fit(
+            _batches(
+                data["train"],
+                recipe.batch_size,
+                training=True,
+                augmentation=build_augmentation(recipe, data["train"].read(0)[1].shape),
+                preprocessing=model.preprocessing,
+                seed=seed,
+                first_epoch=epochs_done,
+            ),
+            steps_per_epoch=steps,
+            initial_epoch=epochs_done,
+            epochs=epochs,
+            validation_data=_batches(data["val"], 1, preprocessing=model.preprocessing),
+            callbacks=[
+                keras.callbacks.TerminateOnNaN(),
+                LearningRateLog(),
+                *([] if ema_momentum is None else [keras.callbacks.SwapEMAWeights()]),
+                keras.callbacks.CSVLogger(run.log, append=True),
+                AtomicCheckpoint(
+                    run.checkpoints,
+                    best=max((float(row["val_mean_iou"]) for row in rows), default=None),
+                ),
+                *_early_stop(early_stop, rows),
+                *callbacks,
+            ],
+            shuffle=False,  # the pipeline does it
+            verbose="auto" if sys.stdout.isatty() else 2,
+        )
+    best = keras.saving.load_model(run.checkpoints / "best.keras")
+    if ema_momentum is not None:
+        best.optimizer.finalize_variable_values(best.trainable_variables)
+    return best
+
+
+def _batches(data, batch_size, **arguments):
+    """tf.data where there is TensorFlow, which reads ahead further; the samples are the same."""
+    if importlib.util.find_spec("tensorflow"):
+        return data.to_tf_dataset(batch_size, **arguments)
+    return data.to_py_dataset(batch_size, **arguments)
+
+
+def _early_stop(patience, rows):
+    if patience is None:
+        return []
+    best = max((float(row["val_mean_iou"]) for row in rows), default=None)
+    return [
+        keras.callbacks.EarlyStopping("val_mean_iou", mode="max", patience=patience, baseline=best)
+    ]

@@ -1,0 +1,227 @@
+"""Cityscapes, ADE20K and a user's folders, in files written by the tests."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_segattn.data import ADE20K, Cityscapes, RoadScenes, SegmentationFolder
+from keras_segattn.data.cityscapes import LABEL_IDS
+
+
+def write(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(array, "uint8")).save(path)
+
+
+def cityscapes(root, split, name, mask, kind="labelIds"):
+    image = np.zeros((*np.shape(mask), 3))
+    city = name.split("_")[0]
+    write(root / "leftImg8bit" / split / city / f"{name}_leftImg8bit.png", image)
+    write(root / "gtFine" / split / city / f"{name}_gtFine_{kind}.png", mask)
+    # The release has these beside the masks.
+    write(root / "gtFine" / split / city / f"{name}_gtFine_color.png", image)
+
+
+def test_cityscapes_maps_label_ids_to_the_19_classes(tmp_path):
+    ids = [[*range(34), 255]]
+    cityscapes(tmp_path, "train", "aachen_000000_000019", ids)
+    data = Cityscapes(tmp_path, "train")
+    assert len(data) == 1
+    image, mask = data.read(0)
+    assert image.shape == (1, 35, 3)
+    for label_id, label in zip(ids[0], mask[0], strict=True):
+        assert label == (LABEL_IDS.index(label_id) if label_id in LABEL_IDS else 255)
+
+
+def test_cityscapes_tables_are_those_of_the_authors(shared):
+    with open(shared("facts", "cityscapes_labels.csv"), newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["train_id"] not in ("255", "-1")]
+    rows.sort(key=lambda row: int(row["train_id"]))
+    assert tuple(row["name"] for row in rows) == Cityscapes.classes
+    assert tuple(int(row["id"]) for row in rows) == LABEL_IDS
+    colors = tuple(tuple(int(row[channel]) for channel in "rgb") for row in rows)
+    assert colors == Cityscapes.palette
+
+
+def test_cityscapes_with_train_ids(tmp_path):
+    cityscapes(tmp_path, "val", "bonn_000000_000019", [[0, 18, 255]], kind="labelTrainIds")
+    _, mask = Cityscapes(tmp_path, "val").read(0)
+    assert mask.tolist() == [[0, 18, 255]]
+
+
+def test_cityscapes_prefers_label_ids(tmp_path):
+    cityscapes(tmp_path, "val", "bonn_000000_000019", [[7, 33]])
+    cityscapes(tmp_path, "val", "bonn_000000_000019", [[0, 18]], kind="labelTrainIds")
+    data = Cityscapes(tmp_path, "val")
+    assert data.files(0)[1].name == "bonn_000000_000019_gtFine_labelIds.png"
+    assert data.read(0)[1].tolist() == [[0, 18]]
+
+
+def test_cityscapes_test_split_without_masks_is_void(tmp_path):
+    write(
+        tmp_path / "leftImg8bit" / "test" / "berlin" / "berlin_000000_000019_leftImg8bit.png",
+        np.zeros((4, 6, 3)),
+    )
+    data = Cityscapes(tmp_path, "test")
+    assert data.files(0)[1] is None
+    assert np.all(data.read(0)[1] == 255)
+    with pytest.raises(FileNotFoundError, match=r"leftImg8bit.*registration"):
+        Cityscapes(tmp_path, "train")
+    with pytest.raises(ValueError, match="Received: 'validation'"):
+        Cityscapes(tmp_path, "validation")
+
+
+def test_cityscapes_pairs_by_city_and_names_the_lonely(tmp_path):
+    cityscapes(tmp_path, "train", "aachen_000000_000019", [[7]])
+    cityscapes(tmp_path, "train", "bochum_000000_000313", [[8]])
+    data = Cityscapes(tmp_path, "train")
+    assert [data.read(i)[1].item() for i in range(2)] == [0, 1]
+    (tmp_path / "gtFine/train/bochum/bochum_000000_000313_gtFine_labelIds.png").unlink()
+    with pytest.raises(ValueError, match=r"1 images .* have no mask, .*bochum_000000_000313"):
+        Cityscapes(tmp_path, "train")
+
+
+def ade20k(root, names):
+    lines = ["Idx\tRatio\tTrain\tVal\tStuff\tName"]
+    lines += [f"{i}\t0.1\t1\t1\t0\t{name}" for i, name in enumerate(names, start=1)]
+    (root / "objectInfo150.txt").write_text("\n".join(lines) + "\n")
+    write(root / "images" / "training" / "ADE_train_00000001.jpg", np.zeros((1, 151, 3)))
+    write(root / "annotations" / "training" / "ADE_train_00000001.png", [range(151)])
+
+
+def test_ade20k_turns_0_into_void(tmp_path):
+    names = ["wall", "building, edifice", *[f"thing {i}" for i in range(146)]]
+    ade20k(tmp_path, [*names, "screen, silver screen", "screen, CRT screen"])
+    data = ADE20K(tmp_path, "train")
+    assert data.read(0)[1][0].tolist() == [255, *range(150)]
+    assert data.classes[:2] == ("wall", "building")
+    assert data.classes[-2:] == ("screen, silver screen", "screen, CRT screen")
+    assert len(data.classes) == len(set(data.palette)) == 150
+    with pytest.raises(FileNotFoundError, match=r"validation.*ADEChallengeData2016"):
+        ADE20K(tmp_path, "val")
+    with pytest.raises(ValueError, match="Received: 'test'"):
+        ADE20K(tmp_path, "test")
+
+
+def test_ade20k_needs_its_class_names(tmp_path):
+    ade20k(tmp_path, ["wall"])
+    with pytest.raises(ValueError, match="names 1 classes, not 150"):
+        ADE20K(tmp_path, "train")
+    (tmp_path / "objectInfo150.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"objectInfo150\.txt, which names the classes"):
+        ADE20K(tmp_path, "train")
+
+
+CLASSES = ["background", "leaf"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name, mask in (("b/two", [[1, 255, 0]]), ("one", [[0, 1, 1]])):
+        write(tmp_path / "images" / f"{name}.jpg", np.zeros((1, 3, 3)))
+        write(tmp_path / "masks" / f"{name}.png", mask)
+    return tmp_path
+
+
+def test_folder_pairs_by_name(folder):
+    data = SegmentationFolder(folder / "images", folder / "masks", classes=CLASSES)
+    assert [data.name(i) for i in range(2)] == ["two", "one"]
+    assert data.read(0)[1].tolist() == [[1, 255, 0]]
+    assert len(set(data.palette)) == 2
+    assert data.verify() == []
+    alone = SegmentationFolder(folder / "images", classes=CLASSES)
+    assert np.all(alone.read(1)[1] == 255)
+
+
+def test_folder_with_palette_masks_and_a_label_map(folder):
+    mask = Image.fromarray(np.array([[0, 7, 9]], "uint8"), mode="P")
+    mask.putpalette([value for color in range(256) for value in (color, 0, 0)])
+    mask.save(folder / "masks" / "one.png")
+    data = SegmentationFolder(
+        folder / "images",
+        folder / "masks",
+        classes=CLASSES,
+        label_map={0: 0, 7: 1, 9: 255, 1: 1, 255: 255},
+    )
+    assert data.read(1)[1].tolist() == [[0, 1, 255]]
+
+
+def test_folder_with_color_masks(folder):
+    for name in ("one", "b/two"):
+        colors = [[[255, 0, 0], [0, 0, 0], [0, 255, 0]]]
+        write(folder / "masks" / f"{name}.png", colors)
+    arguments = {"classes": CLASSES, "color_masks": True}
+    images, masks = folder / "images", folder / "masks"
+    data = SegmentationFolder(images, masks, palette=[(0, 255, 0), (255, 0, 0)], **arguments)
+    assert data.read(0)[1].tolist() == [[1, 255, 0]]
+    data = SegmentationFolder(images, masks, palette=[(0, 0, 0), (255, 0, 0)], **arguments)
+    with pytest.raises(ValueError, match=r"two\.png holds the colour \(0, 255, 0\)"):
+        data.read(0)
+
+
+def test_folder_by_a_list(folder):
+    list_file = folder / "val.txt"
+    list_file.write_text("one.jpg b/two.png\n\n")
+    arguments = {"classes": CLASSES, "list_file": list_file}
+    data = SegmentationFolder(folder / "images", folder / "masks", **arguments)
+    assert len(data) == 1
+    assert data.read(0)[1].tolist() == [[1, 255, 0]]
+    with pytest.raises(ValueError, match=r"val\.txt, line 1: a line must be IMAGE\. Received"):
+        SegmentationFolder(folder / "images", **arguments)
+    list_file.write_text("one.jpg three.png")
+    with pytest.raises(FileNotFoundError, match=r"line 1: there is no file .*three\.png"):
+        SegmentationFolder(folder / "images", folder / "masks", **arguments)
+    list_file.write_text("\n")
+    with pytest.raises(ValueError, match=r"val\.txt lists no files"):
+        SegmentationFolder(folder / "images", folder / "masks", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"classes": "leaf"}, "a sequence of names. Received: 'leaf'"),
+        ({"classes": CLASSES, "palette": [(1, 2, 3)]}, "1 colours do not fit 2 classes"),
+        ({"classes": CLASSES, "color_masks": True}, "needs the colours"),
+        ({"classes": CLASSES, "label_map": {0: 0, 1: 2}}, "2 classes or to 255. Received"),
+    ],
+)
+def test_folder_refuses(folder, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        SegmentationFolder(folder / "images", folder / "masks", **arguments)
+
+
+def test_verify_reports_every_fault(folder):
+    write(folder / "masks" / "one.png", [[0, 1, 2]])
+    path = folder / "images" / "b" / "two.jpg"
+    path.write_bytes(path.read_bytes()[:50])
+    data = SegmentationFolder(folder / "images", folder / "masks", classes=CLASSES)
+    faults = data.verify()
+    assert len(faults) == 2
+    assert "two.jpg cannot be read" in faults[0]
+    assert "one.png holds the label 2" in faults[1]
+
+
+def test_verify_finds_labels_beyond_the_classes():
+    data = RoadScenes("train", 2)
+    assert data.verify() == []
+    data.classes = data.classes[:2]
+    assert "train_00000 holds the label" in data.verify()[0]
+
+
+def test_median_frequency_is_that_of_the_equation(folder):
+    data = SegmentationFolder(folder / "images", folder / "masks", classes=["a", "b", "none"])
+    # a: 2 of the 5 pixels of the two images that hold it; b: 3 of 5.
+    want = [0.5 / (2 / 5), 0.5 / (3 / 5), 0.0]
+    np.testing.assert_allclose(data.class_weights("median_frequency"), want)
+    enet = 1 / np.log(1.02 + np.array([2 / 5, 3 / 5, 0]))
+    np.testing.assert_allclose(data.class_weights(), enet)
+    with pytest.raises(ValueError, match="Received: 'inverse'"):
+        data.class_weights("inverse")
+
+
+def test_no_class_is_frequent_where_all_is_void(folder):
+    data = SegmentationFolder(folder / "images", classes=CLASSES)
+    with pytest.raises(ValueError, match=r"All pixels of .*2 samples.* are void"):
+        data.class_weights()

@@ -1,0 +1,155 @@
+"""tf.data and PyDataset: the same samples, whichever reads them and wherever a run resumes."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn.applications import canet
+from keras_segattn.data import CamVid, RandomScaleCropFlip, RoadScenes
+
+STEPS = 2
+# Of a batch of five scenes.
+PIXELS = 5 * 32 * 48
+
+
+def training_batches(kind, count, first_epoch=0, seed=0, cache=False, data=None):
+    data = data or RoadScenes("train", 10, size=(32, 48))
+    arguments = {
+        "training": True,
+        "augmentation": RandomScaleCropFlip((32, 40)),
+        "seed": seed,
+        "first_epoch": first_epoch,
+        "cache": cache,
+    }
+    return take(kind, data, count, 4, **arguments)
+
+
+def take(kind, data, count, batch_size, **arguments):
+    if kind == "tf":
+        dataset = data.to_tf_dataset(batch_size, **arguments)
+        return [tuple(np.asarray(part) for part in batch) for batch in dataset.take(count)]
+    dataset = data.to_py_dataset(batch_size, **arguments)
+    return [dataset[i] for i in range(count)]
+
+
+def equal(one, other):
+    return len(one) == len(other) and all(
+        np.array_equal(a, b)
+        for left, right in zip(one, other, strict=True)
+        for a, b in zip(left, right, strict=True)
+    )
+
+
+@pytest.fixture(params=["tf", "py"])
+def kind(request):
+    if request.param == "tf":
+        pytest.importorskip("tensorflow")
+        if keras.backend.backend() != "tensorflow":
+            pytest.skip("is the same on every backend, and runs on TensorFlow")
+    return request.param
+
+
+def test_shapes_and_types(kind):
+    ((images, masks),) = training_batches(kind, 1)
+    assert images.shape == (4, 32, 40, 3)
+    assert masks.shape == (4, 32, 40)
+    assert images.dtype == masks.dtype == "uint8"
+
+
+@pytest.mark.tensorflow
+def test_both_kinds_give_the_same_samples():
+    assert equal(training_batches("tf", 3 * STEPS), training_batches("py", 3 * STEPS))
+
+
+def test_resuming_at_an_epoch_gives_what_would_have_come(kind):
+    whole = training_batches(kind, 3 * STEPS)
+    assert equal(whole[2 * STEPS :], training_batches(kind, STEPS, first_epoch=2))
+    assert equal(whole, training_batches(kind, 3 * STEPS, cache=True))
+    assert not equal(whole[:STEPS], whole[STEPS : 2 * STEPS])
+    assert not equal(whole[:STEPS], training_batches(kind, STEPS, seed=1))
+
+
+def test_an_epoch_has_every_sample_at_most_once(kind):
+    data = RoadScenes("train", 10, size=(32, 48))
+    batches = take(kind, data, 2, 5, training=True)
+    seen = [image.tobytes() for images, _ in batches for image in images]
+    assert len(set(seen)) == 10
+
+
+def test_evaluation_reads_everything_in_order(kind):
+    data = RoadScenes("val", 5, size=(32, 48))
+    batches = take(kind, data, 3, 2, preprocessing=canet.preprocess_input)
+    assert [len(images) for images, _ in batches] == [2, 2, 1]
+    np.testing.assert_array_equal(
+        np.concatenate([masks for _, masks in batches]), [data.read(i)[1] for i in range(5)]
+    )
+    want = canet.preprocess_input(np.stack([data.read(i)[0] for i in range(2)]))
+    want = keras.ops.convert_to_numpy(want)
+    np.testing.assert_allclose(batches[0][0], want, atol=1e-6)
+
+
+def test_evaluation_has_a_length():
+    dataset = RoadScenes("val", 5, size=(32, 48)).to_py_dataset(2)
+    assert dataset.num_batches == 3
+
+
+@pytest.mark.tensorflow
+def test_evaluation_has_a_length_in_tf_data():
+    assert len(RoadScenes("val", 5, size=(32, 48)).to_tf_dataset(2)) == 3
+
+
+class Witness(keras.metrics.Metric):
+    """Remembers the masks of every batch, in order, as one number each."""
+
+    def __init__(self):
+        super().__init__(name="witness")
+        self.digest = self.add_variable((), "zeros", name="digest")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        mask = keras.ops.reshape(keras.ops.cast(y_true, "float32"), (-1,))
+        place = keras.ops.arange(1, PIXELS + 1, dtype="float32") / PIXELS
+        self.digest.assign(0.5 * self.digest + keras.ops.mean(mask * place))
+
+    def result(self):
+        return keras.ops.convert_to_tensor(self.digest)
+
+    def reset_state(self):
+        pass
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("first_epoch", [0, 1])
+def test_fit_trains_on_the_epochs_of_a_py_dataset(workers, first_epoch):
+    """Keras reads batches ahead, and one to build the model; the model sees them in order."""
+    data = RoadScenes("train", 10, size=(32, 48))
+    arguments = {"training": True, "seed": 3, "first_epoch": first_epoch}
+    want = 0.0
+    for _, masks in take("py", data, 3 * STEPS, 5, **arguments):
+        mask = masks.ravel().astype("float32")
+        want = 0.5 * want + np.mean(mask * np.arange(1, PIXELS + 1) / PIXELS)
+    dataset = data.to_py_dataset(5, workers=workers, **arguments)
+    model = keras.Sequential([keras.Input((32, 48, 3)), keras.layers.Conv2D(11, 1)])
+    loss = keras.losses.SparseCategoricalCrossentropy(True, ignore_class=255)
+    model.compile("sgd", loss, metrics=[Witness()])
+    history = model.fit(dataset, epochs=3, steps_per_epoch=STEPS, shuffle=False, verbose=0)
+    assert history.history["witness"][-1] == pytest.approx(want, rel=1e-4)
+
+
+def test_a_wrong_file_is_named_in_the_error_of_the_pipeline(kind, tmp_path):
+    from PIL import Image
+
+    for folder, array in (("train", np.zeros((8, 8, 3))), ("trainannot", np.full((8, 8), 77))):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(array.astype("uint8")).save(tmp_path / folder / "frame.png")
+    with pytest.raises(Exception, match=r"frame\.png holds the label 77"):
+        take(kind, CamVid(tmp_path, "train"), 1, 1)
+
+
+def test_impossible_batches_are_refused(kind):
+    data = RoadScenes("train", 10)
+    with pytest.raises(ValueError, match="10 samples do not fill a batch of 16"):
+        take(kind, data, 1, 16, training=True)
+    with pytest.raises(ValueError, match=r"at least 1\. Received: 0"):
+        take(kind, data, 1, 0)
+    with pytest.raises(ValueError, match=r"`workers` must be at least 1\. Received: 0"):
+        data.to_py_dataset(1, workers=0)
