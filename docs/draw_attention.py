@@ -14,8 +14,11 @@ import keras
 
 from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
 from keras_segattn.callbacks import save_atomically
-from keras_segattn.data import RandomScaleCropFlip, RoadScenes, training_dataset
+from keras_segattn.data import RandomScaleCropFlip, RoadScenes
+from keras_segattn.inference import segment
 from keras_segattn.losses import WeightedCrossEntropy
+from keras_segattn.metrics import SegmentationScores
+from keras_segattn.schedules import PolyDecay
 from keras_segattn.visualization import model_attention, plot_attention, plot_predictions
 
 FIGURES = Path(__file__).resolve().parent / "figures"
@@ -49,11 +52,14 @@ def train(name):
     model = NETWORKS[name]()
     model.class_names, model.palette = scenes.classes, scenes.palette
     steps = SCENES // BATCH
-    schedule = keras.optimizers.schedules.PolynomialDecay(RATE, steps * EPOCHS, 0.0, power=0.9)
-    metric = keras.metrics.MeanIoU(11, ignore_class=255, sparse_y_pred=False, name="mean_iou")
-    model.compile(keras.optimizers.Adam(schedule), WeightedCrossEntropy(), metrics=[metric])
-    batches = training_dataset(
-        scenes, BATCH, RandomScaleCropFlip(CROP, SCALE), model.preprocessing, cache=True
+    optimizer = keras.optimizers.Adam(PolyDecay(RATE, steps * EPOCHS))
+    model.compile(optimizer, WeightedCrossEntropy(), metrics=[SegmentationScores(11)])
+    batches = scenes.to_tf_dataset(
+        BATCH,
+        training=True,
+        augmentation=RandomScaleCropFlip(CROP, SCALE),
+        preprocessing=model.preprocessing,
+        cache=True,
     )
     model.fit(batches, steps_per_epoch=steps, epochs=EPOCHS, shuffle=False, verbose=2)
     RUNS.mkdir(parents=True, exist_ok=True)
@@ -65,12 +71,11 @@ def draw(name):
     model = train(name)
     scenes = RoadScenes("test", 8, SIZE)
     image, mask = scenes.read(SCENE)
-    prediction = model.predict_on_batch(model.preprocessing(image[None])).argmax(-1)[0]
     plot_predictions(
         FIGURES / f"{name}_prediction.jpg",
         [image],
         [mask],
-        [prediction],
+        [segment(model, image).class_map],
         scenes.classes,
         scenes.palette,
         errors=True,

@@ -20,7 +20,6 @@ __all__ = [
     "PredictionPictures",
     "attention_layers",
     "attention_maps",
-    "default_palette",
     "error_map",
     "heat_map",
     "model_attention",

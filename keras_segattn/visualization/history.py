@@ -9,7 +9,8 @@ def plot_history(log_path, path):
     """Draws the curves of a log that `keras.callbacks.CSVLogger` wrote.
 
     Args:
-        log_path: The CSV file. A column `val_x` shares a panel with `x`.
+        log_path: The CSV file. A column `val_x` shares a panel with `x`, and all columns
+            `val_iou_NAME`, one per class, share the last panel.
         path: The file to write, of a format of matplotlib's.
 
     Raises:
@@ -20,9 +21,13 @@ def plot_history(log_path, path):
     if not rows:
         raise ValueError(f"{log_path} holds no epoch yet; train for one at least.")
     epochs = [int(row["epoch"]) + 1 for row in rows]
-    names = [name for name in rows[0] if name != "epoch" and not name.startswith("val_")]
-    figure = new_figure(4 * len(names), 3.2)
-    for axis, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
+    others = ("epoch", "val_", "iou_")
+    names = [name for name in rows[0] if not name.startswith(others)]
+    classes = [name for name in rows[0] if name.startswith("val_iou_")]
+    panels = len(names) + bool(classes)
+    figure = new_figure(4 * panels, 3.2)
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    for axis, name in zip(axes, names, strict=False):
         for key, label in ((name, "train"), (f"val_{name}", "validation")):
             if key in rows[0]:
                 axis.plot(epochs, [float(row[key]) for row in rows], label=label)
@@ -30,4 +35,19 @@ def plot_history(log_path, path):
         axis.set_xlabel("epoch")
         axis.grid(alpha=0.3)
     axis.legend()
+    if classes:
+        _plot_classes(axes[-1], epochs, rows, classes)
     save_figure(figure, path, dpi=100)
+
+
+def _plot_classes(axis, epochs, rows, names):
+    for number, name in enumerate(names):
+        values = [float(row[name]) for row in rows]
+        # matplotlib has ten colours.
+        style = ("-", "--", ":")[number // 10 % 3]
+        axis.plot(epochs, values, style, label=name.removeprefix("val_iou_"))
+    axis.set_title("IoU of each class, validation")
+    axis.set_xlabel("epoch")
+    axis.grid(alpha=0.3)
+    if len(names) <= 20:
+        axis.legend(fontsize=6, ncols=2)

@@ -58,6 +58,10 @@ def test_history(tmp_path):
     log.write_text("epoch,loss,val_loss\n0,2.0,3.0\n1,1.0,2.5\n")
     visualization.plot_history(log, tmp_path / "h.png")
     assert len(np.unique(pixels(tmp_path / "h.png").reshape(-1, 3), axis=0)) > 10
+    narrow = pixels(tmp_path / "h.png").shape[1]
+    log.write_text("epoch,iou_a,loss,val_iou_a,val_iou_b,val_loss\n0,0.1,2.0,nan,0.4,3.0\n")
+    visualization.plot_history(log, tmp_path / "h.png")
+    assert pixels(tmp_path / "h.png").shape[1] == 2 * narrow
     log.write_text("epoch,loss,val_loss\n")
     with pytest.raises(ValueError, match="holds no epoch yet"):
         visualization.plot_history(log, tmp_path / "h.png")

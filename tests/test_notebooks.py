@@ -1,0 +1,57 @@
+"""The notebooks run from their first cell to their last, in a kernel as a reader's."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
+# What a reader's minutes are spent on, made small.
+SMALLER = (
+    ("EPOCHS = 30", "EPOCHS = 1"),
+    ("count=64", "count=8"),
+    ('("train", 64)', '("train", 8)'),
+    ('("val", 8)', '("val", 2)'),
+)
+
+
+def notebook(path):
+    nbformat = pytest.importorskip("nbformat")
+    return nbformat.read(path, as_version=4)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_kept_without_outputs(path):
+    for cell in notebook(path).cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs
+            assert cell.execution_count is None
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_run(path, tmp_path, monkeypatch):
+    nbclient = pytest.importorskip("nbclient")
+    book = notebook(path)
+    for cell in book.cells:
+        for large, small in SMALLER:
+            cell.source = cell.source.replace(large, small)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    client = nbclient.NotebookClient(
+        book, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    )
+    client.execute()
+    pictures = [
+        output
+        for cell in book.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    assert pictures or path.stem == "export_and_compare"
+
+
+@pytest.mark.once
+def test_there_are_notebooks():
+    assert len(NOTEBOOKS) >= 4
