@@ -15,6 +15,7 @@ from keras_segattn.layers import (
 )
 from keras_segattn.layers.feature_cross_attention import ORDERS
 from keras_segattn.weights.pretrained import preprocessing_of
+from keras_segattn.weights.published import load_published
 
 __all__ = ["CANet", "preprocess_input"]
 
@@ -55,8 +56,9 @@ def CANet(
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
-        weights: `None` for random weights, or the path of a file written by `save_weights`.
-            Defaults to `None`.
+        weights: `None` for random weights; `"camvid"`, for `"mobilenet_v2"` with `classes=11`,
+            which comes with the package; or the path of a file written by `save_weights`. Defaults
+            to `None`.
         backbone_weights: `None`; `"imagenet"`, for the ResNets, MobileNetV2 and ShuffleNetV2 by
             name, which fetches torchvision's weights once; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
@@ -128,7 +130,9 @@ def CANet(
         x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
         x = full_size_logits(x, inputs, classifier_activation)
     model = SegmentationModel(inputs, x, name=name, preprocessing=preprocessing)
-    if weights is not None:
+    if weights == "camvid":
+        load_published(model, "canet", backbone, weights)
+    elif weights is not None:
         model.load_weights(weights)
     return model
 
