@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import importlib.util
 import sys
 import time
 from pathlib import Path
@@ -122,6 +123,8 @@ def main(arguments, data):
 
 def _train(arguments, data):
     recipe = recipe_of(arguments)
+    if arguments.tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise ValueError("--tensorboard needs TensorBoard: pip install tensorboard")
     if arguments.mixed_precision:
         keras.config.set_dtype_policy(f"mixed_{arguments.mixed_precision}")
     keras.utils.set_random_seed(arguments.seed)
