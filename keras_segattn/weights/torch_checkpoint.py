@@ -8,13 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_segattn.weights.torch_pickle import (
-    ITEM_TYPES,
-    TYPES,
+from keras_segattn.weights.torch_pickle import TYPES, read_pickle
+from keras_segattn.weights.torch_tensors import (
     CheckpointError,
     Storage,
     Tensor,
-    read_pickle,
+    arrays_of,
+    item_type,
+    numbers_of,
 )
 
 STREAM_MAGIC = 0x1950A86A20F9469CFC6C
@@ -106,7 +107,7 @@ def _read_safetensors(path):
     for name, tensor in deserialize(path.read_bytes()):
         if tensor["dtype"] not in SAFETENSORS_TYPES:
             raise CheckpointError(f"holds {name} of type {tensor['dtype']}, which NumPy lacks")
-        numbers = _numbers(tensor["data"], SAFETENSORS_TYPES[tensor["dtype"]], "little")
+        numbers = numbers_of(tensor["data"], SAFETENSORS_TYPES[tensor["dtype"]], "little")
         arrays[name] = numbers.reshape(tensor["shape"])
     return arrays
 
@@ -150,7 +151,7 @@ def _read_zip(path, entry):
         storages = {}
         pickle = io.BytesIO(read("data.pkl"))
         tensors = _choose(read_pickle(pickle, partial(_storage, storages)), entry)
-        return _arrays(tensors, lambda storage: read(f"data/{storage.key}"), order)
+        return arrays_of(tensors, lambda storage: read(f"data/{storage.key}"), order)
 
 
 def _read_stream(data, entry):
@@ -168,9 +169,9 @@ def _read_stream(data, entry):
         if numel != storages[key].numel:
             raise CheckpointError(f"has {numel} numbers where it names {storages[key].numel}")
         start = data.tell()
-        places[key] = slice(start, start + numel * _numpy_type(storages[key].dtype).itemsize)
+        places[key] = slice(start, start + numel * item_type(storages[key].dtype).itemsize)
         data.seek(places[key].stop)
-    return _arrays(tensors, lambda storage: data[places[storage.key]], "little")
+    return arrays_of(tensors, lambda storage: data[places[storage.key]], "little")
 
 
 def _storage(storages, persistent_id):
@@ -216,50 +217,6 @@ def _dicts_of_tensors(content, name, depth, seen):
     }
     if tensors:
         yield name, tensors
-    if depth:
-        for key, value in content.items():
+    for key, value in content.items():
+        if depth and isinstance(value, dict):
             yield from _dicts_of_tensors(value, f"{name}.{key}".lstrip("."), depth - 1, seen)
-
-
-def _arrays(tensors, read, order):
-    numbers, arrays = {}, {}
-    for name, tensor in tensors.items():
-        key = (tensor.storage.key, tensor.dtype)
-        if key not in numbers:
-            stored = read(tensor.storage)
-            if len(stored) < tensor.storage.numel * _numpy_type(tensor.storage.dtype).itemsize:
-                raise CheckpointError(f"ends before the numbers of {name}")
-            numbers[key] = _numbers(stored, tensor.dtype, order)
-        arrays[name] = _view(name, tensor, numbers[key])
-    return arrays
-
-
-def _numpy_type(dtype, order="little"):
-    return np.dtype(ITEM_TYPES[dtype]).newbyteorder({"little": "<", "big": ">"}[order])
-
-
-def _numbers(stored, dtype, order):
-    numbers = np.frombuffer(stored, _numpy_type(dtype, order))
-    if dtype == "bfloat16":
-        numbers = (numbers.astype("uint32") << 16).view("float32")
-    return numbers
-
-
-def _view(name, tensor, numbers):
-    """The array of a tensor: no copy, so that a few bytes cannot ask for much memory."""
-    integers = (tensor.offset, *tensor.size, *tensor.stride)
-    if len(tensor.size) != len(tensor.stride) or any(
-        not isinstance(value, int) or value < 0 for value in integers
-    ):
-        raise CheckpointError(f"gives {name} an impossible shape")
-    if 0 in tensor.size:
-        return np.empty(tensor.size, numbers.dtype)
-    steps = zip(tensor.size, tensor.stride, strict=True)
-    if tensor.offset + sum((size - 1) * stride for size, stride in steps) >= len(numbers):
-        raise CheckpointError(f"gives {name} a shape beyond its numbers")
-    return np.lib.stride_tricks.as_strided(
-        numbers[tensor.offset :],
-        tensor.size,
-        [stride * numbers.itemsize for stride in tensor.stride],
-        writeable=False,
-    )

@@ -3,41 +3,29 @@
 import pickletools
 from dataclasses import dataclass
 
+from keras_segattn.weights.torch_tensors import ITEM_TYPES, CheckpointError, Storage, Tensor
 
-class CheckpointError(ValueError):
-    """What a checkpoint holds that is not read; the message goes on after the name of the file."""
-
-
-@dataclass(frozen=True)
-class Storage:
-    """A run of `numel` numbers somewhere else in the file, `key` says where."""
-
-    dtype: str
-    key: str
-    numel: int
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """A view of a storage: offset and strides count numbers, as in torch."""
-
-    storage: Storage
-    dtype: str
-    offset: int
-    size: tuple
-    stride: tuple
+# NumPy's arrays have no more.
+MOST_AXES = 64
 
 
 def _rebuild_tensor(storage, offset, size, stride, *_):
     if not isinstance(storage, Storage):
         raise CheckpointError("has a tensor without a storage")
-    return Tensor(storage, storage.dtype, offset, tuple(size), tuple(stride))
+    return Tensor(storage, storage.dtype, offset, _size(size), _size(stride))
 
 
 def _rebuild_tensor_of_bytes(storage, offset, size, stride, requires_grad, hooks, dtype, *_):
     if not isinstance(storage, Storage) or not isinstance(dtype, str):
         raise CheckpointError("has a tensor without a storage or a type")
-    return Tensor(storage, dtype, offset, tuple(size), tuple(stride))
+    return Tensor(storage, dtype, offset, _size(size), _size(stride))
+
+
+def _size(values):
+    # Copies of what is long would need more memory than the file has bytes.
+    if not isinstance(values, (tuple, list)) or len(values) > MOST_AXES:
+        raise CheckpointError("has a tensor of an impossible shape")
+    return tuple(values)
 
 
 def _rebuild_parameter(tensor, *_):
@@ -48,33 +36,20 @@ class _Dict(dict):
     """What torch calls an OrderedDict; only its items matter."""
 
 
-def _ordered_dict(items=()):
+def _ordered_dict(pairs=None):
+    """An empty one, or Python 2's, of a list of pairs."""
     result = _Dict()
-    _set_items(result, [value for key, item in items for value in (key, item)])
+    if pairs is not None:
+        for key, value in pairs:
+            _set_items(result, (key, value))
+        # It cannot be copied again, see `_size`.
+        pairs.clear()
     return result
 
 
-# NumPy's type of each of torch's; bfloat16 is the upper half of a float32.
-ITEM_TYPES = {
-    "float16": "f2",
-    "bfloat16": "u2",
-    "float32": "f4",
-    "float64": "f8",
-    "uint8": "u1",
-    "uint16": "u2",
-    "uint32": "u4",
-    "uint64": "u8",
-    "int8": "i1",
-    "int16": "i2",
-    "int32": "i4",
-    "int64": "i8",
-    "bool": "?",
-    "complex64": "c8",
-    "complex128": "c16",
-}
 FUNCTIONS = {
     "collections.OrderedDict": _ordered_dict,
-    "torch.Size": tuple,
+    "torch.Size": _size,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_tensor_v3": _rebuild_tensor_of_bytes,

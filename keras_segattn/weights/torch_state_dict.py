@@ -160,7 +160,7 @@ def _converted(fitting, in_place_abn, preprocessing):
             channels = slot.variable.shape[2]
             value, constant = adapt_to_channels(value, channels, preprocessing)
             # The normalization that follows the convolution takes its mean off.
-            constants[slot.path.replace("/conv", "/norm")] = constant
+            constants[f"{slot.path.removesuffix('conv')}norm"] = constant
         elif in_place_abn and slot.variable.name == "gamma" and slot.path.endswith("norm"):
             value = np.abs(value) + IN_PLACE_ABN_SHIFT
         elif slot.variable.name == "moving_mean" and slot.path in constants:

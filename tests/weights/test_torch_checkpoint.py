@@ -1,3 +1,4 @@
+import io
 import json
 import pickle
 import re
@@ -10,12 +11,14 @@ import pytest
 
 from keras_segattn.layers import CrissCrossAttention
 from keras_segattn.weights import load_torch_checkpoint, load_torch_state_dict
+from keras_segattn.weights.torch_pickle import read_pickle
 from tests.training import randomize, to_numpy
 from tests.weights import torch_files
 from tests.weights.torch_files import dictionary, integer, sequence, tensor, text
 
 pytestmark = pytest.mark.once
 SHIFTS = [[0, 1], [2, 3]]
+ORDERED_DICT = b"ccollections\nOrderedDict\n"
 
 
 @pytest.fixture
@@ -120,6 +123,12 @@ def test_files_put_together_by_hand(write, path):
     np.testing.assert_array_equal(arrays["b"], [1, 3])
 
 
+def test_ordered_dicts_of_python_2(path):
+    pair = b"](" + text("a") + tensor() + b"e"
+    torch_files.write_stream(path, ORDERED_DICT + sequence(b"](" + pair + b"e") + b"R")
+    np.testing.assert_array_equal(load_torch_checkpoint(path)["a"], SHIFTS)
+
+
 def test_byte_order_of_the_machine_that_wrote(path):
     entries = {"data/0": np.arange(4, dtype=">f4").tobytes(), "byteorder": b"big"}
     torch_files.write_zip(path, dictionary(a=tensor()), entries)
@@ -202,6 +211,7 @@ def test_nothing_of_a_file_is_run(zipped, protocol, path):
     assert not proof.exists()
 
 
+LONG = b"(" + b"N" * 1_000 + b"t"
 FUNCTION = b"ctorch._utils\n_rebuild_tensor_v2\n"
 HUGE = 1 << 40
 DEEP = b"N" + b"\x85" * 200_000
@@ -213,7 +223,7 @@ HOSTILE = {
         r"OrderedDict\.fromkeys",
     ),
     "instance": (b"(" + text("true") + b"iposix\nsystem\n", "INST"),
-    "new object": (b"ccollections\nOrderedDict\n)\x81", "NEWOBJ"),
+    "new object": (ORDERED_DICT + b")\x81", "NEWOBJ"),
     "extension": (b"\x82\x01", "EXT1"),
     "state of a function": (FUNCTION + dictionary(a=b"N") + b"b", "fills a"),
     "call of a type": (b"ctorch\nFloatStorage\n)R", "calls what is no function"),
@@ -237,9 +247,10 @@ HOSTILE = {
     "stride missing": (dictionary(a=tensor(stride=(1,))), "impossible shape"),
     "size without end": (dictionary(a=tensor(size=(HUGE, HUGE), stride=(0, 0))), ""),
     "too many axes": (dictionary(a=tensor(size=(1,) * 99, stride=(0,) * 99)), ""),
+    "copies of what is long": (b"ctorch\nSize\n" + sequence(LONG) + b"R", "impossible shape"),
     "deep key": (b"}" + DEEP + b"Ns", "neither text nor numbers"),
     "deep key of an OrderedDict": (
-        b"ccollections\nOrderedDict\n" + sequence(sequence(sequence(DEEP, b"N"))) + b"R",
+        ORDERED_DICT + sequence(sequence(sequence(DEEP, b"N"))) + b"R",
         "neither text nor numbers",
     ),
     "deep value": (dictionary(a=DEEP), "no dict of tensors"),
@@ -266,6 +277,12 @@ def test_a_few_bytes_do_not_ask_for_memory(path):
     numbers = {f"data/{key}": bytes(100_000) for key in range(2)}
     torch_files.write_zip(path, dictionary(a=tensor(numel=25_000)), numbers, zipfile.ZIP_DEFLATED)
     refuses(path, "more in data.pkl than torch.save writes|more in data/0")
+
+
+def test_pairs_are_copied_once():
+    pairs = b"]q\x00(](" + integer(1) + integer(2) + b"ee"
+    twice = ORDERED_DICT + pairs + b"\x85R" + ORDERED_DICT + b"h\x00\x85R" + b"\x86"
+    assert read_pickle(io.BytesIO(torch_files.pickled(twice))) == ({1: 2}, {})
 
 
 def test_dicts_within_each_other_are_searched_once(path):

@@ -1,0 +1,101 @@
+"""The tensors of torch files, and the arrays that they are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+# NumPy's type of each of torch's; bfloat16 is the upper half of a float32.
+ITEM_TYPES = {
+    "float16": "f2",
+    "bfloat16": "u2",
+    "float32": "f4",
+    "float64": "f8",
+    "uint8": "u1",
+    "uint16": "u2",
+    "uint32": "u4",
+    "uint64": "u8",
+    "int8": "i1",
+    "int16": "i2",
+    "int32": "i4",
+    "int64": "i8",
+    "bool": "?",
+    "complex64": "c8",
+    "complex128": "c16",
+}
+
+
+class CheckpointError(ValueError):
+    """What a checkpoint holds that is not read; the message goes on after the name of the file."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A run of `numel` numbers somewhere else in the file, `key` says where."""
+
+    dtype: str
+    key: str
+    numel: int
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A view of a storage: offset and strides count numbers, as in torch."""
+
+    storage: Storage
+    dtype: str
+    offset: int
+    size: tuple
+    stride: tuple
+
+
+def arrays_of(tensors, read, order):
+    """Returns the arrays of a dict of tensors.
+
+    Args:
+        tensors: The dict, of a `Tensor` per name.
+        read: Function from a `Storage` to its bytes, called once for each.
+        order: `"little"` or `"big"`, the order of the bytes of a number.
+    """
+    numbers, arrays = {}, {}
+    for name, tensor in tensors.items():
+        key = (tensor.storage.key, tensor.dtype)
+        if key not in numbers:
+            stored = read(tensor.storage)
+            if len(stored) < tensor.storage.numel * item_type(tensor.storage.dtype).itemsize:
+                raise CheckpointError(f"ends before the numbers of {name}")
+            numbers[key] = numbers_of(stored, tensor.dtype, order)
+        arrays[name] = _view(name, tensor, numbers[key])
+    return arrays
+
+
+def item_type(dtype, order="little"):
+    """NumPy's type for one of torch's, by its name."""
+    return np.dtype(ITEM_TYPES[dtype]).newbyteorder({"little": "<", "big": ">"}[order])
+
+
+def numbers_of(stored, dtype, order):
+    """The numbers that bytes are, in one row."""
+    numbers = np.frombuffer(stored, item_type(dtype, order))
+    if dtype == "bfloat16":
+        numbers = (numbers.astype("uint32") << 16).view("float32")
+    return numbers
+
+
+def _view(name, tensor, numbers):
+    """The array of a tensor: no copy, so that a few bytes cannot ask for much memory."""
+    integers = (tensor.offset, *tensor.size, *tensor.stride)
+    if len(tensor.size) != len(tensor.stride) or any(
+        not isinstance(value, int) or value < 0 for value in integers
+    ):
+        raise CheckpointError(f"gives {name} an impossible shape")
+    if 0 in tensor.size:
+        return np.empty(tensor.size, numbers.dtype)
+    steps = zip(tensor.size, tensor.stride, strict=True)
+    if tensor.offset + sum((size - 1) * stride for size, stride in steps) >= len(numbers):
+        raise CheckpointError(f"gives {name} a shape beyond its numbers")
+    return np.lib.stride_tricks.as_strided(
+        numbers[tensor.offset :],
+        tensor.size,
+        [stride * numbers.itemsize for stride in tensor.stride],
+        writeable=False,
+    )
