@@ -7,6 +7,7 @@ Rooms of the house:
 - `applications`: the networks, as functions that return functional models.
 - `weights`: reading pretrained weights into backbones.
 - `losses`, `metrics`, `optimizers`, `schedules`, `callbacks`: what Keras lacks.
+- `recipes`, `training`: the papers' settings as data, and training by them.
 - `data`: data sets, paired augmentation, input pipelines.
 - `inference`: from any image to its classes.
 - `visualization`: masks, errors, training curves, and what attention looks at, as pictures.
@@ -27,7 +28,9 @@ from keras_segattn import (
     losses,
     metrics,
     optimizers,
+    recipes,
     schedules,
+    training,
     visualization,
     weights,
 )
@@ -46,7 +49,9 @@ __all__ = [
     "losses",
     "metrics",
     "optimizers",
+    "recipes",
     "schedules",
+    "training",
     "visualization",
     "weights",
 ]

@@ -4,9 +4,9 @@ import csv
 import types
 from pathlib import Path
 
-from keras_segattn.colormap import colormap
 from keras_segattn.data.dataset import IGNORE_LABEL
 from keras_segattn.data.paired_files import PairedFiles, image_files, pair
+from keras_segattn.palette import default_palette
 
 FOLDERS = {"train": "training", "val": "validation"}
 CLASS_COUNT = 150
@@ -47,7 +47,7 @@ class ADE20K(PairedFiles):
     **Differences from the release**: the colours of the classes are those of PASCAL VOC's map.
     """
 
-    palette = colormap(CLASS_COUNT)
+    palette = tuple(default_palette(CLASS_COUNT))
     label_map = types.MappingProxyType(
         {0: IGNORE_LABEL, **{label: label - 1 for label in range(1, CLASS_COUNT + 1)}}
     )

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from keras_segattn.colormap import colormap
 from keras_segattn.data.image_files import read_colors
 from keras_segattn.data.paired_files import PairedFiles, image_files, pair
+from keras_segattn.palette import default_palette
 
 HOW_TO_GET = "Pass the folder of the images and the folder of the masks."
 
@@ -61,7 +61,7 @@ class SegmentationFolder(PairedFiles):
             if color_masks:
                 raise ValueError("`color_masks=True` needs the colours of the classes: `palette`.")
             # Its first colour is black.
-            palette = colormap(len(self.classes) + 1)[1:]
+            palette = default_palette(len(self.classes) + 1)[1:]
         self.palette = tuple(tuple(map(int, color)) for color in palette)
         if len(self.palette) != len(self.classes):
             raise ValueError(f"{len(self.palette)} colours do not fit {len(self.classes)} classes.")

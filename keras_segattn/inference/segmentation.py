@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from keras_segattn.colormap import colormap
 from keras_segattn.inference.image import to_pixels
+from keras_segattn.palette import default_palette
 from keras_segattn.visualization import overlay_mask
 
 
@@ -32,7 +32,7 @@ class Segmentation:
         self.class_map = class_map
         self.probabilities = probabilities
         self.class_names = class_names
-        self.palette = colormap(classes) if palette is None else palette
+        self.palette = default_palette(classes) if palette is None else palette
 
     def overlay(self, alpha=0.6):
         """Draws the classes over the image; returns a uint8 array `(height, width, 3)`.

@@ -35,7 +35,7 @@ def argument_parser(description, default_recipe):
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    dataset = recipes.get(default_recipe).data
+    dataset = recipes.get(default_recipe).dataset
     names = [recipe.name for recipe in recipes.RECIPES.values() if recipe.dataset == dataset]
     add = parser.add_argument
     add("--recipe", choices=names, default=default_recipe, help=f"default: {default_recipe}")

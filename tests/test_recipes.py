@@ -1,0 +1,174 @@
+"""The recipes are whole and buildable, and the command line changes what it names."""
+
+import dataclasses
+import inspect
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn import applications, recipes
+from keras_segattn.data import Compose, RoadScenes
+from keras_segattn.recipes import RECIPES
+from keras_segattn.training import RunFolder, evaluate
+from keras_segattn.training.build import (
+    add_weight_decay,
+    build_augmentation,
+    build_loss,
+    build_model,
+    build_optimizer,
+)
+from keras_segattn.training.command_line import argument_parser, recipe_of
+
+DATA = RoadScenes("train", 4, size=(32, 48))
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_every_recipe_can_be_built(recipe):
+    constructor = getattr(applications, recipe.network)
+    inspect.signature(constructor).bind(classes=11, **recipe.network_arguments)
+    optimizer = build_optimizer(recipe, steps_per_epoch=300)
+    assert optimizer.get_config()
+    # Eight pixels, of which few are kept.
+    logits = np.zeros((1, 2, 4, 11), "float32")
+    loss = build_loss(recipe, DATA)(np.zeros((1, 2, 4), "uint8"), logits)
+    assert np.isfinite(float(loss))
+    image, mask = DATA.read(0)
+    small = dataclasses.replace(recipe, crop=(40, 56))
+    image, mask = build_augmentation(small, None)(image, mask, np.random.default_rng(0))
+    assert mask.shape == (40, 56)
+    assert json.dumps(dataclasses.asdict(recipe))
+    fields = {field.name for field in dataclasses.fields(recipe)}
+    assert set(recipe.our_choices) <= fields
+    # What is said to be ours is set, and a length that the paper does not give is marked.
+    assert all(
+        getattr(recipe, field) is not None for field in recipe.our_choices if field != "crop"
+    )
+
+
+def test_recipes_hold_the_figures_of_the_papers():
+    canet, cbam = RECIPES["canet2_cityscapes"], RECIPES["cross_cbam_l_camvid"]
+    assert (canet.batch_size, canet.learning_rate, canet.weight_decay) == (8, 1e-4, 1e-4)
+    assert canet.crop == (769, 769)
+    assert (cbam.batch_size, cbam.steps, cbam.end_learning_rate) == (24, 10_000, 1e-4)
+    assert cbam.scale == (0.5, 2.5)
+    ccnet, attanet = RECIPES["ccnet_ade20k"], RECIPES["attanet_resnet18_cityscapes"]
+    assert ccnet.short_sides == (300, 375, 450, 525, 600)
+    assert (attanet.batch_size, attanet.steps, attanet.weight_decay) == (16, 200_000, 5e-4)
+    assert attanet.scales == (0.75, 1.0, 1.5, 1.75, 2.0)
+
+
+def test_schedule_ends_with_the_training():
+    by_epoch = build_optimizer(dataclasses.replace(RECIPES["canet1_camvid"], epochs=4), 10)
+    rates = [float(by_epoch._learning_rate(step)) for step in (0, 9, 10, 39)]
+    np.testing.assert_allclose(rates, [1e-4, 1e-4, 1e-4 * 0.75**0.9, 1e-4 * 0.25**0.9], rtol=1e-5)
+    by_step = RECIPES["cross_cbam_m_camvid"]
+    assert by_step.epochs_of(steps_per_epoch=15) == 667
+    optimizer = build_optimizer(by_step, steps_per_epoch=15)
+    assert float(optimizer._learning_rate(667 * 15)) == pytest.approx(1e-4)
+
+
+@pytest.mark.once
+def test_decay_and_rates_reach_the_layers_that_they_name():
+    recipe = RECIPES["attanet_light_cityscapes"]
+    model = build_model(recipe, DATA)
+    assert model.class_names == DATA.classes
+    assert model.palette == DATA.palette
+    add_weight_decay(model, recipe)
+    for weight in model.trainable_weights:
+        assert (weight.regularizer is not None) == ("kernel" in weight.name), weight.path
+    names = {part for weight in model.trainable_weights for part in weight.path.split("/")}
+    assert set(recipe.rate_factors) <= names
+    add_weight_decay(model, RECIPES["canet1_camvid"])
+    assert all(weight.regularizer is not None for weight in model.trainable_weights)
+
+
+def test_color_jitter_comes_with_the_recipe_that_has_it():
+    assert isinstance(build_augmentation(RECIPES["attanet_df2_ade20k"], None), Compose)
+    assert not isinstance(build_augmentation(RECIPES["ccnet_cityscapes"], None), Compose)
+
+
+def parse(*arguments, recipe="canet1_camvid"):
+    return recipe_of(argument_parser("", recipe).parse_args(arguments))
+
+
+def test_options_replace_fields():
+    recipe = parse("--steps", "50", "--learning-rate", "0.5", "--crop", "32", "48")
+    assert (recipe.steps, recipe.epochs, recipe.learning_rate) == (50, None, 0.5)
+    assert tuple(recipe.crop) == (32, 48)
+    recipe = parse("--recipe", "cross_cbam_m_camvid", "--epochs", "3", "--backbone", "stdc2")
+    assert (recipe.steps, recipe.epochs) == (None, 3)
+    assert recipe.network_arguments == {"backbone": "stdc2", "auxiliary_heads": True}
+    recipe = parse("--scale", "1", "1", recipe="attanet_resnet18_ade20k")
+    assert (recipe.scales, tuple(recipe.scale)) == (None, (1, 1))
+    with pytest.raises(ValueError, match="not both"):
+        parse("--steps", "5", "--epochs", "5")
+    with pytest.raises(SystemExit):
+        parse("--recipe", "ccnet_cityscapes")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "lamb"}, "`optimizer` must be one of .* Received: 'lamb'"),
+        ({"steps": 5}, "epochs=300, steps=5"),
+        ({"rate_factors": {"head": 10.0}}, "for SGD. Received: optimizer='adam'"),
+    ],
+)
+def test_refusals(changes, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(RECIPES["canet1_camvid"], **changes)
+
+
+def test_unknown_recipes_are_refused():
+    with pytest.raises(ValueError, match=r"no recipe 'canet9'.*'canet1_camvid'"):
+        recipes.get("canet9")
+
+
+def test_a_run_goes_on_only_as_it_was_started(tmp_path):
+    run, recipe = RunFolder(tmp_path / "run"), RECIPES["canet1_camvid"]
+    run.open(recipe, {"seed": 0}, resume=False)
+    # Without a checkpoint nothing is lost by starting anew.
+    run.open(recipe, {"seed": 1}, resume=False)
+    run.checkpoints.mkdir()
+    (run.checkpoints / "epoch-0002.keras").touch()
+    with pytest.raises(ValueError, match=r"holds a run\. Go on with --resume"):
+        run.open(recipe, {"seed": 1}, resume=False)
+    run.open(recipe, {"seed": 1}, resume=True)
+    other = dataclasses.replace(recipe, epochs=5)
+    with pytest.raises(ValueError, match="epochs was 300, is 5; seed was 1, is 2"):
+        run.open(other, {"seed": 2}, resume=True)
+
+
+def test_log_is_cut_to_the_checkpoints(tmp_path):
+    run = RunFolder(tmp_path)
+    assert run.truncate_log(3) == []
+    run.log.write_text("epoch,loss,val_mean_iou\n0,3.0,0.1\n1,2.0,0.2\n2,1.0,0.3\n3,0.")
+    assert [row["epoch"] for row in run.truncate_log(2)] == ["0", "1"]
+    assert run.log.read_text().splitlines()[-1] == "1,2.0,0.2"
+    assert run.truncate_log(0) == []
+    assert not run.log.exists()
+
+
+def test_evaluation_counts_by_hand():
+    """A model that tells the class from the red of the image, where every second mask is void."""
+
+    class Coded(RoadScenes):
+        classes = ("a", "b", "c")
+
+        def read(self, index):
+            mask = np.random.default_rng(index).integers(0, 3, (32, 40), dtype="uint8")
+            image = np.stack([mask] * 3, axis=-1)
+            return image, np.where(np.arange(40) % 2, mask, np.uint8(255))
+
+    image = keras.Input((None, None, 3))
+    red = image[..., :1] * 255
+    logits = keras.layers.Concatenate()([-abs(red - value) for value in range(3)])
+    model = applications.SegmentationModel(image, logits)
+    model.preprocessing = lambda images: np.asarray(images, "float32") / 255
+    result = evaluate(model, Coded("train", 2))
+    assert result["iou"] == {"a": 1.0, "b": 1.0, "c": 1.0}
+    assert result["pixel_accuracy"] == 1
+    with pytest.raises(ValueError, match="has 3 classes, the data set 11"):
+        evaluate(model, RoadScenes("train", 2))
