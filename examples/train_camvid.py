@@ -1,6 +1,6 @@
 """Trains a network on CamVid, evaluates it, draws predictions and exports it.
 
-    python examples/train_camvid.py --data path/to/CamVid --backbone-weights mobilenet_v2.npz
+    python examples/train_camvid.py --data path/to/CamVid --backbone-weights imagenet
     python examples/train_camvid.py --data path/to/CamVid --recipe cross_cbam_m_camvid
     python examples/train_camvid.py --data generated          # road scenes drawn by the program
 

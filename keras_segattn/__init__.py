@@ -5,7 +5,7 @@ Rooms of the house:
 - `layers`: attention layers and the blocks around them.
 - `backbones`: feature pyramids P2 to P5, by name or from other libraries.
 - `applications`: the networks, as functions that return functional models.
-- `weights`: reading pretrained weights into backbones.
+- `weights`: pretrained weights, torch's checkpoints, and the preprocessing that they expect.
 - `losses`, `metrics`, `optimizers`, `schedules`, `callbacks`: what Keras lacks.
 - `recipes`, `training`: the papers' settings as data, and training by them.
 - `data`: data sets, paired augmentation, input pipelines.

@@ -13,7 +13,11 @@ import keras
 import numpy as np
 import pytest
 
+from keras_segattn.applications import CANet
 from keras_segattn.callbacks import AtomicCheckpoint, save_atomically
+from keras_segattn.data import CamVid
+from keras_segattn.training import evaluate
+from tests.applications.cases import tiny_backbone
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--scenes", "8", "--epochs", "3", "--batch-size", "4", "--crop", "32", "48"]
@@ -21,8 +25,12 @@ SMALL += ["--learning-rate", "1e-3", "--deterministic", "--formats"]
 
 
 def start(run, *arguments, **options):
+    return start_script("examples/train_camvid.py", *SMALL, "--run", run, *arguments, **options)
+
+
+def start_script(*arguments, **options):
     return subprocess.Popen(
-        [sys.executable, "examples/train_camvid.py", *SMALL, "--run", run, *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -98,6 +106,28 @@ def test_killed_and_resumed_run_ends_like_one_that_was_not(tmp_path):
     for name in ("curves.png", "config.json", "model.keras", "predictions/test.png"):
         assert (killed / name).stat().st_size > 0
     assert keras.saving.load_model(killed / "model.keras").class_names[3] == "Road"
+
+
+@pytest.mark.tensorflow
+def test_a_trained_model_is_evaluated(tmp_path, rng):
+    from PIL import Image
+
+    for folder, shape in (("val", (40, 48, 3)), ("valannot", (40, 48))):
+        (tmp_path / folder).mkdir()
+        for name in "ab":
+            array = rng.integers(0, 12, shape, dtype="uint8")
+            Image.fromarray(array).save(tmp_path / folder / f"{name}.png")
+    model = CANet(classes=11, backbone=tiny_backbone(), filters=16, up_channels=8)
+    model.save(tmp_path / "model.keras")
+    command = ["examples/evaluate.py", tmp_path / "model.keras", "--dataset", "camvid"]
+    options = ["--data", tmp_path, "--scales", "0.75", "1", "--flip", "--tile", "36", "40"]
+    code, output = finish(start_script(*command, *options))
+    assert code == 0, output
+    written = json.loads((tmp_path / "evaluation_val" / "scores.json").read_text())
+    want = evaluate(model, CamVid(tmp_path, "val"), scales=(0.75, 1), flip=True, tile=(36, 40))
+    assert written["pixel_accuracy"] == pytest.approx(want["pixel_accuracy"], abs=1e-3)
+    assert "SignSymbol" in output
+    assert (tmp_path / "evaluation_val" / "predictions.png").stat().st_size > 0
 
 
 @pytest.mark.tensorflow

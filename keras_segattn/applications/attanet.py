@@ -13,6 +13,7 @@ from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
+from keras_segattn.weights.pretrained import preprocessing_of
 
 __all__ = ["AttaNet", "preprocess_input"]
 
@@ -30,6 +31,7 @@ def AttaNet(
     classes=19,
     weights=None,
     backbone_weights=None,
+    preprocessing=None,
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
@@ -60,8 +62,13 @@ def AttaNet(
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
-        backbone_weights: `None`, or the path of a `.weights.h5` or `.npz` file for the backbone.
-            Defaults to `None`.
+        backbone_weights: `None`; `"imagenet"`, for the ResNets, MobileNetV2 and ShuffleNetV2 by
+            name, which fetches torchvision's weights once; or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
+        preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
+            channels or those of the images; the network keeps it. Defaults to that of
+            `backbone_weights` if they are `"imagenet"`, and to ImageNet's as torchvision has it
+            otherwise.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -89,7 +96,7 @@ def AttaNet(
 
     Returns:
         A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
-        `keras_segattn.applications.attanet.preprocess_input`, to float32 logits
+        its attribute `preprocessing`, to float32 logits
         `(batch, height, width, classes)`; with `auxiliary_heads=True` a `DeepSupervision` of it.
 
     Raises:
@@ -131,9 +138,15 @@ def AttaNet(
     supervised = "P4_inner" if light else "P3"
     needed = {"P3", low, high} | ({supervised} if auxiliary_heads else set())
 
+    if preprocessing is None:
+        preprocessing = preprocessing_of(backbone_weights, backbone)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     levels = build_backbone(
-        backbone, channels=inputs.shape[-1], weights=backbone_weights, levels=sorted(needed)
+        backbone,
+        channels=inputs.shape[-1],
+        weights=backbone_weights,
+        preprocessing=preprocessing,
+        levels=sorted(needed),
     )(inputs)
     x, high = _fuse(levels[low], levels[high], fusion_filters, fusion, interpolation, light)
     if fusion_filters != filters:
@@ -155,7 +168,7 @@ def AttaNet(
             for prefix, (features, width) in heads.items()
         ]
         x = x if auxiliary_heads else x[0]
-    model = SegmentationModel(inputs, x, name=name)
+    model = SegmentationModel(inputs, x, name=name, preprocessing=preprocessing)
     if auxiliary_heads:
         model = DeepSupervision(model, AUXILIARY_WEIGHTS)
     if weights is not None:

@@ -14,6 +14,8 @@ from keras_segattn.layers import (
     FeatureCrossAttention,
 )
 from keras_segattn.layers.feature_cross_attention import ORDERS
+from keras_segattn.weights.pretrained import preprocessing_of
+from keras_segattn.weights.published import load_published
 
 __all__ = ["CANet", "preprocess_input"]
 
@@ -28,6 +30,7 @@ def CANet(
     classes=19,
     weights=None,
     backbone_weights=None,
+    preprocessing=None,
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
@@ -53,10 +56,16 @@ def CANet(
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
-        weights: `None` for random weights, or the path of a file written by `save_weights`.
-            Defaults to `None`.
-        backbone_weights: `None`, or the path of a `.weights.h5` or `.npz` file for the backbone.
-            Defaults to `None`.
+        weights: `None` for random weights; `"camvid"`, for `"mobilenet_v2"` with `classes=11`,
+            which comes with the package; or the path of a file written by `save_weights`. Defaults
+            to `None`.
+        backbone_weights: `None`; `"imagenet"`, for the ResNets, MobileNetV2 and ShuffleNetV2 by
+            name, which fetches torchvision's weights once; or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
+        preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
+            channels or those of the images; the network keeps it. Defaults to that of
+            `backbone_weights` if they are `"imagenet"`, and to ImageNet's as torchvision has it
+            otherwise.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -75,7 +84,7 @@ def CANet(
 
     Returns:
         A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
-        `keras_segattn.applications.canet.preprocess_input`, to float32 logits
+        its attribute `preprocessing`, to float32 logits
         `(batch, height, width, classes)`.
 
     Raises:
@@ -101,9 +110,15 @@ def CANet(
     check_choice("spatial_branch", spatial_branch, SPATIAL_BRANCHES)
     if spatial_branch is None:
         spatial_branch = "separable" if backbone == "mobilenet_v2" else "standard"
+    if preprocessing is None:
+        preprocessing = preprocessing_of(backbone_weights, backbone)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     pyramid = build_backbone(
-        backbone, channels=inputs.shape[-1], weights=backbone_weights, levels=("P4", "P5")
+        backbone,
+        channels=inputs.shape[-1],
+        weights=backbone_weights,
+        preprocessing=preprocessing,
+        levels=("P4", "P5"),
     )
 
     spatial = _spatial_branch(inputs, filters, separable=spatial_branch == "separable")
@@ -114,8 +129,10 @@ def CANet(
     if include_top:
         x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
         x = full_size_logits(x, inputs, classifier_activation)
-    model = SegmentationModel(inputs, x, name=name)
-    if weights is not None:
+    model = SegmentationModel(inputs, x, name=name, preprocessing=preprocessing)
+    if weights == "camvid":
+        load_published(model, "canet", backbone, weights)
+    elif weights is not None:
         model.load_weights(weights)
     return model
 

@@ -20,6 +20,7 @@ from keras_segattn.layers import (
     NonLocal,
 )
 from keras_segattn.layers.conv_norm_act import leaky_relu
+from keras_segattn.weights.pretrained import preprocessing_of
 
 __all__ = ["CCNet", "preprocess_input"]
 
@@ -34,6 +35,7 @@ def CCNet(
     classes=19,
     weights=None,
     backbone_weights=None,
+    preprocessing=None,
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
@@ -63,8 +65,13 @@ def CCNet(
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
-        backbone_weights: `None`, or the path of a `.weights.h5` or `.npz` file for the backbone.
-            Defaults to `None`.
+        backbone_weights: `None`; `"imagenet"`, for the ResNets, MobileNetV2 and ShuffleNetV2 by
+            name, which fetches torchvision's weights once; or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
+        preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
+            channels or those of the images; the network keeps it. Defaults to that of
+            `backbone_weights` if they are `"imagenet"`, and to ImageNet's as torchvision has it
+            otherwise.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -85,7 +92,7 @@ def CCNet(
 
     Returns:
         A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
-        `keras_segattn.applications.ccnet.preprocess_input`, to float32 logits
+        its attribute `preprocessing`, to float32 logits
         `(batch, height, width, classes)`; with auxiliary heads a
         `keras_segattn.applications.deep_supervision.DeepSupervision` of it.
 
@@ -107,7 +114,8 @@ def CCNet(
     silent or differs. There the attended map passes one more 3x3 convolution before it joins `X`,
     the head's normalizations are followed by a leaky ReLU of slope 0.01, an auxiliary head is
     trained, and logits are resized with aligned corners. Its normalization, InPlaceABN, scales by
-    `abs(weight) + 1e-5`, which is to be applied to its checkpoints when they are converted.
+    `abs(weight) + 1e-5`, which `keras_segattn.weights.load_torch_state_dict` applies to its
+    checkpoints. They expect `Preprocessing((0.40787, 0.45752, 0.48109), [1 / 255] * 3, "BGR")`.
     """
     check_image_and_classes(input_shape, classes)
     check_choice("attention", attention, ATTENTIONS)
@@ -118,11 +126,14 @@ def CCNet(
             f"`stem` belongs to a backbone by name. Received: stem={stem!r} and a model; build the "
             "model with that stem instead."
         )
+    if preprocessing is None:
+        preprocessing = preprocessing_of(backbone_weights, backbone)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     pyramid = build_backbone(
         backbone,
         channels=inputs.shape[-1],
         weights=backbone_weights,
+        preprocessing=preprocessing,
         levels=("P4", "P5") if auxiliary_heads else ("P5",),
         output_stride=8,
         stem=stem,
@@ -149,7 +160,12 @@ def CCNet(
                 x, inputs, classifier_activation, align_corners=True, prefix="auxiliary_"
             )
         )
-    model = SegmentationModel(inputs, outputs if auxiliary_heads else outputs[0], name=name)
+    model = SegmentationModel(
+        inputs,
+        outputs if auxiliary_heads else outputs[0],
+        name=name,
+        preprocessing=preprocessing,
+    )
     if auxiliary_heads:
         model = DeepSupervision(model, [AUXILIARY_WEIGHT])
     if weights is not None:

@@ -13,6 +13,7 @@ from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import ASPP, CCBAM, SEASPP, ConvNormAct, FCNHead, ResizeLike
+from keras_segattn.weights.pretrained import preprocessing_of
 
 __all__ = ["CrossCBAM", "preprocess_input"]
 
@@ -28,6 +29,7 @@ def CrossCBAM(
     classes=19,
     weights=None,
     backbone_weights=None,
+    preprocessing=None,
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
@@ -61,8 +63,13 @@ def CrossCBAM(
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
-        backbone_weights: `None`, or the path of a `.weights.h5` or `.npz` file for the backbone.
-            Defaults to `None`.
+        backbone_weights: `None`; `"imagenet"`, for the ResNets, MobileNetV2 and ShuffleNetV2 by
+            name, which fetches torchvision's weights once; or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
+        preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
+            channels or those of the images; the network keeps it. Defaults to that of
+            `backbone_weights` if they are `"imagenet"`, and to ImageNet's as torchvision has it
+            otherwise.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -84,7 +91,7 @@ def CrossCBAM(
 
     Returns:
         A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
-        `keras_segattn.applications.cross_cbam.preprocess_input`, to float32 logits
+        its attribute `preprocessing`, to float32 logits
         `(batch, height, width, classes)`; a `DeepSupervision` with `auxiliary_heads=True`.
 
     Raises:
@@ -110,9 +117,15 @@ def CrossCBAM(
     check_choice("context", context, CONTEXTS)
     check_choice("fusion", fusion, FUSIONS)
     check_auxiliary_heads(auxiliary_heads, include_top)
+    if preprocessing is None:
+        preprocessing = preprocessing_of(backbone_weights, backbone)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     pyramid = build_backbone(
-        backbone, channels=inputs.shape[-1], weights=backbone_weights, levels=("P3", "P4", "P5")
+        backbone,
+        channels=inputs.shape[-1],
+        weights=backbone_weights,
+        preprocessing=preprocessing,
+        levels=("P3", "P4", "P5"),
     )
 
     levels = pyramid(inputs)
@@ -131,10 +144,12 @@ def CrossCBAM(
     if auxiliary_heads:
         x = FCNHead(classes, HEAD_FILTERS, name="auxiliary")(levels["P4"])
         auxiliary = full_size_logits(x, inputs, classifier_activation, prefix="auxiliary_")
-        network = SegmentationModel(inputs, [outputs, auxiliary], name=name)
+        network = SegmentationModel(
+            inputs, [outputs, auxiliary], name=name, preprocessing=preprocessing
+        )
         model = DeepSupervision(network, [auxiliary_weight])
     else:
-        model = SegmentationModel(inputs, outputs, name=name)
+        model = SegmentationModel(inputs, outputs, name=name, preprocessing=preprocessing)
     if weights is not None:
         model.load_weights(weights)
     return model

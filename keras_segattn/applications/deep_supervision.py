@@ -19,7 +19,7 @@ class DeepSupervision(SegmentationModel):
             auxiliary ones, all of shape `(batch, height, width, classes)`.
         auxiliary_weights: Sequence of one weight per auxiliary output.
         **kwargs: Those of `SegmentationModel`, and `name` and `trainable` as in every Keras model.
-            `name` defaults to the network's.
+            `name` and `preprocessing` default to the network's.
 
     Raises:
         ValueError: If the weights are not one per auxiliary output.
@@ -40,6 +40,7 @@ class DeepSupervision(SegmentationModel):
                 f"{len(network.outputs) - 1} auxiliary outputs."
             )
         kwargs.setdefault("name", network.name)
+        kwargs.setdefault("preprocessing", getattr(network, "preprocessing", None))
         super().__init__(inputs=network.inputs[0], outputs=network.outputs[0], **kwargs)
         self.network = network
         # Keras 3.12 does not track the attributes of functional models, later ones do.

@@ -6,7 +6,9 @@ from keras_segattn.weights.preprocessing import IMAGENET
 def preprocess_input(images):
     """Normalizes RGB images by the mean and standard deviation of ImageNet.
 
-    `y = (x / 255 - mean) / standard deviation`, per channel.
+    `y = (x / 255 - mean) / standard deviation`, per channel. All weights that are fetched by
+    `backbone_weights="imagenet"` expect it. A network with others has what they expect in its
+    attribute `preprocessing`, which is right for any.
 
     Args:
         images: Array, tensor or Keras tensor of shape `(batch, height, width, 3)` or

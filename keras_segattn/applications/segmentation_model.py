@@ -16,8 +16,8 @@ class SegmentationModel(keras.Model):
         inputs: Keras tensor of images `(batch, height, width, channels)`.
         outputs: Keras tensor of logits `(batch, height, width, classes)`.
         name: Name of the model. Defaults to `None`.
-        preprocessing: `keras_segattn.weights.Preprocessing` of the weights. Defaults to that of
-            torchvision's ImageNet weights, for the number of channels of the images.
+        preprocessing: `keras_segattn.weights.Preprocessing` of the weights, which is adapted to the
+            number of channels of the images. Defaults to that of torchvision's ImageNet weights.
         class_names: Sequence of one name per class. Defaults to `None`.
         palette: Sequence of one RGB colour from 0 to 255 per class. Defaults to `None`.
         **kwargs: `trainable`, as in every Keras model.
@@ -47,8 +47,8 @@ class SegmentationModel(keras.Model):
     ):
         super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
         if preprocessing is None:
-            preprocessing = IMAGENET.for_channels(self.inputs[0].shape[-1])
-        self.preprocessing = preprocessing
+            preprocessing = IMAGENET
+        self.preprocessing = preprocessing.for_channels(self.inputs[0].shape[-1])
         self.class_names = class_names
         self.palette = palette
 

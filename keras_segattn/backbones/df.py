@@ -27,8 +27,8 @@ def DF1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="d
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
-            to `None`.
+        weights: `None` for random weights, or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"df1"`.
 
@@ -48,7 +48,7 @@ def DF1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="d
 
     **Differences from the paper**: none known.
     """
-    return _df(DF1_STAGES, input_shape, weights, input_tensor, name)
+    return _df(DF1_STAGES, input_shape, weights, input_tensor, name, "df1")
 
 
 def DF2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="df2"):
@@ -59,8 +59,8 @@ def DF2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="d
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
-            to `None`.
+        weights: `None` for random weights, or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"df2"`.
 
@@ -80,10 +80,10 @@ def DF2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="d
 
     **Differences from the paper**: none known.
     """
-    return _df(DF2_STAGES, input_shape, weights, input_tensor, name)
+    return _df(DF2_STAGES, input_shape, weights, input_tensor, name, "df2")
 
 
-def _df(stages, input_shape, weights, input_tensor, name):
+def _df(stages, input_shape, weights, input_tensor, name, architecture):
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     x = ConvNormAct(32, strides=2, name="stem1")(inputs)
     x = ConvNormAct(64, strides=2, name="stem2")(x)
@@ -94,8 +94,7 @@ def _df(stages, input_shape, weights, input_tensor, name):
             x = _block(x, filters, 2 if i == 0 else 1, f"stage{level[1]}_{i}")
         outputs[level] = x
     model = keras.Model(inputs, outputs, name=name)
-    if weights is not None:
-        load_backbone_weights(model, weights)
+    load_backbone_weights(model, weights, architecture)
     return model
 
 

@@ -26,8 +26,8 @@ def LightBackbone(*, input_shape=(None, None, 3), weights=None, input_tensor=Non
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
-            to `None`.
+        weights: `None` for random weights, or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"light"`.
 
@@ -56,6 +56,5 @@ def LightBackbone(*, input_shape=(None, None, 3), weights=None, input_tensor=Non
         if level is not None:
             outputs[level] = x
     model = keras.Model(inputs, outputs, name=name)
-    if weights is not None:
-        load_backbone_weights(model, weights)
+    load_backbone_weights(model, weights, "light")
     return model

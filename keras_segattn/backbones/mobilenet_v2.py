@@ -31,7 +31,8 @@ def MobileNetV2(
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
+        weights: `None` for random weights, `"imagenet"` for torchvision's, which are fetched once,
+            or the path of a file that `keras_segattn.weights.load_backbone_weights` reads. Defaults
             to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"mobilenet_v2"`.
@@ -65,8 +66,7 @@ def MobileNetV2(
                 outputs[LEVEL_OF_BLOCK[block]] = x
             block += 1
     model = keras.Model(inputs, outputs, name=name)
-    if weights is not None:
-        load_backbone_weights(model, weights)
+    load_backbone_weights(model, weights, "mobilenet_v2")
     return model
 
 

@@ -6,7 +6,7 @@ from keras_segattn.backbones.df import DF1, DF2
 from keras_segattn.backbones.light import LightBackbone
 from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
 from keras_segattn.backbones.pyramid import LEVELS, feature_pyramid
-from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101
+from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101, architecture_with
 from keras_segattn.backbones.shufflenet_v2 import ShuffleNetV2
 from keras_segattn.backbones.stdc import STDC1, STDC2
 from keras_segattn.weights.loading import load_backbone_weights
@@ -25,15 +25,20 @@ BACKBONES = {
 }
 
 
-def build_backbone(backbone, channels=3, weights=None, levels=LEVELS, **options):
+def build_backbone(
+    backbone, channels=3, weights=None, levels=LEVELS, preprocessing=None, **options
+):
     """Returns a feature pyramid from the name of a backbone, or from a backbone model.
 
     Args:
         backbone: One of the names in `BACKBONES`, such as `"resnet18"`; or a model that
             `keras_segattn.backbones.feature_pyramid` accepts.
         channels: Integer, the number of channels of the images. Defaults to `3`.
-        weights: `None`, or the path of a `.weights.h5` or `.npz` file. Defaults to `None`.
+        weights: `None`; `"imagenet"`, for a backbone by name; or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         levels: The pyramid levels that are needed. Defaults to all four.
+        preprocessing: `Preprocessing` that the weights expect of three channels, for images of one
+            or two, as in `load_backbone_weights`. Defaults to `None`.
         **options: Further arguments of a backbone by name, such as the `output_stride` of ResNets.
             A model is taken as it is.
 
@@ -49,6 +54,7 @@ def build_backbone(backbone, channels=3, weights=None, levels=LEVELS, **options)
     >>> build_backbone("resnet18", levels=("P5",)).output["P5"].shape
     (None, None, None, 512)
     """
+    architecture = None
     if isinstance(backbone, str):
         if backbone not in BACKBONES:
             raise ValueError(
@@ -62,6 +68,7 @@ def build_backbone(backbone, channels=3, weights=None, levels=LEVELS, **options)
                 f"Backbone {backbone!r} has no {lacking}, which this network sets. Choose another, "
                 "or pass a model."
             )
+        architecture = architecture_with(options.get("stem"), backbone)
         model = constructor(input_shape=(None, None, channels), **options)
     else:
         model = backbone
@@ -71,6 +78,5 @@ def build_backbone(backbone, channels=3, weights=None, levels=LEVELS, **options)
             f"Backbone {pyramid.name!r} takes images of {pyramid.input.shape[-1]} channels, not "
             f"the {channels} of `input_shape`."
         )
-    if weights is not None:
-        load_backbone_weights(model, weights)
+    load_backbone_weights(model, weights, architecture, preprocessing)
     return pyramid

@@ -31,7 +31,8 @@ def ResNet18(
             P5 are at that stride then. The weights are the same. Defaults to `32`.
         stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and
             128 channels, for which no torchvision weights exist. Defaults to `"standard"`.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
+        weights: `None` for random weights, `"imagenet"` for torchvision's, which are fetched once,
+            or the path of a file that `keras_segattn.weights.load_backbone_weights` reads. Defaults
             to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"resnet18"`.
@@ -60,7 +61,15 @@ def ResNet18(
     even. A dilated stage dilates its first block like the others, as there.
     """
     return _resnet(
-        _basic_block, (2, 2, 2, 2), input_shape, output_stride, stem, weights, input_tensor, name
+        _basic_block,
+        (2, 2, 2, 2),
+        input_shape,
+        output_stride,
+        stem,
+        weights,
+        input_tensor,
+        name,
+        architecture="resnet18",
     )
 
 
@@ -86,7 +95,8 @@ def ResNet50(
             P5 are at that stride then. The weights are the same. Defaults to `32`.
         stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and
             128 channels, for which no torchvision weights exist. Defaults to `"standard"`.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
+        weights: `None` for random weights, `"imagenet"` for torchvision's, which are fetched once,
+            or the path of a file that `keras_segattn.weights.load_backbone_weights` reads. Defaults
             to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"resnet50"`.
@@ -116,7 +126,15 @@ def ResNet50(
     even. A dilated stage dilates its first block like the others, as there.
     """
     return _resnet(
-        _bottleneck, (3, 4, 6, 3), input_shape, output_stride, stem, weights, input_tensor, name
+        _bottleneck,
+        (3, 4, 6, 3),
+        input_shape,
+        output_stride,
+        stem,
+        weights,
+        input_tensor,
+        name,
+        architecture="resnet50",
     )
 
 
@@ -142,7 +160,8 @@ def ResNet101(
             P5 are at that stride then. The weights are the same. Defaults to `32`.
         stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and
             128 channels, for which no torchvision weights exist. Defaults to `"standard"`.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
+        weights: `None` for random weights, `"imagenet"` for torchvision's, which are fetched once,
+            or the path of a file that `keras_segattn.weights.load_backbone_weights` reads. Defaults
             to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"resnet101"`.
@@ -172,11 +191,30 @@ def ResNet101(
     even. A dilated stage dilates its first block like the others, as there.
     """
     return _resnet(
-        _bottleneck, (3, 4, 23, 3), input_shape, output_stride, stem, weights, input_tensor, name
+        _bottleneck,
+        (3, 4, 23, 3),
+        input_shape,
+        output_stride,
+        stem,
+        weights,
+        input_tensor,
+        name,
+        architecture="resnet101",
     )
 
 
-def _resnet(block, counts, input_shape, output_stride, stem, weights, input_tensor, name, width=64):
+def _resnet(
+    block,
+    counts,
+    input_shape,
+    output_stride,
+    stem,
+    weights,
+    input_tensor,
+    name,
+    width=64,
+    architecture=None,
+):
     if output_stride not in OUTPUT_STRIDES:
         raise ValueError(
             f"`output_stride` must be one of {OUTPUT_STRIDES}. Received: {output_stride!r}"
@@ -199,9 +237,13 @@ def _resnet(block, counts, input_shape, output_stride, stem, weights, input_tens
         outputs[f"P{stage + 1}"] = x
         width *= 2
     model = keras.Model(inputs, outputs, name=name)
-    if weights is not None:
-        load_backbone_weights(model, weights)
+    load_backbone_weights(model, weights, architecture_with(stem, architecture))
     return model
+
+
+def architecture_with(stem, architecture):
+    """The name that published weights have: those of the deep stem are others."""
+    return f"{architecture}_deep" if stem == "deep" else architecture
 
 
 def _stem(x, width, stem):

@@ -15,8 +15,8 @@ def STDC1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name=
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
-            to `None`.
+        weights: `None` for random weights, or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"stdc1"`.
 
@@ -37,7 +37,7 @@ def STDC1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name=
     **Differences from the paper**: the last 1x1 convolution, which only the classifier reads, is
     left out.
     """
-    return _stdc((2, 2, 2), input_shape, weights, input_tensor, name)
+    return _stdc((2, 2, 2), input_shape, weights, input_tensor, name, architecture="stdc1")
 
 
 def STDC2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="stdc2"):
@@ -48,8 +48,8 @@ def STDC2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name=
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        weights: `None` for random weights, or the path of a `.weights.h5` or `.npz` file. Defaults
-            to `None`.
+        weights: `None` for random weights, or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"stdc2"`.
 
@@ -69,10 +69,10 @@ def STDC2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name=
     **Differences from the paper**: the last 1x1 convolution, which only the classifier reads, is
     left out.
     """
-    return _stdc((4, 5, 3), input_shape, weights, input_tensor, name)
+    return _stdc((4, 5, 3), input_shape, weights, input_tensor, name, architecture="stdc2")
 
 
-def _stdc(counts, input_shape, weights, input_tensor, name, width=64):
+def _stdc(counts, input_shape, weights, input_tensor, name, width=64, architecture=None):
     """An STDC network with `counts` blocks in stages 3, 4 and 5, of 4, 8 and 16 times `width`."""
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     x = ConvNormAct(width // 2, strides=2, name="stem1")(inputs)
@@ -84,6 +84,5 @@ def _stdc(counts, input_shape, weights, input_tensor, name, width=64):
             x = STDCBlock(2 ** (stage - 1) * width, strides, name=f"stage{stage}_{i}")(x)
         outputs[f"P{stage}"] = x
     model = keras.Model(inputs, outputs, name=name)
-    if weights is not None:
-        load_backbone_weights(model, weights)
+    load_backbone_weights(model, weights, architecture)
     return model

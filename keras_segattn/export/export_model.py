@@ -10,16 +10,16 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.export import onnx, saved_model
 from keras_segattn.export.serving_model import serving_model
+from keras_segattn.weights.preprocessing import IMAGENET
 
 FORMATS = {"saved_model": saved_model, "onnx": onnx}
 # Pixels whose two best classes are equal up to rounding may differ.
 LEAST_AGREEMENT = 0.999
 
 
-def export_model(model, path, format="saved_model", preprocess=preprocess_input, images=None):
+def export_model(model, path, format="saved_model", preprocess=None, images=None):
     """Exports a segmentation model for serving, and verifies the artefact.
 
     The artefact takes a batch of uint8 images of any height and width that the model takes, and
@@ -35,7 +35,7 @@ def export_model(model, path, format="saved_model", preprocess=preprocess_input,
         path: The folder (SavedModel) or file (ONNX) to write.
         format: `"saved_model"` or `"onnx"`. Defaults to `"saved_model"`.
         preprocess: Callable that preprocesses a Keras tensor of images. Defaults to
-            `keras_segattn.applications.canet.preprocess_input`.
+            `model.preprocessing`, and to that of ImageNet's weights for a model without it.
         images: Sequence of uint8 images `(height, width, channels)` to verify with. Defaults to
             noise in two sizes.
 
@@ -57,6 +57,8 @@ def export_model(model, path, format="saved_model", preprocess=preprocess_input,
         raise ValueError(f"`format` must be one of {sorted(FORMATS)}. Received: {format!r}")
     target = FORMATS[format]
     path = Path(path)
+    if preprocess is None:
+        preprocess = getattr(model, "preprocessing", IMAGENET)
     served = serving_model(model, preprocess)
     if images is None:
         images = _noise(served.input_shape[1:])

@@ -6,6 +6,7 @@ SOURCE = "AttaNet (Song et al., 2021), implementation details, and the authors' 
 
 CODE = "from the authors' code; the paper speaks of cross-entropy, one rate and no warm-up"
 JITTER = "the strength is not given; that of STDC-Seg's code"
+CAMVID = "the paper does not train on CamVid; as Cross-CBAM does at its size"
 MIN_KEPT = "from the authors' code: a sixteenth of the pixels of the batch of one of its GPUs"
 
 
@@ -27,6 +28,7 @@ def _recipe(backbone, dataset, **fields):
         color_jitter=0.5,
         loss="ohem",
         our_choices={
+            **fields.pop("our_choices", {}),
             "loss": CODE,
             "loss_arguments": MIN_KEPT,
             "warmup_steps": CODE,
@@ -57,6 +59,15 @@ ATTANET = [
             crop=(512, 512),
             steps=250_000,
             loss_arguments={"threshold": 0.7, "min_kept": 512 * 512},
+        ),
+        _recipe(
+            backbone,
+            "camvid",
+            batch_size=16,
+            crop=(360, 480),
+            steps=10_000,
+            loss_arguments={"threshold": 0.7, "min_kept": 360 * 480},
+            our_choices=dict.fromkeys(("batch_size", "crop", "steps"), CAMVID),
         ),
     )
 ]

@@ -5,6 +5,7 @@ from keras_segattn.recipes.recipe import Recipe
 SOURCE = "CCNet (Huang et al., 2019), section 4.2, and the authors' code"
 
 LENGTH = "from the authors' code; the paper gives none"
+CAMVID = "the paper does not train on CamVid; as Cross-CBAM does at its size"
 ADE_CROP = "not given for ADE20K; that of PSPNet"
 ADE_LENGTH = "not given; that of PSPNet on ADE20K"
 
@@ -39,5 +40,12 @@ CCNET = [
         short_sides=(300, 375, 450, 525, 600),
         steps=150_000,
         our_choices={"crop": ADE_CROP, "steps": ADE_LENGTH},
+    ),
+    _recipe(
+        "camvid",
+        crop=(360, 480),
+        scale=(0.75, 2.0),
+        steps=10_000,
+        our_choices=dict.fromkeys(("crop", "steps"), CAMVID),
     ),
 ]

@@ -14,7 +14,7 @@ from keras_segattn.export import export_model
 from keras_segattn.training.evaluate import draw_predictions, evaluate, print_scores
 from keras_segattn.training.run_folder import RunFolder, write_json
 from keras_segattn.training.train import train
-from keras_segattn.visualization import plot_history
+from keras_segattn.visualization import PredictionPictures, plot_history
 
 # Fields of a recipe that an option of the same name replaces, and the type of their values.
 REPLACEABLE = {
@@ -60,7 +60,7 @@ def argument_parser(description, default_recipe):
     add("--accumulate", type=int, metavar="N", help="make one step of the gradients of N batches")
     add("--ema", type=float, metavar="MOMENTUM", help="validate and keep averaged weights")
     add("--early-stop", type=int, metavar="EPOCHS", help="stop after so many without progress")
-    add("--tensorboard", action="store_true", help="write logs for TensorBoard into the run")
+    add("--tensorboard", action="store_true", help="write logs and pictures into the run")
     add("--deterministic", action="store_true", help="the same on every run; slower")
     add("--formats", nargs="*", choices=FORMATS, default=FORMATS, help="artefacts to export")
     return parser
@@ -147,7 +147,11 @@ def _train(arguments, data):
     run.open(recipe, settings, arguments.resume)
     callbacks = []
     if arguments.tensorboard:
-        callbacks.append(keras.callbacks.TensorBoard(run.path / "tensorboard"))
+        logs = run.path / "tensorboard"
+        callbacks.append(keras.callbacks.TensorBoard(logs))
+        callbacks.append(
+            PredictionPictures(run.path / "pictures", data["val"], log_folder=logs / "pictures")
+        )
     model = train(
         recipe,
         data,

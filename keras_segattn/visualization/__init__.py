@@ -3,7 +3,6 @@
 Figures are drawn with matplotlib: the extra `visualization`.
 """
 
-from keras_segattn.palette import default_palette
 from keras_segattn.visualization.attention import (
     attention_layers,
     attention_maps,

@@ -2,85 +2,101 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 
-from keras_segattn.layers.conv_norm_act import BATCH_NORM_EPSILON, ConvNormAct
+from keras_segattn.layers.conv_norm_act import BATCH_NORM_EPSILON
+from keras_segattn.weights.naming.archive import archive
+from keras_segattn.weights.pretrained import fetch, imagenet_weights
+from keras_segattn.weights.slot import layers_with_weights, slots_of
+from keras_segattn.weights.torch_checkpoint import load_torch_checkpoint
+from keras_segattn.weights.torch_state_dict import assign_state_dict
+
+CHECKPOINTS = (".npz", ".safetensors", ".pth", ".pt", ".tar", ".bin")
 
 
-def load_backbone_weights(backbone, path):
-    """Loads a file of weights into a backbone of `keras_segattn.backbones`.
+def load_backbone_weights(backbone, weights, architecture=None, preprocessing=None):
+    """Loads pretrained weights into a backbone of `keras_segattn.backbones`.
 
     Args:
-        backbone: The model, changed in place.
-        path: A `.weights.h5` file written by `backbone.save_weights`, or an `.npz` archive that
-            holds for each block `NAME.weight` (kernel in PyTorch's order: output, input, height,
-            width) and `NAME.bn.gamma`, `.beta`, `.moving_mean` and `.moving_variance`. Further
-            arrays, such as those of a classifier, are ignored.
+        backbone: The model, changed in place. If it takes images of other than three channels and
+            the weights those of three, its first convolution is adapted (see
+            `load_torch_state_dict`).
+        weights: `None`, which changes nothing; `"imagenet"`, which fetches the weights of
+            `architecture` once; or the path of
+            - a `.weights.h5` file written by `backbone.save_weights`;
+            - a torch file (`.pth`, `.pt`, `.tar`, `.bin`) or a `.safetensors` file, of the backbone
+              or of a network around it;
+            - an `.npz` archive of a state dict by torch's names, or one that holds for each block
+              `NAME.weight` (kernel in PyTorch's order: output, input, height, width) and
+              `NAME.bn.gamma`, `.beta`, `.moving_mean` and `.moving_variance`, in which further
+              arrays, such as those of a classifier, are ignored.
+        architecture: Name of the backbone, such as `"resnet18"`, for `"imagenet"`. Defaults to
+            `None`.
+        preprocessing: `Preprocessing` that the weights expect of three channels. Needed only where
+            the images have one or two, normalized by the average of the channels: the difference
+            then goes into the first block. Defaults to `None`, which takes channels that are equal
+            after the normalization for grey.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the suffix is unknown, an array is missing or has another shape, or the
-            archive's `bn_eps` differs from the backbone's. The backbone is then unchanged.
+        ConnectionError: If the weights cannot be fetched.
+        ValueError: If there is no `"imagenet"` for the backbone, the suffix is unknown, the file is
+            damaged, its weights do not fit, or the archive's `bn_eps` differs from the backbone's.
+            The backbone is then unchanged.
     """
-    path = Path(path)
+    if weights is None:
+        return
+    path = fetch(imagenet_weights(architecture)) if weights == "imagenet" else Path(weights)
     if not path.is_file():
         raise FileNotFoundError(f"No file of weights at {path}")
     if path.name.endswith(".weights.h5"):
-        before = backbone.get_weights()
+        _load_keras_file(backbone, path, preprocessing)
+    elif path.suffix in CHECKPOINTS:
+        state_dict = load_torch_checkpoint(path)
+        _check_epsilon(state_dict.pop("bn_eps", BATCH_NORM_EPSILON), path)
         try:
-            backbone.load_weights(path)
-        except Exception:
-            backbone.set_weights(before)
-            raise
-    elif path.suffix == ".npz":
-        with np.load(path) as arrays:
-            _assign(backbone, arrays, path)
+            assign_state_dict(backbone, state_dict, preprocessing=preprocessing)
+        except ValueError as error:
+            raise ValueError(f"{path} was not loaded. {error}") from None
     else:
-        raise ValueError(f"Weights are read from .weights.h5 and .npz files. Received: {path}")
+        raise ValueError(
+            f"Weights are read from .weights.h5, {', '.join(CHECKPOINTS)} files. Received: {path}"
+        )
 
 
-def _assign(backbone, arrays, path):
-    epsilon = float(arrays["bn_eps"]) if "bn_eps" in arrays else BATCH_NORM_EPSILON
+def _load_keras_file(backbone, path, preprocessing):
+    before = backbone.get_weights()
+    try:
+        backbone.load_weights(path)
+    except Exception:
+        backbone.set_weights(before)
+        state_dict = _of_three_channels(backbone, path)
+        if state_dict is None:
+            raise
+        assign_state_dict(backbone, state_dict, preprocessing=preprocessing)
+
+
+def _of_three_channels(backbone, path):
+    """The weights in a Keras file of the same backbone for three channels, or None."""
+    naming = archive(list(layers_with_weights(backbone)))
+    if naming is None or backbone.inputs[0].shape[-1] == 3:
+        return None
+    twin = keras.models.clone_model(backbone, input_tensors=keras.Input((None, None, 3)))
+    try:
+        twin.load_weights(path)
+    except Exception:
+        # Channels are not what is wrong with the file.
+        return None
+    return {
+        slot.key: np.transpose(keras.ops.convert_to_numpy(slot.variable), np.argsort(slot.axes))
+        for slot in slots_of(layers_with_weights(twin), naming)
+    }
+
+
+def _check_epsilon(epsilon, path):
     if not np.isclose(epsilon, BATCH_NORM_EPSILON):
         raise ValueError(
             f"{path} was made for a batch normalization with epsilon {epsilon}, the backbone has "
             f"{BATCH_NORM_EPSILON}"
         )
-    values, faults = [], []
-    for name, block in _named_blocks(backbone):
-        kernel = block.conv.kernel
-        depthwise = block.filters is None
-        axes = (2, 3, 0, 1) if depthwise else (2, 3, 1, 0)
-        # Archives part names by dots, which the torch backend refuses in the name of a layer.
-        key = name.replace("_", ".")
-        wanted = [(f"{key}.weight", kernel, axes)]
-        for attribute in ("gamma", "beta", "moving_mean", "moving_variance"):
-            wanted.append((f"{key}.bn.{attribute}", getattr(block.norm, attribute), None))
-        for key, variable, axes in wanted:
-            if key not in arrays:
-                faults.append(f"{key} is missing")
-                continue
-            value = np.transpose(arrays[key], axes).astype("float32")
-            if value.shape != tuple(variable.shape):
-                faults.append(f"{key} has shape {value.shape}, not {tuple(variable.shape)}")
-                continue
-            values.append((variable, value))
-    found = {id(variable) for variable, _ in values}
-    if not faults and any(id(weight) not in found for weight in backbone.weights):
-        faults.append(
-            "archives are read into the blocks of keras_segattn.backbones alone, and the backbone "
-            "has other weights too"
-        )
-    if faults:
-        shown = "; ".join(faults[:5]) + (f"; and {len(faults) - 5} more" if faults[5:] else "")
-        raise ValueError(f"{path} does not fit backbone {backbone.name!r}: {shown}")
-    for variable, value in values:
-        variable.assign(value)
-
-
-def _named_blocks(backbone):
-    """Yields the blocks of a backbone, those inside of its layers too, with their names."""
-    for layer in backbone.layers:
-        for block in layer._flatten_layers():
-            if isinstance(block, ConvNormAct):
-                yield layer.name if block is layer else f"{layer.name}_{block.name}", block

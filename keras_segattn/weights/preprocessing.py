@@ -89,12 +89,14 @@ class Preprocessing:
     def for_channels(self, channels):
         """Returns the preprocessing of images with another number of channels.
 
-        One channel gets the average of the numbers; more than three repeat them.
+        Fewer channels get the average of the numbers; more repeat them.
         """
         if channels == len(self.mean):
             return self
-        if channels == 1:
-            return Preprocessing([np.mean(self.mean)], [np.mean(self.standard_deviation)])
+        if channels < len(self.mean):
+            return Preprocessing(
+                [np.mean(self.mean)] * channels, [np.mean(self.standard_deviation)] * channels
+            )
         return Preprocessing(
             np.resize(self.mean, channels), np.resize(self.standard_deviation, channels)
         )

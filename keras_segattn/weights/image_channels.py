@@ -1,0 +1,41 @@
+"""The first convolution of pretrained weights, for images of other channels than three."""
+
+import numpy as np
+
+
+def adapt_to_channels(kernel, channels, preprocessing=None):
+    """Adapts a kernel that reads three channels to another number.
+
+    More channels repeat the three kernels, each divided by how often it is there. Fewer share their
+    sum. Either way an image whose channels are equal gives what its copy with three gives.
+
+    Equal means equal as the network gets them. A grey image is equal in its channels before it is
+    normalized, each channel by its own mean and deviation. With one or two channels, which are
+    normalized by the averages, the difference goes into the kernel and into a constant.
+
+    Args:
+        kernel: Array of shape `(height, width, 3, filters)`.
+        channels: Integer, the number of channels of the images.
+        preprocessing: `Preprocessing` of the weights, for three channels; `None` takes channels
+            that are equal as the network gets them. Defaults to `None`.
+
+    Returns:
+        The kernel, of shape `(height, width, channels, filters)`, and the constant that is to be
+        added to what it gives, of shape `(filters,)`. The constant is exact where the kernel is
+        inside of the image; at the border zeros are added, which are grey with one channel and of
+        the mean colour with three.
+    """
+    count = kernel.shape[2]
+    if channels > count:
+        index = np.arange(channels) % count
+        shares = 1 / np.bincount(index)[index]
+        return kernel[:, :, index] * shares[:, None], np.zeros(kernel.shape[-1])
+    scale, offset = np.ones(count), np.zeros(count)
+    if preprocessing is not None and len(preprocessing.mean) == count:
+        mean, deviation = np.array(preprocessing.mean), np.array(preprocessing.standard_deviation)
+        grey = preprocessing.for_channels(1)
+        scale = grey.standard_deviation[0] / deviation
+        offset = (grey.mean[0] - mean) / deviation
+    summed = np.sum(kernel * scale[:, None], axis=2, keepdims=True)
+    constant = np.sum(kernel * offset[:, None], axis=(0, 1, 2))
+    return np.repeat(summed / channels, channels, axis=2), constant

@@ -1,0 +1,20 @@
+"""How known sources name the weights that layers, backbones and networks have here."""
+
+from keras_segattn.weights.naming import attanet, ccnet, layers, stdc_seg, torchvision
+from keras_segattn.weights.naming.archive import archive
+
+# Functions from the paths of a target's weights to a `Naming`, or None if it is not theirs.
+NAMINGS = (
+    torchvision.resnet,
+    torchvision.mobilenet_v2,
+    torchvision.shufflenet_v2,
+    stdc_seg.stdc,
+    ccnet.network,
+    ccnet.head,
+    attanet.network,
+    attanet.light_backbone,
+    *layers.NAMINGS,
+    archive,
+)
+
+__all__ = ["NAMINGS"]

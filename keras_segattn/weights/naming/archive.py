@@ -1,0 +1,17 @@
+"""The `.npz` archives of `load_backbone_weights`."""
+
+import re
+
+from keras_segattn.weights.naming.naming import Naming, by_rules
+
+RULES = (
+    # Archives part names by dots, which the torch backend refuses in the name of a layer.
+    (r"(.+)/conv", lambda match: re.sub("[_/]", ".", match[1])),
+    (r"(.+)/norm", lambda match: re.sub("[_/]", ".", match[1]) + ".bn"),
+)
+NORM = {name: name for name in ("gamma", "beta", "moving_mean", "moving_variance")}
+
+
+def archive(paths):
+    modules = by_rules(paths, RULES)
+    return modules and Naming("archives of backbones", modules, ignored=".*", norm=NORM)

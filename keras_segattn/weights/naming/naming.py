@@ -1,0 +1,65 @@
+"""What a source calls the layers of a target, and what else its files hold."""
+
+import re
+from dataclasses import dataclass, field
+
+# Keras's names of a batch normalization's variables, and torch's.
+TORCH_NORM = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+
+
+@dataclass(frozen=True)
+class Naming:
+    """The names that one source gives to the layers of one target.
+
+    Attributes:
+        source: What the source is, for messages.
+        modules: Dict from the path of each layer with weights below the target, such as
+            `"layer1_0_conv1/norm"`, to its name in the source, such as `"layer1.0.bn1"`.
+        ignored: Pattern of the names of weights that the target has no place for and that are no
+            mistake, such as those of a classifier.
+        in_place_abn: Pattern; where a name of the file matches, the weights of its normalizations
+            are InPlace-ABN's, of which the absolute value plus 1e-5 is used.
+        norm: Dict from Keras's names of the variables of a normalization to the source's.
+        without_bias: Whether the source may have no bias where the target has one, of zeros then.
+    """
+
+    source: str
+    modules: dict
+    ignored: str = "$^"
+    in_place_abn: str = "$^"
+    norm: dict = field(default_factory=lambda: TORCH_NORM)
+    without_bias: bool = False
+
+
+def by_rules(paths, rules):
+    """Translates all paths, or returns None.
+
+    Args:
+        paths: The paths of the layers with weights.
+        rules: Pairs of a pattern of a whole path, and what replaces it: a template of `re`, or a
+            function of the match that may return None.
+    """
+    modules = {path: _translate(path, rules) for path in paths}
+    return modules if modules and None not in modules.values() else None
+
+
+def _translate(path, rules):
+    for pattern, replacement in rules:
+        match = re.fullmatch(pattern, path)
+        if match:
+            return replacement(match) if callable(replacement) else match.expand(replacement)
+    return None
+
+
+def below(prefix, naming, paths):
+    """The names of a backbone inside of a network, whose source has it under `prefix`."""
+    start = "backbone/"
+    found = naming([path[len(start) :] for path in paths if path.startswith(start)])
+    if found is None:
+        return None
+    return {f"{start}{path}": f"{prefix}{module}" for path, module in found.modules.items()}

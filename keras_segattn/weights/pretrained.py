@@ -1,0 +1,164 @@
+"""Weights of backbones trained on ImageNet: where they are, and fetching them once."""
+
+import hashlib
+import os
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from keras_segattn.weights.preprocessing import IMAGENET, Preprocessing
+
+DAY = 24 * 60 * 60
+
+
+@dataclass(frozen=True)
+class PretrainedWeights:
+    """A published file of weights.
+
+    Attributes:
+        url: Where it is.
+        sha256: Its hash, or the first digits of it that the source publishes in the name.
+        top1: Accuracy in per cent on ImageNet's validation images, as the source states it.
+        preprocessing: What the weights expect of images.
+        source: Who trained them.
+        licence: Licence of the source. ImageNet itself is for non-commercial research.
+    """
+
+    url: str
+    sha256: str
+    top1: float
+    preprocessing: Preprocessing = IMAGENET
+    source: str = "torchvision, IMAGENET1K_V1"
+    licence: str = "BSD-3-Clause"
+
+
+TORCHVISION = "https://download.pytorch.org/models"
+IMAGENET_WEIGHTS = {
+    "resnet18": PretrainedWeights(
+        f"{TORCHVISION}/resnet18-f37072fd.pth",
+        "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+        69.758,
+    ),
+    "resnet50": PretrainedWeights(
+        f"{TORCHVISION}/resnet50-0676ba61.pth",
+        "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+        76.130,
+    ),
+    "resnet101": PretrainedWeights(
+        f"{TORCHVISION}/resnet101-63fe2227.pth",
+        "63fe2227b86e8f1f2063f43a75c84d195911b6a0eace650907dd3dc62dd49a0a",
+        77.374,
+    ),
+    "mobilenet_v2": PretrainedWeights(
+        f"{TORCHVISION}/mobilenet_v2-b0353104.pth", "b0353104", 71.878
+    ),
+    "shufflenet_v2": PretrainedWeights(
+        f"{TORCHVISION}/shufflenetv2_x1-5666bf0f80.pth", "5666bf0f80", 69.362
+    ),
+}
+# Where others are that cannot be fetched by a plain address, or have no published hash.
+STDC = (
+    "The authors of STDC keep {} in the folders that https://github.com/MichaelFan01/STDC-Seg links"
+)
+DF = "The authors of DF keep theirs, for Caffe, at https://github.com/lixincn2015/Partial-Order-Pruning"
+DEEP_STEM = (
+    "CCNet's authors start from http://sceneparsing.csail.mit.edu/model/pretrained_resnet/"
+    "{}-imagenet.pth, for which no hash is published"
+)
+ELSEWHERE = {
+    "stdc1": STDC.format("STDCNet813M_73.91.tar"),
+    "stdc2": STDC.format("STDCNet1446_76.47.tar"),
+    "df1": DF,
+    "df2": DF,
+    **{f"{name}_deep": DEEP_STEM.format(name) for name in ("resnet18", "resnet50", "resnet101")},
+    "light": "AttaNet's light backbone is trained from scratch",
+}
+
+
+def imagenet_weights(architecture):
+    """Returns the `PretrainedWeights` of a backbone's name, or says where others are.
+
+    Raises:
+        ValueError: If none can be fetched.
+    """
+    if architecture not in IMAGENET_WEIGHTS:
+        where = ELSEWHERE.get(architecture, "It belongs to a backbone by name")
+        raise ValueError(
+            f"There is no 'imagenet' for this backbone, but for {sorted(IMAGENET_WEIGHTS)}. "
+            f"{where}. Pass the path of a file instead: a .weights.h5, .npz, torch or .safetensors "
+            "file."
+        )
+    return IMAGENET_WEIGHTS[architecture]
+
+
+def preprocessing_of(weights, architecture):
+    """What weights expect of images: what is published with them, or what torchvision's expect."""
+    if weights == "imagenet" and isinstance(architecture, str):
+        published = IMAGENET_WEIGHTS.get(architecture)
+        return published.preprocessing if published else IMAGENET
+    return IMAGENET
+
+
+def fetch(weights):
+    """Returns the path of a `PretrainedWeights` in Keras's cache, to where it is fetched if needed.
+
+    Raises:
+        ConnectionError: If it cannot be fetched. Nothing is left in the cache then.
+        ValueError: If what was fetched has another hash. It is not kept.
+    """
+    name = weights.url.rpartition("/")[2]
+    home = _keras_home()
+    path = home / "models" / name
+    if path.is_file() and _has_hash(path, weights.sha256):
+        return path
+    _remove_old_parts(path)
+    # Several processes may fetch at the same time; the last one to finish wins.
+    part = path.with_name(f"{name}.{os.getpid()}.part")
+    try:
+        keras.utils.get_file(
+            part.name, weights.url, cache_dir=home, cache_subdir="models", force_download=True
+        )
+        if not _has_hash(part, weights.sha256):
+            raise ValueError(
+                f"What came from {weights.url} does not have its hash, {weights.sha256}, and was "
+                "not kept. Try again; if it stays so, the address or the network gives another "
+                "file."
+            )
+        os.replace(part, path)
+    except ValueError:
+        raise
+    except Exception as error:
+        # Keras raises bare exceptions, with urllib's reason as the text.
+        raise ConnectionError(
+            f"{weights.url} could not be fetched: {error}. Without a connection, fetch it "
+            f"elsewhere and put it at {path}, or pass its path instead of 'imagenet'."
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _keras_home():
+    """Keras's own folder, found as `keras.utils.get_file` finds it."""
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    if os.access(home, os.W_OK):
+        return home
+    return Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / ".keras"
+
+
+def _has_hash(path, sha256):
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest().startswith(sha256)
+
+
+def _remove_old_parts(path):
+    """Removes what processes left behind that were killed while they fetched."""
+    for part in path.parent.glob(f"{path.name}.*.part"):
+        if time.time() - part.stat().st_mtime > DAY:
+            part.unlink(missing_ok=True)

@@ -1,0 +1,76 @@
+"""Trained networks whose weights come with the package.
+
+Each file has a model card beside it, `docs/weights.md`: data, terms, recipe, scores and limits.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+FOLDER = Path(__file__).parent / "files"
+
+# Class names, colours and scores lie in the archive beside the weights, under these names.
+CLASS_NAMES, PALETTE = "class_names", "palette"
+
+
+def load_published(model, network, backbone, name):
+    """Loads weights that come with the package, with the names and colours of their classes.
+
+    Args:
+        model: The network, changed in place.
+        network: Name of the network, such as `"canet"`.
+        backbone: Name of its backbone.
+        name: Name of the weights, such as `"camvid"`.
+
+    Raises:
+        ValueError: If there are no such weights for the network, or its arguments differ from
+            those that the weights were trained with. The model is then unchanged.
+    """
+    path = FOLDER / f"{network}_{backbone}_{name}.npz"
+    if not isinstance(backbone, str) or not path.is_file():
+        there = sorted(file.stem for file in FOLDER.glob("*.npz"))
+        raise ValueError(
+            f"No weights {name!r} come with the package for {network!r} with the backbone "
+            f"{backbone!r}. There are, as NETWORK_BACKBONE_WEIGHTS: {there}; otherwise pass the "
+            "path of a file written by `save_weights`."
+        )
+    with np.load(path) as file:
+        arrays = dict(file)
+    class_names = arrays.pop(CLASS_NAMES).tolist()
+    palette = arrays.pop(PALETTE).tolist()
+    wanted = {weight.path: weight for weight in model.weights}
+    # A model without its classifier leaves that out.
+    misfits = [
+        f"{key} has shape {tuple(weight.shape)}, the weights "
+        + (str(arrays[key].shape) if key in arrays else "have none of that name")
+        for key, weight in wanted.items()
+        if key not in arrays or arrays[key].shape != tuple(weight.shape)
+    ]
+    if misfits:
+        raise ValueError(
+            f"The weights {name!r} are for the default arguments and classes={len(class_names)}: "
+            f"{misfits[0]}" + (f"; and {len(misfits) - 1} more" if misfits[1:] else "")
+        )
+    for key, weight in wanted.items():
+        weight.assign(arrays[key].astype("float32"))
+    if model.outputs[0].shape[-1] == len(class_names):
+        model.class_names, model.palette = class_names, palette
+
+
+def pack(model, path):
+    """Writes a trained network as `load_published` reads it: kernels in float16, all else float32.
+
+    Args:
+        model: The network, with `class_names` and `palette`.
+        path: The `.npz` file.
+    """
+    path = Path(path)
+    arrays = {
+        weight.path: np.asarray(weight).astype("float16" if weight.ndim > 1 else "float32")
+        for weight in model.weights
+    }
+    names = {CLASS_NAMES: np.array(model.class_names), PALETTE: np.array(model.palette, "uint8")}
+    temporary = path.with_name(f".{path.stem}.part.npz")
+    np.savez_compressed(temporary, **arrays, **names)
+    os.replace(temporary, path)

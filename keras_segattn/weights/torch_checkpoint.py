@@ -1,0 +1,265 @@
+"""Reading checkpoints of torch into NumPy arrays, without torch."""
+
+import io
+import mmap
+import zipfile
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from keras_segattn.weights.torch_pickle import (
+    ITEM_TYPES,
+    TYPES,
+    CheckpointError,
+    Storage,
+    Tensor,
+    read_pickle,
+)
+
+STREAM_MAGIC = 0x1950A86A20F9469CFC6C
+STREAM_VERSION = 1001
+SAFETENSORS_TYPES = {
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "F64": "float64",
+    "U8": "uint8",
+    "I8": "int8",
+    "U16": "uint16",
+    "I16": "int16",
+    "U32": "uint32",
+    "I32": "int32",
+    "U64": "uint64",
+    "I64": "int64",
+    "BOOL": "bool",
+}
+# Dicts of dicts of tensors, such as `{"model": {"state_dict": {...}}}`.
+DEEPEST_ENTRY = 3
+
+
+def load_torch_checkpoint(path, entry=None):
+    """Reads the tensors of a checkpoint, without torch and without running anything from it.
+
+    Read are files of `torch.save`, in its zip form and in the stream form that it had before torch
+    1.6, whatever their suffix (`.pth`, `.pt`, `.tar`, `.bin`), and `.npz` and `.safetensors` files.
+    Of a torch file's pickle the instructions that make tensors and plain containers are followed;
+    every other class or function that it names is refused by that name, not looked up.
+
+    Args:
+        path: The file.
+        entry: Name of the dict of tensors where a torch file has several, such as `"state_dict"` or
+            `"model.ema"`. Defaults to `None`, the dict with the most tensors.
+
+    Returns:
+        Dict from the names in the file to NumPy arrays. Those of a torch file are read-only, and
+        share memory where the tensors do. bfloat16, which NumPy lacks, becomes float32.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If it is a `.safetensors` file and that library is not installed.
+        ValueError: If the file is damaged, is of another kind, has no tensors, has several dicts of
+            as many tensors and no `entry`, or refers to anything beside tensors.
+
+    Example:
+
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/weights.npz"
+    >>> np.savez(path, weight=np.zeros((2, 3)))
+    >>> load_torch_checkpoint(path)["weight"].shape
+    (2, 3)
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"No checkpoint at {path}")
+    try:
+        if path.suffix == ".npz":
+            return _read_npz(path)
+        if path.suffix == ".safetensors":
+            return _read_safetensors(path)
+        return _read_torch(path, entry)
+    except ImportError:
+        raise
+    except CheckpointError as error:
+        raise ValueError(f"{path} was not read: it {error}") from None
+    except Exception as error:
+        # A damaged file fails in as many ways as there are readers of it.
+        raise ValueError(
+            f"{path} is damaged, or no checkpoint of its suffix: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _read_npz(path):
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def _read_safetensors(path):
+    try:
+        from safetensors import deserialize
+    except ImportError as error:
+        raise ImportError(
+            f"{path} is read by the library safetensors, which is not installed: "
+            'pip install "keras-segattn[weights]"'
+        ) from error
+    arrays = {}
+    for name, tensor in deserialize(path.read_bytes()):
+        if tensor["dtype"] not in SAFETENSORS_TYPES:
+            raise CheckpointError(f"holds {name} of type {tensor['dtype']}, which NumPy lacks")
+        numbers = _numbers(tensor["data"], SAFETENSORS_TYPES[tensor["dtype"]], "little")
+        arrays[name] = numbers.reshape(tensor["shape"])
+    return arrays
+
+
+def _read_torch(path, entry):
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        if data[257:262] == b"ustar":
+            raise CheckpointError(
+                "has the tar form of torch 0.1, which is not supported; load it with an early "
+                "torch and save it again"
+            )
+        if data[:4] != b"PK\x03\x04":
+            return _read_stream(data, entry)
+    return _read_zip(path, entry)
+
+
+def _read_zip(path, entry):
+    with zipfile.ZipFile(path) as archive:
+        entries = {info.filename: info for info in archive.infolist()}
+        roots = [name[: -len("data.pkl")] for name in entries if name.endswith("/data.pkl")]
+        if len(roots) != 1:
+            raise CheckpointError("is a zip archive, but not one of torch.save")
+        root = roots[0]
+        if f"{root}constants.pkl" in entries:
+            raise CheckpointError(
+                "is a TorchScript program; where torch is installed, save the weights alone: "
+                "torch.save(model.state_dict(), path)"
+            )
+        # A hostile file may offer the same bytes under many names.
+        left = path.stat().st_size
+
+        def read(name):
+            nonlocal left
+            info = entries[root + name]
+            left -= info.file_size
+            if info.compress_type != zipfile.ZIP_STORED or left < 0:
+                raise CheckpointError(f"holds more in {name} than torch.save writes")
+            return archive.read(info)
+
+        order = read("byteorder").decode() if f"{root}byteorder" in entries else "little"
+        storages = {}
+        pickle = io.BytesIO(read("data.pkl"))
+        tensors = _choose(read_pickle(pickle, partial(_storage, storages)), entry)
+        return _arrays(tensors, lambda storage: read(f"data/{storage.key}"), order)
+
+
+def _read_stream(data, entry):
+    """Reads a magic number, a version and a description, then tensors, then their numbers."""
+    if read_pickle(data) != STREAM_MAGIC:
+        raise CheckpointError("is no file of torch.save")
+    version = read_pickle(data)
+    if version != STREAM_VERSION:
+        raise CheckpointError(f"has version {version} of the stream form, not {STREAM_VERSION}")
+    read_pickle(data)
+    storages, places = {}, {}
+    tensors = _choose(read_pickle(data, partial(_storage, storages)), entry)
+    for key in read_pickle(data):
+        numel = int.from_bytes(data.read(8), "little")
+        if numel != storages[key].numel:
+            raise CheckpointError(f"has {numel} numbers where it names {storages[key].numel}")
+        start = data.tell()
+        places[key] = slice(start, start + numel * _numpy_type(storages[key].dtype).itemsize)
+        data.seek(places[key].stop)
+    return _arrays(tensors, lambda storage: data[places[storage.key]], "little")
+
+
+def _storage(storages, persistent_id):
+    """Turns what a pickle says of a storage into one, which `storages` then holds by its key."""
+    kind, dtype, key, _, numel, *view = persistent_id
+    dtype = TYPES.get(getattr(dtype, "name", None))
+    known = kind == "storage" and dtype is not None and isinstance(key, str)
+    # Early torch could store a part of another storage, which nobody does any more.
+    if not known or not isinstance(numel, int) or view not in ([], [None]):
+        raise CheckpointError("has a storage of a kind that is not known")
+    storage = Storage(dtype, key, numel)
+    if storages.setdefault(key, storage) != storage:
+        raise CheckpointError(f"describes the storage {key} in two ways")
+    return storage
+
+
+def _choose(content, entry):
+    """Returns the dict of tensors that is meant, from what a file holds."""
+    found = dict(_dicts_of_tensors(content, "", DEEPEST_ENTRY, set()))
+    if entry is not None:
+        if entry not in found:
+            raise CheckpointError(f"has no entry {entry!r} of tensors, but {sorted(found)}")
+        return found[entry]
+    if not found:
+        raise CheckpointError("holds no dict of tensors")
+    most = max(map(len, found.values()))
+    best = [name for name, tensors in found.items() if len(tensors) == most]
+    if len(best) > 1:
+        raise CheckpointError(
+            f"has several dicts of {most} tensors; choose one by `entry`: {sorted(best)}"
+        )
+    return found[best[0]]
+
+
+def _dicts_of_tensors(content, name, depth, seen):
+    if not isinstance(content, dict) or id(content) in seen:
+        return
+    seen.add(id(content))
+    tensors = {
+        key: value
+        for key, value in content.items()
+        if isinstance(value, Tensor) and isinstance(key, str)
+    }
+    if tensors:
+        yield name, tensors
+    if depth:
+        for key, value in content.items():
+            yield from _dicts_of_tensors(value, f"{name}.{key}".lstrip("."), depth - 1, seen)
+
+
+def _arrays(tensors, read, order):
+    numbers, arrays = {}, {}
+    for name, tensor in tensors.items():
+        key = (tensor.storage.key, tensor.dtype)
+        if key not in numbers:
+            stored = read(tensor.storage)
+            if len(stored) < tensor.storage.numel * _numpy_type(tensor.storage.dtype).itemsize:
+                raise CheckpointError(f"ends before the numbers of {name}")
+            numbers[key] = _numbers(stored, tensor.dtype, order)
+        arrays[name] = _view(name, tensor, numbers[key])
+    return arrays
+
+
+def _numpy_type(dtype, order="little"):
+    return np.dtype(ITEM_TYPES[dtype]).newbyteorder({"little": "<", "big": ">"}[order])
+
+
+def _numbers(stored, dtype, order):
+    numbers = np.frombuffer(stored, _numpy_type(dtype, order))
+    if dtype == "bfloat16":
+        numbers = (numbers.astype("uint32") << 16).view("float32")
+    return numbers
+
+
+def _view(name, tensor, numbers):
+    """The array of a tensor: no copy, so that a few bytes cannot ask for much memory."""
+    integers = (tensor.offset, *tensor.size, *tensor.stride)
+    if len(tensor.size) != len(tensor.stride) or any(
+        not isinstance(value, int) or value < 0 for value in integers
+    ):
+        raise CheckpointError(f"gives {name} an impossible shape")
+    if 0 in tensor.size:
+        return np.empty(tensor.size, numbers.dtype)
+    steps = zip(tensor.size, tensor.stride, strict=True)
+    if tensor.offset + sum((size - 1) * stride for size, stride in steps) >= len(numbers):
+        raise CheckpointError(f"gives {name} a shape beyond its numbers")
+    return np.lib.stride_tricks.as_strided(
+        numbers[tensor.offset :],
+        tensor.size,
+        [stride * numbers.itemsize for stride in tensor.stride],
+        writeable=False,
+    )

@@ -1,0 +1,238 @@
+"""The pickles inside of torch files, read by a machine that can build tensors and nothing else."""
+
+import pickletools
+from dataclasses import dataclass
+
+
+class CheckpointError(ValueError):
+    """What a checkpoint holds that is not read; the message goes on after the name of the file."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A run of `numel` numbers somewhere else in the file, `key` says where."""
+
+    dtype: str
+    key: str
+    numel: int
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A view of a storage: offset and strides count numbers, as in torch."""
+
+    storage: Storage
+    dtype: str
+    offset: int
+    size: tuple
+    stride: tuple
+
+
+def _rebuild_tensor(storage, offset, size, stride, *_):
+    if not isinstance(storage, Storage):
+        raise CheckpointError("has a tensor without a storage")
+    return Tensor(storage, storage.dtype, offset, tuple(size), tuple(stride))
+
+
+def _rebuild_tensor_of_bytes(storage, offset, size, stride, requires_grad, hooks, dtype, *_):
+    if not isinstance(storage, Storage) or not isinstance(dtype, str):
+        raise CheckpointError("has a tensor without a storage or a type")
+    return Tensor(storage, dtype, offset, tuple(size), tuple(stride))
+
+
+def _rebuild_parameter(tensor, *_):
+    return tensor
+
+
+class _Dict(dict):
+    """What torch calls an OrderedDict; only its items matter."""
+
+
+def _ordered_dict(items=()):
+    result = _Dict()
+    _set_items(result, [value for key, item in items for value in (key, item)])
+    return result
+
+
+# NumPy's type of each of torch's; bfloat16 is the upper half of a float32.
+ITEM_TYPES = {
+    "float16": "f2",
+    "bfloat16": "u2",
+    "float32": "f4",
+    "float64": "f8",
+    "uint8": "u1",
+    "uint16": "u2",
+    "uint32": "u4",
+    "uint64": "u8",
+    "int8": "i1",
+    "int16": "i2",
+    "int32": "i4",
+    "int64": "i8",
+    "bool": "?",
+    "complex64": "c8",
+    "complex128": "c16",
+}
+FUNCTIONS = {
+    "collections.OrderedDict": _ordered_dict,
+    "torch.Size": tuple,
+    "torch._utils._rebuild_tensor": _rebuild_tensor,
+    "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+    "torch._utils._rebuild_tensor_v3": _rebuild_tensor_of_bytes,
+    "torch._utils._rebuild_parameter": _rebuild_parameter,
+}
+TYPES = {
+    "torch.HalfStorage": "float16",
+    "torch.BFloat16Storage": "bfloat16",
+    "torch.FloatStorage": "float32",
+    "torch.DoubleStorage": "float64",
+    "torch.ByteStorage": "uint8",
+    "torch.CharStorage": "int8",
+    "torch.ShortStorage": "int16",
+    "torch.IntStorage": "int32",
+    "torch.LongStorage": "int64",
+    "torch.BoolStorage": "bool",
+    "torch.ComplexFloatStorage": "complex64",
+    "torch.ComplexDoubleStorage": "complex128",
+    "torch.storage.UntypedStorage": "uint8",
+    **{f"torch.{name}": name for name in ITEM_TYPES},
+}
+CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+ARGUMENTS = frozenset(
+    [
+        "BININT",
+        "BININT1",
+        "BININT2",
+        "LONG1",
+        "BINFLOAT",
+        "BINUNICODE",
+        "SHORT_BINUNICODE",
+        "BINUNICODE8",
+        "BINSTRING",
+        "SHORT_BINSTRING",
+    ]
+)
+EMPTY = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
+TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+MARK = object()
+
+
+@dataclass(frozen=True)
+class _Global:
+    """A function or type of the tables above, by torch's name of it."""
+
+    name: str
+
+
+def read_pickle(stream, load_storage=None):
+    """Reads one pickle, without the module `pickle`, which would run what it says.
+
+    Args:
+        stream: File, of which the pickle is read and nothing after it.
+        load_storage: Function that turns a persistent id, a tuple, into a `Storage`.
+
+    Returns:
+        Plain containers, numbers and strings, with a `Tensor` for each tensor.
+
+    Raises:
+        CheckpointError: If the pickle names a function or class that tensors do not need, or uses
+            what no state dict does.
+        Exception: Any other, if it is damaged.
+    """
+    stack, memo = [], {}
+    for opcode, argument, _ in pickletools.genops(stream):
+        name = opcode.name
+        if name in ARGUMENTS:
+            stack.append(argument)
+        elif name in CONSTANTS:
+            stack.append(CONSTANTS[name])
+        elif name in EMPTY:
+            stack.append(EMPTY[name]())
+        elif name in TUPLES:
+            values = _pop(stack, TUPLES[name])
+            stack.append(tuple(values))
+        elif name == "MARK":
+            stack.append(MARK)
+        elif name == "TUPLE":
+            stack.append(tuple(_pop_to_mark(stack)))
+        elif name in ("APPEND", "APPENDS"):
+            values = _pop(stack, 1) if name == "APPEND" else _pop_to_mark(stack)
+            _top(stack, list).extend(values)
+        elif name in ("SETITEM", "SETITEMS"):
+            values = _pop(stack, 2) if name == "SETITEM" else _pop_to_mark(stack)
+            _set_items(_top(stack, dict), values)
+        elif name in ("BINPUT", "LONG_BINPUT"):
+            memo[argument] = stack[-1]
+        elif name == "MEMOIZE":
+            memo[len(memo)] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            stack.append(memo[argument])
+        elif name == "GLOBAL":
+            stack.append(_find(argument.replace(" ", ".", 1)))
+        elif name == "STACK_GLOBAL":
+            stack.append(_find(".".join(_pop(stack, 2))))
+        elif name == "REDUCE":
+            function, arguments = _pop(stack, 2)
+            stack.append(_call(function, arguments))
+        elif name == "BUILD":
+            # The attributes of an OrderedDict: torch keeps versions of modules there.
+            _pop(stack, 1)
+            _top(stack, _Dict)
+        elif name == "BINPERSID" and load_storage is not None:
+            stack.append(load_storage(*_pop(stack, 1)))
+        elif name not in ("PROTO", "FRAME", "STOP"):
+            raise CheckpointError(f"uses the pickle instruction {name}, which no state dict needs")
+    (result,) = stack
+    return result
+
+
+def _find(name):
+    if name not in FUNCTIONS and name not in TYPES:
+        raise CheckpointError(
+            f"refers to {name}. Tensors and plain containers are read, and nothing else is looked "
+            "up or run. Where torch is installed and the file is trusted, save the weights alone: "
+            "torch.save(model.state_dict(), path)"
+        )
+    return _Global(name)
+
+
+def _call(function, arguments):
+    if not isinstance(function, _Global) or function.name not in FUNCTIONS:
+        raise CheckpointError("calls what is no function")
+    if not isinstance(arguments, tuple):
+        raise CheckpointError(f"calls {function.name} without arguments")
+    # Types, where they are arguments, by torch's name of what they hold.
+    values = [TYPES.get(a.name) if isinstance(a, _Global) else a for a in arguments]
+    return FUNCTIONS[function.name](*values)
+
+
+def _pop(stack, count):
+    values = stack[len(stack) - count :]
+    if len(stack) < count or any(value is MARK for value in values):
+        raise CheckpointError("takes more from the stack than it put there")
+    del stack[len(stack) - count :]
+    return values
+
+
+def _pop_to_mark(stack):
+    start = len(stack) - 1
+    while stack[start] is not MARK:
+        start -= 1
+        if start < 0:
+            raise CheckpointError("takes more from the stack than it put there")
+    values = stack[start + 1 :]
+    del stack[start:]
+    return values
+
+
+def _top(stack, kind):
+    if not isinstance(stack[-1], kind):
+        raise CheckpointError(f"fills a {type(stack[-1]).__name__} like a {kind.__name__}")
+    return stack[-1]
+
+
+def _set_items(target, values):
+    keys = values[::2]
+    # Keys of keys of keys would be hashed until the interpreter's own stack is full.
+    if not all(key is None or isinstance(key, (str, int, float)) for key in keys):
+        raise CheckpointError("has a dict whose keys are neither text nor numbers")
+    target.update(zip(keys, values[1::2], strict=True))

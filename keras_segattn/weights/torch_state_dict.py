@@ -1,0 +1,168 @@
+"""Putting the weights of torch networks into layers, backbones and networks."""
+
+import re
+import warnings
+
+import keras
+import numpy as np
+
+from keras_segattn.weights.image_channels import adapt_to_channels
+from keras_segattn.weights.naming import NAMINGS
+from keras_segattn.weights.slot import layers_with_weights, slots_of
+
+# What a checkpoint keeps for each normalization, and Keras does not.
+COUNTER = ".num_batches_tracked"
+IN_PLACE_ABN_SHIFT = 1e-5
+# How many faults a message names.
+SHOWN = 5
+
+
+def load_torch_state_dict(target, state_dict, strict=True):
+    """Puts the weights of a torch network into a layer, a backbone or a network.
+
+    The names of torchvision (ResNet, MobileNetV2, ShuffleNetV2), of the repositories of STDC-Seg,
+    CCNet and AttaNet, and of their single attention layers are known. They are found below any
+    prefix, such as `module.`, or that of the part of a larger network; what is outside of it is
+    left out. Kernels are turned to Keras's order, InPlace-ABN's weights become what it computes
+    with, and counters of batches are ignored.
+
+    If the checkpoint has another number of classes, all but the classifiers is loaded, and a
+    warning says so. If it was made for images of three channels and the target takes another
+    number, the first convolution is adapted: a single channel gets the sum of the three kernels,
+    and more channels repeat them, so that equal channels give what they gave.
+
+    Args:
+        target: A built layer, a model of `keras_segattn.backbones`, or a network of
+            `keras_segattn.applications`; changed in place.
+        state_dict: Dict from names to arrays, such as `load_torch_checkpoint` returns.
+        strict: Boolean, whether weights may neither be missing nor be left over. With `False`
+            those that are there are loaded. Weights of another shape are an error in either case.
+            Defaults to `True`.
+
+    Raises:
+        ValueError: If the weights do not fit. The target is then unchanged, and the message lists
+            what is missing, unexpected or of another shape.
+
+    Example:
+
+    >>> layer = keras_segattn.layers.CrissCrossAttention(reduction=2)
+    >>> layer.build((None, 5, 7, 4))
+    >>> convs = (("query", 2), ("key", 2), ("value", 4))
+    >>> state_dict = {"gamma": np.array([0.5])}
+    >>> for name, filters in convs:
+    ...     state_dict[f"{name}_conv.weight"] = np.ones((filters, 4, 1, 1))
+    ...     state_dict[f"{name}_conv.bias"] = np.zeros(filters)
+    >>> load_torch_state_dict(layer, state_dict)
+    """
+    assign_state_dict(target, state_dict, strict)
+
+
+def assign_state_dict(target, state_dict, strict=True, preprocessing=None):
+    """`load_torch_state_dict`; `preprocessing` is that of the weights, where channels differ."""
+    # The auxiliary heads of deep supervision are in the network that it wraps.
+    target = getattr(target, "network", target)
+    layers = layers_with_weights(target)
+    if not layers:
+        raise ValueError(f"{target.name!r} has no weights yet. Build it, or call it once.")
+    names = {name for name in state_dict if not name.endswith(COUNTER)}
+    naming, prefix = _find_naming(target, layers, names)
+    slots = slots_of(layers, naming, prefix)
+    channels = target.inputs[0].shape[-1] if isinstance(target, keras.Model) else None
+
+    fitting, faults, other_classes = [], [], set()
+    for slot in slots:
+        if slot.key not in names:
+            if naming.without_bias and slot.variable.name == "bias":
+                fitting.append((slot, np.zeros(slot.torch_shape)))
+            elif strict:
+                faults.append(f"{slot.key} is missing")
+            continue
+        value = slot.in_torch_shape(state_dict[slot.key])
+        if value.shape == slot.torch_shape or slot.has_other_channels(value, channels):
+            fitting.append((slot, value))
+        elif slot.has_other_classes(value):
+            other_classes.add(slot.path)
+        else:
+            faults.append(f"{slot.key} has shape {value.shape}, not {slot.torch_shape}")
+    if strict:
+        faults += _unexpected(names - {slot.key for slot in slots}, naming, prefix)
+    if faults:
+        shown = "; ".join(faults[:SHOWN])
+        more = f"; and {len(faults) - SHOWN} more" if faults[SHOWN:] else ""
+        raise ValueError(
+            f"The weights do not fit {target.name!r} by the names of {naming.source}: {shown}{more}"
+        )
+
+    in_place_abn = any(re.fullmatch(naming.in_place_abn, name[len(prefix) :]) for name in names)
+    # Everything is converted before the first is changed.
+    for variable, value in list(_converted(fitting, in_place_abn, preprocessing)):
+        variable.assign(value)
+    if other_classes:
+        warnings.warn(
+            f"The checkpoint has another number of classes than {target.name!r}: all but "
+            f"{', '.join(sorted(other_classes))} was loaded.",
+            stacklevel=3,
+        )
+
+
+def _find_naming(target, layers, names):
+    """Returns the naming, and the prefix, by which most of the target's weights are there."""
+    namings = [naming for make in NAMINGS if (naming := make(list(layers))) is not None]
+    if not namings:
+        raise ValueError(
+            f"No source of weights is known that has the layers of {target.name!r}, such as "
+            f"{next(iter(layers))!r}. Of a network without published weights load the backbone: "
+            "load_torch_state_dict(model.get_layer(name_of_the_backbone), state_dict)"
+        )
+    scores = {}
+    for i, naming in enumerate(namings):
+        keys = [slot.key for slot in slots_of(layers, naming)]
+        for prefix in _prefixes(keys, names):
+            scores[i, prefix] = sum(prefix + key in names for key in keys)
+    best = max(scores.values())
+    if best == 0:
+        raise ValueError(
+            f"The checkpoint has no weight of {target.name!r} by the names of "
+            f"{' or '.join(naming.source for naming in namings)}. Its names are such as "
+            f"{sorted(names)[:SHOWN]}"
+        )
+    chosen = [key for key, score in scores.items() if score == best]
+    prefixes = sorted(prefix for i, prefix in chosen if i == chosen[0][0])
+    if len(prefixes) > 1:
+        raise ValueError(
+            f"The weights of {target.name!r} may be those below any of {prefixes[:SHOWN]}. Keep "
+            "those that are meant in `state_dict`."
+        )
+    return namings[chosen[0][0]], prefixes[0]
+
+
+def _prefixes(keys, names):
+    """What stands before some of the keys."""
+    prefixes = {""}
+    for key in {keys[0], keys[len(keys) // 2], keys[-1]}:
+        prefixes |= {name[: -len(key)] for name in names if name.endswith(f".{key}")}
+    return prefixes
+
+
+def _unexpected(names, naming, prefix):
+    for name in sorted(names):
+        inside = name.startswith(prefix)
+        if inside and not re.fullmatch(naming.ignored, name[len(prefix) :]):
+            yield f"{name} is unexpected"
+
+
+def _converted(fitting, in_place_abn, preprocessing):
+    """Yields each variable with what belongs into it, in Keras's order."""
+    constants = {}
+    for slot, value in fitting:
+        value = np.transpose(value, slot.axes).astype("float32")
+        if value.shape != tuple(slot.variable.shape):
+            channels = slot.variable.shape[2]
+            value, constant = adapt_to_channels(value, channels, preprocessing)
+            # The normalization that follows the convolution takes its mean off.
+            constants[slot.path.replace("/conv", "/norm")] = constant
+        elif in_place_abn and slot.variable.name == "gamma" and slot.path.endswith("norm"):
+            value = np.abs(value) + IN_PLACE_ABN_SHIFT
+        elif slot.variable.name == "moving_mean" and slot.path in constants:
+            value = value - constants[slot.path]
+        yield slot.variable, value
