@@ -12,6 +12,7 @@ Rooms of the house:
 - `inference`: from any image to its classes.
 - `visualization`: masks, errors, training curves, and what attention looks at, as pictures.
 - `export`: SavedModel and ONNX, verified.
+- `demo`: a page to try it, `python -m keras_segattn.demo`.
 - `flops`: operations of a model, counted as the papers count them.
 """
 

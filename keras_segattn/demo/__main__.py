@@ -1,0 +1,55 @@
+"""Opens a page to try networks on images, in the browser, with no need of a network connection.
+
+    python -m keras_segattn.demo                          # networks without training, to look at
+    python -m keras_segattn.demo runs/camvid/model.keras  # a network of one's own
+    python -m keras_segattn.demo --port 9000 --no-browser
+
+Drop an image or take an example, see its classes and their shares, click a pixel to see what the
+network looks at from there. The page is for this computer alone unless --host says otherwise.
+"""
+
+import argparse
+import functools
+import sys
+
+from keras_segattn.demo.networks import load_network
+
+
+def parse_arguments(arguments=None):
+    parser = argparse.ArgumentParser(
+        prog="python -m keras_segattn.demo",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=".keras files to offer")
+    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080, help="default: 8080")
+    parser.add_argument("--no-browser", action="store_true", help="only say where the page is")
+    return parser.parse_args(arguments)
+
+
+def main():
+    arguments = parse_arguments()
+    for path in arguments.models:
+        try:
+            load_network(path)
+        except ValueError as error:
+            sys.exit(f"error: {error}")
+    try:
+        from nicegui import ui
+    except ImportError:
+        sys.exit("The page is drawn with NiceGUI: pip install 'keras-segattn[demo]'")
+    from keras_segattn.demo.page import build
+
+    ui.run(
+        functools.partial(build, arguments.models),
+        host=arguments.host,
+        port=arguments.port,
+        title="keras-segattn",
+        show=not arguments.no_browser,
+        reload=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

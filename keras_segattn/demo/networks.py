@@ -1,0 +1,42 @@
+"""The networks that the page offers."""
+
+import functools
+from pathlib import Path
+
+import keras
+
+from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
+from keras_segattn.data import RoadScenes
+
+# What can be tried without a file. Untrained ones find nothing, but show what they look at.
+OFFERED = {
+    "CANet, MobileNetV2, untrained": lambda: CANet(classes=len(RoadScenes.classes)),
+    "AttaNet, light, untrained": lambda: AttaNet(backbone="light", classes=len(RoadScenes.classes)),
+    "CCNet, ResNet-18, untrained": lambda: CCNet(
+        backbone="resnet18", classes=len(RoadScenes.classes)
+    ),
+    "Cross-CBAM, STDC1, untrained": lambda: CrossCBAM(classes=len(RoadScenes.classes)),
+}
+
+
+@functools.lru_cache(maxsize=2)
+def load_network(choice):
+    """Returns the network of a name of `OFFERED`, or of the path of a `.keras` file.
+
+    Raises:
+        ValueError: If there is no such file, or it holds no network for images.
+    """
+    if choice in OFFERED:
+        model = OFFERED[choice]()
+        model.class_names, model.palette = RoadScenes.classes, RoadScenes.palette
+        return model
+    path = Path(choice).expanduser()
+    if path.suffix != ".keras" or not path.is_file():
+        raise ValueError(f"There is no file {choice} that ends in .keras.")
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except Exception as error:
+        raise ValueError(f"{choice} cannot be loaded: {error}") from error
+    if not hasattr(model, "preprocessing"):
+        raise ValueError(f"{choice} holds no network of keras_segattn.applications.")
+    return model

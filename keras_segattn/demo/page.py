@@ -1,0 +1,159 @@
+"""The page itself, drawn with NiceGUI, which brings all that the browser needs with it."""
+
+import asyncio
+import base64
+
+import keras_segattn
+from keras_segattn.data import RoadScenes
+from keras_segattn.demo.networks import OFFERED
+from keras_segattn.demo.session import Session
+
+EXAMPLES = 4
+EXAMPLE_SIZE = (192, 256)
+
+
+def build(paths):
+    """Draws the page for one visitor.
+
+    Args:
+        paths: Paths of `.keras` files that are offered first.
+    """
+    Page(paths).draw()
+
+
+class Page:
+    """The elements of the page, and what happens when they are used."""
+
+    def __init__(self, paths):
+        self.choices = [*map(str, paths), *OFFERED]
+        self.session = Session()
+        self.scenes = RoadScenes("test", EXAMPLES, EXAMPLE_SIZE)
+        self.pixel = None
+        # One thing at a time: a click may come while a network is still being loaded.
+        self.busy = asyncio.Lock()
+
+    def draw(self):
+        from nicegui import ui
+
+        with ui.header().classes("items-center"):
+            ui.label("keras-segattn").classes("text-xl")
+            ui.label(f"{keras_segattn.__version__}: drop an image, click a pixel")
+        with ui.row().classes("w-full no-wrap items-start"):
+            with ui.column().classes("w-72 shrink-0"):
+                self._draw_controls(ui)
+            with ui.column().classes("grow"):
+                self.picture = ui.interactive_image(on_mouse=self.click, cross=True)
+                self.picture.classes("w-full max-w-3xl").mark("picture")
+                self.hint = ui.label().mark("hint")
+                self.attention = ui.image().classes("w-full max-w-5xl").mark("attention")
+                self.attention.set_visibility(False)
+        ui.timer(0, self.start, once=True)
+
+    def _draw_controls(self, ui):
+        self.network = ui.select(self.choices, value=self.choices[0], label="network")
+        self.network.classes("w-full").on_value_change(self.choose)
+        self.path = ui.input("or the path of a .keras file").classes("w-full")
+        self.path.on("keydown.enter", self.choose_path)
+        self.upload = ui.upload(label="drop an image", auto_upload=True, on_upload=self.receive)
+        self.upload.classes("w-full").props("accept=image/* flat bordered")
+        ui.label("or take an example")
+        with ui.row().classes("gap-1"):
+            for index in range(EXAMPLES):
+                example = ui.image(_picture(self.scenes.read(index)[0])).classes("w-32")
+                example.classes("cursor-pointer").mark(f"example-{index}")
+                example.on("click", lambda index=index: self.take_example(index))
+        ui.label("opacity of the classes")
+        self.opacity = ui.slider(min=0, max=1, step=0.05, value=0.6)
+        self.opacity.on_value_change(self.show_overlay)
+        self.layer = ui.select([], label="attention of the layer").classes("w-full")
+        self.layer.on_value_change(self.show_attention)
+        self.legend = ui.column().classes("gap-0").mark("legend")
+
+    async def start(self):
+        self.session.open(self.scenes.read(0)[0])
+        await self.choose()
+
+    async def choose(self):
+        await self._update(self.session.choose, self.network.value)
+
+    async def choose_path(self):
+        await self._update(self.session.choose, self.path.value)
+
+    async def take_example(self, index):
+        await self._update(self.session.open, self.scenes.read(index)[0])
+
+    async def receive(self, event):
+        data = await event.file.read()
+        self.upload.reset()
+        await self._update(self.session.open, data)
+
+    async def _update(self, action, argument):
+        """Changes the session, and shows what follows from it."""
+        self.hint.set_text("one moment ...")
+        self.pixel = None
+        self.attention.set_visibility(False)
+        await self._run(action, argument)
+        names = self.session.layers()
+        self.layer.set_options(names, value=names[-1] if names else None)
+        self.show_overlay()
+        self.show_legend()
+
+    async def _run(self, action, *arguments):
+        """Does what takes a while in a thread; says so where it cannot be done."""
+        from nicegui import run, ui
+
+        async with self.busy:
+            try:
+                return await run.io_bound(action, *arguments)
+            except (ValueError, TypeError) as error:
+                ui.notify(str(error), type="negative", multi_line=True)
+                return None
+
+    def show_overlay(self):
+        if self.session.result is None:
+            self.hint.set_text("")
+        else:
+            self.picture.set_source(_picture(self.session.result.overlay(self.opacity.value)))
+            self.hint.set_text("Click a pixel to see what the network looks at.")
+
+    def show_legend(self):
+        from nicegui import ui
+
+        self.legend.clear()
+        if self.session.result is None:
+            return
+        with self.legend:
+            for name, (red, green, blue), share in self.session.legend():
+                with ui.row().classes("items-center gap-2"):
+                    ui.element("div").style(
+                        f"width: 1rem; height: 1rem; background: rgb({red}, {green}, {blue})"
+                    )
+                    ui.label(f"{name} {share:.1%}")
+
+    async def click(self, event):
+        if self.session.result is None:
+            return
+        height, width = self.session.result.class_map.shape
+        row = min(max(int(event.image_y), 0), height - 1)
+        column = min(max(int(event.image_x), 0), width - 1)
+        self.pixel = row, column
+        await self.show_attention()
+
+    async def show_attention(self):
+        pixel = self.pixel
+        if pixel is None or self.layer.value is None:
+            return
+        png = await self._run(self.session.attention, pixel, self.layer.value)
+        # What has changed meanwhile is shown by what changed it.
+        if png is None or pixel != self.pixel:
+            return
+        self.attention.set_source("data:image/png;base64," + base64.b64encode(png).decode())
+        self.attention.set_visibility(True)
+        row, column = pixel
+        self.hint.set_text(f"row {row}, column {column}: {self.session.class_at(pixel)}")
+
+
+def _picture(image):
+    from PIL import Image
+
+    return Image.fromarray(image)

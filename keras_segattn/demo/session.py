@@ -1,0 +1,72 @@
+"""What one visitor of the page is looking at."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from keras_segattn.demo.networks import load_network
+from keras_segattn.inference import segment
+from keras_segattn.inference.image import read_image, to_pixels
+from keras_segattn.visualization import attention_layers, model_attention, plot_attention
+
+# Larger images are reduced to this: on a CPU they would take long.
+LONGEST_SIDE = 1024
+
+
+class Session:
+    """A network, an image, and what the one finds in the other.
+
+    Attributes:
+        model: The network, or `None` at first.
+        image: uint8 array of shape `(height, width, 3)`, or `None` at first.
+        result: What `keras_segattn.inference.segment` found, or `None` where either is missing.
+    """
+
+    def __init__(self):
+        self.model = None
+        self.image = None
+        self.result = None
+
+    def choose(self, choice):
+        """Takes a network by a name that the page offers, or by the path of a `.keras` file."""
+        self.model = load_network(choice)
+        self._segment()
+
+    def open(self, image):
+        """Takes an image: the bytes of a file, or an array; a large one is reduced."""
+        from PIL import Image
+
+        pixels = np.rint(to_pixels(read_image(image), 3)).astype("uint8")
+        picture = Image.fromarray(pixels)
+        picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        self.image = np.asarray(picture)
+        self._segment()
+
+    def _segment(self):
+        self.result = None
+        if self.model is not None and self.image is not None:
+            self.result = segment(self.model, self.image)
+
+    def legend(self):
+        """Returns `(name, colour, share)` of the classes that were found, the largest first."""
+        found = zip(self.result.shares().items(), self.result.palette, strict=True)
+        rows = [(str(name), tuple(color), share) for (name, share), color in found if share > 0]
+        return sorted(rows, key=lambda row: -row[2])
+
+    def class_at(self, pixel):
+        """Returns the name of the class that was found at a pixel `(row, column)`."""
+        label = int(self.result.class_map[pixel])
+        return str((self.result.class_names or range(label + 1))[label])
+
+    def layers(self):
+        """Returns the names of the layers whose attention can be shown."""
+        return [] if self.model is None else attention_layers(self.model)
+
+    def attention(self, pixel, layer):
+        """Returns a PNG file of what a layer looks at, as bytes."""
+        maps = model_attention(self.model, self.image, pixel, layer)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "attention.png"
+            plot_attention(path, self.image, maps, pixel)
+            return path.read_bytes()
