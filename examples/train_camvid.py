@@ -8,6 +8,8 @@ A run has a folder with its configuration, log, curves, checkpoints, predictions
 exported models. Stopped at any moment, it goes on where the same command is given with --resume.
 """
 
+from pathlib import Path
+
 from keras_segattn.data import CamVid, RoadScenes
 from keras_segattn.training.command_line import argument_parser, main
 
@@ -27,4 +29,6 @@ if __name__ == "__main__":
     parser.add_argument("--data", default=GENERATED, help="folder of CamVid, or 'generated'")
     parser.add_argument("--scenes", type=int, default=160, help="number of generated scenes")
     arguments = parser.parse_args()
+    if arguments.data == GENERATED:
+        arguments.run = arguments.run or Path("runs/generated")
     main(arguments, open_data(arguments))
