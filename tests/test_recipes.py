@@ -11,7 +11,7 @@ import pytest
 from keras_segattn import applications, recipes
 from keras_segattn.data import Compose, RoadScenes
 from keras_segattn.recipes import RECIPES
-from keras_segattn.training import RunFolder, evaluate
+from keras_segattn.training import RunFolder, adjust_logits, evaluate
 from keras_segattn.training.build import (
     add_weight_decay,
     build_augmentation,
@@ -20,6 +20,8 @@ from keras_segattn.training.build import (
     build_optimizer,
 )
 from keras_segattn.training.command_line import argument_parser, recipe_of
+from tests.applications.cases import tiny_backbone
+from tests.training import to_numpy
 
 DATA = RoadScenes("train", 4, size=(32, 48))
 
@@ -172,3 +174,17 @@ def test_evaluation_counts_by_hand():
     assert result["pixel_accuracy"] == 1
     with pytest.raises(ValueError, match="has 3 classes, the data set 11"):
         evaluate(model, RoadScenes("train", 2))
+
+
+def test_logits_are_those_of_a_world_without_the_weights(rng):
+
+    model = applications.CANet(classes=3, backbone=tiny_backbone(), filters=16, up_channels=8)
+    image = rng.normal(size=(1, 32, 40, 3)).astype("float32")
+    before = to_numpy(model(image))
+    adjust_logits(model, [1.0, 4.0, 0.5], strength=0.5)
+    want = before - 0.5 * np.log([1.0, 4.0, 0.5])
+    np.testing.assert_allclose(to_numpy(model(image)), want, atol=1e-5)
+    with pytest.raises(ValueError, match="each of the 3 classes"):
+        adjust_logits(model, [1.0, 2.0])
+    with pytest.raises(ValueError, match="no layer 'classifier'"):
+        adjust_logits(keras.Model(image := keras.Input((4,)), image[:, :3]), [1, 1, 1])

@@ -1,7 +1,8 @@
 """Training by a recipe: resumable runs, evaluation, and the command line of the examples."""
 
+from keras_segattn.training.adjust_logits import adjust_logits
 from keras_segattn.training.evaluate import draw_predictions, evaluate, print_scores
 from keras_segattn.training.run_folder import RunFolder
 from keras_segattn.training.train import train
 
-__all__ = ["RunFolder", "draw_predictions", "evaluate", "print_scores", "train"]
+__all__ = ["RunFolder", "adjust_logits", "draw_predictions", "evaluate", "print_scores", "train"]

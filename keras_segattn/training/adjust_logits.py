@@ -1,0 +1,48 @@
+"""Taking back, after training, what class weights have done to the logits."""
+
+import numpy as np
+
+
+def adjust_logits(model, class_weights, strength=1.0):
+    """Subtracts the logarithm of the class weights from the logits of a trained network.
+
+    `bias_c <- bias_c - strength * log(w_c)` in the layer `classifier`, and so in the logits, since
+    resizing keeps constants.
+
+    A network that was trained by cross-entropy with class weights `w` gives every rare class more
+    pixels than it has: its probabilities are those of a world where class `c` is `w_c` times as
+    frequent. That serves recall, not the intersection over union. The weights help to learn the
+    rare classes, and are taken back here, wholly or in part; choose `strength` on validation data.
+
+    Args:
+        model: A network of `keras_segattn.applications`, changed in place.
+        class_weights: Sequence of the weight of each class in the loss, all positive.
+        strength: Float, from 0 (nothing changes) to 1 (wholly). Defaults to `1.0`.
+
+    Raises:
+        ValueError: If there is not one positive weight per class, or no layer `classifier` with a
+            bias.
+
+    Example:
+
+    >>> model = keras_segattn.applications.CANet(classes=2)
+    >>> adjust_logits(model, class_weights=[1.0, np.e])
+    >>> np.round(np.array(model.get_layer("classifier").bias), 3).tolist()
+    [0.0, -1.0]
+
+    Reference:
+        "Long-Tail Learning via Logit Adjustment" (Menon et al., 2021), section 4.
+    """
+    weights = np.asarray(class_weights, dtype="float64")
+    if weights.shape != (model.output.shape[-1],) or not np.all(weights > 0):
+        raise ValueError(
+            f"`class_weights` must be one positive number for each of the {model.output.shape[-1]} "
+            f"classes. Received: {class_weights}"
+        )
+    layers = [layer for layer in model.layers if layer.name == "classifier"]
+    if not layers or layers[0].bias is None:
+        raise ValueError(
+            f"Model {model.name!r} has no layer 'classifier' with a bias, which the networks of "
+            "keras_segattn.applications have."
+        )
+    layers[0].bias.assign(layers[0].bias - strength * np.log(weights).astype("float32"))

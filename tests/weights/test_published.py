@@ -1,0 +1,61 @@
+"""The trained weights that come with the package."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn.applications import CANet
+from keras_segattn.data import CamVid
+from keras_segattn.training import evaluate
+from keras_segattn.weights import published
+from tests.training import to_numpy
+
+
+@pytest.mark.once
+def test_camvid_weights_segment_real_images(shared):
+    """On every twentieth validation image; on all of them it is 73.8 (benchmarks/camvid.md)."""
+    model = CANet(weights="camvid", classes=11)
+    assert model.class_names == CamVid.classes
+    assert model.palette == CamVid.palette
+    data = CamVid(shared("camvid"), "val")
+    data._pairs = data._pairs[::20]
+    assert evaluate(model, data)["mean_iou"] > 0.65
+
+
+@pytest.mark.once
+def test_camvid_weights_come_with_the_features_alone():
+    whole = CANet(weights="camvid", classes=11)
+    features = CANet(weights="camvid", classes=11, include_top=False)
+    image = np.zeros((1, 32, 48, 3), "float32")
+    inner = keras.Model(whole.input, whole.get_layer("classifier").input)
+    np.testing.assert_allclose(to_numpy(features(image)), to_numpy(inner(image)), atol=1e-5)
+    assert features.class_names is None
+
+
+def test_pack_and_load(tmp_path, monkeypatch):
+    monkeypatch.setattr(published, "FOLDER", tmp_path)
+    arguments = {"classes": 2, "filters": 16, "up_channels": 8}
+    model = CANet(**arguments)
+    model.class_names, model.palette = ("road", "other"), ((1, 2, 3), (4, 5, 6))
+    published.pack(model, tmp_path / "canet_tiny_here.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["canet_tiny_here.npz"]
+    other = CANet(**arguments)
+    published.load_published(other, "canet", "tiny", "here")
+    for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-6)
+    assert other.class_names == ("road", "other")
+    assert other.palette == ((1, 2, 3), (4, 5, 6))
+
+    wrong = CANet(**{**arguments, "filters": 8})
+    before = wrong.get_weights()
+    with pytest.raises(ValueError, match=r"default arguments and classes=2: .* and \d+ more"):
+        published.load_published(wrong, "canet", "tiny", "here")
+    for one, two in zip(before, wrong.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, two)
+
+
+def test_what_there_is_no_weights_for():
+    with pytest.raises(ValueError, match=r"'resnet18'\. There are.*canet_mobilenet_v2_camvid"):
+        CANet(weights="camvid", backbone="resnet18", classes=11)
+    with pytest.raises(ValueError, match="classes=11: classifier"):
+        CANet(weights="camvid", classes=19)
