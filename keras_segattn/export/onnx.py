@@ -8,16 +8,16 @@ DTYPES = ("float32", "float16", "int8")
 # tf2onnx refuses 19 and more.
 OPSET = 17
 METADATA = "keras_segattn"
-# Of the operators of these networks those that are quantized. Attention is left in float32: its
-# products have no fixed range.
-QUANTIZED = ("Conv", "ConvTranspose")
+# Attention is left in float32: its products have no fixed range.
+QUANTIZED = ("Add", "Clip", "Concat", "Conv", "ConvTranspose", "Mul", "Relu")
 
 
 def write(served, path, metadata, dtype="float32", calibration=None):
     """Writes an ONNX file from `images` to the output, of standard operators.
 
     float16 stores the weights in half precision and computes in float32; int8 quantizes
-    convolutions, per channel, by pairs of QuantizeLinear and DequantizeLinear.
+    convolutions, per channel, and what is between them, by pairs of QuantizeLinear and
+    DequantizeLinear.
     """
     import keras
     import numpy as np
@@ -107,8 +107,16 @@ def _halve(graph):
 
 
 def _quantize(path, calibration):
+    import onnx
+    import onnxruntime
     from onnxruntime import quantization
 
+    # Batch normalization is folded into convolutions first: what is between them would be rounded.
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    folded = path.with_suffix(".folded.onnx")
+    options.optimized_model_filepath = str(folded)
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     images = iter(calibration)
 
     class Reader(quantization.CalibrationDataReader):
@@ -116,15 +124,25 @@ def _quantize(path, calibration):
             image = next(images, None)
             return None if image is None else {"images": image}
 
-    source = path.with_suffix(".float32.onnx")
-    path.rename(source)
     quantization.quantize_static(
-        source,
+        folded,
         path,
         Reader(),
         op_types_to_quantize=list(QUANTIZED),
+        nodes_to_exclude=_not_of_pixels(onnx.load(folded).graph),
         per_channel=True,
         weight_type=quantization.QuantType.QInt8,
         activation_type=quantization.QuantType.QInt8,
     )
-    source.unlink()
+    folded.unlink()
+
+
+def _not_of_pixels(graph):
+    """The names of the nodes that compute with sizes, which 8 bits cannot hold."""
+    of_pixels, others = {"images"}, []
+    for node in graph.node:
+        if node.op_type != "Shape" and of_pixels.intersection(node.input):
+            of_pixels.update(node.output)
+        else:
+            others.append(node.name)
+    return others
