@@ -1,4 +1,4 @@
-"""Evaluates a trained model on a data set: a table per class, JSON, and pictures.
+"""Evaluates a trained model on a data set: a table per class, as JSON, and pictures.
 
     python examples/evaluate.py model.keras --dataset camvid --data path/to/CamVid --split test
     python examples/evaluate.py model.keras --dataset cityscapes --data path/to/cityscapes \\
@@ -13,8 +13,10 @@ from pathlib import Path
 import keras
 
 from keras_segattn.data import ADE20K, CamVid, Cityscapes
-from keras_segattn.training import draw_predictions, evaluate, print_scores
+from keras_segattn.metrics import scores
+from keras_segattn.training import count_confusions, draw_predictions, print_scores
 from keras_segattn.training.run_folder import write_json
+from keras_segattn.visualization import plot_confusion_matrix
 
 DATASETS = {"ade20k": ADE20K, "camvid": CamVid, "cityscapes": Cityscapes}
 
@@ -38,13 +40,15 @@ def main():
     options = {"scales": arguments.scales, "flip": arguments.flip}
     if arguments.tile:
         options["tile"] = tuple(arguments.tile)
-    result = evaluate(model, data, **options)
+    matrix = count_confusions(model, data, **options)
+    result = scores(matrix, data.classes)
     print_scores(result)
 
     folder = arguments.output or Path(arguments.model).parent / f"evaluation_{arguments.split}"
     folder.mkdir(parents=True, exist_ok=True)
     about = {"model": arguments.model, "dataset": arguments.dataset, "split": arguments.split}
     write_json(folder / "scores.json", {**about, **options, **result})
+    plot_confusion_matrix(folder / "confusions.png", matrix, data.classes)
     draw_predictions(model, data, folder / "predictions.png", **options)
     print("written:", folder)
 

@@ -1,5 +1,7 @@
 """Exporting trained models for serving."""
 
 from keras_segattn.export.export_model import export_model
+from keras_segattn.export.formats import load_exported, read_metadata
+from keras_segattn.export.report import ExportReport
 
-__all__ = ["export_model"]
+__all__ = ["ExportReport", "export_model", "load_exported", "read_metadata"]

@@ -1,5 +1,6 @@
 """Exporting a model, and proving that the artefact does what the model does."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,81 +11,172 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_segattn.export import onnx, saved_model
-from keras_segattn.export.serving_model import serving_model
-from keras_segattn.weights.preprocessing import IMAGENET
+from keras_segattn.applications.arguments import check_choice
+from keras_segattn.export.formats import FORMATS
+from keras_segattn.export.report import ExportReport
+from keras_segattn.export.serving_model import OUTPUTS, serving_model
+from keras_segattn.export.verification import LEAST_AGREEMENT, compare, input_batches
+from keras_segattn.version import __version__
+from keras_segattn.weights.preprocessing import Preprocessing
 
-FORMATS = {"saved_model": saved_model, "onnx": onnx}
-# Pixels whose two best classes are equal up to rounding may differ.
-LEAST_AGREEMENT = 0.999
+# The extras that hold the packages of the formats.
+EXTRAS = {
+    "ai_edge_litert": "litert",
+    "flatbuffers": "litert",
+    "nncf": "openvino",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "openvino": "openvino",
+    "tensorflow": "tensorflow",
+    "tf2onnx": "onnx",
+}
+# A folder with such a name would be a mistake.
+FILES = (".onnx", ".tflite", ".xml", ".engine", ".plan")
 
 
-def export_model(model, path, format="saved_model", preprocess=None, images=None):
+def export_model(
+    model,
+    path,
+    format="saved_model",
+    *,
+    preprocess=True,
+    output="class_map",
+    input_shape=(None, None, None),
+    dtype="float32",
+    images=None,
+    least_agreement=None,
+):
     """Exports a segmentation model for serving, and verifies the artefact.
 
-    The artefact takes a batch of uint8 images of any height and width that the model takes, and
-    returns the class map `(batch, height, width)`; preprocessing and argmax are inside. It is
-    reloaded in its own runtime and compared with the model before it gets its name: `path` holds
-    the whole, verified artefact, or what it held before.
+    By default the artefact takes a batch of uint8 images of any height and width that the model
+    takes, and returns the class map `(batch, height, width)`; preprocessing and argmax are inside.
+    It is reloaded in its own runtime and compared with the model before it gets its name: `path`
+    holds the whole, verified artefact, or what it held before. Class names, palette and
+    preprocessing are recorded in it; `read_metadata` returns them.
+
+    | format | `path` | dtypes | runtime |
+    |---|---|---|---|
+    | `"saved_model"` | folder | float32 | TensorFlow, TensorFlow Serving |
+    | `"onnx"` | `.onnx` | float32, float16, int8 | ONNX Runtime, Triton and others |
+    | `"litert"` | `.tflite` | float32, float16, int8 | LiteRT |
+    | `"openvino"` | folder | float32, float16, int8 | OpenVINO |
+    | `"tensorrt"` | folder | float32, float16 | TensorRT, on the GPU it was built on |
+    | `"tf_trt"` | folder | float32, float16 | TensorFlow up to 2.17 with TensorRT |
+
+    float16 halves the weights; how a runtime computes is its own affair. int8 is quantization after
+    training.
 
     TensorFlow does the export. On the JAX and torch backends it does so in a process of its own.
 
     Args:
         model: A functional model from preprocessed images to logits, such as `CANet`. A model in
             mixed precision is exported in float32.
-        path: The folder (SavedModel) or file (ONNX) to write.
-        format: `"saved_model"` or `"onnx"`. Defaults to `"saved_model"`.
-        preprocess: Callable that preprocesses a Keras tensor of images. Defaults to
-            `model.preprocessing`, and to that of ImageNet's weights for a model without it.
-        images: Sequence of uint8 images `(height, width, channels)` to verify with. Defaults to
-            noise in two sizes.
+        path: The folder or file to write.
+        format: One of the formats above. Defaults to `"saved_model"`.
+        preprocess: `True` to put `model.preprocessing` inside; `False` or `None` to leave it
+            outside, the artefact then taking float32 images that are preprocessed; or a callable
+            for a Keras tensor of images to put inside. Defaults to `True`.
+        output: `"class_map"`, `"probabilities"` or `"logits"`. Defaults to `"class_map"`.
+        input_shape: Tuple `(batch, height, width)`; `None` leaves a size free. Fixed sizes make
+            faster artefacts, and better ones in int8. Defaults to all free, as far as the model's
+            are.
+        dtype: `"float32"`, `"float16"` or `"int8"`. Defaults to `"float32"`.
+        images: Images to compare with, and to calibrate int8 with, as it will meet them: a data set
+            of `keras_segattn.data`, or a sequence of anything that `segment` takes as an image. Up
+            to 8 of them, evenly spread, are compared, and up to 64 others calibrated with. They
+            are resized where `input_shape` is fixed. Where preprocessing is outside and the model
+            knows none, they are preprocessed float arrays. Defaults to noise, which int8 refuses.
+        least_agreement: The share of equal pixels, over the worst image, below which the artefact
+            is withdrawn. Defaults to 0.999 for float32, 0.99 for float16 and 0.95 for int8.
 
     Returns:
-        The smallest share, over the images, of pixels whose class equals that of the model.
+        An `ExportReport`.
 
     Raises:
-        ValueError: If `format` is unknown.
-        RuntimeError: If the export fails, or the share of equal pixels is below 0.999; nothing is
-            then written.
+        ImportError: If a package that the format needs is missing; names the extra.
+        ValueError: If an argument has a value that is not named above.
+        RuntimeError: If the export fails, the format cannot be written on this machine, or the
+            share of equal pixels is too low; nothing is then written.
 
     Example:
 
     ```python
-    agreement = keras_segattn.export.export_model(model, "canet.onnx", format="onnx")
+    report = keras_segattn.export.export_model(model, "canet.onnx", "onnx", images=["street.jpg"])
+    print(report)
     ```
     """
-    if format not in FORMATS:
-        raise ValueError(f"`format` must be one of {sorted(FORMATS)}. Received: {format!r}")
-    target = FORMATS[format]
-    path = Path(path)
-    if preprocess is None:
-        preprocess = getattr(model, "preprocessing", IMAGENET)
-    served = serving_model(model, preprocess)
-    if images is None:
-        images = _noise(served.input_shape[1:])
+    check_choice("format", format, tuple(FORMATS))
+    check_choice("output", output, OUTPUTS)
+    target, path = FORMATS[format], Path(path)
+    check_choice(f"dtype of {format}", dtype, target.DTYPES)
+    if path.suffix != target.SUFFIX and (target.SUFFIX or path.suffix in FILES):
+        kind = f"file that ends in {target.SUFFIX}" if target.SUFFIX else "folder"
+        raise ValueError(f"{format!r} is written to a {kind}. Received: path={str(path)!r}")
+    if images is not None and not len(images):
+        raise ValueError("`images` is empty.")
+    if dtype == "int8" and images is None:
+        raise ValueError("int8 is calibrated with images: pass `images`, a data set for example.")
+    if hasattr(target, "check"):
+        target.check()
+    inside, outside = _preprocessing(model, preprocess)
+    served = serving_model(model, inside, output, input_shape)
+    metadata = _metadata(model, served, inside, output, dtype)
+    compared, calibration = input_batches(served, images, outside)
+    least_agreement = LEAST_AGREEMENT[dtype] if least_agreement is None else least_agreement
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         artefact = Path(folder) / path.name
+        calibration = calibration if dtype == "int8" else None
         if keras.backend.backend() == "tensorflow":
-            target.write(served, artefact)
+            _write(target, served, artefact, metadata, dtype, calibration)
         else:
-            _write_with_tensorflow(served, artefact, format)
-        agreement = _agreement(served, target.load(artefact), images)
-        if agreement < LEAST_AGREEMENT:
+            _write_with_tensorflow(format, served, artefact, metadata, dtype, calibration)
+        agreement, difference = compare(served, target.load(artefact), output, compared)
+        if not agreement >= least_agreement:
             raise RuntimeError(
-                f"The {format} artefact gives another class than the model to "
-                f"{1 - agreement:.2%} of the pixels; it was not written to {path}."
+                f"The {format} artefact in {dtype} gives another class than the model to "
+                f"{1 - agreement:.2%} of the pixels of an image, more than the "
+                f"{1 - least_agreement:.2%} allowed; the largest difference of the logits is "
+                f"{difference:.3g}. It was not written to {path}."
             )
+        files = artefact.rglob("*") if artefact.is_dir() else [artefact]
+        size = sum(file.stat().st_size for file in files)
         _replace(artefact, path)
-    return agreement
+    return ExportReport(
+        path,
+        format,
+        dtype,
+        size,
+        agreement,
+        least_agreement,
+        difference,
+        len(compared),
+        noise=images is None,
+    )
 
 
-def _write_with_tensorflow(served, artefact, format):
-    source = artefact.with_name("serving.keras")
-    served.save(source)
-    command = [sys.executable, "-m", "keras_segattn.export.worker", source, artefact, format]
+def _write(target, served, artefact, metadata, dtype, calibration):
+    try:
+        target.write(served, artefact, metadata, dtype, calibration)
+    except ImportError as error:
+        extra = EXTRAS.get((error.name or "").split(".")[0])
+        if extra is None:
+            raise
+        raise ImportError(
+            f"{error.name} is missing: pip install 'keras-segattn[export,{extra}]'", name=error.name
+        ) from error
+
+
+def _write_with_tensorflow(format, served, artefact, metadata, dtype, calibration):
+    folder = artefact.parent
+    served.save(folder / "serving.keras")
+    job = {"format": format, "artefact": str(artefact), "metadata": metadata, "dtype": dtype}
+    (folder / "job.json").write_text(json.dumps(job))
+    if calibration is not None:
+        np.savez(folder / "calibration.npz", *calibration)
     result = subprocess.run(
-        list(map(str, command)),
+        [sys.executable, "-m", "keras_segattn.export.worker", str(folder)],
         env={**os.environ, "KERAS_BACKEND": "tensorflow"},
         capture_output=True,
         text=True,
@@ -96,21 +188,37 @@ def _write_with_tensorflow(served, artefact, format):
         )
 
 
-def _noise(shape):
-    height, width, channels = shape
-    rng = np.random.default_rng(0)
-    return [
-        rng.integers(0, 256, (height or h, width or w, channels), dtype="uint8")
-        for h, w in ((96, 128), (65, 97))
-    ]
+def _preprocessing(model, preprocess):
+    """Returns what goes into the artefact, and what remains to be done before it."""
+    own = getattr(model, "preprocessing", None)
+    if preprocess is None or preprocess is False:
+        return None, own
+    if preprocess is not True:
+        return preprocess, None
+    if own is None:
+        raise ValueError(
+            f"Model {model.name!r} does not know its preprocessing; pass `preprocess`, such as "
+            "keras_segattn.weights.Preprocessing(...), or False to leave it outside."
+        )
+    return own, None
 
 
-def _agreement(served, run, images):
-    shares = []
-    for image in images:
-        expected = keras.ops.convert_to_numpy(served(image[None]))
-        shares.append(float(np.mean(run(image[None]) == expected)))
-    return min(shares)
+def _metadata(model, served, inside, output, dtype):
+    known = inside or getattr(model, "preprocessing", None)
+    if isinstance(known, Preprocessing):
+        preprocessing = known.get_config()
+    else:
+        preprocessing = {"callable": getattr(known, "__qualname__", repr(known))} if known else {}
+    return {
+        "keras_segattn": __version__,
+        "network": model.name,
+        "input": {"name": "images", "dtype": served.input.dtype, "shape": served.input_shape},
+        "output": output,
+        "dtype": dtype,
+        "preprocessing": {"inside": inside is not None, **preprocessing},
+        "class_names": getattr(model, "class_names", None),
+        "palette": getattr(model, "palette", None),
+    }
 
 
 def _replace(source, path):

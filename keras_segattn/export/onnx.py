@@ -1,41 +1,148 @@
-"""ONNX, as ONNX Runtime, TensorRT and OpenVINO load it."""
+"""ONNX, as ONNX Runtime, TensorRT, OpenVINO and Triton load it."""
 
+import json
+import warnings
+
+SUFFIX = ".onnx"
+DTYPES = ("float32", "float16", "int8")
 # tf2onnx refuses 19 and more.
 OPSET = 17
+METADATA = "keras_segattn"
+# Attention is left in float32: its products have no fixed range.
+QUANTIZED = ("Add", "Clip", "Concat", "Conv", "ConvTranspose", "Mul", "Relu")
 
 
-def write(model, path):
-    """Writes a model as an ONNX file from `images` to `class_map`, sizes left free."""
+def write(served, path, metadata, dtype="float32", calibration=None):
+    """Writes an ONNX file from `images` to the output, of standard operators.
+
+    float16 stores the weights in half precision and computes in float32; int8 quantizes
+    convolutions, per channel, and what is between them, by pairs of QuantizeLinear and
+    DequantizeLinear.
+    """
+    import keras
     import numpy as np
     import onnx
 
     # Keras refuses to export a model to ONNX that was never called.
-    height, width, channels = model.input_shape[1:]
-    model(np.zeros((1, height or 64, width or 64, channels), dtype="uint8"))
-    model.export(str(path), format="onnx", opset_version=OPSET, verbose=False)
+    batch, height, width, channels = served.input_shape
+    served(np.zeros((batch or 1, height or 64, width or 64, channels), served.input.dtype))
+    images = keras.InputSpec(served.input.dtype, served.input_shape, name="images")
+    with warnings.catch_warnings():
+        # Keras looks for a name that NumPy reserves.
+        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+        served.export(
+            str(path),
+            format="onnx",
+            opset_version=OPSET,
+            input_signature=[images],
+            verbose=False,
+        )
+    if dtype == "int8":
+        _quantize(path, calibration)
     exported = onnx.load(path)
-    _rename_output(exported.graph, "class_map")
+    if dtype == "float16":
+        _halve(exported.graph)
     for value in (*exported.graph.input, *exported.graph.output):
         dimensions = value.type.tensor_type.shape.dim
         for dimension, name in zip(dimensions, ("batch", "height", "width"), strict=False):
             if not dimension.HasField("dim_value"):
                 dimension.dim_param = name
-    onnx.checker.check_model(exported)
+    if len(exported.graph.output) > 1:
+        # The tensor keeps its name, by which `load` finds it.
+        (hidden,) = (value for value in exported.graph.output if value.name == "logits")
+        exported.graph.output.remove(hidden)
+        exported.graph.value_info.append(hidden)
+    onnx.helper.set_model_props(exported, {METADATA: json.dumps(metadata)})
+    onnx.checker.check_model(exported, full_check=True)
     onnx.save(exported, path)
 
 
 def load(path):
-    """Returns a function from a batch of images to the class map, run by ONNX Runtime."""
+    """Returns a function from a batch of images to a dict of outputs, run by ONNX Runtime."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    return lambda images: session.run(["class_map"], {"images": images})[0]
+    exported = with_logits(path)
+    names = [value.name for value in exported.graph.output]
+    session = onnxruntime.InferenceSession(
+        exported.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return lambda images: dict(zip(names, session.run(names, {"images": images}), strict=True))
 
 
-def _rename_output(graph, name):
-    # tf2onnx calls it Identity:0.
-    (output,) = graph.output
+def with_logits(path):
+    """Reads a file and makes the logits an output again."""
+    import onnx
+
+    exported = onnx.load(path)
+    if all(value.name != "logits" for value in exported.graph.output):
+        (hidden,) = (value for value in exported.graph.value_info if value.name == "logits")
+        exported.graph.output.append(hidden)
+    return exported
+
+
+def read_metadata(path):
+    import onnx
+
+    properties = onnx.load(path, load_external_data=False).metadata_props
+    return json.loads({entry.key: entry.value for entry in properties}[METADATA])
+
+
+def _halve(graph):
+    """Stores float32 weights as float16, cast to float32 where they are used."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for index, tensor in enumerate(graph.initializer):
+        values = numpy_helper.to_array(tensor)
+        if values.dtype != "float32" or values.ndim < 2:
+            continue
+        name = tensor.name
+        stored = np.clip(values, *np.finfo("float16").min * np.array([1, -1])).astype("float16")
+        graph.initializer[index].CopyFrom(numpy_helper.from_array(stored, f"{name}_float16"))
+        casts.append(helper.make_node("Cast", [f"{name}_float16"], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _quantize(path, calibration):
+    import onnx
+    import onnxruntime
+    from onnxruntime import quantization
+
+    # Batch normalization is folded into convolutions first: what is between them would be rounded.
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    folded = path.with_suffix(".folded.onnx")
+    options.optimized_model_filepath = str(folded)
+    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    images = iter(calibration)
+
+    class Reader(quantization.CalibrationDataReader):
+        def get_next(self):
+            image = next(images, None)
+            return None if image is None else {"images": image}
+
+    quantization.quantize_static(
+        folded,
+        path,
+        Reader(),
+        op_types_to_quantize=list(QUANTIZED),
+        nodes_to_exclude=_not_of_pixels(onnx.load(folded).graph),
+        per_channel=True,
+        weight_type=quantization.QuantType.QInt8,
+        activation_type=quantization.QuantType.QInt8,
+    )
+    folded.unlink()
+
+
+def _not_of_pixels(graph):
+    """The names of the nodes that compute with sizes, which 8 bits cannot hold."""
+    of_pixels, others = {"images"}, []
     for node in graph.node:
-        node.output[:] = [name if value == output.name else value for value in node.output]
-        node.input[:] = [name if value == output.name else value for value in node.input]
-    output.name = name
+        if node.op_type != "Shape" and of_pixels.intersection(node.input):
+            of_pixels.update(node.output)
+        else:
+            others.append(node.name)
+    return others

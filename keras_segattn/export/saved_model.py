@@ -1,22 +1,99 @@
 """TensorFlow SavedModel, as TensorFlow Serving loads it."""
 
+import json
+from pathlib import Path
 
-def write(model, path):
-    """Writes a model as a SavedModel whose `serving_default` takes `images`."""
-    model.export(str(path), format="tf_saved_model", verbose=False)
+SUFFIX = ""
+DTYPES = ("float32",)
+METADATA = Path("assets.extra", "keras_segattn.json")
+
+
+def write(served, path, metadata, dtype="float32", calibration=None):
+    """Writes a SavedModel with the signatures `serving_default`, `serve_encoded`, `serve_logits`.
+
+    `serving_default` takes `images`. `serve_encoded` takes `image_bytes`, a vector of JPEG, PNG,
+    GIF or BMP files of one size, where preprocessing is inside; images are resized to a model of
+    fixed size. Both return what was asked for, `serve_logits` the logits.
+    """
+    import keras
+    import tensorflow as tf
+
+    (output,) = set(served.output) - {"logits"} or {"logits"}
+    images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
+    archive = keras.export.ExportArchive()
+    archive.track(served)
+
+    def serve(images):
+        return {output: served(images, training=False)[output]}
+
+    def serve_encoded(image_bytes):
+        return serve(_decode(image_bytes, served.input_shape))
+
+    def serve_logits(images):
+        return {"logits": served(images, training=False)["logits"]}
+
+    archive.add_endpoint("serving_default", serve, input_signature=[images])
+    archive.add_endpoint("serve_logits", serve_logits, input_signature=[images])
+    if served.input.dtype == "uint8" and served.input_shape[-1] in (1, 3, 4):
+        files = tf.TensorSpec(served.input_shape[:1], tf.string, name="image_bytes")
+        archive.add_endpoint("serve_encoded", serve_encoded, input_signature=[files])
+    archive.write_out(str(path), verbose=False)
+    write_metadata(path, metadata)
+
+
+def write_metadata(path, metadata):
+    file = path / METADATA
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(metadata, indent=2) + "\n")
+
+
+def write_both_outputs(served, path):
+    """Writes a SavedModel for other converters: one signature, the output and the logits."""
+    import keras
+    import tensorflow as tf
+
+    images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
+    archive = keras.export.ExportArchive()
+    archive.track(served)
+    archive.add_endpoint(
+        "serving_default",
+        lambda images: served(images, training=False),
+        input_signature=[images],
+    )
+    archive.write_out(str(path), verbose=False)
 
 
 def load(path):
-    """Returns a function from a batch of images to the class map, run by TensorFlow alone."""
+    """Returns a function from a batch of images to a dict of outputs, run by TensorFlow alone."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))
-    signature = loaded.signatures["serving_default"]
 
     def run(images):
-        (output,) = signature(images=tf.constant(images)).values()
-        return output.numpy()
+        outputs = {}
+        for name, signature in loaded.signatures.items():
+            if name != "serve_encoded":
+                outputs |= signature(images=tf.constant(images))
+        return {name: value.numpy() for name, value in outputs.items()}
 
-    # The signature holds no reference to the object that owns its variables.
-    run.loaded = loaded
     return run
+
+
+def read_metadata(path):
+    return json.loads((path / METADATA).read_text())
+
+
+def _decode(files, shape):
+    import tensorflow as tf
+
+    _, height, width, channels = shape
+
+    def decode(file):
+        image = tf.io.decode_image(file, channels=channels, expand_animations=False)
+        if height is None or width is None:
+            return image
+        resized = tf.image.resize(image, (height, width))
+        return tf.cast(tf.round(resized), tf.uint8)
+
+    images = tf.map_fn(decode, files, fn_output_signature=tf.uint8)
+    return tf.ensure_shape(images, shape)

@@ -1,36 +1,86 @@
-"""The model that is exported: from uint8 images to class maps, in float32."""
+"""The model that is exported: from images to what its user wants of them, in float32."""
 
 import json
 
 import keras
 from keras import ops
 
+from keras_segattn.applications.logits import ends_in_softmax
 
-def serving_model(model, preprocess):
+OUTPUTS = ("class_map", "probabilities", "logits")
+
+
+def serving_model(model, preprocess, output="class_map", input_shape=(None, None, None)):
     """Wraps a segmentation model with its preprocessing and the choice of the class.
 
     Args:
         model: A functional model from preprocessed images to logits
             `(batch, height, width, classes)`.
-        preprocess: Callable for a Keras tensor of uint8 images.
+        preprocess: Callable for a Keras tensor of uint8 images, or `None` if images come
+            preprocessed.
+        output: One of `"class_map"`, `"probabilities"`, `"logits"`. Defaults to `"class_map"`.
+        input_shape: Tuple `(batch, height, width)`, `None` standing for any. Defaults to any.
 
     Returns:
-        A functional float32 model from uint8 images `(batch, height, width, channels)`, named
-        `images`, to a class map `(batch, height, width)`: uint8, or int32 above 256 classes.
+        A functional float32 model from `images` `(batch, height, width, channels)`, uint8, or
+        float32 without `preprocess`. Its outputs are a dict with the key `output` and the key
+        `"logits"`, by which exports are verified. The class map `(batch, height, width)` is uint8,
+        or int32 above 256 classes.
+
+    Raises:
+        ValueError: If the model's sizes are fixed and others are asked for, or it ends in a softmax
+            and logits are asked for. Such a model's `"logits"` here are its probabilities.
     """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     try:
         model = _in_float32(model)
-        images = keras.Input(shape=model.input_shape[1:], dtype="uint8", name="images")
-        logits = model(preprocess(images))
-        # Keras's argmax of floats looks for negative zeros bit by bit, which ONNX cannot express.
-        is_best = ops.cast(ops.equal(logits, ops.max(logits, axis=-1, keepdims=True)), "int32")
-        dtype = "uint8" if logits.shape[-1] <= 256 else "int32"
-        class_map = ops.cast(ops.argmax(is_best, axis=-1), dtype)
-        return keras.Model(images, class_map, name=f"{model.name}_serving")
+        images = keras.Input(
+            batch_shape=(*_sizes(model, input_shape), model.input_shape[-1]),
+            dtype="float32" if preprocess is None else "uint8",
+            name="images",
+        )
+        logits = model(images if preprocess is None else preprocess(images))
+        outputs = {"logits": logits}
+        if output == "class_map":
+            outputs[output] = _class_map(logits)
+        elif ends_in_softmax(model):
+            if output == "logits":
+                raise ValueError(
+                    "The model ends in a softmax and has no logits to export; export "
+                    "'probabilities', or build it with classifier_activation=None."
+                )
+            outputs[output] = keras.layers.Identity(name="output")(logits)
+        elif output == "probabilities":
+            outputs[output] = ops.softmax(logits)
+        return keras.Model(images, outputs, name=f"{model.name}_serving")
     finally:
         keras.config.set_dtype_policy(policy)
+
+
+def _sizes(model, input_shape):
+    if len(input_shape) != 3:
+        raise ValueError(
+            f"`input_shape` must be (batch, height, width), None for any. Received: {input_shape}"
+        )
+    batch, *sides = input_shape
+    sizes = []
+    for fixed, asked in zip(model.input_shape[1:3], sides, strict=True):
+        if None not in (fixed, asked) and fixed != asked:
+            raise ValueError(
+                f"The model takes images of {model.input_shape[1:3]} alone. Received: "
+                f"input_shape={input_shape}"
+            )
+        sizes.append(fixed if asked is None else asked)
+    return batch, *sizes
+
+
+def _class_map(logits):
+    # Keras's argmax of floats looks for negative zeros bit by bit, which ONNX cannot express. A
+    # comparison with the maximum could be expressed, but OpenVINO's int8 kernels make it false.
+    _, best = ops.top_k(logits, 1, sorted=False)
+    dtype = "uint8" if logits.shape[-1] <= 256 else "int32"
+    return ops.cast(ops.squeeze(best, axis=-1), dtype)
 
 
 def _in_float32(model):

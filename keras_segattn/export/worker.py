@@ -1,14 +1,28 @@
-"""Writes an artefact from a saved serving model: `python -m keras_segattn.export.worker`.
+"""Writes an artefact from a saved serving model: `python -m keras_segattn.export.worker FOLDER`.
 
 Run by `export_model` with TensorFlow as the backend, where the caller has another one.
 """
 
+import json
 import sys
+from pathlib import Path
 
 import keras
+import numpy as np
 
-from keras_segattn.export.export_model import FORMATS
+from keras_segattn.export.formats import FORMATS
 
 if __name__ == "__main__":
-    source, artefact, format = sys.argv[1:]
-    FORMATS[format].write(keras.saving.load_model(source), artefact)
+    folder = Path(sys.argv[1])
+    job = json.loads((folder / "job.json").read_text())
+    calibration = None
+    if (folder / "calibration.npz").exists():
+        with np.load(folder / "calibration.npz") as arrays:
+            calibration = list(arrays.values())
+    FORMATS[job["format"]].write(
+        keras.saving.load_model(folder / "serving.keras"),
+        Path(job["artefact"]),
+        job["metadata"],
+        job["dtype"],
+        calibration,
+    )

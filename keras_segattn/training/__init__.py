@@ -1,8 +1,21 @@
 """Training by a recipe: resumable runs, evaluation, and the command line of the examples."""
 
 from keras_segattn.training.adjust_logits import adjust_logits
-from keras_segattn.training.evaluate import draw_predictions, evaluate, print_scores
+from keras_segattn.training.evaluate import (
+    count_confusions,
+    draw_predictions,
+    evaluate,
+    print_scores,
+)
 from keras_segattn.training.run_folder import RunFolder
 from keras_segattn.training.train import train
 
-__all__ = ["RunFolder", "adjust_logits", "draw_predictions", "evaluate", "print_scores", "train"]
+__all__ = [
+    "RunFolder",
+    "adjust_logits",
+    "count_confusions",
+    "draw_predictions",
+    "evaluate",
+    "print_scores",
+    "train",
+]

@@ -117,7 +117,7 @@ def main(arguments, data):
     image, _ = data["val"].read(0)
     for name in arguments.formats:
         path = run.path / "export" / ("model.onnx" if name == "onnx" else name)
-        print(f"exported {path}:", export_model(model, path, name, images=[image, image[1:, :-7]]))
+        print("exported", export_model(model, path, name, images=[image, image[1:, :-7]]))
     print(f"done: {run.path}, {time.time() - start:.0f} s")
 
 

@@ -11,8 +11,8 @@ from keras_segattn.metrics import scores
 from keras_segattn.visualization import plot_predictions
 
 
-def evaluate(model, data, **options):
-    """Returns the scores of a model over all samples of a data set.
+def count_confusions(model, data, **options):
+    """Counts the pixels of each true class (row) that a model gives each class (column).
 
     Args:
         model: A network with the classes of the data set.
@@ -21,8 +21,7 @@ def evaluate(model, data, **options):
             average over scales and mirror images, or `tile` for a sliding window.
 
     Returns:
-        Dict with `"mean_iou"`, `"pixel_accuracy"` and `"iou"`, as `keras_segattn.metrics.scores`
-        returns it.
+        Integer array of shape `(classes, classes)`, over all samples, without void.
 
     Raises:
         ValueError: If the model has another number of classes than the data set.
@@ -41,7 +40,22 @@ def evaluate(model, data, **options):
         cells = mask[seen].astype("int64") * classes + found[seen]
         matrix += np.bincount(cells, minlength=classes**2).reshape(classes, classes)
         progress.add(1)
-    return scores(matrix, data.classes)
+    return matrix
+
+
+def evaluate(model, data, **options):
+    """Returns the scores of a model over all samples of a data set.
+
+    Args:
+        model: A network with the classes of the data set.
+        data: A `SegmentationDataset`.
+        **options: Those of `count_confusions`.
+
+    Returns:
+        Dict with `"mean_iou"`, `"pixel_accuracy"` and `"iou"`, as `keras_segattn.metrics.scores`
+        returns it.
+    """
+    return scores(count_confusions(model, data, **options), data.classes)
 
 
 def draw_predictions(model, data, path, count=4, **options):

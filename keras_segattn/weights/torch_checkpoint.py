@@ -165,6 +165,8 @@ def _read_stream(data, entry):
     storages, places = {}, {}
     tensors = _choose(read_pickle(data, partial(_storage, storages)), entry)
     for key in read_pickle(data):
+        if not isinstance(key, str):
+            raise CheckpointError("has storages whose keys are no text")
         numel = int.from_bytes(data.read(8), "little")
         if numel != storages[key].numel:
             raise CheckpointError(f"has {numel} numbers where it names {storages[key].numel}")

@@ -4,18 +4,33 @@ import sys
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-from keras_segattn.applications import CANet, canet
-from keras_segattn.export import export_model
+from keras_segattn.applications import CANet, SegmentationModel, canet
+from keras_segattn.data import SegmentationDataset
+from keras_segattn.export import export_model, load_exported, read_metadata
+from keras_segattn.export.formats import FORMATS
 from keras_segattn.export.serving_model import serving_model
+from keras_segattn.weights import Preprocessing
 from tests.applications.cases import tiny_backbone
 from tests.training import randomize
+
+NAMES = ["road", "car", "tree", "sky", "person"]
+PALETTE = [(128, 64, 128), (0, 0, 142), (107, 142, 35), (70, 130, 180), (220, 20, 60)]
+PATHS = {"saved_model": "saved", "onnx": "m.onnx", "litert": "m.tflite", "openvino": "ov"}
+
+
+def needs_runtime(format):
+    modules = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "openvino": "openvino"}
+    if format in modules:
+        pytest.importorskip(modules[format], reason=f"{format} needs {modules[format]}")
 
 
 @pytest.fixture
 def model(rng):
     model = CANet(backbone=tiny_backbone(), classes=5, filters=16, up_channels=8)
     randomize(model, rng)
+    model.class_names, model.palette = NAMES, PALETTE
     return model
 
 
@@ -32,11 +47,18 @@ def expected(model, image):
 def test_onnx_takes_any_size_and_batch(model, images, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     path = tmp_path / "model.onnx"
-    assert export_model(model, path, "onnx", images=images) >= 0.999
+    report = export_model(model, path, "onnx", images=images)
+    assert report.agreement >= 0.999
+    assert report.largest_logit_difference < 1e-2
+    assert "model.onnx: onnx, float32" in str(report)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (value,) = session.get_inputs()
     assert (value.name, value.type) == ("images", "tensor(uint8)")
     assert value.shape == ["batch", "height", "width", 3]
+    operators = {node.domain for node in pytest.importorskip("onnx").load(path).graph.node}
+    assert operators <= {"", "ai.onnx"}
+    (value,) = session.get_outputs()
+    assert (value.name, value.shape) == ("class_map", ["batch", "height", "width"])
     for image in images:
         got = session.run(["class_map"], {"images": np.stack([image, image[::-1]])})[0]
         assert got.shape == (2, *image.shape[:2])
@@ -44,24 +66,191 @@ def test_onnx_takes_any_size_and_batch(model, images, tmp_path):
         assert np.mean(got[:1] == expected(model, image)) >= 0.999
 
 
+SCRIPT = """
+import json, sys
+import numpy as np, tensorflow as tf
+loaded = tf.saved_model.load(sys.argv[1])
+images = np.load(sys.argv[2])
+maps, serve = {}, loaded.signatures
+for name in images:
+    batch = images[name][None]
+    maps[name] = serve["serving_default"](images=tf.constant(batch))["class_map"].numpy()
+    for encode in (tf.io.encode_png, tf.io.encode_jpeg):
+        file = encode(batch[0]).numpy()
+        if encode is tf.io.encode_jpeg:
+            batch = tf.io.decode_image(file).numpy()[None]
+        got = serve["serve_encoded"](image_bytes=tf.constant([file, file]))["class_map"].numpy()
+        direct = serve["serving_default"](images=tf.constant(batch))["class_map"].numpy()
+        assert got.shape == (2, *batch.shape[1:3]) and np.mean(got == direct) > 0.999
+ours = [name for name in sys.modules if name.startswith("keras_segattn")]
+assert not ours, ours
+np.savez(sys.argv[2], **maps)
+"""
+
+
 def test_saved_model_runs_in_a_process_without_this_package(model, images, tmp_path):
     path, arrays = tmp_path / "saved", tmp_path / "arrays.npz"
-    assert export_model(model, path, "saved_model", images=images) >= 0.999
+    assert export_model(model, path, "saved_model", images=images).agreement >= 0.999
     np.savez(arrays, *images)
-    script = (
-        "import sys, numpy as np, tensorflow as tf\n"
-        "serve = tf.saved_model.load(sys.argv[1]).signatures['serving_default']\n"
-        "images = np.load(sys.argv[2])\n"
-        "maps = [list(serve(images=tf.constant(images[k][None])).values())[0] for k in images]\n"
-        "assert not any(name.startswith('keras') for name in sys.modules if 'segattn' in name)\n"
-        "np.savez(sys.argv[2], *[m.numpy() for m in maps])\n"
-    )
-    command = [sys.executable, "-c", script, str(path), str(arrays)]
+    command = [sys.executable, "-c", SCRIPT, str(path), str(arrays)]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     with np.load(arrays) as maps:
         for image, key in zip(images, maps, strict=True):
             assert np.mean(maps[key] == expected(model, image)) >= 0.999
+
+
+def output_names(format, path):
+    if format == "openvino":
+        import openvino
+
+        model = openvino.Core().read_model(path / "model.xml")
+        return [value.get_any_name() for value in model.outputs]
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    assert len(interpreter.get_output_details()) == 1
+    return interpreter.get_signature_list()["serving_default"]["outputs"]
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("format", ["litert", "openvino"])
+def test_other_runtimes_take_any_size_and_batch(format, model, images, tmp_path):
+    needs_runtime(format)
+    path = tmp_path / PATHS[format]
+    report = export_model(model, path, format, images=images)
+    assert report.agreement >= 0.999
+    assert report.bytes > 1000
+    assert output_names(format, path) == ["class_map"]
+    run = load_exported(path)
+    for image in images:
+        outputs = run(np.stack([image, image[::-1]]))
+        assert set(outputs) == {"class_map", "logits"}
+        assert outputs["class_map"].dtype == "uint8"
+        assert np.mean(outputs["class_map"][:1] == expected(model, image)) >= 0.999
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("format", PATHS)
+def test_artefacts_say_what_they_are(format, tmp_path):
+    needs_runtime(format)
+    model = color_network()
+    model.class_names, model.palette = NAMES[:3], PALETTE[:3]
+    path = tmp_path / PATHS[format]
+    # All sizes fixed, logits out and preprocessing outside, here too.
+    report = export_model(
+        model, path, format, preprocess=False, output="logits", input_shape=(2, 64, 96)
+    )
+    assert report.noise
+    assert report.agreement >= 0.999
+    assert "2 images of noise" in str(report)
+    metadata = read_metadata(path)
+    assert metadata["class_names"] == NAMES[:3]
+    assert [tuple(color) for color in metadata["palette"]] == PALETTE[:3]
+    assert metadata["preprocessing"] == {"inside": False, **model.preprocessing.get_config()}
+    assert metadata["input"] == {"name": "images", "dtype": "float32", "shape": [2, 64, 96, 3]}
+    assert (metadata["output"], metadata["dtype"]) == ("logits", "float32")
+    images = np.random.default_rng(0).normal(size=(2, 64, 96, 3)).astype("float32")
+    outputs = load_exported(path)(images)
+    assert set(outputs) == {"logits"}
+    np.testing.assert_allclose(
+        outputs["logits"], model.predict(images, verbose=0), rtol=1e-3, atol=1e-2
+    )
+
+
+@pytest.mark.tensorflow
+def test_probabilities(images, tmp_path):
+    needs_runtime("onnx")
+    model = color_network()
+    path = tmp_path / "m.onnx"
+    export_model(model, path, "onnx", output="probabilities", images=images)
+    got = load_exported(path)(images[0][None])["probabilities"]
+    logits = model.predict(model.preprocessing(images[0][None]), verbose=0)
+    np.testing.assert_allclose(got, keras.ops.softmax(logits), atol=1e-3)
+
+
+def test_a_model_that_ends_in_a_softmax(rng):
+    model = CANet(backbone=tiny_backbone(), classes=3, filters=16, classifier_activation="softmax")
+    image = rng.integers(0, 256, (1, 40, 40, 3), dtype="uint8")
+    served = serving_model(model, model.preprocessing, "probabilities")(image)
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(served["probabilities"]),
+        model.predict(model.preprocessing(image), verbose=0),
+        atol=1e-5,
+    )
+    with pytest.raises(ValueError, match="ends in a softmax and has no logits"):
+        serving_model(model, model.preprocessing, "logits")
+
+
+class ColorPatches(SegmentationDataset):
+    """Patches of red, green and blue: what 8 bits cannot get wrong."""
+
+    classes, palette = ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+
+    def __len__(self):
+        return 12
+
+    def read(self, index):
+        rng = np.random.default_rng(index)
+        mask = np.kron(rng.integers(0, 3, (4, 6)), np.ones((16, 16), int)).astype("uint8")
+        image = 40 + 150 * np.eye(3)[mask] + rng.normal(0, 10, (*mask.shape, 3))
+        return image.clip(0, 255).astype("uint8"), mask
+
+
+def color_network():
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="features")(image)
+    logits = keras.layers.Conv2D(3, 1, name="classify")(x)
+    model = SegmentationModel(
+        image, logits, preprocessing=Preprocessing([0.5] * 3, [0.25] * 3), class_names="rgb"
+    )
+    kernel = np.random.default_rng(0).normal(0, 0.05, (3, 3, 3, 8))
+    kernel[1, 1] += np.eye(3, 8)
+    model.get_layer("features").kernel.assign(kernel)
+    model.get_layer("classify").kernel.assign(4 * np.eye(8, 3)[None, None])
+    return model
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+@pytest.mark.parametrize("format", ["onnx", "litert", "openvino"])
+def test_smaller_numbers(format, dtype, tmp_path):
+    needs_runtime(format)
+    if (format, dtype) == ("openvino", "int8"):
+        pytest.importorskip("nncf", reason="int8 for OpenVINO needs nncf")
+    path = tmp_path / PATHS[format]
+    report = export_model(color_network(), path, format, dtype=dtype, images=ColorPatches())
+    assert report.agreement >= {"float16": 0.999, "int8": 0.97}[dtype]
+    assert 0 < report.largest_logit_difference < {"float16": 0.02, "int8": 0.5}[dtype]
+    assert (report.images, report.least_agreement) == (8, {"float16": 0.99, "int8": 0.95}[dtype])
+    run = load_exported(path)
+    for index in range(3):
+        image, mask = ColorPatches().read(index)
+        assert np.mean(run(image[None, 5:, 7:])["class_map"][0] == mask[5:, 7:]) > 0.9
+
+
+def test_int8_from_every_backend(tmp_path):
+    needs_runtime("litert")
+    path = tmp_path / "m.tflite"
+    report = export_model(
+        color_network(),
+        path,
+        "litert",
+        dtype="int8",
+        input_shape=(1, 48, 80),
+        images=ColorPatches(),
+    )
+    assert report.agreement >= 0.97
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    (image,), (class_map,) = interpreter.get_input_details(), interpreter.get_output_details()
+    assert (image["shape"].tolist(), image["dtype"]) == ([1, 48, 80, 3], np.uint8)
+    assert (class_map["shape"].tolist(), class_map["dtype"]) == ([1, 48, 80], np.uint8)
+    kernels = [
+        d["dtype"] for d in interpreter.get_tensor_details() if list(d["shape"][1:]) == [3, 3, 3]
+    ]
+    assert kernels == [np.int8]
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "mixed_bfloat16"])
@@ -72,13 +261,14 @@ def test_mixed_precision_is_exported_in_float32(dtype, images, rng):
     served = serving_model(model, canet.preprocess_input)
     policies = {layer.dtype_policy.name for layer in served.get_layer("canet")._flatten_layers()}
     assert policies == {"float32"}
-    got = keras.ops.convert_to_numpy(served(images[0][None]))
+    got = keras.ops.convert_to_numpy(served(images[0][None])["class_map"])
     assert np.mean(got == expected(model, images[0])) > 0.9
 
 
 @pytest.mark.tensorflow
-def test_an_artefact_that_disagrees_is_withdrawn(model, images, tmp_path, monkeypatch):
-    target = sys.modules["keras_segattn.export.export_model"].FORMATS["onnx"]
+def test_an_artefact_that_disagrees_is_withdrawn(images, tmp_path, monkeypatch):
+    model = color_network()
+    target = FORMATS["onnx"]
     load = target.load
     monkeypatch.setattr(target, "load", lambda path: lambda batch: load(path)(batch[:, ::-1]))
     path = tmp_path / "model.onnx"
@@ -87,16 +277,121 @@ def test_an_artefact_that_disagrees_is_withdrawn(model, images, tmp_path, monkey
         export_model(model, path, "onnx", images=images)
     assert path.read_text() == "what was here"
     assert [entry.name for entry in tmp_path.iterdir()] == ["model.onnx"]
+    export_model(model, path, "onnx", images=images, least_agreement=0.0)
+    assert read_metadata(path)["network"] == model.name
 
 
 @pytest.mark.tensorflow
-def test_an_earlier_artefact_is_replaced(model, images, tmp_path):
+def test_an_earlier_artefact_is_replaced(images, tmp_path):
+    model = color_network()
     path = tmp_path / "saved"
     for _ in range(2):
         export_model(model, path, "saved_model", images=images)
     assert [entry.name for entry in tmp_path.iterdir()] == ["saved"]
 
 
-def test_unknown_format(model, tmp_path):
-    with pytest.raises(ValueError, match=r"\['onnx', 'saved_model'\]. Received: 'tflite'"):
-        export_model(model, tmp_path / "x", "tflite")
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("path", "arguments", "message"),
+    [
+        ("x", {"format": "tflite"}, r"'saved_model', 'tf_trt'.*Received: 'tflite'"),
+        ("x", {"dtype": "int8"}, r"`dtype of saved_model` must be one of \('float32',\)"),
+        ("m.tflite", {"format": "onnx"}, r"written to a file that ends in .onnx. Received: path='"),
+        ("m.xml", {"format": "openvino"}, "written to a folder"),
+        ("x", {"output": "argmax"}, "must be one of.*Received: 'argmax'"),
+        ("x", {"images": []}, "`images` is empty"),
+        ("m.onnx", {"format": "onnx", "dtype": "int8"}, "int8 is calibrated with images"),
+        ("x", {"input_shape": (64, 64)}, r"\(batch, height, width\).*Received: \(64, 64\)"),
+    ],
+)
+def test_wrong_arguments(path, arguments, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        export_model(color_network(), tmp_path / path, **arguments)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.once
+def test_a_model_that_lacks_preprocessing_or_has_fixed_sizes(tmp_path):
+    image = keras.Input((40, 40, 3))
+    model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
+    with pytest.raises(ValueError, match="does not know its preprocessing; pass `preprocess`"):
+        export_model(model, tmp_path / "x")
+    with pytest.raises(ValueError, match=r"images of \(40, 40\) alone"):
+        export_model(model, tmp_path / "x", preprocess=False, input_shape=(1, 64, 64))
+
+
+@pytest.mark.tensorflow
+def test_tf_trt_says_what_is_missing(tmp_path, monkeypatch):
+    target = FORMATS["tf_trt"]
+    for versions, message in [
+        (None, "2.17 is the last that has TF-TRT.*format='onnx'"),
+        (((0, 0, 0), (0, 0, 0)), "built without TensorRT"),
+        (((8, 6, 1), (0, 0, 0)), "built for TensorRT 8.6.1, which is not installed"),
+        (((8, 6, 1), (10, 0, 0)), "8.6.1, but 10.0.0 is installed"),
+    ]:
+        monkeypatch.setattr(target, "_versions", lambda versions=versions: versions)
+        with pytest.raises(RuntimeError, match=message):
+            export_model(color_network(), tmp_path / "x", "tf_trt")
+
+
+@pytest.mark.once
+def test_tensorrt_says_what_is_missing_and_what_to_run(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    message = r"Missing: the Python package `tensorrt`.*trtexec --onnx=model.onnx.*images:1x64x64x3"
+    with pytest.raises(RuntimeError, match=message):
+        export_model(color_network(), tmp_path / "x", "tensorrt")
+
+
+@pytest.mark.once
+def test_a_missing_package_names_its_extra(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(ImportError, match=r"pip install 'keras-segattn\[export,openvino\]'"):
+        export_model(color_network(), tmp_path / "x", "openvino")
+
+
+@pytest.mark.once
+def test_what_is_no_artefact(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no artefact at"):
+        load_exported(tmp_path / "nowhere")
+    with pytest.raises(ValueError, match="no artefact of a known format"):
+        load_exported(tmp_path)
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    with pytest.raises(ValueError, match="has no metadata of export_model"):
+        read_metadata(tmp_path)
+
+
+@pytest.mark.tensorflow
+def test_command_line(tmp_path, capsys):
+    needs_runtime("onnx")
+    from keras_segattn.export.__main__ import main
+
+    source = tmp_path / "model.keras"
+    color_network().save(source)
+    for index in range(2):
+        Image.fromarray(ColorPatches().read(index)[0]).save(tmp_path / f"{index}.png")
+    main(
+        [
+            str(source),
+            "--format",
+            "onnx",
+            "--batch",
+            "1",
+            "--size",
+            "40",
+            "60",
+            "--images",
+            str(tmp_path),
+        ]
+    )
+    assert "model.onnx: onnx, float32" in capsys.readouterr().out
+    assert read_metadata(tmp_path / "model.onnx")["input"]["shape"] == [1, 40, 60, 3]
+    for wrong, message in [
+        ([str(tmp_path / "none.keras")], "error: There is no model .*none.keras"),
+        ([str(source), "--images", str(tmp_path / "no")], "error: There is no file or folder"),
+        ([str(source), "--dtype", "int8"], "error: `dtype of saved_model` must be one of"),
+    ]:
+        with pytest.raises(SystemExit, match=message):
+            main(wrong)
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert "--format litert --dtype int8" in capsys.readouterr().out

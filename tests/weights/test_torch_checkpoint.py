@@ -270,6 +270,13 @@ def test_hostile_files(name, write, path):
     refuses(path, message)
 
 
+def test_keys_that_are_no_text(path):
+    torch_files.write_stream(path, dictionary(a=tensor()), storages={})
+    keys, deep = torch_files.pickled(b"](e"), torch_files.pickled(b"](" + DEEP + b"e")
+    path.write_bytes(path.read_bytes().removesuffix(keys) + deep)
+    refuses(path, "keys are no text")
+
+
 def test_a_few_bytes_do_not_ask_for_memory(path):
     # A view, as torch has it too: nothing is allocated until somebody copies it.
     torch_files.write_zip(path, dictionary(a=tensor(size=(HUGE,), stride=(0,))))

@@ -1,0 +1,283 @@
+"""Writes docs/exports.md: which networks export where, and what small numbers cost.
+
+    python -m benchmarks.export_table networks            # every network, backbone and format
+    python -m benchmarks.export_table accuracy model.keras path/to/CamVid
+    python -m benchmarks.export_table page
+
+The first two take hours and minutes on two cores. They keep their results in
+docs/exports.json, go on where they were stopped, and write the page after each step.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs" / "exports.json"
+TARGET = ROOT / "docs" / "exports.md"
+NETWORKS = ("CANet", "CrossCBAM", "CCNet", "AttaNet")
+FORMATS = {
+    "saved_model": "saved_model",
+    "onnx": "model.onnx",
+    "litert": "model.tflite",
+    "openvino": "openvino",
+}
+TITLES = {"saved_model": "SavedModel", "onnx": "ONNX", "litert": "LiteRT", "openvino": "OpenVINO"}
+CLASSES = 5
+# What is measured on CamVid: format and precision, with the sizes of its images fixed.
+SIZE = (360, 480)
+ACCURACY = [("onnx", "float32"), ("onnx", "int8")] + [
+    (format, dtype) for format in ("litert", "openvino") for dtype in ("float32", "float16", "int8")
+]
+
+
+def read_results():
+    if RESULTS.exists():
+        return json.loads(RESULTS.read_text())
+    return {"networks": {}, "accuracy": {}}
+
+
+def write_results(results):
+    for path, text in ((RESULTS, json.dumps(results, indent=1) + "\n"), (TARGET, page(results))):
+        temporary = path.with_suffix(".part")
+        temporary.write_text(text)
+        os.replace(temporary, path)
+
+
+def measure_networks():
+    from keras_segattn.backbones.registry import BACKBONES
+
+    for network in NETWORKS:
+        # The smallest first, the papers' own among them.
+        for backbone in sorted(BACKBONES, key=lambda name: name.startswith("resnet") * len(name)):
+            key = f"{network} {backbone}"
+            if key in read_results()["networks"]:
+                continue
+            start = time.time()
+            # A process each: exporters keep what they used.
+            command = [sys.executable, "-m", "benchmarks.export_table", "case", network, backbone]
+            done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+            lines = done.stdout.strip().splitlines()
+            if done.returncode or not lines:
+                sys.exit(f"{key} failed:\n{done.stderr[-3000:]}")
+            results = read_results()
+            results["networks"][key] = json.loads(lines[-1])
+            write_results(results)
+            print(f"{key}: {time.time() - start:.0f} s: {results['networks'][key]}", flush=True)
+
+
+def measure_case(network, backbone):
+    """Returns the agreement and the largest logit difference of each format, or why not."""
+    start = time.time()
+    import keras
+
+    from keras_segattn import applications
+    from keras_segattn.data import RoadScenes
+    from keras_segattn.export import export_model
+
+    keras.utils.set_random_seed(0)
+    try:
+        model = getattr(applications, network)(backbone=backbone, classes=CLASSES)
+    except ValueError as error:
+        return {"why not": str(error)}
+    images = [RoadScenes("val", 2).read(i)[0] for i in range(2)]
+    look_trained(model, images[0])
+    images[1] = images[1][:65, :97]
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for format, name in FORMATS.items():
+            try:
+                report = export_model(model, Path(folder) / name, format, images=images)
+                found[format] = [report.agreement, report.largest_logit_difference]
+                print(f"{network} {backbone} {format}: {time.time() - start:.0f} s", flush=True)
+            except Exception as error:
+                found[format] = f"{type(error).__name__}: {str(error)[:300]}"
+    return found
+
+
+def look_trained(model, image):
+    """Gives an untrained network weights and statistics that hide nothing of what is exported.
+
+    Weights that begin as zeros or ones get other values, and batch normalization the statistics of
+    an image, so that the logits differ from pixel to pixel.
+    """
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        value = np.array(weight)
+        if value.dtype == "float32" and np.ptp(value) == 0:
+            weight.assign(value + rng.uniform(0.05, 0.3, value.shape))
+    norms = [layer for layer in model._flatten_layers() if hasattr(layer, "momentum")]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    model(model.preprocessing(image[None]), training=True)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    classes = np.unique(model.predict_on_batch(model.preprocessing(image[None])).argmax(axis=-1))
+    assert len(classes) > 1, "A network that finds one class everywhere proves nothing."
+
+
+def measure_accuracy(model_path, root):
+    import keras
+
+    from keras_segattn.data import CamVid
+    from keras_segattn.export import export_model, load_exported
+    from keras_segattn.metrics import scores
+    from keras_segattn.weights.preprocessing import IMAGENET
+
+    model = keras.saving.load_model(model_path, compile=False)
+    preprocess = getattr(model, "preprocessing", IMAGENET)
+    train, validation = CamVid(root, "train"), CamVid(root, "val")
+
+    def mean_iou(class_map_of):
+        matrix = np.zeros((len(train.classes),) * 2, dtype="int64")
+        start = 0.0
+        for index in range(len(validation)):
+            image, mask = validation.read(index)
+            begin = time.time()
+            found = class_map_of(image[None])[0]
+            start += time.time() - begin
+            known = mask != 255
+            np.add.at(matrix, (mask[known], found[known]), 1)
+        return float(scores(matrix, train.classes)["mean_iou"]), start / len(validation)
+
+    def measure(key, class_map_of, **more):
+        results = read_results()
+        if key not in results["accuracy"]:
+            iou, seconds = mean_iou(class_map_of())
+            results["accuracy"][key] = {"mean_iou": iou, "seconds": seconds, **more}
+            write_results(results)
+            print(key, results["accuracy"][key], flush=True)
+
+    measure(
+        "keras float32",
+        lambda: lambda images: model.predict_on_batch(preprocess(images)).argmax(axis=-1),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        for format, dtype in ACCURACY:
+            key = f"{format} {dtype}"
+            if key in read_results()["accuracy"]:
+                continue
+            path = Path(folder) / dtype / FORMATS[format]
+            report = export_model(
+                model,
+                path,
+                format,
+                preprocess=preprocess,
+                input_shape=(1, *SIZE),
+                dtype=dtype,
+                images=train,
+            )
+
+            def class_map_of(path=path):
+                run = load_exported(path)
+                return lambda images: run(images)["class_map"]
+
+            measure(key, class_map_of, megabytes=report.bytes / 1e6, agreement=report.agreement)
+
+
+def table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def network_rows(networks):
+    for key, found in networks.items():
+        if "why not" in found:
+            yield [*key.split(), *["no such network"] * len(FORMATS)]
+            continue
+        cells = []
+        for format in FORMATS:
+            result = found[format]
+            cells.append(f"{result[0]:.3%}, {result[1]:.0e}" if isinstance(result, list) else "no")
+        yield [*key.split(), *cells]
+
+
+def reasons(networks):
+    """Each reason once, with the networks that it holds for."""
+    of_reason = {}
+    for key, found in networks.items():
+        if "why not" in found:
+            of_reason.setdefault(found["why not"], []).append(key)
+        for format, result in found.items():
+            if isinstance(result, str) and format in FORMATS:
+                of_reason.setdefault(f"{TITLES[format]}: {result}", []).append(key)
+    return [f"- {', '.join(keys)}: {' '.join(why.split())}" for why, keys in of_reason.items()]
+
+
+def accuracy_rows(accuracy):
+    reference = accuracy["keras float32"]["mean_iou"]
+    for key, found in accuracy.items():
+        runtime, dtype = key.split()
+        yield [
+            TITLES.get(runtime, "Keras, TensorFlow"),
+            dtype,
+            f"{100 * found['mean_iou']:.2f}",
+            f"{100 * (found['mean_iou'] - reference):+.2f}",
+            f"{found['agreement']:.2%}" if "agreement" in found else "",
+            f"{found['megabytes']:.1f} MB" if "megabytes" in found else "",
+        ]
+
+
+def page(results):
+    networks, accuracy = results["networks"], results["accuracy"]
+    parts = [
+        "# Exports, measured",
+        "Written by `python -m benchmarks.export_table`; the figures are in `exports.json`.",
+        "## Every network, every backbone",
+        f"Untrained networks of {CLASSES} classes, made to look trained,"
+        " exported in float32 with all sizes free, reloaded in their own runtime and run on drawn"
+        " images of 96x128 and 65x97. Each cell: the share of pixels with the class that Keras"
+        " finds, over the worse image, and the largest difference of a logit.",
+        table(["network", "backbone", *TITLES.values()], network_rows(networks)),
+    ]
+    if reasons(networks):
+        parts += ["Why not:", "\n".join(reasons(networks))]
+    if accuracy:
+        parts += [
+            "## What small numbers cost",
+            "CANet with MobileNetV2, trained on CamVid: mean IoU on its 101 validation images of"
+            " 480x360, exported with that size, batches of one. int8 is calibrated with 64 training"
+            " images. The agreement is that of the report: the worst of 8 training images. OpenVINO"
+            " is made to compute in float32 where it is not int8.",
+            table(
+                ["runtime", "dtype", "mean IoU", "loss", "agreement", "size"],
+                accuracy_rows(accuracy),
+            ),
+        ]
+    return "\n\n".join(parts) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    tasks = parser.add_subparsers(dest="task", required=True)
+    tasks.add_parser("networks")
+    tasks.add_parser("page")
+    case = tasks.add_parser("case")
+    case.add_argument("network")
+    case.add_argument("backbone")
+    accuracy = tasks.add_parser("accuracy")
+    accuracy.add_argument("model")
+    accuracy.add_argument("camvid")
+    arguments = parser.parse_args()
+    if arguments.task == "networks":
+        measure_networks()
+    elif arguments.task == "case":
+        print(json.dumps(measure_case(arguments.network, arguments.backbone)))
+    elif arguments.task == "accuracy":
+        measure_accuracy(arguments.model, arguments.camvid)
+    else:
+        write_results(read_results())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""Loads examples/serve.py with good and bad requests, and says what it answered.
+
+    python -m benchmarks.serve_load canet.onnx --requests 1000 --clients 8 [--images FOLDER]
+
+The server runs as a process of its own. Every answer to a good image is compared with what ONNX
+Runtime computes here. The exit code is 1 if a status, an answer or the server is not as it must be.
+"""
+
+import argparse
+import base64
+import collections
+import concurrent.futures
+import http.client
+import io
+import itertools
+import json
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[1]
+MOST_BYTES = 2 << 20
+SIZES = ((96, 128), (65, 97), (1, 1), (200, 50))
+
+
+def encode(pixels, format="PNG"):
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format)
+    return file.getvalue()
+
+
+def bomb():
+    """A PNG of few bytes that claims 60000x60000 pixels."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + data
+
+
+def good_images(folder):
+    """Pictures of several sizes, from a folder or drawn."""
+    if folder is not None:
+        paths = sorted(path for path in Path(folder).iterdir() if path.suffix in (".jpg", ".png"))
+        paths = paths[: 2 * len(SIZES)]
+        sides = itertools.cycle(SIZES)
+        # Four times as large, to the border of the picture.
+        return [
+            np.asarray(Image.open(path).convert("RGB"))[: 4 * height, : 4 * width]
+            for path, (height, width) in zip(paths, sides, strict=False)
+        ]
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (*size, 3), dtype="uint8") for size in SIZES]
+
+
+def kinds_of_requests(images):
+    """Returns a dict from a kind to `(method, path, body, chunked, right status)`, and the good.
+
+    A good request carries the image that its answer is computed from here.
+    """
+    good = {}
+    for index, image in enumerate(images):
+        target = "/segment?format=json" if index % 2 else "/segment"
+        good[f"good {index}"] = ("POST", target, encode(image), False, 200), image
+    whole = encode(images[0])
+    jpeg = encode(images[0], "JPEG")
+    bad = {
+        "empty": ("POST", "/segment", b"", False, 400),
+        "malformed": ("POST", "/segment", np.random.default_rng(1).bytes(5000), False, 415),
+        "wrong type": ("POST", "/segment", b"%PDF-1.7\n" + b"x" * 500, False, 415),
+        "JSON": ("POST", "/segment", b'{"image": "none"}', False, 415),
+        "truncated PNG": ("POST", "/segment", whole[: len(whole) // 2], False, 400),
+        "truncated JPEG": ("POST", "/segment", jpeg[: len(jpeg) // 2], False, 400),
+        "huge": ("POST", "/segment", bytes(MOST_BYTES + 1), False, 413),
+        "huge, chunked": ("POST", "/segment", bytes(MOST_BYTES + 1), True, 413),
+        "bomb": ("POST", "/segment", bomb(), False, 413),
+        "wrong format": ("POST", "/segment?format=gif", whole, False, 400),
+        "wrong method": ("GET", "/segment", None, False, 405),
+        "wrong path": ("GET", "/nowhere", None, False, 404),
+        "health": ("GET", "/health", None, False, 200),
+        "metrics": ("GET", "/metrics", None, False, 200),
+        "hangs up": ("POST", "/segment", whole, False, None),
+    }
+    return good, bad
+
+
+def local_answers(model, images):
+    """What ONNX Runtime finds here, images below 32 pixels continued by their border."""
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    answers = []
+    for image in images:
+        height, width = image.shape[:2]
+        padding = [(0, max(0, 32 - height)), (0, max(0, 32 - width)), (0, 0)]
+        batch = np.pad(image, padding, mode="edge")[None]
+        answers.append(session.run(["class_map"], {"images": batch})[0][0, :height, :width])
+    return answers
+
+
+def labels_of(answer, target):
+    if "json" in target:
+        answer = base64.b64decode(json.loads(answer)["png"])
+    return np.asarray(Image.open(io.BytesIO(answer)))
+
+
+def send(port, request):
+    """Returns the status and the body of the answer; a status of `None` if it hung up itself."""
+    method, path, body, chunked, expected = request
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    try:
+        if expected is None:
+            connection.connect()
+            head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+            connection.sock.sendall(head.encode() + body[: len(body) // 2])
+            return None, b""
+        if chunked:
+            parts = (body[i : i + 65536] for i in range(0, len(body), 65536))
+            connection.request(method, path, parts, encode_chunked=True)
+        else:
+            connection.request(method, path, body)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except (BrokenPipeError, ConnectionResetError):
+        # The server may close before it has read a body that it refuses.
+        return "closed", b""
+    finally:
+        connection.close()
+
+
+def start_server(model, *arguments):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "examples/serve.py", model, "--port", port, *arguments]
+    process = subprocess.Popen(list(map(str, command)), cwd=ROOT)
+    for _ in range(600):
+        if process.poll() is not None:
+            raise RuntimeError(f"The server ended with {process.returncode}")
+        try:
+            send(port, ("GET", "/health", None, False, 200))
+            return process, port
+        except OSError:
+            time.sleep(0.1)
+    process.kill()
+    raise RuntimeError("The server did not answer within a minute")
+
+
+def resident_megabytes(process):
+    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError("There is no VmRSS")
+
+
+def load(model, requests, clients, images=None):
+    """Sends the requests; returns a dict of what was found. Raises nothing of what it looks for."""
+    images = good_images(images)
+    expected = local_answers(model, images)
+    good, bad = kinds_of_requests(images)
+    process, port = start_server(model, "--most-bytes", MOST_BYTES, "--queue", clients)
+    statuses, wrong, seconds = collections.defaultdict(collections.Counter), [], []
+
+    def one(index):
+        # Half of them good, the others each bad kind in turn.
+        if index % 2:
+            name = list(bad)[index // 2 % len(bad)]
+            request, answer = bad[name], None
+        else:
+            place = index // 2 % len(good)
+            name = list(good)[place]
+            (request, _), answer = good[name], expected[place]
+        start = time.perf_counter()
+        status, body = send(port, request)
+        if answer is not None:
+            seconds.append(time.perf_counter() - start)
+        kind = "good" if answer is not None else name
+        statuses[kind][status] += 1
+        closed = status == "closed" and request[4] == 413
+        if status != request[4] and not closed:
+            wrong.append(f"{name}: {status} instead of {request[4]}: {body[:200]}")
+        elif answer is not None and not np.array_equal(labels_of(body, request[1]), answer):
+            wrong.append(f"{name}: other labels than the local ones")
+
+    with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+        warm = min(requests // 4, 200)
+        list(pool.map(one, range(warm)))
+        before = resident_megabytes(process)
+        list(pool.map(one, range(warm, requests)))
+        after = resident_megabytes(process)
+    process.send_signal(signal.SIGTERM)
+    code = process.wait(60)
+    return {
+        "statuses": {kind: dict(counter) for kind, counter in statuses.items()},
+        "wrong": wrong,
+        "megabytes": (before, after),
+        "milliseconds": [1000 * float(np.percentile(seconds, p)) for p in (50, 95, 100)],
+        "exit": code,
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--images", type=Path, help="folder of images (default: noise)")
+    arguments = parser.parse_args()
+    found = load(arguments.model.resolve(), arguments.requests, arguments.clients, arguments.images)
+    for kind, counts in found["statuses"].items():
+        print(f"{kind:>16}: {counts}")
+    print(
+        "memory after the warm-up and at the end: {:.0f} and {:.0f} MB".format(*found["megabytes"])
+    )
+    median, most, worst = found["milliseconds"]
+    print(f"good answers: median {median:.0f} ms, 95 % below {most:.0f} ms, worst {worst:.0f} ms")
+    print(f"exit code of the server after SIGTERM: {found['exit']}")
+    print("not as it must be:", *(found["wrong"] or ["nothing"]), sep="\n  ")
+    sys.exit(bool(found["wrong"]))
+
+
+if __name__ == "__main__":
+    main()

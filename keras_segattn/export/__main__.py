@@ -1,0 +1,105 @@
+"""The command line of `export_model`: `python -m keras_segattn.export MODEL --format onnx`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+import keras
+
+from keras_segattn.export.export_model import export_model
+from keras_segattn.export.formats import FORMATS
+from keras_segattn.export.serving_model import OUTPUTS
+from keras_segattn.export.verification import LEAST_AGREEMENT
+from keras_segattn.weights.preprocessing import IMAGENET
+
+EXAMPLES = """examples:
+  # what ONNX Runtime, Triton and TensorRT load; images of any size
+  python -m keras_segattn.export model.keras --format onnx --images street1.jpg street2.jpg
+
+  # a folder for TensorFlow Serving
+  python -m keras_segattn.export model.keras --format saved_model --to models/segment/1
+
+  # 8 bits for a phone, calibrated with a folder of images
+  python -m keras_segattn.export model.keras --format litert --dtype int8 --batch 1 \\
+      --size 360 480 --images CamVid/train
+
+  # a model that was trained on ImageNet's mean and deviation and does not know it
+  python -m keras_segattn.export old.keras --format openvino --preprocessing imagenet
+
+The artefact is reloaded in its own runtime, compared with the model, and removed if they disagree.
+"""
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
+
+def parse_arguments(arguments):
+    parser = argparse.ArgumentParser(
+        prog="python -m keras_segattn.export",
+        description="Exports a trained model and verifies the artefact.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("model", type=Path, help="a .keras file")
+    add("--format", choices=list(FORMATS), default="saved_model", help="default: saved_model")
+    add("--to", type=Path, help="file or folder to write (default: beside the model)")
+    add("--dtype", choices=list(LEAST_AGREEMENT), default="float32", help="default: float32")
+    add("--output", choices=OUTPUTS, default="class_map", help="default: class_map")
+    add(
+        "--preprocessing",
+        choices=["model", "imagenet", "outside"],
+        default="model",
+        help="the model's own (default), ImageNet's, or none: images come preprocessed",
+    )
+    add("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="default: any")
+    add("--batch", type=int, help="images per batch (default: any)")
+    add(
+        "--images", type=Path, nargs="+", help="image files or folders to verify and calibrate with"
+    )
+    add("--least-agreement", type=float, help="share of equal pixels (default: by dtype)")
+    return parser.parse_args(arguments)
+
+
+def image_files(paths):
+    """Returns the image files among some paths and in the folders among them."""
+    files = []
+    for path in paths:
+        if path.is_dir():
+            found = [f for f in sorted(path.iterdir()) if f.suffix.lower() in IMAGE_SUFFIXES]
+            if not found:
+                raise FileNotFoundError(f"{path} holds no images {IMAGE_SUFFIXES}")
+            files += found
+        elif path.is_file():
+            files.append(path)
+        else:
+            raise FileNotFoundError(f"There is no file or folder {path}")
+    return files
+
+
+def main(arguments=None):
+    arguments = parse_arguments(arguments)
+    suffix = FORMATS[arguments.format].SUFFIX
+    default = arguments.model.with_suffix(suffix or f".{arguments.format}")
+    preprocess = {"model": True, "imagenet": IMAGENET, "outside": False}[arguments.preprocessing]
+    try:
+        images = image_files(arguments.images) if arguments.images else None
+        if not arguments.model.is_file():
+            raise FileNotFoundError(f"There is no model {arguments.model}")
+        model = keras.saving.load_model(arguments.model, compile=False)
+        report = export_model(
+            model,
+            arguments.to or default,
+            arguments.format,
+            preprocess=preprocess,
+            output=arguments.output,
+            input_shape=(arguments.batch, *(arguments.size or (None, None))),
+            dtype=arguments.dtype,
+            images=images,
+            least_agreement=arguments.least_agreement,
+        )
+    except (ImportError, OSError, RuntimeError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    print(report)
+
+
+if __name__ == "__main__":
+    main()

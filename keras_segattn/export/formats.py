@@ -1,0 +1,87 @@
+"""The formats by name. Each is a module of the same few names.
+
+`SUFFIX` is that of its file, empty for a folder; `DTYPES` are the precisions it offers;
+`write(served, path, metadata, dtype, calibration)` writes the artefact of a model that
+`serving_model` returned; `load(path)` returns a function from a batch of images to a dict of
+outputs, the logits among them; `read_metadata(path)` returns what `write` was given; and
+`check()`, where there is one, raises a `RuntimeError` if the format cannot be written here.
+"""
+
+import json
+from pathlib import Path
+
+from keras_segattn.export import litert, onnx, openvino, saved_model, tensorrt, tf_trt
+
+FORMATS = {
+    "saved_model": saved_model,
+    "tf_trt": tf_trt,
+    "onnx": onnx,
+    "tensorrt": tensorrt,
+    "litert": litert,
+    "openvino": openvino,
+}
+# The files that tell a folder's format.
+FOLDERS = {"saved_model.pb": saved_model, openvino.MODEL: openvino, tensorrt.ENGINE: tensorrt}
+
+
+def load_exported(path):
+    """Loads an artefact in its own runtime, without Keras.
+
+    Args:
+        path: What `export_model` wrote.
+
+    Returns:
+        A function from a batch of images `(batch, height, width, channels)`, uint8 unless
+        preprocessing was left outside, to a dict of arrays: the output asked for by its name,
+        `"class_map"` say, and `"logits"`.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+        ValueError: If it is no artefact of a known format.
+
+    Example:
+
+    ```python
+    run = keras_segattn.export.load_exported("canet.onnx")
+    class_map = run(image[None])["class_map"][0]
+    ```
+    """
+    path = Path(path)
+    return _format_of(path).load(path)
+
+
+def read_metadata(path):
+    """Returns what an artefact says of itself.
+
+    Args:
+        path: What `export_model` wrote.
+
+    Returns:
+        Dict with the `network` and the `keras_segattn` that wrote it, its `input` (name, dtype and
+        shape), `output`, `dtype`, `preprocessing`, `class_names` and `palette`.
+
+    Raises:
+        FileNotFoundError: If there is nothing.
+        ValueError: If it is no artefact of a known format, or none that `export_model` wrote.
+    """
+    path = Path(path)
+    target = _format_of(path)
+    try:
+        return target.read_metadata(path)
+    except (KeyError, OSError, RuntimeError, ValueError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} has no metadata of export_model: {error!r}") from error
+
+
+def _format_of(path):
+    if not path.exists():
+        raise FileNotFoundError(f"There is no artefact at {path}")
+    for file, target in FOLDERS.items():
+        if (path / file).is_file():
+            return target
+    for target in FORMATS.values():
+        if target.SUFFIX and path.suffix == target.SUFFIX:
+            return target
+    raise ValueError(
+        f"{path} is no artefact of a known format: a .onnx or .tflite file, or a folder with one "
+        f"of {sorted(FOLDERS)}"
+    )

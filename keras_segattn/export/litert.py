@@ -1,0 +1,102 @@
+"""LiteRT, formerly TensorFlow Lite, for phones and small devices."""
+
+import json
+import tempfile
+import warnings
+
+from keras_segattn.export.saved_model import write_both_outputs
+
+SUFFIX = ".tflite"
+DTYPES = ("float32", "float16", "int8")
+METADATA = b"keras_segattn"
+
+
+def write(served, path, metadata, dtype="float32", calibration=None):
+    """Writes a LiteRT file with the signature `serving_default`, of builtin operators alone.
+
+    float16 stores the weights in half precision; int8 computes in 8 bits from the first
+    convolution to the last.
+    """
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        write_both_outputs(served, folder)
+        converter = tf.lite.TFLiteConverter.from_saved_model(
+            folder, signature_keys=["serving_default"]
+        )
+        if dtype != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if dtype == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if dtype == "int8":
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.representative_dataset = lambda: ({"images": x} for x in calibration)
+        with warnings.catch_warnings():
+            # TensorFlow calibrates with its own interpreter, which it deprecates.
+            warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated")
+            content = converter.convert()
+    path.write_bytes(_finish(content, metadata))
+
+
+def load(path):
+    """Returns a function from a batch of images to a dict of outputs, run by LiteRT."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=_with_logits(path.read_bytes()))
+    runner = interpreter.get_signature_runner("serving_default")
+    return lambda images: runner(images=images)
+
+
+def read_metadata(path):
+    model = _parse(path.read_bytes())
+    (entry,) = (entry for entry in model.metadata if entry.name == METADATA)
+    return json.loads(bytes(model.buffers[entry.buffer].data))
+
+
+def _parse(content):
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromPackedBuf(content, 0)
+
+
+def _pack(model):
+    import flatbuffers
+
+    builder = flatbuffers.Builder(1 << 20)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _finish(content, metadata):
+    """Adds the metadata, and takes the logits from the outputs; their tensor keeps that name."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = _parse(content)
+    (signature,), graph = model.signatureDefs, model.subgraphs[0]
+    for output in signature.outputs:
+        if output.name == b"logits" and len(signature.outputs) > 1:
+            graph.tensors[output.tensorIndex].name = b"logits"
+            graph.outputs = [i for i in graph.outputs if i != output.tensorIndex]
+            signature.outputs.remove(output)
+            break
+    buffer, entry = schema.BufferT(), schema.MetadataT()
+    buffer.data = list(json.dumps(metadata).encode())
+    model.buffers.append(buffer)
+    entry.name, entry.buffer = METADATA, len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]
+    return _pack(model)
+
+
+def _with_logits(content):
+    """Makes the logits an output again."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = _parse(content)
+    (signature,), graph = model.signatureDefs, model.subgraphs[0]
+    for index, tensor in enumerate(graph.tensors):
+        if tensor.name == b"logits" and index not in graph.outputs:
+            output = schema.TensorMapT()
+            output.name, output.tensorIndex = b"logits", index
+            signature.outputs.append(output)
+            graph.outputs = [*graph.outputs, index]
+    return _pack(model)

@@ -1,0 +1,86 @@
+"""OpenVINO, for processors and graphics of Intel."""
+
+import json
+import tempfile
+
+from keras_segattn.export.saved_model import write_both_outputs
+
+SUFFIX = ""
+DTYPES = ("float32", "float16", "int8")
+MODEL = "model.xml"
+CHANNELS_FIRST = "logits_channels_first"
+METADATA = ["keras_segattn", "metadata"]
+# Attention: its products have no fixed range.
+NOT_QUANTIZED = ("Einsum", "MatMul", "Softmax")
+
+
+def write(served, path, metadata, dtype="float32", calibration=None):
+    """Writes a folder with `model.xml` and `model.bin`.
+
+    float16 stores the weights in half precision; int8 is NNCF's quantization after training, which
+    leaves attention in float.
+    """
+    import openvino
+
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        write_both_outputs(served, folder)
+        converted = openvino.convert_model(folder)
+        if dtype == "int8":
+            converted = _quantize(converted, calibration)
+        if len(converted.outputs) > 1:
+            _hide_logits(converted)
+        converted.set_rt_info(json.dumps(metadata), METADATA)
+        path.mkdir()
+        openvino.save_model(converted, path / MODEL, compress_to_fp16=dtype == "float16")
+
+
+def load(path):
+    """Returns a function from a batch of images to a dict of outputs, run by OpenVINO.
+
+    It computes in float32. OpenVINO's own default on processors that have bfloat16 is that.
+    """
+    import openvino
+
+    model = openvino.Core().read_model(path / MODEL)
+    if not any("logits" in value.get_names() for value in model.outputs):
+        known = {name for op in model.get_ops() for o in op.outputs() for name in o.get_names()}
+        model.add_outputs("logits" if "logits" in known else CHANNELS_FIRST)
+    compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+
+    def run(images):
+        results = compiled(images)
+        outputs = {value.get_any_name(): results[value].copy() for value in compiled.outputs}
+        if CHANNELS_FIRST in outputs:
+            outputs["logits"] = outputs.pop(CHANNELS_FIRST).transpose(0, 2, 3, 1)
+        return outputs
+
+    return run
+
+
+def read_metadata(path):
+    import openvino
+
+    return json.loads(openvino.Core().read_model(path / MODEL).get_rt_info(METADATA).astype(str))
+
+
+def _hide_logits(model):
+    """Takes the logits from the outputs; their tensor gets a name by which `load` finds it."""
+    (result,) = (value.get_node() for value in model.outputs if "logits" in value.get_names())
+    source, name = result.input_value(0), "logits"
+    if source.get_node().get_type_name() == "Transpose" and len(source.get_target_inputs()) == 1:
+        # OpenVINO computes channels first, and nothing but the result needs them last.
+        source, name = source.get_node().input_value(0), CHANNELS_FIRST
+    model.remove_result(result)
+    source.get_tensor().add_names({name})
+
+
+def _quantize(model, calibration):
+    import nncf
+
+    return nncf.quantize(
+        model,
+        nncf.Dataset(calibration),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(calibration),
+        ignored_scope=nncf.IgnoredScope(types=list(NOT_QUANTIZED), validate=False),
+    )

@@ -1,0 +1,41 @@
+"""What was found when an artefact was compared with its model."""
+
+import dataclasses
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportReport:
+    """The comparison of an exported artefact with its model. `print` it.
+
+    Attributes:
+        path: The artefact.
+        format: Its format, such as `"onnx"`.
+        dtype: Its precision.
+        bytes: The size of its files.
+        agreement: The smallest share, over the images, of pixels whose class equals the model's.
+        least_agreement: The share below which the artefact would have been withdrawn.
+        largest_logit_difference: Over all images, pixels and classes. For a model that ends in a
+            softmax, of its probabilities.
+        images: How many images were compared.
+        noise: Whether they were noise, for want of `images`.
+    """
+
+    path: Path
+    format: str
+    dtype: str
+    bytes: int
+    agreement: float
+    least_agreement: float
+    largest_logit_difference: float
+    images: int
+    noise: bool
+
+    def __str__(self):
+        kind = " of noise" if self.noise else ""
+        return (
+            f"{self.path}: {self.format}, {self.dtype}, {self.bytes / 1e6:.1f} MB; at least "
+            f"{self.agreement:.3%} of the pixels as in Keras (bound {self.least_agreement:.1%}), "
+            f"largest logit difference {self.largest_logit_difference:.2g}, on {self.images} "
+            f"images{kind}"
+        )

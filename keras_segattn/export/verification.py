@@ -1,0 +1,72 @@
+"""Comparing an artefact with its model."""
+
+import keras
+import numpy as np
+
+from keras_segattn.inference.image import read_image, to_pixels
+
+# Pixels whose two best classes are equal up to rounding may differ.
+LEAST_AGREEMENT = {"float32": 0.999, "float16": 0.99, "int8": 0.95}
+# How many images are compared, and how many int8 is calibrated with.
+COMPARED, CALIBRATED = 8, 64
+
+
+def input_batches(served, images, outside):
+    """Returns the batches to compare with, and those to calibrate with."""
+    batch, height, width, channels = served.input_shape
+    if images is None:
+        rng = np.random.default_rng(0)
+        sizes = [(height or h, width or w) for h, w in ((96, 128), (65, 97))]
+        if served.input.dtype == "uint8" or outside is not None:
+            images = [rng.integers(0, 256, (*size, channels), dtype="uint8") for size in sizes]
+        else:
+            images = [rng.normal(size=(*size, channels)).astype("float32") for size in sizes]
+    compared = set(_spread(range(len(images)), COMPARED))
+    others = [index for index in range(len(images)) if index not in compared]
+    calibrated = _spread(others or sorted(compared), CALIBRATED)
+
+    def read(index):
+        image = images.read(index)[0] if hasattr(images, "read") else images[index]
+        if served.input.dtype != "uint8" and outside is None:
+            pixels = np.asarray(image, dtype="float32")
+        else:
+            pixels = to_pixels(read_image(image), channels)
+        size = (height or pixels.shape[0], width or pixels.shape[1])
+        if pixels.shape[:2] != size:
+            resized = keras.ops.image.resize(pixels, size, data_format="channels_last")
+            pixels = keras.ops.convert_to_numpy(resized)
+        if outside is not None:
+            pixels = keras.ops.convert_to_numpy(outside(pixels))
+        elif served.input.dtype == "uint8":
+            pixels = np.rint(pixels).astype("uint8")
+        return np.repeat(pixels[None], batch or 1, axis=0)
+
+    return [read(index) for index in sorted(compared)], [read(index) for index in calibrated]
+
+
+def _spread(indices, count):
+    """Up to `count` of some indices, evenly spread."""
+    places = np.linspace(0, len(indices) - 1, min(count, len(indices)), dtype=int)
+    return [indices[place] for place in places]
+
+
+def compare(served, run, output, batches):
+    """Returns the smallest share of equal pixels, and the largest difference of the logits."""
+    shares, differences = [], []
+    for images in batches:
+        expected, got = (
+            keras.tree.map_structure(keras.ops.convert_to_numpy, served(images)),
+            run(images),
+        )
+        maps = [
+            outputs[output] if output == "class_map" else outputs[output].argmax(axis=-1)
+            for outputs in (expected, got)
+        ]
+        if maps[0].shape != maps[1].shape:
+            raise RuntimeError(
+                f"The artefact returns {output} of shape {got[output].shape}, the model "
+                f"{expected[output].shape}."
+            )
+        shares.append(float(np.mean(maps[0] == maps[1])))
+        differences.append(float(np.abs(got["logits"] - expected["logits"]).max()))
+    return min(shares), max(differences)
