@@ -10,7 +10,7 @@ Rooms of the house:
 - `data`: data sets, paired augmentation, input pipelines.
 - `inference`: from any image to its classes.
 - `visualization`: masks over images, training curves.
-- `export`: SavedModel and ONNX, verified.
+- `export`: SavedModel, ONNX, LiteRT, OpenVINO and TensorRT, verified.
 - `flops`: operations of a model, counted as the papers count them.
 """
 
