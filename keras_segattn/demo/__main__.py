@@ -1,6 +1,6 @@
 """Opens a page to try networks on images, in the browser, with no need of a network connection.
 
-    python -m keras_segattn.demo                          # networks without training, to look at
+    python -m keras_segattn.demo                          # CANet, trained on CamVid, and others
     python -m keras_segattn.demo runs/camvid/model.keras  # a network of one's own
     python -m keras_segattn.demo --port 9000 --no-browser
 

@@ -10,7 +10,7 @@ from keras_segattn.data import RoadScenes
 
 # What can be tried without a file. Untrained ones find nothing, but show what they look at.
 OFFERED = {
-    "CANet, MobileNetV2, untrained": lambda: CANet(classes=len(RoadScenes.classes)),
+    "CANet, trained on CamVid": lambda: CANet(classes=len(RoadScenes.classes), weights="camvid"),
     "AttaNet, light, untrained": lambda: AttaNet(backbone="light", classes=len(RoadScenes.classes)),
     "CCNet, ResNet-18, untrained": lambda: CCNet(
         backbone="resnet18", classes=len(RoadScenes.classes)
@@ -28,6 +28,7 @@ def load_network(choice):
     """
     if choice in OFFERED:
         model = OFFERED[choice]()
+        # Those of CamVid, all of them.
         model.class_names, model.palette = RoadScenes.classes, RoadScenes.palette
         return model
     path = Path(choice).expanduser()

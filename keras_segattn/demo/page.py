@@ -43,9 +43,9 @@ class Page:
                 self._draw_controls(ui)
             with ui.column().classes("grow"):
                 self.picture = ui.interactive_image(on_mouse=self.click, cross=True)
-                self.picture.classes("w-full max-w-3xl").mark("picture")
-                self.hint = ui.label().mark("hint")
-                self.attention = ui.image().classes("w-full max-w-5xl").mark("attention")
+                self.picture.classes("w-full max-w-3xl")
+                self.hint = ui.label()
+                self.attention = ui.image().classes("w-full max-w-5xl")
                 self.attention.set_visibility(False)
         ui.timer(0, self.start, once=True)
 
@@ -56,18 +56,18 @@ class Page:
         self.path.on("keydown.enter", self.choose_path)
         self.upload = ui.upload(label="drop an image", auto_upload=True, on_upload=self.receive)
         self.upload.classes("w-full").props("accept=image/* flat bordered")
-        ui.label("or take an example")
+        ui.label("or take a drawn example; networks that learned from photos find little in it")
         with ui.row().classes("gap-1"):
             for index in range(EXAMPLES):
                 example = ui.image(_picture(self.scenes.read(index)[0])).classes("w-32")
-                example.classes("cursor-pointer").mark(f"example-{index}")
+                example.classes("cursor-pointer")
                 example.on("click", lambda index=index: self.take_example(index))
         ui.label("opacity of the classes")
         self.opacity = ui.slider(min=0, max=1, step=0.05, value=0.6)
         self.opacity.on_value_change(self.show_overlay)
         self.layer = ui.select([], label="attention of the layer").classes("w-full")
         self.layer.on_value_change(self.show_attention)
-        self.legend = ui.column().classes("gap-0").mark("legend")
+        self.legend = ui.column().classes("gap-0")
 
     async def start(self):
         self.session.open(self.scenes.read(0)[0])
