@@ -11,7 +11,7 @@ Rooms of the house:
 - `data`: data sets, paired augmentation, input pipelines.
 - `inference`: from any image to its classes.
 - `visualization`: masks, errors, training curves, and what attention looks at, as pictures.
-- `export`: SavedModel and ONNX, verified.
+- `export`: SavedModel, ONNX, LiteRT, OpenVINO and TensorRT, verified.
 - `demo`: a page to try it, `python -m keras_segattn.demo`.
 - `flops`: operations of a model, counted as the papers count them.
 """

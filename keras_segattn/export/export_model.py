@@ -12,24 +12,13 @@ import keras
 import numpy as np
 
 from keras_segattn.applications.arguments import check_choice
-from keras_segattn.export.formats import FORMATS
+from keras_segattn.export.formats import FORMATS, check_packages
 from keras_segattn.export.report import ExportReport
 from keras_segattn.export.serving_model import OUTPUTS, serving_model
 from keras_segattn.export.verification import LEAST_AGREEMENT, compare, input_batches
 from keras_segattn.version import __version__
 from keras_segattn.weights.preprocessing import Preprocessing
 
-# The extras that hold the packages of the formats.
-EXTRAS = {
-    "ai_edge_litert": "litert",
-    "flatbuffers": "litert",
-    "nncf": "openvino",
-    "onnx": "onnx",
-    "onnxruntime": "onnx",
-    "openvino": "openvino",
-    "tensorflow": "tensorflow",
-    "tf2onnx": "onnx",
-}
 # A folder with such a name would be a mistake.
 FILES = (".onnx", ".tflite", ".xml", ".engine", ".plan")
 
@@ -118,6 +107,7 @@ def export_model(
         raise ValueError("int8 is calibrated with images: pass `images`, a data set for example.")
     if hasattr(target, "check"):
         target.check()
+    check_packages(format, writing=True)
     inside, outside = _preprocessing(model, preprocess)
     served = serving_model(model, inside, output, input_shape)
     metadata = _metadata(model, served, inside, output, dtype)
@@ -129,7 +119,10 @@ def export_model(
         artefact = Path(folder) / path.name
         calibration = calibration if dtype == "int8" else None
         if keras.backend.backend() == "tensorflow":
-            _write(target, served, artefact, metadata, dtype, calibration)
+            try:
+                target.write(served, artefact, metadata, dtype, calibration)
+            except Exception as error:
+                raise RuntimeError(f"The export to {format} failed: {error}") from error
         else:
             _write_with_tensorflow(format, served, artefact, metadata, dtype, calibration)
         agreement, difference = compare(served, target.load(artefact), output, compared)
@@ -154,18 +147,6 @@ def export_model(
         len(compared),
         noise=images is None,
     )
-
-
-def _write(target, served, artefact, metadata, dtype, calibration):
-    try:
-        target.write(served, artefact, metadata, dtype, calibration)
-    except ImportError as error:
-        extra = EXTRAS.get((error.name or "").split(".")[0])
-        if extra is None:
-            raise
-        raise ImportError(
-            f"{error.name} is missing: pip install 'keras-segattn[export,{extra}]'", name=error.name
-        ) from error
 
 
 def _write_with_tensorflow(format, served, artefact, metadata, dtype, calibration):

@@ -1,12 +1,14 @@
 """The formats by name. Each is a module of the same few names.
 
-`SUFFIX` is that of its file, empty for a folder; `DTYPES` are the precisions it offers;
+`SUFFIX` is that of its file, empty for a folder; `DTYPES` are the precisions it offers; `RUNTIME`
+are the packages that run it, `WRITERS` those that write it beside TensorFlow, and `EXTRA` installs;
 `write(served, path, metadata, dtype, calibration)` writes the artefact of a model that
 `serving_model` returned; `load(path)` returns a function from a batch of images to a dict of
 outputs, the logits among them; `read_metadata(path)` returns what `write` was given; and
 `check()`, where there is one, raises a `RuntimeError` if the format cannot be written here.
 """
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -37,6 +39,7 @@ def load_exported(path):
 
     Raises:
         FileNotFoundError: If there is nothing.
+        ImportError: If its runtime is missing; names the extra.
         ValueError: If it is no artefact of a known format.
 
     Example:
@@ -47,7 +50,9 @@ def load_exported(path):
     ```
     """
     path = Path(path)
-    return _format_of(path).load(path)
+    target = _format_of(path)
+    check_packages(next(name for name, module in FORMATS.items() if module is target))
+    return target.load(path)
 
 
 def read_metadata(path):
@@ -70,6 +75,18 @@ def read_metadata(path):
         return target.read_metadata(path)
     except (KeyError, OSError, RuntimeError, ValueError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} has no metadata of export_model: {error!r}") from error
+
+
+def check_packages(format, writing=False):
+    """Raises an ImportError that names the extra, if a package of a format is missing."""
+    target = FORMATS[format]
+    packages = (*target.RUNTIME, *target.WRITERS, "tensorflow") if writing else target.RUNTIME
+    missing = [name for name in dict.fromkeys(packages) if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ImportError(
+            f"{format!r} needs {', '.join(missing)}: pip install "
+            f"'keras-segattn[{','.join(sorted({'export', target.EXTRA}))}]'"
+        )
 
 
 def _format_of(path):

@@ -8,6 +8,7 @@ from keras_segattn.export.saved_model import write_both_outputs
 
 SUFFIX = ".tflite"
 DTYPES = ("float32", "float16", "int8")
+RUNTIME, WRITERS, EXTRA = ("ai_edge_litert", "flatbuffers"), (), "litert"
 METADATA = b"keras_segattn"
 
 

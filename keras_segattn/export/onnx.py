@@ -5,6 +5,7 @@ import warnings
 
 SUFFIX = ".onnx"
 DTYPES = ("float32", "float16", "int8")
+RUNTIME, WRITERS, EXTRA = ("onnx", "onnxruntime"), ("tf2onnx",), "export"
 # tf2onnx refuses 19 and more.
 OPSET = 17
 METADATA = "keras_segattn"
@@ -92,13 +93,13 @@ def _halve(graph):
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
-    casts = []
+    largest, casts = np.finfo("float16").max, []
     for index, tensor in enumerate(graph.initializer):
         values = numpy_helper.to_array(tensor)
         if values.dtype != "float32" or values.ndim < 2:
             continue
         name = tensor.name
-        stored = np.clip(values, *np.finfo("float16").min * np.array([1, -1])).astype("float16")
+        stored = np.clip(values, -largest, largest).astype("float16")
         graph.initializer[index].CopyFrom(numpy_helper.from_array(stored, f"{name}_float16"))
         casts.append(helper.make_node("Cast", [f"{name}_float16"], [name], to=TensorProto.FLOAT))
     nodes = [*casts, *graph.node]

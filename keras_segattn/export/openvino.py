@@ -7,6 +7,7 @@ from keras_segattn.export.saved_model import write_both_outputs
 
 SUFFIX = ""
 DTYPES = ("float32", "float16", "int8")
+RUNTIME, WRITERS, EXTRA = ("openvino",), ("nncf",), "openvino"
 MODEL = "model.xml"
 CHANNELS_FIRST = "logits_channels_first"
 METADATA = ["keras_segattn", "metadata"]

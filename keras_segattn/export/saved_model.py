@@ -5,6 +5,7 @@ from pathlib import Path
 
 SUFFIX = ""
 DTYPES = ("float32",)
+RUNTIME, WRITERS, EXTRA = ("tensorflow",), (), "export"
 METADATA = Path("assets.extra", "keras_segattn.json")
 
 

@@ -11,6 +11,7 @@ SUFFIX = ""
 ENGINE = "model.plan"
 METADATA = "keras_segattn.json"
 DTYPES = ("float32", "float16")
+RUNTIME, WRITERS, EXTRA = ("tensorrt",), ("onnx", "tf2onnx"), "export"
 # What a free size may be: least, best and most.
 BATCH, SIDE = (1, 1, 8), (64, 512, 2048)
 

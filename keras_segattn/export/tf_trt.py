@@ -6,6 +6,7 @@ from keras_segattn.export import saved_model
 
 SUFFIX = ""
 DTYPES = ("float32", "float16")
+RUNTIME, WRITERS, EXTRA = ("tensorflow",), (), "export"
 # Sizes that engines are built for where they are free.
 BATCH, SIDE = 1, 512
 

@@ -115,7 +115,8 @@ def test_refusals_name_the_value(make):
 def test_every_network_has_a_case():
     from keras_segattn import applications
 
-    networks = [name for name in applications.__all__ if not name.islower()]
+    networks = set(applications.__all__) - {"SegmentationModel"}
+    networks = [name for name in networks if not name.islower()]
     assert sorted(name.lower() for name in networks) == sorted(
         {name.split("-")[0] for name in CASES}
     )

@@ -282,6 +282,17 @@ def test_an_artefact_that_disagrees_is_withdrawn(images, tmp_path, monkeypatch):
 
 
 @pytest.mark.tensorflow
+def test_a_converter_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise NotImplementedError("no such operator")
+
+    monkeypatch.setattr(FORMATS["saved_model"], "write", fail)
+    with pytest.raises(RuntimeError, match="export to saved_model failed: no such operator"):
+        export_model(color_network(), tmp_path / "x")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.tensorflow
 def test_an_earlier_artefact_is_replaced(images, tmp_path):
     model = color_network()
     path = tmp_path / "saved"
@@ -344,9 +355,14 @@ def test_tensorrt_says_what_is_missing_and_what_to_run(tmp_path, monkeypatch):
 
 @pytest.mark.once
 def test_a_missing_package_names_its_extra(tmp_path, monkeypatch):
+    needs_runtime("openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    with pytest.raises(ImportError, match=r"pip install 'keras-segattn\[export,openvino\]'"):
+    message = r"'openvino' needs openvino: pip install 'keras-segattn\[export,openvino\]'"
+    with pytest.raises(ImportError, match=message):
         export_model(color_network(), tmp_path / "x", "openvino")
+    (tmp_path / "model.xml").write_text("")
+    with pytest.raises(ImportError, match=message):
+        load_exported(tmp_path)
 
 
 @pytest.mark.once
