@@ -34,7 +34,7 @@ def write(served, path, metadata, dtype="float32", calibration=None):
             converter.representative_dataset = lambda: ({"images": x} for x in calibration)
         with warnings.catch_warnings():
             # TensorFlow calibrates with its own interpreter, which it deprecates.
-            warnings.filterwarnings("ignore", r"\s*Warning: tf.lite.Interpreter is deprecated")
+            warnings.filterwarnings("ignore", r"(?s)\s*Warning: .*LiteRT interpreter")
             content = converter.convert()
     path.write_bytes(_finish(content, metadata))
 
