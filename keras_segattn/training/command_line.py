@@ -132,14 +132,8 @@ def _train(arguments, data):
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    for split in data:
-        # A wrong file is to be found now, not after the last epoch.
-        faults = data[split].verify()
-        if faults:
-            more = f"\nand {len(faults) - 20} more" if faults[20:] else ""
-            raise ValueError(
-                f"{len(faults)} faults in the {split} data:\n" + "\n".join(faults[:20]) + more
-            )
+    if not arguments.resume:
+        _verify(data)
     run = RunFolder(arguments.run or Path("runs") / recipe.name)
     not_settings = ("resume", "run", "formats", "recipe", *REPLACEABLE, "crop", "scale", "backbone")
     settings = {
@@ -170,3 +164,15 @@ def _train(arguments, data):
     )
     plot_history(run.log, run.path / "curves.png")
     return model, run
+
+
+def _verify(data):
+    """A wrong file is to be found now, not after the last epoch."""
+    for split, dataset in data.items():
+        print(f"reading the {split} data")
+        faults = dataset.verify()
+        if faults:
+            more = f"\nand {len(faults) - 20} more" if faults[20:] else ""
+            raise ValueError(
+                f"{len(faults)} faults in the {split} data:\n" + "\n".join(faults[:20]) + more
+            )

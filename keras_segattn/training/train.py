@@ -59,6 +59,7 @@ def train(
     epochs = recipe.epochs_of(max(steps, 1))
     path, epochs_done = AtomicCheckpoint.latest(run.checkpoints)
     rows = run.truncate_log(epochs_done)
+    best = max((float(row["val_mean_iou"]) for row in rows), default=None)
     if path:
         model = keras.saving.load_model(path)
     else:
@@ -95,20 +96,17 @@ def train(
                 LearningRateLog(),
                 *([] if ema_momentum is None else [keras.callbacks.SwapEMAWeights()]),
                 keras.callbacks.CSVLogger(run.log, append=True),
-                AtomicCheckpoint(
-                    run.checkpoints,
-                    best=max((float(row["val_mean_iou"]) for row in rows), default=None),
-                ),
-                *_early_stop(early_stop, rows),
+                AtomicCheckpoint(run.checkpoints, best=best),
+                *_early_stop(early_stop, best),
                 *callbacks,
             ],
             shuffle=False,  # the pipeline does it
             verbose="auto" if sys.stdout.isatty() else 2,
         )
-    best = keras.saving.load_model(run.checkpoints / "best.keras")
+    model = keras.saving.load_model(run.checkpoints / "best.keras")
     if ema_momentum is not None:
-        best.optimizer.finalize_variable_values(best.trainable_variables)
-    return best
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    return model
 
 
 def _batches(data, batch_size, **arguments):
@@ -118,10 +116,9 @@ def _batches(data, batch_size, **arguments):
     return data.to_py_dataset(batch_size, **arguments)
 
 
-def _early_stop(patience, rows):
+def _early_stop(patience, best):
     if patience is None:
         return []
-    best = max((float(row["val_mean_iou"]) for row in rows), default=None)
     return [
         keras.callbacks.EarlyStopping("val_mean_iou", mode="max", patience=patience, baseline=best)
     ]
