@@ -136,11 +136,7 @@ def _train(arguments, data):
         _verify(data)
     run = RunFolder(arguments.run or Path("runs") / recipe.name)
     not_settings = ("resume", "run", "formats", "recipe", *REPLACEABLE, "crop", "scale", "backbone")
-    settings = {
-        key: str(value) if isinstance(value, Path) else value
-        for key, value in vars(arguments).items()
-        if key not in not_settings
-    }
+    settings = {k: value for k, value in vars(arguments).items() if k not in not_settings}
     run.open(recipe, settings, arguments.resume)
     callbacks = []
     if arguments.tensorboard:
