@@ -6,6 +6,7 @@ import pytest
 
 from keras_segattn.applications import canet
 from keras_segattn.data import CamVid, RandomScaleCropFlip, RoadScenes
+from keras_segattn.data.sampler import Sampler
 
 STEPS = 2
 # Of a batch of five scenes.
@@ -67,6 +68,15 @@ def test_resuming_at_an_epoch_gives_what_would_have_come(kind):
     assert equal(whole, training_batches(kind, 3 * STEPS, cache=True))
     assert not equal(whole[:STEPS], whole[STEPS : 2 * STEPS])
     assert not equal(whole[:STEPS], training_batches(kind, STEPS, seed=1))
+
+
+def test_a_sample_is_augmented_anew_in_every_epoch():
+    data = RoadScenes("train", 4, size=(32, 48))
+    sampler = Sampler(data, 4, True, RandomScaleCropFlip((32, 40)), seed=0, cache=False)
+    image = sampler.read(0, 3)[0]
+    np.testing.assert_array_equal(image, sampler.read(0, 3)[0])
+    assert not np.array_equal(image, sampler.read(1, 3)[0])
+    assert not np.array_equal(image, sampler.read(0, 2)[0])
 
 
 def test_an_epoch_has_every_sample_at_most_once(kind):
