@@ -73,16 +73,15 @@ def main():
     )
     axes = figure.subplots(len(results), columns, squeeze=False)
     for row, (result, line) in enumerate(zip(results, axes, strict=True)):
-        pictures = {"image": result.image}
-        pictures["Keras"] = overlay_mask(result.image, result.class_map, palette)
+        pictures = [("image", result.image)]
+        pictures.append(("Keras", overlay_mask(result.image, result.class_map, palette)))
         for format, maps in found.items():
-            pictures[f"{format}, {arguments.dtype}"] = overlay_mask(
-                result.image, maps[row], palette
-            )
+            overlay = overlay_mask(result.image, maps[row], palette)
+            pictures.append((f"{format}, {arguments.dtype}", overlay))
             differs = maps[row] != result.class_map
             difference = np.where(differs[..., None], (255, 0, 0), result.image // 3)
-            pictures[f"{differs.mean():.2%} differ"] = difference.astype("uint8")
-        for axis, (title, picture) in zip(line, pictures.items(), strict=True):
+            pictures.append((f"{differs.mean():.2%} differ", difference.astype("uint8")))
+        for axis, (title, picture) in zip(line, pictures, strict=True):
             axis.imshow(picture)
             axis.set_title(title, fontsize=10)
             axis.set_axis_off()

@@ -248,7 +248,7 @@ def page(results):
             " images. The agreement is that of the report: the worst of 8 training images. OpenVINO"
             " is made to compute in float32 where it is not int8.",
             table(
-                ["runtime", "dtype", "mean IoU", "loss", "agreement", "size"],
+                ["runtime", "dtype", "mean IoU", "against Keras", "agreement", "size"],
                 accuracy_rows(accuracy),
             ),
         ]

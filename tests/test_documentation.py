@@ -138,3 +138,10 @@ def test_table_of_networks_is_what_its_script_writes():
     from benchmarks import published_counts
 
     assert published_counts.TARGET.read_text() == published_counts.page()
+
+
+@pytest.mark.once
+def test_page_of_exports_is_what_its_script_writes():
+    from benchmarks import export_table
+
+    assert export_table.TARGET.read_text() == export_table.page(export_table.read_results())
