@@ -66,9 +66,9 @@ def export_model(
             outside, the artefact then taking float32 images that are preprocessed; or a callable
             for a Keras tensor of images to put inside. Defaults to `True`.
         output: `"class_map"`, `"probabilities"` or `"logits"`. Defaults to `"class_map"`.
-        input_shape: Tuple `(batch, height, width)`; `None` leaves a size free. Fixed sizes make
-            faster artefacts, and better ones in int8. Defaults to all free, as far as the model's
-            are.
+        input_shape: Tuple `(batch, height, width)`; `None` leaves a size free. LiteRT in int8 needs
+            a fixed height and width; elsewhere they may make a faster artefact. Defaults to all
+            free, as far as the model's are.
         dtype: `"float32"`, `"float16"` or `"int8"`. Defaults to `"float32"`.
         images: Images to compare with, and to calibrate int8 with, as it will meet them: a data set
             of `keras_segattn.data`, or a sequence of anything that `segment` takes as an image. Up
@@ -110,6 +110,11 @@ def export_model(
     check_packages(format, writing=True)
     inside, outside = _preprocessing(model, preprocess)
     served = serving_model(model, inside, output, input_shape)
+    if dtype in getattr(target, "NEED_FIXED_SIZES", ()) and None in served.input_shape[1:3]:
+        raise ValueError(
+            f"{format!r} in {dtype} needs a fixed height and width: pass `input_shape`, such as "
+            f"(1, 360, 480). Received: input_shape={input_shape}"
+        )
     metadata = _metadata(model, served, inside, output, dtype)
     compared, calibration = input_batches(served, images, outside)
     least_agreement = LEAST_AGREEMENT[dtype] if least_agreement is None else least_agreement

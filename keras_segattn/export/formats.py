@@ -4,8 +4,9 @@
 are the packages that run it, `WRITERS` those that write it beside TensorFlow, and `EXTRA` installs;
 `write(served, path, metadata, dtype, calibration)` writes the artefact of a model that
 `serving_model` returned; `load(path)` returns a function from a batch of images to a dict of
-outputs, the logits among them; `read_metadata(path)` returns what `write` was given; and
-`check()`, where there is one, raises a `RuntimeError` if the format cannot be written here.
+outputs, the logits among them; `read_metadata(path)` returns what `write` was given. Some have
+`NEED_FIXED_SIZES`, the precisions that free sizes would spoil, and `check()`, which raises a
+`RuntimeError` if the format cannot be written on this machine.
 """
 
 import importlib.util

@@ -9,6 +9,8 @@ from keras_segattn.export.saved_model import write_both_outputs
 SUFFIX = ".tflite"
 DTYPES = ("float32", "float16", "int8")
 RUNTIME, WRITERS, EXTRA = ("ai_edge_litert", "flatbuffers"), (), "litert"
+# LiteRT quantizes the arithmetic of free sizes too: 8 bits misplace the pixels of a resized map.
+NEED_FIXED_SIZES = ("int8",)
 METADATA = b"keras_segattn"
 
 
