@@ -1,5 +1,6 @@
 """Callbacks that Keras lacks."""
 
+import contextlib
 import math
 import os
 from pathlib import Path
@@ -17,7 +18,8 @@ def save_atomically(model, path):
     # The suffix must stay, for Keras tells the format by it.
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        model.save(temporary)
+        with _by_this_process_alone():
+            model.save(temporary)
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
@@ -25,6 +27,17 @@ def save_atomically(model, path):
             f"{path} could not be written: {error}. What was saved before is whole; make room, and "
             "go on from the last checkpoint."
         ) from error
+
+
+@contextlib.contextmanager
+def _by_this_process_alone():
+    """Keras puts values onto all devices as it saves, for which all processes would be needed."""
+    distribution = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(distribution)
 
 
 class LearningRateLog(keras.callbacks.Callback):

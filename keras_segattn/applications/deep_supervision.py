@@ -70,10 +70,7 @@ class DeepSupervision(SegmentationModel):
                 "Deep supervision applies one loss to all outputs. Received: "
                 f"loss={self.loss!r}; pass a single loss to `compile`."
             )
-        losses = keras.losses.get(self.loss)(keras.ops.convert_to_tensor(y), logits)
-        if sample_weight is not None:
-            losses = losses * keras.ops.cast(sample_weight, losses.dtype)
-        return keras.ops.mean(losses)
+        return _FunctionLoss(keras.losses.get(self.loss))(y, logits, sample_weight=sample_weight)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         main = y_pred[0] if isinstance(y_pred, (list, tuple)) else y_pred
@@ -96,3 +93,14 @@ class DeepSupervision(SegmentationModel):
         )
         preprocessing = keras.saving.deserialize_keras_object(config.pop("preprocessing"))
         return cls(network, preprocessing=preprocessing, **config)
+
+
+class _FunctionLoss(keras.losses.Loss):
+    """A loss function as `compile` takes it: the mean, scaled to the number of replicas."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def call(self, y_true, y_pred):
+        return self.function(y_true, y_pred)

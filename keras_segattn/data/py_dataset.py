@@ -45,6 +45,6 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         if epoch and not self.sampler.training:
             return []
         epoch += self.first_epoch
-        size = self.sampler.batch_size
+        size = self.sampler.part_size
         indices = self.sampler.order(epoch)[batch * size : (batch + 1) * size]
         return [self._threads.submit(self.sampler.read, epoch, index) for index in indices]

@@ -13,23 +13,56 @@ class Sampler:
         augmentation: Callable `(image, mask, rng) -> (image, mask)`, or `None`.
         seed: Integer.
         cache: Boolean, whether to keep the decoded images in memory.
+        share: Tuple `(index, count)`: of every batch, the part that this one of `count` processes
+            reads. Together they read what one process would. Defaults to `(0, 1)`, everything.
+        fill: Boolean, whether void samples fill the last batch of an evaluation, for devices that
+            all take a part. Defaults to `False`.
 
     Raises:
-        ValueError: If the samples do not fill one batch of training.
+        ValueError: If the samples do not fill one batch of training, or the batch cannot be
+            divided among the processes.
     """
 
-    def __init__(self, dataset, batch_size, training, augmentation, seed, cache):
+    def __init__(
+        self,
+        dataset,
+        batch_size,
+        training,
+        augmentation,
+        seed,
+        cache,
+        share=(0, 1),
+        fill=False,
+    ):
         if batch_size < 1:
             raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
+        index, count = share
+        if not 0 <= index < count:
+            raise ValueError(
+                "`share` must be `(index, count)` with an index from 0 to count - 1. Received: "
+                f"{share}"
+            )
+        if batch_size % count:
+            raise ValueError(
+                f"A batch of {batch_size} cannot be divided among {count} processes. Choose a "
+                f"multiple of {count}."
+            )
         if training and len(dataset) < batch_size:
             raise ValueError(f"{len(dataset)} samples do not fill a batch of {batch_size}.")
         self.samples = len(dataset)
         self.batch_size = batch_size
+        self.share = share
+        self.fill = fill
         self.training = training
         self.augmentation = augmentation
         self.seed = seed
         self._dataset = dataset
         self._cache = {} if cache else None
+
+    @property
+    def part_size(self):
+        """The number of samples of a batch that this process reads."""
+        return self.batch_size // self.share[1]
 
     @property
     def batches(self):
@@ -38,15 +71,26 @@ class Sampler:
         return whole if self.training or not rest else whole + 1
 
     def order(self, epoch):
-        """Returns the indices of the samples of an epoch."""
-        if not self.training:
-            return np.arange(self.samples)
-        # Whole batches only; what is left over differs from epoch to epoch.
-        order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
-        return order[: self.batches * self.batch_size]
+        """Returns the indices of the samples of an epoch, in this process; -1 is a filling."""
+        if self.training:
+            order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
+            # Whole batches only; what is left over differs from epoch to epoch.
+            order = order[: self.batches * self.batch_size]
+        else:
+            order = np.arange(self.samples)
+        if self.fill:
+            filling = np.full(self.batches * self.batch_size - len(order), -1)
+            order = np.concatenate([order, filling])
+        index, count = self.share
+        if count == 1:
+            return order
+        return order.reshape(self.batches, count, self.part_size)[:, index].ravel()
 
     def read(self, epoch, index):
         """Returns the image and the mask of a sample as an epoch has them."""
+        if index < 0:
+            image, mask = self._sample(0)
+            return np.zeros_like(image), np.full_like(mask, self._dataset.ignore_label)
         image, mask = self._sample(int(index))
         if self.augmentation is None:
             return image, mask

@@ -1,8 +1,11 @@
 """Samples as a tf.data pipeline: read in parallel, in a fixed order."""
 
 
-def tf_dataset(sampler, preprocessing=None, first_epoch=0):
-    """Returns the batches of a `Sampler` as a `tf.data.Dataset`; see `SegmentationDataset`."""
+def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1):
+    """Returns the batches of a `Sampler` as a `tf.data.Dataset`; see `SegmentationDataset`.
+
+    Each batch comes in `split` equal parts, one after the other.
+    """
     try:
         import tensorflow as tf
     except ImportError as error:
@@ -24,12 +27,12 @@ def tf_dataset(sampler, preprocessing=None, first_epoch=0):
     last_epoch = tf.int64.max if sampler.training else first_epoch + 1
     epochs = tf.data.Dataset.range(first_epoch, last_epoch)
     pipeline = epochs.flat_map(indices).map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    pipeline = pipeline.batch(sampler.batch_size)
+    pipeline = pipeline.batch(sampler.part_size // split)
     if preprocessing is not None:
         pipeline = pipeline.map(
             lambda images, masks: (preprocessing(images), masks),
             num_parallel_calls=tf.data.AUTOTUNE,
         )
     if not sampler.training:
-        pipeline = pipeline.apply(tf.data.experimental.assert_cardinality(sampler.batches))
+        pipeline = pipeline.apply(tf.data.experimental.assert_cardinality(sampler.batches * split))
     return pipeline.prefetch(tf.data.AUTOTUNE)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_segattn.losses.pixel_loss import PixelLoss
+from keras_segattn.losses.replicas import gather_from_replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
@@ -80,6 +81,8 @@ class OHEMCrossEntropy(PixelLoss):
         # Void, which weighs nothing, comes last.
         ranked = ops.where(weights > 0, ops.stop_gradient(losses), -1.0)
         ascending = ops.sort(ops.reshape(ranked, (-1,)))
+        # No replica has more than these among the `min_kept` hardest of the whole batch.
+        ascending = ops.sort(gather_from_replicas(ascending[-self.min_kept :]))
         size = ops.shape(ascending)[0]
         last_kept = ops.take(ascending, ops.maximum(size - self.min_kept, 0))
         edge = ops.minimum(last_kept, -math.log(self.threshold))

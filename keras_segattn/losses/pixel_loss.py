@@ -4,12 +4,16 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_segattn.losses.replicas import count_replicas, sum_over_replicas
+
 
 class PixelLoss(keras.losses.Loss):
     """Weighted mean of a loss over the pixels that are not void.
 
     `loss = sum_i w_i * l_i / sum_i w_i` over all pixels `i` with `y_i != ignore_class`, where `w_i`
-    is the weight of the pixel's class; `0` where every pixel is void.
+    is the weight of the pixel's class; `0` where every pixel is void. Where a batch is divided among
+    devices, the sums are those of the whole batch: the mean of the devices' means would be another
+    number as soon as one of them has more void than the other.
 
     A subclass defines `pixel_losses`, and may narrow down the pixels by `pixel_weights`.
 
@@ -58,9 +62,10 @@ class PixelLoss(keras.losses.Loss):
             weights = weights * ops.take(ops.array(self.class_weights, "float32"), labels)
         losses = self.pixel_losses(labels, y_pred)
         weights = self.pixel_weights(losses, weights)
-        total = ops.sum(weights)
-        # The mean over all pixels, which follows, becomes the mean over the weights.
-        pixels = ops.cast(ops.size(weights), "float32")
+        total = sum_over_replicas(ops.sum(weights))
+        # The mean over all pixels, and then over replicas, which follows, becomes the mean over
+        # the weights of all replicas.
+        pixels = ops.cast(ops.size(weights) * count_replicas(), "float32")
         return losses * weights * pixels / ops.where(total > 0, total, 1.0)
 
     def get_config(self):

@@ -8,6 +8,7 @@ from keras_segattn.training.evaluate import (
     print_scores,
 )
 from keras_segattn.training.run_folder import RunFolder
+from keras_segattn.training.strategies import open_strategy
 from keras_segattn.training.train import train
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "count_confusions",
     "draw_predictions",
     "evaluate",
+    "open_strategy",
     "print_scores",
     "train",
 ]

@@ -81,3 +81,14 @@ def add_weight_decay(model, recipe):
     for weight in model.trainable_weights:
         if not recipe.decay_kernels_only or "kernel" in weight.name:
             weight.regularizer = keras.regularizers.L2(recipe.weight_decay / 2)
+
+
+def synchronize_batch_norm(model):
+    """Lets batch normalization see the batch of all replicas, as `synchronized=True` does.
+
+    It is not saved with the model, which then loads on every backend: call it again on a model that
+    was loaded.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.synchronized = True

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import importlib.util
+import os
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from keras_segattn.callbacks import save_atomically
 from keras_segattn.export import export_model
 from keras_segattn.training.evaluate import draw_predictions, evaluate, print_scores
 from keras_segattn.training.run_folder import RunFolder, write_json
+from keras_segattn.training.strategies import STRATEGIES, open_strategy
 from keras_segattn.training.train import train
 from keras_segattn.visualization import PredictionPictures, plot_history
 
@@ -64,6 +66,13 @@ def argument_parser(description, default_recipe):
     add("--tensorboard", action="store_true", help="write logs and pictures into the run")
     add("--deterministic", action="store_true", help="the same on every run; slower")
     add("--formats", nargs="*", choices=FORMATS, default=FORMATS, help="artefacts to export")
+
+    add = parser.add_argument_group(
+        "on several devices (docs/guides/train_on_many.md)"
+    ).add_argument
+    add("--strategy", choices=STRATEGIES, default="none", help="default: none, one device")
+    add("--sync-batch-norm", action="store_true", help="statistics of the batch of all devices")
+    add("--virtual-devices", type=int, metavar="N", help="divide the CPU into N, to try it out")
     return parser
 
 
@@ -102,7 +111,10 @@ def main(arguments, data):
     try:
         model, run = _train(arguments, data)
     except (ValueError, OSError, RuntimeError) as error:
-        sys.exit(f"error: {error}")
+        _fail(f"error: {error}", alone=arguments.strategy in ("none", "mirrored"))
+    if model is None:
+        print("done; the first process evaluates and exports")
+        return
     save_atomically(model, run.path / "model.keras")
 
     # The best epoch was chosen on the validation set; the test set is read here, once.
@@ -121,25 +133,51 @@ def main(arguments, data):
     print(f"done: {run.path}, {time.time() - start:.0f} s")
 
 
+def _fail(message, alone):
+    if alone:
+        sys.exit(message)
+    # An ordinary end waits minutes for processes that are gone.
+    print(message, file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(1)
+
+
 def _train(arguments, data):
     recipe = recipe_of(arguments)
+    jit_compile = {"auto": "auto", "on": True, "off": False}[arguments.jit]
+    keras.utils.set_random_seed(arguments.seed)
+    strategy = open_strategy(
+        arguments.strategy,
+        recipe.batch_size,
+        jit_compile,
+        arguments.sync_batch_norm,
+        arguments.virtual_devices,
+    )
+    print(
+        f"{strategy.devices} devices in {strategy.processes} processes, this is process "
+        f"{strategy.process}; global batch {recipe.batch_size}, "
+        f"{recipe.batch_size // strategy.devices} on each device; learning rate "
+        f"{recipe.learning_rate}, that of the global batch",
+        flush=True,
+    )
     if arguments.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise ValueError("--tensorboard needs TensorBoard: pip install tensorboard")
     if arguments.mixed_precision:
         keras.config.set_dtype_policy(f"mixed_{arguments.mixed_precision}")
-    keras.utils.set_random_seed(arguments.seed)
     if arguments.deterministic and keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    if not arguments.resume:
+    if strategy.chief and not arguments.resume:
         _verify(data)
     run = RunFolder(arguments.run or Path("runs") / recipe.name)
+    # A run may go on with other devices: one machine fewer makes the same steps.
     not_settings = ("resume", "run", "formats", "recipe", *REPLACEABLE, "crop", "scale", "backbone")
+    not_settings += ("strategy", "virtual_devices")
     settings = {k: value for k, value in vars(arguments).items() if k not in not_settings}
-    run.open(recipe, settings, arguments.resume)
+    run.open(recipe, settings, arguments.resume, write=strategy.chief)
     callbacks = []
-    if arguments.tensorboard:
+    if arguments.tensorboard and strategy.chief:
         logs = run.path / "tensorboard"
         callbacks.append(keras.callbacks.TensorBoard(logs))
         callbacks.append(
@@ -151,14 +189,17 @@ def _train(arguments, data):
         run,
         backbone_weights=arguments.backbone_weights,
         initial_model=arguments.initial_model,
-        jit_compile={"auto": "auto", "on": True, "off": False}[arguments.jit],
+        jit_compile=jit_compile,
         gradient_accumulation_steps=arguments.accumulate,
         ema_momentum=arguments.ema,
         early_stop=arguments.early_stop,
         callbacks=callbacks,
         seed=arguments.seed,
+        strategy=strategy,
+        sync_batch_norm=arguments.sync_batch_norm,
     )
-    plot_history(run.log, run.path / "curves.png")
+    if strategy.chief:
+        plot_history(run.log, run.path / "curves.png")
     return model, run
 
 

@@ -32,13 +32,14 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.log = self.path / "log.csv"
 
-    def open(self, recipe, settings, resume):
+    def open(self, recipe, settings, resume, write=True):
         """Makes the folder of a new run, or checks that a resumed one was started like this.
 
         Args:
             recipe: The `Recipe`.
             settings: Dict of what else decides the result.
             resume: Boolean, whether a run that has begun may go on.
+            write: Boolean, whether this process is the one that writes. Defaults to `True`.
 
         Raises:
             ValueError: If a run has begun and `resume` is false, or it was started otherwise.
@@ -56,12 +57,14 @@ class RunFolder:
             changed = [
                 f"{key} was {before.get(key)}, is {value}"
                 for key, value in settings.items()
-                if before.get(key) != value
+                if before.get(key, value) != value  # an option may be younger than the run
             ]
             if changed:
                 raise ValueError(
                     f"--resume needs the settings {self.path} began with: {'; '.join(changed)}"
                 )
+            return
+        if not write:
             return
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(
@@ -81,14 +84,19 @@ class RunFolder:
             },
         )
 
-    def truncate_log(self, epochs):
-        """Drops the rows of epochs that no checkpoint has; returns those that are left."""
+    def truncate_log(self, epochs, write=True):
+        """Drops the rows of epochs that no checkpoint has; returns those that are left.
+
+        With `write=False` the file stays as it is.
+        """
         if not self.log.exists():
             return []
         with open(self.log, newline="") as file:
             rows = list(csv.DictReader(file))
         # A row that was cut off lacks its last values.
         rows = [row for row in rows if None not in row.values() and int(row["epoch"]) < epochs]
+        if not write:
+            return rows
         if not rows:
             self.log.unlink()
             return []

@@ -1,6 +1,5 @@
 """Training by a recipe, resumable after every epoch."""
 
-import importlib.util
 import sys
 
 import keras
@@ -13,7 +12,9 @@ from keras_segattn.training.build import (
     build_metric,
     build_model,
     build_optimizer,
+    synchronize_batch_norm,
 )
+from keras_segattn.training.strategies import OneDevice
 
 
 def train(
@@ -29,6 +30,8 @@ def train(
     early_stop=None,
     callbacks=(),
     seed=0,
+    strategy=None,
+    sync_batch_norm=False,
 ):
     """Trains the network of a recipe and returns the model of the best epoch.
 
@@ -51,34 +54,50 @@ def train(
             counted anew where a run is resumed. Defaults to `None`.
         callbacks: Further Keras callbacks. Defaults to none.
         seed: Integer, of the order and augmentation of the samples. Defaults to `0`.
+        strategy: What `keras_segattn.training.open_strategy` returned, to train on several devices,
+            or `None` for one. Defaults to `None`.
+        sync_batch_norm: Boolean, whether batch normalization sees the batch of all devices, where
+            a strategy of TensorFlow divides it. Defaults to `False`.
 
     Returns:
-        The model of the epoch with the highest mean IoU on the validation data.
+        The model of the epoch with the highest mean IoU on the validation data; `None` in the
+        processes of a strategy that do not write.
+
+    Raises:
+        RuntimeError: If a process of the strategy was lost, or the loss is not finite.
     """
+    strategy = strategy or OneDevice()
     steps = len(data["train"]) // recipe.batch_size
     epochs = recipe.epochs_of(max(steps, 1))
     path, epochs_done = AtomicCheckpoint.latest(run.checkpoints)
-    rows = run.truncate_log(epochs_done)
+    strategy.check_agreement(epochs_done, run.path)
+    rows = run.truncate_log(epochs_done, write=strategy.chief)
     best = max((float(row["val_mean_iou"]) for row in rows), default=None)
-    if path:
-        model = keras.saving.load_model(path)
-    else:
-        model = build_model(recipe, data["train"], backbone_weights)
-        if initial_model is not None:
-            model.set_weights(keras.saving.load_model(initial_model, compile=False).get_weights())
-        ema = {} if ema_momentum is None else {"use_ema": True, "ema_momentum": ema_momentum}
-        model.compile(
-            build_optimizer(
-                recipe, steps, gradient_accumulation_steps=gradient_accumulation_steps, **ema
-            ),
-            build_loss(recipe, data["train"]),
-            metrics=[build_metric(data["train"])],
-            jit_compile=jit_compile,
-        )
-    add_weight_decay(model, recipe)
+    ema = {} if ema_momentum is None else {"use_ema": True, "ema_momentum": ema_momentum}
+    with strategy.scope():
+        if path:
+            model = keras.saving.load_model(path)
+        else:
+            model = build_model(recipe, data["train"], backbone_weights)
+            if initial_model is not None:
+                initial = keras.saving.load_model(initial_model, compile=False)
+                model.set_weights(initial.get_weights())
+            model.compile(
+                build_optimizer(
+                    recipe, steps, gradient_accumulation_steps=gradient_accumulation_steps, **ema
+                ),
+                build_loss(recipe, data["train"]),
+                metrics=[build_metric(data["train"])],
+                jit_compile=jit_compile,
+            )
+        add_weight_decay(model, recipe)
+        if sync_batch_norm:
+            synchronize_batch_norm(model)
     if epochs_done < epochs:
-        model.fit(
-            _batches(
+        _fit(
+            strategy,
+            model,
+            strategy.batches(
                 data["train"],
                 recipe.batch_size,
                 training=True,
@@ -90,30 +109,44 @@ def train(
             steps_per_epoch=steps,
             initial_epoch=epochs_done,
             epochs=epochs,
-            validation_data=_batches(data["val"], 1, preprocessing=model.preprocessing),
+            validation_data=strategy.batches(
+                data["val"], strategy.devices, preprocessing=model.preprocessing
+            ),
+            validation_steps=-(-len(data["val"]) // strategy.devices),
             callbacks=[
                 keras.callbacks.TerminateOnNaN(),
                 LearningRateLog(),
                 *([] if ema_momentum is None else [keras.callbacks.SwapEMAWeights()]),
-                keras.callbacks.CSVLogger(run.log, append=True),
-                AtomicCheckpoint(run.checkpoints, best=best),
+                *(_writers(run, best) if strategy.chief else ()),
                 *_early_stop(early_stop, best),
                 *callbacks,
             ],
-            shuffle=False,  # the pipeline does it
-            verbose="auto" if sys.stdout.isatty() else 2,
         )
+    strategy.close()
+    if not strategy.chief:
+        return None
     model = keras.saving.load_model(run.checkpoints / "best.keras")
     if ema_momentum is not None:
         model.optimizer.finalize_variable_values(model.trainable_variables)
     return model
 
 
-def _batches(data, batch_size, **arguments):
-    """tf.data where there is TensorFlow, which reads ahead further; the samples are the same."""
-    if importlib.util.find_spec("tensorflow"):
-        return data.to_tf_dataset(batch_size, **arguments)
-    return data.to_py_dataset(batch_size, **arguments)
+def _fit(strategy, model, batches, **arguments):
+    own_log = strategy.chief and ("auto" if sys.stdout.isatty() else 2)
+    try:
+        strategy.fit(model, batches, verbose=own_log or 0, **arguments)
+    except strategy.lost_worker as error:
+        reason = str(error).strip().splitlines()
+        raise RuntimeError(
+            f"Another process was lost, or the connection to it: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _writers(run, best):
+    return (
+        keras.callbacks.CSVLogger(run.log, append=True),
+        AtomicCheckpoint(run.checkpoints, best=best),
+    )
 
 
 def _early_stop(patience, best):

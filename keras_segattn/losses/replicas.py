@@ -1,0 +1,34 @@
+"""What a loss asks the other replicas of a `tf.distribute` strategy.
+
+On JAX a distributed batch is one array, and everything computed of it is of the whole batch already.
+TensorFlow runs the loss once for each replica, on its part of the batch.
+"""
+
+import keras
+
+
+def count_replicas():
+    """Returns the number of replicas, 1 without a strategy."""
+    context = _replica_context()
+    return 1 if context is None else context.num_replicas_in_sync
+
+
+def sum_over_replicas(x):
+    """Returns the sum of a tensor over all replicas; the tensor itself where there is one."""
+    context = _replica_context()
+    return x if context is None else context.all_reduce("SUM", x)
+
+
+def gather_from_replicas(x):
+    """Returns the vectors of all replicas as one; the vector itself where there is one."""
+    context = _replica_context()
+    return x if context is None else context.all_gather(x, axis=0)
+
+
+def _replica_context():
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return None if context is None or context.num_replicas_in_sync == 1 else context

@@ -1,0 +1,71 @@
+"""How several devices share a training: with TensorFlow's and Keras's own means."""
+
+import keras
+
+from keras_segattn.training.strategies.data_parallel import DataParallel
+from keras_segattn.training.strategies.mirrored import Mirrored
+from keras_segattn.training.strategies.multi_worker import MultiWorker
+from keras_segattn.training.strategies.one_device import OneDevice
+
+STRATEGIES = {
+    "none": OneDevice,
+    "mirrored": Mirrored,
+    "multiworker": MultiWorker,
+    "data-parallel": DataParallel,
+}
+# Why a strategy of another backend will not do, and what the framework itself does.
+INSTEAD = {
+    "torch": "Keras trains on one device with torch: `fit` has no more, and `keras.distribution` "
+    "raises AttributeError: 'NoneType' object has no attribute 'list_devices'. What it documents "
+    "is a loop of one's own with torch's DistributedDataParallel",
+    "tensorflow": "On TensorFlow `keras.distribution` does nothing, without an error: take "
+    "--strategy mirrored or multiworker",
+    "jax": "On JAX take --strategy data-parallel",
+}
+
+
+def open_strategy(
+    name, batch_size, jit_compile="auto", sync_batch_norm=False, virtual_devices=None
+):
+    """Returns a strategy, or says why it cannot be before anything has begun.
+
+    Args:
+        name: `"none"`, `"mirrored"`, `"multiworker"` or `"data-parallel"`.
+        batch_size: Integer, the number of samples of a step, on all devices together.
+        jit_compile: As in `compile`. Defaults to `"auto"`.
+        sync_batch_norm: Boolean, whether batch normalization is to see the batch of all devices.
+            Defaults to `False`.
+        virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
+            devices that there are. Defaults to `None`.
+
+    Returns:
+        A `OneDevice` or a subclass.
+
+    Raises:
+        ValueError: If the backend, the devices or the arguments do not allow it.
+    """
+    strategy, backend = STRATEGIES[name], keras.backend.backend()
+    if strategy.backend not in (None, backend):
+        raise ValueError(
+            f"--strategy {name} needs KERAS_BACKEND={strategy.backend}. It is {backend}. "
+            f"{INSTEAD[backend]}."
+        )
+    if virtual_devices is not None and (name not in ("mirrored", "data-parallel")):
+        raise ValueError(
+            "--virtual-devices goes with --strategy mirrored or data-parallel. Received: "
+            f"--strategy {name}"
+        )
+    if virtual_devices is not None and virtual_devices < 1:
+        raise ValueError(f"--virtual-devices must be at least 1. Received: {virtual_devices}")
+    if sync_batch_norm and strategy.backend != "tensorflow":
+        raise ValueError(
+            f"--sync-batch-norm goes with --strategy mirrored or multiworker. Received: --strategy "
+            f"{name}, whose batch normalization sees the whole batch already; Keras raises «Argument "
+            "synchronized=True is only supported with the TensorFlow backend»."
+        )
+    strategy = strategy(virtual_devices)
+    strategy.check(batch_size, jit_compile)
+    return strategy
+
+
+__all__ = ["DataParallel", "Mirrored", "MultiWorker", "OneDevice", "open_strategy"]

@@ -1,0 +1,63 @@
+"""Several devices, of one process or many, on JAX."""
+
+import os
+
+import keras
+
+from keras_segattn.training.strategies.one_device import OneDevice
+
+
+class DataParallel(OneDevice):
+    """`keras.distribution.DataParallel` with `fit`.
+
+    Several processes find one another by the environment variables of
+    `keras.distribution.initialize`: `KERAS_DISTRIBUTION_JOB_ADDRESSES`, the address and port of the
+    first one, `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID`.
+
+    Args:
+        virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
+            devices that there are. Defaults to `None`.
+    """
+
+    backend = "jax"
+
+    def __init__(self, virtual_devices=None):
+        import jax
+
+        if virtual_devices is not None:
+            jax.config.update("jax_platforms", "cpu")
+            jax.config.update("jax_num_cpu_devices", virtual_devices)
+        variables = [f"KERAS_DISTRIBUTION_{name}" for name in
+                     ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")]  # fmt: skip
+        missing = [name for name in variables if name not in os.environ]
+        if not missing:
+            address, count, _ = (os.environ[name] for name in variables)
+            print(f"waiting for {count} processes at {address}", flush=True)
+            keras.distribution.initialize()
+        elif len(missing) < len(variables):
+            raise ValueError(f"Several processes need the environment variables {missing} too.")
+        self.processes, self.process = jax.process_count(), jax.process_index()
+        # Each process reads its own share.
+        self.distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
+        self.devices = len(keras.distribution.list_devices())
+        if self.processes > 1:
+            self.lost_worker = (jax.errors.JaxRuntimeError,)
+
+    def scope(self):
+        return self.distribution.scope()
+
+    def fit(self, model, batches, **arguments):
+        with self.scope():
+            super().fit(model, batches, **arguments)
+
+    def _gather(self, number):
+        from jax.experimental import multihost_utils
+        import numpy as np
+
+        return multihost_utils.process_allgather(np.array([number])).ravel().tolist()
+
+    def close(self):
+        if self.processes > 1:
+            import jax
+
+            jax.distributed.shutdown()

@@ -1,0 +1,46 @@
+"""Several devices of one machine on TensorFlow."""
+
+from keras_segattn.data.tf_data import tf_dataset
+from keras_segattn.training.strategies.one_device import OneDevice
+
+
+class Mirrored(OneDevice):
+    """`tf.distribute.MirroredStrategy` with `fit`: all GPUs of the machine, or parts of its CPU.
+
+    Args:
+        virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
+            GPUs that there are. Defaults to `None`.
+    """
+
+    backend = "tensorflow"
+
+    def __init__(self, virtual_devices=None):
+        import tensorflow as tf
+
+        if virtual_devices is not None:
+            (cpu,) = tf.config.list_physical_devices("CPU")
+            parts = [tf.config.LogicalDeviceConfiguration()] * virtual_devices
+            tf.config.set_logical_device_configuration(cpu, parts)
+        gpus = [] if virtual_devices else tf.config.list_logical_devices("GPU")
+        self.on_cpu = not gpus
+        devices = gpus or tf.config.list_logical_devices("CPU")
+        self.strategy = tf.distribute.MirroredStrategy([device.name for device in devices])
+        self.devices = self.strategy.num_replicas_in_sync
+
+    def check(self, batch_size, jit_compile):
+        super().check(batch_size, jit_compile)
+        if jit_compile is True and self.on_cpu:
+            raise ValueError(
+                "--jit on does not go with --strategy mirrored on a CPU, where TensorFlow raises "
+                "InvalidArgumentError as it compiles the exchange of gradients. Pass --jit off."
+            )
+
+    def scope(self):
+        return self.strategy.scope()
+
+    def _distribute(self, sampler, preprocessing, first_epoch):
+        # One element for each replica of this process: images of an evaluation differ in size.
+        replicas = self.devices // self.processes
+        return self.strategy.distribute_datasets_from_function(
+            lambda _: tf_dataset(sampler, preprocessing, first_epoch, split=replicas)
+        )

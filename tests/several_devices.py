@@ -1,0 +1,106 @@
+"""Trains a tiny network by the command line: `python tests/several_devices.py FOLDER STRATEGY ...`.
+
+It runs in processes of its own, for devices are chosen before a framework starts. Several strategies
+are run one after the other, each in a folder of its name.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_segattn import applications, recipes
+from keras_segattn.data import RoadScenes
+from keras_segattn.training import command_line
+from keras_segattn.training import train as _  # noqa: F401  (the module, below)
+from tests.applications.cases import tiny_backbone
+
+training = sys.modules["keras_segattn.training.train"]
+LearningRateLog = training.LearningRateLog
+
+
+class Scenes(RoadScenes):
+    """Scenes of which some are void but for a corner."""
+
+    def read(self, index):
+        image, mask = super().read(index)
+        if index % 3 == 0:
+            mask = np.where(np.arange(len(mask))[:, None] < 4, mask, 255).astype("uint8")
+        return image, mask
+
+
+def tiny(classes, backbone_weights):
+    backbone = tiny_backbone()
+    model = applications.AttaNet(
+        classes=classes, backbone=backbone, filters=8, auxiliary_heads=True
+    )
+    # Dropout draws other masks for other shapes.
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0
+    return model
+
+
+class Recorder(LearningRateLog):
+    """Writes the loss of every step, and kills the process where it is told to."""
+
+    losses = ()
+    kill = None
+
+    def on_train_batch_end(self, batch, logs=None):
+        # The logs hold the mean of the steps so far.
+        before = self.mean * batch
+        self.mean = float(logs["loss"])
+        self.losses.append(self.mean * (batch + 1) - before)
+        if len(self.losses) == self.kill:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        super().on_epoch_begin(epoch, logs)
+        self.mean = 0.0
+
+
+def run(folder, strategy, rest):
+    parser = command_line.argument_parser("", "canet1_camvid")
+    arguments = parser.parse_args(["--run", str(folder / strategy), "--strategy", strategy, *rest])
+    arguments.recipe = "tiny"
+    Recorder.losses = []
+    splits = {"train": 17, "val": 5}
+    command_line.main(
+        arguments, {split: Scenes(split, count, size=(32, 48)) for split, count in splits.items()}
+    )
+    process = os.environ.get("PROCESS", "0")
+    (folder / f"{strategy}-{process}.json").write_text(json.dumps(Recorder.losses))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("strategies")
+    parser.add_argument("--kill", type=int, help="number of the step")
+    known, rest = parser.parse_known_args()
+    applications.Tiny = tiny
+    recipes.RECIPES["tiny"] = dataclasses.replace(
+        recipes.get("canet1_camvid"),
+        name="tiny",
+        network="Tiny",
+        network_arguments={},
+        loss="ohem",
+        loss_arguments={"min_kept": 700},
+        class_weights="enet",
+        batch_size=4,
+        crop=(32, 48),
+        epochs=5,
+        learning_rate=1e-3,
+    )
+    Recorder.kill = known.kill
+    training.LearningRateLog = Recorder
+    for name in known.strategies.split(","):
+        keras.backend.clear_session()
+        run(known.folder, name, ["--formats", *rest] if name != "none" else ["--formats"])
