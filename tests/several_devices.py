@@ -1,15 +1,15 @@
-"""Trains a tiny network by the command line: `python tests/several_devices.py FOLDER STRATEGY ...`.
+"""Trains a tiny network by the command line: `python -m tests.several_devices FOLDER STRATEGY`.
 
-It runs in processes of its own, for devices are chosen before a framework starts. Several strategies
-are run one after the other, each in a folder of its name.
+It runs in processes of its own, for devices are chosen before a framework starts. Several
+strategies are run one after the other, each in a folder of its name.
 """
 
 import argparse
 import dataclasses
+import importlib
 import json
 import os
 import signal
-import sys
 from pathlib import Path
 
 import keras
@@ -18,10 +18,10 @@ import numpy as np
 from keras_segattn import applications, recipes
 from keras_segattn.data import RoadScenes
 from keras_segattn.training import command_line
-from keras_segattn.training import train as _  # noqa: F401  (the module, below)
 from tests.applications.cases import tiny_backbone
 
-training = sys.modules["keras_segattn.training.train"]
+# The package has a function of this name.
+training = importlib.import_module("keras_segattn.training.train")
 LearningRateLog = training.LearningRateLog
 
 

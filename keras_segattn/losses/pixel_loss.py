@@ -11,9 +11,9 @@ class PixelLoss(keras.losses.Loss):
     """Weighted mean of a loss over the pixels that are not void.
 
     `loss = sum_i w_i * l_i / sum_i w_i` over all pixels `i` with `y_i != ignore_class`, where `w_i`
-    is the weight of the pixel's class; `0` where every pixel is void. Where a batch is divided among
-    devices, the sums are those of the whole batch: the mean of the devices' means would be another
-    number as soon as one of them has more void than the other.
+    is the weight of the pixel's class; `0` where every pixel is void. Where a batch is divided
+    among devices, the sums are those of the whole batch: the mean of the devices' means would be
+    another number as soon as one of them has more void than the other.
 
     A subclass defines `pixel_losses`, and may narrow down the pixels by `pixel_weights`.
 

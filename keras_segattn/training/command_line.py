@@ -67,10 +67,13 @@ def argument_parser(description, default_recipe):
     add("--deterministic", action="store_true", help="the same on every run; slower")
     add("--formats", nargs="*", choices=FORMATS, default=FORMATS, help="artefacts to export")
 
-    add = parser.add_argument_group(
-        "on several devices (docs/guides/train_on_many.md)"
-    ).add_argument
-    add("--strategy", choices=STRATEGIES, default="none", help="default: none, one device")
+    add = parser.add_argument_group("on several devices").add_argument
+    add(
+        "--strategy",
+        choices=STRATEGIES,
+        default="none",
+        help="default: none, one device; see docs/guides/train_on_many.md",
+    )
     add("--sync-batch-norm", action="store_true", help="statistics of the batch of all devices")
     add("--virtual-devices", type=int, metavar="N", help="divide the CPU into N, to try it out")
     return parser
@@ -153,6 +156,11 @@ def _train(arguments, data):
         arguments.sync_batch_norm,
         arguments.virtual_devices,
     )
+    if arguments.tensorboard and strategy.processes > 1:
+        raise ValueError(
+            "--tensorboard does not go with several processes: one of them would compute with the "
+            "network alone, while the others wait."
+        )
     print(
         f"{strategy.devices} devices in {strategy.processes} processes, this is process "
         f"{strategy.process}; global batch {recipe.batch_size}, "

@@ -136,9 +136,12 @@ def _fit(strategy, model, batches, **arguments):
     try:
         strategy.fit(model, batches, verbose=own_log or 0, **arguments)
     except strategy.lost_worker as error:
-        reason = str(error).strip().splitlines()
+        lines = str(error).strip().splitlines()
+        telling = [line for line in lines if "ollective" in line or "onnection" in line]
         raise RuntimeError(
-            f"Another process was lost, or the connection to it: {type(error).__name__}: {reason}"
+            "another process was lost, or the connection to it. Every epoch that was finished is "
+            "saved: start all processes again with --resume. "
+            f"{type(error).__name__}: {(telling or lines)[-1]}"
         ) from error
 
 

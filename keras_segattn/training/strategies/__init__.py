@@ -59,9 +59,9 @@ def open_strategy(
         raise ValueError(f"--virtual-devices must be at least 1. Received: {virtual_devices}")
     if sync_batch_norm and strategy.backend != "tensorflow":
         raise ValueError(
-            f"--sync-batch-norm goes with --strategy mirrored or multiworker. Received: --strategy "
-            f"{name}, whose batch normalization sees the whole batch already; Keras raises «Argument "
-            "synchronized=True is only supported with the TensorFlow backend»."
+            f"--sync-batch-norm goes with --strategy mirrored or multiworker. With {name} batch "
+            "normalization sees the whole batch already, and but for TensorFlow Keras raises "
+            "«Argument synchronized=True is only supported with the TensorFlow backend»."
         )
     strategy = strategy(virtual_devices)
     strategy.check(batch_size, jit_compile)

@@ -50,9 +50,20 @@ class DataParallel(OneDevice):
         with self.scope():
             super().fit(model, batches, **arguments)
 
+    def batches(self, data, batch_size, training=False, **arguments):
+        if not training and self.devices > 1:
+            sizes = {data.read(index)[1].shape for index in range(len(data))}
+            if len(sizes) > 1:
+                raise ValueError(
+                    "JAX divides arrays of one size among devices; the images to validate on have "
+                    f"{len(sizes)} sizes, such as {min(sizes)} and {max(sizes)}. Take TensorFlow's "
+                    "--strategy mirrored, or one device."
+                )
+        return super().batches(data, batch_size, training=training, **arguments)
+
     def _gather(self, number):
-        from jax.experimental import multihost_utils
         import numpy as np
+        from jax.experimental import multihost_utils
 
         return multihost_utils.process_allgather(np.array([number])).ravel().tolist()
 

@@ -45,7 +45,11 @@ class MultiWorker(Mirrored):
     def _gather(self, number):
         import tensorflow as tf
 
-        per_replica = tf.function(lambda: self.strategy.run(lambda: tf.constant([number])))()
+        @tf.function
+        def on_every_replica():
+            return self.strategy.run(tf.constant, args=([number],))
+
+        per_replica = on_every_replica()
         gathered = self.strategy.gather(per_replica, axis=0).numpy()
         return gathered[:: self.devices // self.processes].tolist()
 
@@ -126,7 +130,7 @@ def _read_config():
     except (ValueError, KeyError, TypeError):
         pass
     raise ValueError(
-        "--strategy multiworker reads the processes from the environment variable TF_CONFIG, such as "
+        "--strategy multiworker reads the processes from the environment variable TF_CONFIG, as in "
         '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", '
         f'"index": 0}}}}, with another index in each. Received: {text!r}'
     )

@@ -1,0 +1,224 @@
+"""Several devices train as one does: in processes of their own, for a framework starts but once."""
+
+import csv
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn.callbacks import AtomicCheckpoint
+from keras_segattn.data import RoadScenes
+from keras_segattn.data.sampler import Sampler
+from keras_segattn.training import open_strategy
+from keras_segattn.training.build import synchronize_batch_norm
+from tests.applications.cases import CASES
+
+ROOT = Path(__file__).resolve().parents[1]
+# The tests may be stopped for minutes together with all else.
+PATIENCE = 400
+BACKEND = keras.backend.backend()
+only_on_jax = pytest.mark.skipif(BACKEND != "jax", reason="is about JAX as the backend")
+
+
+def start(folder, strategies, *arguments, process=0, **variables):
+    command = [sys.executable, "-m", "tests.several_devices", folder, strategies, *arguments]
+    log = open(folder / f"log-{process}", "w")  # noqa: SIM115  (the process writes on)
+    environment = {**os.environ, "PROCESS": str(process), **variables}
+    return subprocess.Popen(
+        [str(part) for part in command], cwd=ROOT, env=environment, stdout=log, stderr=log
+    )
+
+
+def finish(folder, processes):
+    """Waits for all; returns the codes and outputs."""
+    try:
+        codes = [process.wait(PATIENCE) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    return codes, [(folder / f"log-{i}").read_text() for i in range(len(processes))]
+
+
+def start_two(folder, strategy, *arguments, kill=None):
+    """Starts two processes that find one another; `kill` is the step at which the second dies."""
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        addresses = [f"127.0.0.1:{free.getsockname()[1]}" for free in (one, other)]
+    processes = []
+    for i in range(2):
+        variables = {
+            "TF_CONFIG": json.dumps(
+                {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}}
+            ),
+            "KERAS_DISTRIBUTION_JOB_ADDRESSES": addresses[0],
+            "KERAS_DISTRIBUTION_NUM_PROCESSES": "2",
+            "KERAS_DISTRIBUTION_PROCESS_ID": str(i),
+        }
+        killed = ["--kill", kill] if kill and i == 1 else []
+        processes.append(start(folder, strategy, *killed, *arguments, process=i, **variables))
+    return processes
+
+
+def history(folder, strategy):
+    """Returns the loss of each step, and the log without the validation loss.
+
+    That one is the mean over batches of as many images as there are devices.
+    """
+    with open(folder / strategy / "log.csv", newline="") as file:
+        rows = [
+            {key: float(value) for key, value in row.items() if key != "val_loss"}
+            for row in csv.DictReader(file)
+        ]
+    return json.loads((folder / f"{strategy}-0.json").read_text()), rows
+
+
+def assert_same(one, other, steps=20):
+    (losses, log), (want_losses, want_log) = one, other
+    assert len(want_losses) == steps
+    np.testing.assert_allclose(losses, want_losses[-len(losses) :], rtol=1e-4)
+    assert len(log) == len(want_log) == 5
+    for row, want in zip(log, want_log, strict=True):
+        # A pixel or two may go to another class.
+        assert row == pytest.approx(want, abs=2e-3, nan_ok=True)
+
+
+@pytest.fixture(scope="module")
+def one_device(tmp_path_factory):
+    """Returns what one device does in twenty steps."""
+    folder = tmp_path_factory.mktemp("one")
+    codes, outputs = finish(folder, [start(folder, "none")])
+    assert codes == [0], outputs
+    return history(folder, "none")
+
+
+@pytest.mark.tensorflow
+def test_mirrored_equals_one_device(tmp_path, one_device):
+    arguments = ["--virtual-devices", "2", "--sync-batch-norm"]
+    codes, outputs = finish(tmp_path, [start(tmp_path, "mirrored", *arguments)])
+    assert codes == [0], outputs
+    assert "global batch 4, 2 on each device; learning rate 0.001" in outputs[0]
+    assert "ran out of data" not in outputs[0]
+    assert_same(history(tmp_path, "mirrored"), one_device)
+
+
+@pytest.mark.tensorflow
+def test_killed_worker_ends_the_job_which_goes_on(tmp_path, one_device):
+    run = tmp_path / "multiworker"
+    # In the third of five epochs.
+    workers = start_two(tmp_path, "multiworker", "--sync-batch-norm", kill="10")
+    (chief, worker), outputs = finish(tmp_path, workers)
+    assert (chief, worker) == (1, -9), outputs
+    assert "another process was lost" in outputs[0]
+    assert "start all processes again with --resume" in outputs[0]
+    assert AtomicCheckpoint.latest(run / "checkpoints")[1] == 2
+    before = {path.name for path in run.iterdir()}
+    assert before == {"checkpoints", "config.json", "log.csv"}
+
+    workers = start_two(tmp_path, "multiworker", "--sync-batch-norm", "--resume")
+    codes, outputs = finish(tmp_path, workers)
+    assert codes == [0, 0], outputs
+    assert_same(history(tmp_path, "multiworker"), one_device)
+    # The other process trains alike, and writes nothing.
+    losses = [json.loads((tmp_path / f"multiworker-{i}.json").read_text()) for i in range(2)]
+    assert losses[0] == losses[1]
+    assert len(losses[0]) == 12
+    assert "evaluating" in outputs[0]
+    assert "evaluating" not in outputs[1]
+
+
+@only_on_jax
+def test_data_parallel_equals_one_device(tmp_path, one_device):
+    arguments = ["--virtual-devices", "4"]
+    codes, outputs = finish(tmp_path, [start(tmp_path, "data-parallel", *arguments)])
+    assert codes == [0], outputs
+    assert_same(history(tmp_path, "data-parallel"), one_device)
+
+
+@only_on_jax
+def test_killed_process_ends_the_job_which_goes_on(tmp_path, one_device):
+    processes = start_two(tmp_path, "data-parallel", kill="10")
+    (chief, process), outputs = finish(tmp_path, processes)
+    assert (chief, process) == (1, -9), outputs
+    assert "another process was lost" in outputs[0]
+    codes, outputs = finish(tmp_path, start_two(tmp_path, "data-parallel", "--resume"))
+    assert codes == [0, 0], outputs
+    assert_same(history(tmp_path, "data-parallel"), one_device)
+
+
+def test_wrong_combinations_are_refused(monkeypatch):
+    other = {"tensorflow": "data-parallel", "jax": "mirrored", "torch": "multiworker"}[BACKEND]
+    with pytest.raises(ValueError, match=f"--strategy {other} needs KERAS_BACKEND=.*{BACKEND}"):
+        open_strategy(other, batch_size=4)
+    with pytest.raises(ValueError, match="--virtual-devices goes with"):
+        open_strategy("none", batch_size=4, virtual_devices=2)
+    with pytest.raises(ValueError, match="--sync-batch-norm goes with"):
+        open_strategy("none", batch_size=4, sync_batch_norm=True)
+
+
+@pytest.mark.tensorflow
+def test_what_tensorflow_cannot_do_is_refused(monkeypatch):
+    with pytest.raises(ValueError, match="--jit on does not go with --strategy mirrored"):
+        open_strategy("mirrored", batch_size=4, jit_compile=True)
+    for text in ("", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps"}}'):
+        monkeypatch.setenv("TF_CONFIG", text)
+        with pytest.raises(ValueError, match="TF_CONFIG"):
+            open_strategy("multiworker", batch_size=4)
+
+
+def test_a_batch_that_devices_do_not_divide_is_refused():
+    strategy = open_strategy("none", batch_size=10)
+    strategy.devices = 4
+    with pytest.raises(ValueError, match=r"10 cannot be divided among 4 devices.*8 or 12"):
+        strategy.check(10, "auto")
+
+
+@only_on_jax
+def test_jax_is_asked_for_all_of_its_processes(monkeypatch):
+    monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
+    with pytest.raises(ValueError, match="KERAS_DISTRIBUTION_PROCESS_ID"):
+        open_strategy("data-parallel", batch_size=4)
+
+
+@pytest.mark.once
+def test_shares_make_up_the_batches_of_one_process():
+    data = RoadScenes("train", 10, size=(32, 48))
+
+    def sampler(batch_size=4, training=True, **arguments):
+        return Sampler(data, batch_size, training, None, seed=3, cache=False, **arguments)
+
+    whole = sampler().order(1).reshape(2, 4)
+    parts = [sampler(share=(i, 2)).order(1).reshape(2, 2) for i in range(2)]
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), whole)
+    filled = [sampler(training=False, share=(i, 2), fill=True).order(0) for i in range(2)]
+    assert filled[0].tolist() == [0, 1, 4, 5, 8, 9]
+    assert filled[1].tolist() == [2, 3, 6, 7, -1, -1]
+    image, mask = sampler().read(0, -1)
+    assert not image.any()
+    assert np.all(mask == 255)
+    with pytest.raises(ValueError, match="batch of 4 cannot be divided among 3 processes"):
+        sampler(share=(0, 3))
+    with pytest.raises(ValueError, match="index from 0 to count - 1"):
+        sampler(share=(2, 2))
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("make", CASES.values(), ids=CASES.keys())
+def test_synchronized_models_load_on_every_backend(make, tmp_path):
+    model = make()
+    synchronize_batch_norm(model)
+    norms = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    assert norms
+    assert all(layer.synchronized for layer in norms)
+    assert '"synchronized": true' not in model.to_json()
