@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_segattn.losses.replicas import count_replicas, sum_over_replicas
+from keras_segattn.replicas import count_replicas, sum_over_replicas
 
 
 class PixelLoss(keras.losses.Loss):
