@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -20,8 +21,8 @@ from keras_segattn.training.build import synchronize_batch_norm
 from tests.applications.cases import CASES
 
 ROOT = Path(__file__).resolve().parents[1]
-# The tests may be stopped for minutes together with all else.
-PATIENCE = 400
+# Looks of half a second. They are counted, for a stopped machine is no reason to give up.
+PATIENCE = 600
 BACKEND = keras.backend.backend()
 only_on_jax = pytest.mark.skipif(BACKEND != "jax", reason="is about JAX as the backend")
 
@@ -38,7 +39,11 @@ def start(folder, strategies, *arguments, process=0, **variables):
 def finish(folder, processes):
     """Waits for all; returns the codes and outputs."""
     try:
-        codes = [process.wait(PATIENCE) for process in processes]
+        for _ in range(PATIENCE):
+            codes = [process.poll() for process in processes]
+            if None not in codes:
+                break
+            time.sleep(0.5)
     finally:
         for process in processes:
             process.kill()
@@ -167,6 +172,8 @@ def test_wrong_combinations_are_refused(monkeypatch):
 def test_what_tensorflow_cannot_do_is_refused(monkeypatch):
     with pytest.raises(ValueError, match="--jit on does not go with --strategy mirrored"):
         open_strategy("mirrored", batch_size=4, jit_compile=True)
+    with pytest.raises(ValueError, match="--accumulate does not go with --strategy mirrored"):
+        open_strategy("mirrored", batch_size=4, gradient_accumulation_steps=2)
     for text in ("", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps"}}'):
         monkeypatch.setenv("TF_CONFIG", text)
         with pytest.raises(ValueError, match="TF_CONFIG"):

@@ -155,6 +155,7 @@ def _train(arguments, data):
         jit_compile,
         arguments.sync_batch_norm,
         arguments.virtual_devices,
+        arguments.accumulate,
     )
     if arguments.tensorboard and strategy.processes > 1:
         raise ValueError(

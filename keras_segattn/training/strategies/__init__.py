@@ -25,7 +25,12 @@ INSTEAD = {
 
 
 def open_strategy(
-    name, batch_size, jit_compile="auto", sync_batch_norm=False, virtual_devices=None
+    name,
+    batch_size,
+    jit_compile="auto",
+    sync_batch_norm=False,
+    virtual_devices=None,
+    gradient_accumulation_steps=None,
 ):
     """Returns a strategy, or says why it cannot be before anything has begun.
 
@@ -37,6 +42,8 @@ def open_strategy(
             Defaults to `False`.
         virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
             devices that there are. Defaults to `None`.
+        gradient_accumulation_steps: Integer, as an optimizer takes it, or `None`. Defaults to
+            `None`.
 
     Returns:
         A `OneDevice` or a subclass.
@@ -62,6 +69,12 @@ def open_strategy(
             f"--sync-batch-norm goes with --strategy mirrored or multiworker. With {name} batch "
             "normalization sees the whole batch already, and but for TensorFlow Keras raises "
             "«Argument synchronized=True is only supported with the TensorFlow backend»."
+        )
+    if gradient_accumulation_steps is not None and strategy.backend == "tensorflow":
+        raise ValueError(
+            f"--accumulate does not go with --strategy {name}: Keras's optimizers raise "
+            "«RuntimeError: `merge_call` called while defining a new graph or a tf.function». Use "
+            "more devices, or data-parallel on JAX."
         )
     strategy = strategy(virtual_devices)
     strategy.check(batch_size, jit_compile)
