@@ -27,8 +27,8 @@ class DataParallel(OneDevice):
         if virtual_devices is not None:
             jax.config.update("jax_platforms", "cpu")
             jax.config.update("jax_num_cpu_devices", virtual_devices)
-        variables = [f"KERAS_DISTRIBUTION_{name}" for name in
-                     ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")]  # fmt: skip
+        names = ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+        variables = [f"KERAS_DISTRIBUTION_{name}" for name in names]
         missing = [name for name in variables if name not in os.environ]
         if not missing:
             address, count, _ = (os.environ[name] for name in variables)

@@ -65,8 +65,16 @@ class OneDevice:
         """Returns the context in which the model is made and compiled."""
         return contextlib.nullcontext()
 
-    def batches(self, data, batch_size, training=False, augmentation=None, preprocessing=None,
-                seed=0, first_epoch=0):  # fmt: skip
+    def batches(
+        self,
+        data,
+        batch_size,
+        training=False,
+        augmentation=None,
+        preprocessing=None,
+        seed=0,
+        first_epoch=0,
+    ):
         """Returns this process's share of the batches of a data set, as `fit` takes them."""
         sampler = Sampler(
             data,
