@@ -29,11 +29,11 @@ only_on_jax = pytest.mark.skipif(BACKEND != "jax", reason="is about JAX as the b
 
 def start(folder, strategies, *arguments, process=0, **variables):
     command = [sys.executable, "-m", "tests.several_devices", folder, strategies, *arguments]
-    log = open(folder / f"log-{process}", "w")  # noqa: SIM115  (the process writes on)
     environment = {**os.environ, "PROCESS": str(process), **variables}
-    return subprocess.Popen(
-        [str(part) for part in command], cwd=ROOT, env=environment, stdout=log, stderr=log
-    )
+    with open(folder / f"log-{process}", "w") as log:
+        return subprocess.Popen(
+            [str(part) for part in command], cwd=ROOT, env=environment, stdout=log, stderr=log
+        )
 
 
 def finish(folder, processes):
