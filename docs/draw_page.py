@@ -1,6 +1,6 @@
 """Takes the picture of `python -m keras_segattn.demo`, with Playwright and an installed Chromium.
 
-python docs/draw_page.py runs/docs/ccnet.keras
+python docs/draw_page.py
 """
 
 import re
