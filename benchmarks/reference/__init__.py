@@ -55,7 +55,9 @@ def _module(subject):
         return AttaNetLightReference(CLASSES), shape
     if subject == "NonLocal":
         return NonLocalReference(shape[3]), shape
-    return CrissCrossReference(shape[3], int(subject[-1])), shape
+    if subject.startswith("CrissCrossAttention R="):
+        return CrissCrossReference(shape[3], int(subject[-1])), shape
+    raise ValueError(f"No plain PyTorch form of {subject!r} is known.")
 
 
 def _training_step(torch, spec, device):

@@ -3,10 +3,12 @@
 import json
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_segattn.applications.logits import ends_in_softmax
 from keras_segattn.layers import ResizeLike
+from keras_segattn.weights.preprocessing import Preprocessing
 
 OUTPUTS = ("class_map", "coarse_class_map", "probabilities", "logits")
 
@@ -45,7 +47,7 @@ def serving_model(model, preprocess, output="class_map", input_shape=(None, None
             dtype="float32" if preprocess is None else "uint8",
             name="images",
         )
-        x = images if preprocess is None else preprocess(images)
+        x = images if preprocess is None else _preprocessed(images, preprocess)
         if output == "coarse_class_map":
             logits = _before_resizing(model)(x)
             outputs = {"logits": logits, "class_map": _resized(_class_map(logits), images)}
@@ -83,6 +85,23 @@ def _sizes(model, input_shape):
             )
         sizes.append(fixed if asked is None else asked)
     return batch, *sizes
+
+
+def _preprocessed(images, preprocess):
+    """Preprocesses a Keras tensor, by a 1x1 convolution where that computes the same.
+
+    Its numbers are one per channel, and runtimes whose convolutions have channels first are slow
+    at arithmetic along the last axis, unless it is a convolution.
+    """
+    if not isinstance(preprocess, Preprocessing):
+        return preprocess(images)
+    channels = images.shape[-1]
+    black, *pure = preprocess(np.concatenate([np.zeros((1, channels)), 255 * np.eye(channels)]))
+    black, pure = ops.convert_to_numpy(black), ops.convert_to_numpy(ops.stack(pure))
+    convolution = keras.layers.Conv2D(channels, 1, name="preprocessing")
+    x = convolution(ops.cast(images, "float32"))
+    convolution.set_weights([((pure - black) / 255)[None, None], black])
+    return x
 
 
 def _before_resizing(model):
