@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+from benchmarks.subjects import NETWORKS
+
 FOLDER = Path(__file__).resolve().parent
 RESULTS, TARGET = FOLDER / "speed.json", FOLDER / "README.md"
 YARDSTICK = "matmul"
@@ -165,7 +167,7 @@ def _bars(results):
         1.0,
         0.7,
     )
-    for name in results:
+    for name in NETWORKS:
         runtimes = ("ONNX", "SavedModel", "OpenVINO", "LiteRT", "tensorflow", "tensorflow xla")
         eager = of(name, engine="tensorflow eager", subject=name)
         bar(f"{name}, best runtime to TensorFlow eager", best(name, runtimes), eager, 0.5, 0.25)
@@ -176,14 +178,12 @@ def _bars(results):
         1.0,
         0.8,
     )
-    rows += [
-        [f"{name} in ONNX Runtime, share", f"{100 * share:.0f} %", "85 %", "95 %", _share(share)]
-        for name in results
-        if (share := of(name, "share", engine="ONNX", subject=name, dtype=None)) is not None
-        and of(name, engine="tensorflow eager", subject=name) is not None
-    ]
+    for name in NETWORKS:
+        ours = of(name, "gflops", engine="ONNX", subject=name, dtype=None)
+        if ours is not None:
+            own = ours / of(name, "gflops", engine="ONNX", subject=YARDSTICK)
+            share = of(name, "share", engine="ONNX", subject=name, dtype=None)
+            met = "goal met" if share >= 0.95 else "bar met" if share >= 0.85 else "**missed**"
+            label = f"{name} in ONNX Runtime, share of the fastest product (of its own)"
+            rows.append([label, f"{share:.2f} ({own:.2f})", 0.85, 0.95, met])
     return "## What was to be reached\n\n" + _table(["", "measured", "bar", "goal", ""], rows)
-
-
-def _share(share):
-    return "goal met" if share >= 0.95 else "bar met" if share >= 0.85 else "**missed**"

@@ -75,7 +75,7 @@ def write_artefact(subject, format, path, dtype, shapes):
         return
     model = serving_model(model, None, "logits", fixed)
     drawn = RoadScenes("train", 4, size=fixed[1:])
-    images = (np.array(IMAGENET(np.stack([drawn.read(i)[0]] * fixed[0]))) for i in range(4))
+    images = [np.array(IMAGENET(np.stack([drawn.read(i)[0]] * fixed[0]))) for i in range(4)]
     FORMATS[format].write(model, Path(path), {}, dtype, images if dtype == "int8" else None)
 
 
