@@ -17,12 +17,13 @@ died is named among those that failed.
 On one machine a cluster of Ray's is started, and ended at the end. On several, start one with
 `ray start` and pass its address:
 
-    ray start --head                             # on the first machine
+    export RAY_AUTH_MODE=token                   # on each machine
+    ray start --head                             # on the first
     ray start --address 10.0.0.1:6379            # on each of the others
     python examples/predict_ray.py canet.onnx frames/ classes/ --address 10.0.0.1:6379
 
-All need the same versions of Python, Ray and this package, and the artefact, the images and the
-results under the same paths: a folder on shared storage.
+All need the same versions of Python, Ray and this package; the artefact, the images and the results
+under the same paths, a folder on shared storage; and the token that Ray keeps in ~/.ray/auth_token.
 
 A worker holds the artefact and Keras with its backend, of which it needs nothing: with JAX or NumPy
 as the backend (`KERAS_BACKEND=jax`, set where `ray start` is called on a cluster) it takes less

@@ -76,6 +76,21 @@ def test_mask_and_overlay(tmp_path, image):
     assert len(list(mask.parent.iterdir())) == 2
 
 
+def test_mask_gets_its_name_when_it_is_whole(tmp_path, image, monkeypatch):
+    renamed = []
+
+    def replace(source, target):
+        with Image.open(source) as file:
+            file.load()
+        renamed.append((target, target.exists()))
+        source.rename(target)
+
+    monkeypatch.setattr("os.replace", replace)
+    mask = tmp_path / "masks" / "street.png.png"
+    write_mask(find, image, mask)
+    assert renamed == [(mask, False)]
+
+
 def test_nothing_is_left_of_an_image_that_fails(tmp_path):
     (tmp_path / "broken.jpg").write_bytes(b"no image")
     with pytest.raises(OSError):
