@@ -13,6 +13,7 @@ test compares the page with what this writes.
 import argparse
 import itertools
 import json
+import math
 import os
 import platform
 import statistics
@@ -79,14 +80,14 @@ class Counts:
     def __init__(self, name):
         self.recipe = recipes.get(name)
         model = build_model(self.recipe, Cityscapes)
-        self.parameters = sum(weight.size for weight in model.trainable_weights)
+        self.parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         norms = [
             layer
             for layer in model._flatten_layers()
             if isinstance(layer, keras.layers.BatchNormalization)
         ]
         self.norms = len(norms)
-        self.channels = sum(layer.gamma.size for layer in norms)
+        self.channels = sum(math.prod(layer.gamma.shape) for layer in norms)
         # Going back takes twice what going forward takes; two operations are a multiply-add.
         self.flops = 3 * 2 * count_flops(model, (*self.recipe.crop, 3))
 
@@ -308,8 +309,9 @@ worst case, as it is a best case in its nominal rates.
 ## Where the input pipeline is the limit
 
 A device is busy if images come as fast as it trains on them. Images per second of one core are
-measured (below), those of a device follow from the assumptions above. Cores are those that reading
-and augmentation need, beside what drives the GPU.
+measured (below), those of a device follow from the assumptions above. For the small networks these
+are far above what a GPU reaches, which memory and the start of kernels bind, not its peak: take
+their rows as the order of magnitude. Cores are those that reading and augmentation need.
 
 {
         table(
@@ -349,15 +351,13 @@ enlarged to its size, with noise that makes the PNG files as large as its own ar
 
 ### 1, 2 and 4 devices on two cores
 
-{machine_text(devices["jax"]["machine"])} CANet with MobileNetV2 trains on images of {width}x{
-        height
-    } with
-a global batch of {BATCH}, by `fit`, on devices that share the same two cores: virtual devices of
-XLA for JAX, logical CPUs for TensorFlow. **Two cores cannot show a gain: one device already uses
-both.** What the table shows is what dividing the work costs. The numbers of devices take turns, {
-        STEPS
-    }
-steps in each round; the median round is given, and the fastest and the slowest.
+{machine_text(devices["jax"]["machine"])}
+
+CANet with MobileNetV2 trains on images of {width}x{height} with a global batch of {BATCH}, by
+`fit`, on devices that share the same two cores: virtual devices of XLA for JAX; logical CPUs for
+TensorFlow, without XLA. **Two cores cannot show a gain: one device already uses both.** The table
+shows what dividing the work costs. The numbers of devices take turns, {STEPS} steps in each round;
+the median round is given, and the fastest and the slowest, which other work on the machine disturbed.
 
 {
         table(
@@ -392,7 +392,7 @@ def machine():
 
 def machine_text(found):
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
-    return f"On {found['cores']} cores of a {found['processor']}, with {versions}."
+    return f"Processor: {found['processor']}, {found['cores']} cores; {versions}."
 
 
 def read_results():
