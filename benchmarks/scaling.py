@@ -357,7 +357,7 @@ CANet with MobileNetV2 trains on images of {width}x{height} with a global batch 
 `fit`, on devices that share the same two cores: virtual devices of XLA for JAX; logical CPUs for
 TensorFlow, without XLA. **Two cores cannot show a gain: one device already uses both.** The table
 shows what dividing the work costs. The numbers of devices take turns, {STEPS} steps in each round;
-the median round is given, and the fastest and the slowest, which other work on the machine disturbed.
+the median round is given, and the fastest and the slowest, which other work disturbed.
 
 {
         table(
