@@ -1,10 +1,12 @@
 """Draws what each runtime finds beside what Keras finds, and where they differ.
 
     python -m benchmarks.export_pictures model.keras photos/ pages/ --dtype int8
+    python -m benchmarks.export_pictures road_scenes generated docs/figures --dtype int8
 
-Exports the model to every format that offers the precision and is installed, runs the artefacts on
-a few images of the folder, and writes `pages/DTYPE.png`: a row per image, with the image, Keras's
-classes, and for each runtime its classes and, in red, the pixels where they are others.
+Exports the model to every format that offers the precision, runs the artefacts on a few of the
+images, and writes `pages/exported_DTYPE.jpg`: a row per image, with the image, Keras's classes and
+those of each runtime, and below them, in red, the pixels where they are others. `generated` images
+are drawn road scenes, which the network `road_scenes` of the package knows.
 """
 
 import argparse
@@ -15,11 +17,15 @@ import keras
 import numpy as np
 from matplotlib.figure import Figure
 
+from keras_segattn.applications import AttaNet
+from keras_segattn.data import RoadScenes
 from keras_segattn.export import export_model, load_exported
 from keras_segattn.export.__main__ import image_files
 from keras_segattn.export.formats import FORMATS
 from keras_segattn.inference import segment
-from keras_segattn.visualization import default_palette, overlay_mask
+from keras_segattn.palette import default_palette
+from keras_segattn.visualization import overlay_mask
+from keras_segattn.visualization.figures import save_figure
 from keras_segattn.weights.preprocessing import IMAGENET
 
 PATHS = {
@@ -34,18 +40,25 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("model", type=Path)
-    parser.add_argument("images", type=Path)
+    parser.add_argument("model", help="a .keras file, or 'road_scenes'")
+    parser.add_argument("images", help="a folder, or 'generated'")
     parser.add_argument("pages", type=Path)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--count", type=int, default=3)
     arguments = parser.parse_args()
-    model = keras.saving.load_model(arguments.model, compile=False)
+    if arguments.model == "road_scenes":
+        model = AttaNet(backbone="light", classes=11, weights="road_scenes")
+    else:
+        model = keras.saving.load_model(arguments.model, compile=False)
     preprocess = getattr(model, "preprocessing", IMAGENET)
     palette = getattr(model, "palette", None) or default_palette(model.output_shape[-1])
-    files = image_files([arguments.images])
-    shown = [files[i] for i in np.linspace(0, len(files) - 1, arguments.count, dtype=int)]
-    results = [segment(model, path, preprocess=preprocess) for path in shown]
+    if arguments.images == "generated":
+        scenes = RoadScenes("val", 64, (192, 256))
+        images = [scenes.read(index)[0] for index in range(len(scenes))]
+    else:
+        images = image_files([Path(arguments.images)])
+    shown = [images[i] for i in np.linspace(0, len(images) - 1, arguments.count, dtype=int)]
+    results = [segment(model, image, preprocess=preprocess) for image in shown]
     height, width = results[0].class_map.shape
 
     found = {}
@@ -61,32 +74,37 @@ def main():
                 preprocess=preprocess,
                 input_shape=(1, height, width),
                 dtype=arguments.dtype,
-                images=files,
+                images=images,
             )
             print(report, flush=True)
             run = load_exported(path)
             found[format] = [run(result.image[None])["class_map"][0] for result in results]
 
-    columns = 2 + 2 * len(found)
+    columns = 2 + len(found)
     figure = Figure(
-        figsize=(3 * columns, 3.3 * len(results) * height / width), layout="constrained"
+        figsize=(3 * columns, 6.5 * len(results) * height / width), layout="constrained"
     )
-    axes = figure.subplots(len(results), columns, squeeze=False)
-    for row, (result, line) in enumerate(zip(results, axes, strict=True)):
-        pictures = [("image", result.image)]
-        pictures.append(("Keras", overlay_mask(result.image, result.class_map, palette)))
-        for format, maps in found.items():
-            overlay = overlay_mask(result.image, maps[row], palette)
-            pictures.append((f"{format}, {arguments.dtype}", overlay))
-            differs = maps[row] != result.class_map
+    axes = figure.subplots(2 * len(results), columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for index, (result, above, below) in enumerate(
+        zip(results, axes[::2], axes[1::2], strict=True)
+    ):
+        show(above[0], "image", result.image)
+        show(above[1], "Keras", overlay_mask(result.image, result.class_map, palette))
+        for column, (format, maps) in enumerate(found.items(), start=2):
+            overlay = overlay_mask(result.image, maps[index], palette)
+            show(above[column], f"{format}, {arguments.dtype}", overlay)
+            differs = maps[index] != result.class_map
             difference = np.where(differs[..., None], (255, 0, 0), result.image // 3)
-            pictures.append((f"{differs.mean():.2%} differ", difference.astype("uint8")))
-        for axis, (title, picture) in zip(line, pictures, strict=True):
-            axis.imshow(picture)
-            axis.set_title(title, fontsize=10)
-            axis.set_axis_off()
+            show(below[column], f"{differs.mean():.2%} differ", difference.astype("uint8"))
     arguments.pages.mkdir(parents=True, exist_ok=True)
-    figure.savefig(arguments.pages / f"{arguments.dtype}.png", dpi=70)
+    save_figure(figure, arguments.pages / f"exported_{arguments.dtype}.jpg", dpi=70)
+
+
+def show(axis, title, picture):
+    axis.imshow(picture)
+    axis.set_title(title, fontsize=12)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,17 @@ ACCURACY = [("onnx", "float32"), ("onnx", "int8")] + [
     (format, dtype) for format in ("litert", "openvino") for dtype in ("float32", "float16", "int8")
 ]
 
+PICTURES = """## Pictures
+
+AttaNet's `weights="road_scenes"` on drawn scenes of 192x256: the image, what Keras finds, what each
+runtime finds, and below it, in red, the pixels to which it gives another class. Drawn by
+`python -m benchmarks.export_pictures road_scenes generated docs/figures`, and with `--dtype int8`;
+it does the same for another model and a folder of photos.
+
+![float32: no pixel differs](figures/exported_float32.jpg)
+
+![int8: pixels at the borders of the classes differ](figures/exported_int8.jpg)"""
+
 
 def read_results():
     if RESULTS.exists():
@@ -252,7 +263,7 @@ def page(results):
                 accuracy_rows(accuracy),
             ),
         ]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, PICTURES]) + "\n"
 
 
 def main():

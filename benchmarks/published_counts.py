@@ -76,6 +76,18 @@ LAYERS = [
     ("StripAttention", layers.StripAttention, (64, 64, 128), "macs", 0.185, "AttaNet, Table 2"),
 ]
 
+# The networks by one measure: without auxiliary heads, in plain multiply-adds, at one size.
+SIDE_BY_SIDE = [
+    ("CANet", "mobilenet_v2"),
+    ("CANet", "resnet18"),
+    ("CrossCBAM", "stdc1"),
+    ("CrossCBAM", "stdc2"),
+    ("AttaNet", "resnet18"),
+    ("AttaNet", "light"),
+    ("CCNet", "resnet50"),
+    ("CCNet", "resnet101"),
+]
+
 
 def count_parameters(model):
     return sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
@@ -109,6 +121,13 @@ def network_rows():
             f"{image[1]}x{image[0]}, `{convention}`",
             source,
         ]
+
+
+def side_by_side_rows():
+    for name, backbone in SIDE_BY_SIDE:
+        model = getattr(applications, name)(backbone=backbone)
+        million, giga = count_parameters(model) / 1e6, count_flops(model, HALF) / 1e9
+        yield [f"`{name}`", f"`{backbone}`", f"{million:.1f} M", f"{giga:.1f} G"]
 
 
 def _default_backbone(name):
@@ -178,6 +197,7 @@ def page():
     added = table(
         ["AttaNet adds", "backbone", "operations", "paper", "difference", "source"], added_rows()
     )
+    side_by_side = table(["network", "backbone", "parameters", "operations"], side_by_side_rows())
     return f"""# Networks beside their papers
 
 Trainable parameters with 19 classes and operations of one image, counted from the built models by
@@ -194,6 +214,12 @@ of `AttaNet` says what was.
 {added}
 
 {singles}
+
+## Side by side
+
+All by one measure: 19 classes, no auxiliary heads, plain multiply-adds of an image of 1024x512.
+
+{side_by_side}
 """
 
 

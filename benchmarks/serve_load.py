@@ -197,7 +197,9 @@ def load(model, requests, clients, images=None):
         warm = min(requests // 4, 200)
         list(pool.map(one, range(warm)))
         before = resident_megabytes(process)
+        start = time.perf_counter()
         list(pool.map(one, range(warm, requests)))
+        rate = (requests - warm) / (time.perf_counter() - start)
         after = resident_megabytes(process)
     process.send_signal(signal.SIGTERM)
     code = process.wait(60)
@@ -205,6 +207,7 @@ def load(model, requests, clients, images=None):
         "statuses": {kind: dict(counter) for kind, counter in statuses.items()},
         "wrong": wrong,
         "megabytes": (before, after),
+        "requests_per_second": rate,
         "milliseconds": [1000 * float(np.percentile(seconds, p)) for p in (50, 95, 100)],
         "exit": code,
     }
@@ -225,6 +228,7 @@ def main():
     print(
         "memory after the warm-up and at the end: {:.0f} and {:.0f} MB".format(*found["megabytes"])
     )
+    print(f"{found['requests_per_second']:.1f} requests per second after the warm-up")
     median, most, worst = found["milliseconds"]
     print(f"good answers: median {median:.0f} ms, 95 % below {most:.0f} ms, worst {worst:.0f} ms")
     print(f"exit code of the server after SIGTERM: {found['exit']}")

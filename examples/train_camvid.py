@@ -21,13 +21,17 @@ def open_data(arguments):
         return {split: CamVid(arguments.data, split) for split in ("train", "val", "test")}
     held_out = max(1, arguments.scenes // 4)
     counts = {"train": arguments.scenes, "val": held_out, "test": held_out}
-    return {split: RoadScenes(split, n, seed=arguments.seed) for split, n in counts.items()}
+    size = tuple(arguments.scene_size)
+    return {split: RoadScenes(split, n, size, arguments.seed) for split, n in counts.items()}
 
 
 if __name__ == "__main__":
     parser = argument_parser(__doc__, default_recipe="canet1_camvid")
     parser.add_argument("--data", default=GENERATED, help="folder of CamVid, or 'generated'")
     parser.add_argument("--scenes", type=int, default=160, help="number of generated scenes")
+    parser.add_argument(
+        "--scene-size", type=int, nargs=2, default=(96, 128), metavar=("HEIGHT", "WIDTH")
+    )
     arguments = parser.parse_args()
     if arguments.data == GENERATED:
         arguments.run = arguments.run or Path("runs/generated")

@@ -1,10 +1,16 @@
 """What can be done from the command line.
 
-    python -m keras_segattn demo model.keras                  # a page to try it in the browser
+    python -m keras_segattn demo                              # trained networks, in the browser
+    python -m keras_segattn demo model.keras                  # or one of your own
     python -m keras_segattn export model.keras --format onnx  # for serving, verified
 
-Each command tells more with --help. From a checkout there are also the scripts in `examples`, which
-train and evaluate: python examples/train_camvid.py --help
+Each command tells more with --help. The scripts in `examples` of a checkout do the rest, and tell
+more with --help, too:
+
+    python examples/train_camvid.py --data path/to/CamVid --backbone-weights imagenet
+    python examples/evaluate.py model.keras --dataset camvid --data path/to/CamVid
+    python examples/predict_folder.py model.keras photos/ classes/
+    python examples/serve.py model.onnx
 """
 
 import argparse
@@ -21,7 +27,9 @@ def main():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", choices=COMMANDS)
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="those of the command")
+    parser.add_argument(
+        "arguments", nargs=argparse.REMAINDER, help="those of the command, such as --help"
+    )
     arguments = parser.parse_args()
     sys.argv = [f"keras_segattn {arguments.command}", *arguments.arguments]
     importlib.import_module(f"keras_segattn.{arguments.command}.__main__").main()

@@ -145,3 +145,10 @@ def test_page_of_exports_is_what_its_script_writes():
     from benchmarks import export_table
 
     assert export_table.TARGET.read_text() == export_table.page(export_table.read_results())
+
+
+@pytest.mark.tensorflow
+def test_page_of_scaling_is_what_its_script_writes():
+    from benchmarks import scaling
+
+    assert scaling.TARGET.read_text() == scaling.page(scaling.read_results())

@@ -165,12 +165,15 @@ def test_folder(tmp_path, capsys, monkeypatch):
     (photos / "notes.txt").write_text("no image")
     with pytest.raises(SystemExit) as end:
         main([str(model), str(photos), str(results), "--overlay"])
-    assert "1 images failed:" in str(end.value)
+    assert "1 images failed, listed in" in str(end.value)
     assert "broken.jpg cannot be read as an image" in str(end.value)
+    assert "broken.jpg cannot be read as an image" in (results / "failed.txt").read_text()
     assert sorted(path.name for path in results.rglob("*.*")) == sorted(
-        name
-        for base in ("0.png", "1.png", "0.png")
-        for name in (f"{base}.png", f"{base}.overlay.jpg")
+        [
+            *(f"{base}.png" for base in ("0.png", "1.png", "0.png")),
+            *(f"{base}.overlay.jpg" for base in ("0.png", "1.png", "0.png")),
+            "failed.txt",
+        ]
     )
     for name, mask in masks.items():
         assert np.mean(np.asarray(Image.open(results / f"{name}.png")) == mask) > 0.9
@@ -178,7 +181,10 @@ def test_folder(tmp_path, capsys, monkeypatch):
     (results / "1.png.png").unlink()
     (photos / "broken.jpg").unlink()
     stamps = {path: path.stat().st_mtime_ns for path in results.rglob("*.png")}
-    main([str(model), str(photos), str(results)])
+    # From a list, as from the folder.
+    (photos / "list.txt").write_text("".join(f"{name}\n" for name in masks))
+    main([str(model), str(photos / "list.txt"), str(results)])
     assert "3 images, 2 of them done before" in capsys.readouterr().out
     assert (results / "1.png.png").exists()
+    assert not (results / "failed.txt").exists()
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())

@@ -14,6 +14,7 @@ from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
 from keras_segattn.weights.pretrained import preprocessing_of
+from keras_segattn.weights.published import PUBLISHED, load_published
 
 __all__ = ["AttaNet", "preprocess_input"]
 
@@ -60,8 +61,9 @@ def AttaNet(
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
-        weights: `None` for random weights, or the path of a file written by `save_weights`.
-            Defaults to `None`.
+        weights: `None` for random weights; `"road_scenes"`, for `"light"` with `classes=11`, which
+            comes with the package and knows drawn images alone; or the path of a file written by
+            `save_weights`. Defaults to `None`.
         backbone_weights: `None`; `"imagenet"`, for the ResNets, MobileNetV2 and ShuffleNetV2 by
             name, which fetches torchvision's weights once; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
@@ -171,7 +173,9 @@ def AttaNet(
     model = SegmentationModel(inputs, x, name=name, preprocessing=preprocessing)
     if auxiliary_heads:
         model = DeepSupervision(model, AUXILIARY_WEIGHTS)
-    if weights is not None:
+    if weights in PUBLISHED:
+        load_published(model, "attanet", backbone, weights)
+    elif weights is not None:
         model.load_weights(weights)
     return model
 

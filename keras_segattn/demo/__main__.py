@@ -1,6 +1,6 @@
 """Opens a page to try networks on images, in the browser, with no need of a network connection.
 
-    python -m keras_segattn.demo                          # CANet, trained on CamVid, and others
+    python -m keras_segattn.demo                          # the networks of the package
     python -m keras_segattn.demo runs/camvid/model.keras  # a network of one's own
     python -m keras_segattn.demo --port 9000 --no-browser
 
@@ -21,8 +21,14 @@ def parse_arguments(arguments=None):
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("models", nargs="*", metavar="MODEL", help=".keras files to offer")
-    parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    parser.add_argument(
+        "models", nargs="*", metavar="MODEL", help=".keras files to offer first (default: none)"
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="address to listen at; 0.0.0.0 for all computers around (default: 127.0.0.1)",
+    )
     parser.add_argument("--port", type=int, default=8080, help="default: 8080")
     parser.add_argument("--no-browser", action="store_true", help="only say where the page is")
     return parser.parse_args(arguments)

@@ -8,14 +8,14 @@ import keras
 from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
 from keras_segattn.data import RoadScenes
 
+CLASSES = len(RoadScenes.classes)
+FOR_PHOTOS, FOR_DRAWINGS = "CANet, for photos of roads", "AttaNet, for drawn roads"
 # What can be tried without a file. Untrained ones find nothing, but show what they look at.
 OFFERED = {
-    "CANet, trained on CamVid": lambda: CANet(classes=len(RoadScenes.classes), weights="camvid"),
-    "AttaNet, light, untrained": lambda: AttaNet(backbone="light", classes=len(RoadScenes.classes)),
-    "CCNet, ResNet-18, untrained": lambda: CCNet(
-        backbone="resnet18", classes=len(RoadScenes.classes)
-    ),
-    "Cross-CBAM, STDC1, untrained": lambda: CrossCBAM(classes=len(RoadScenes.classes)),
+    FOR_PHOTOS: lambda: CANet(classes=CLASSES, weights="camvid"),
+    FOR_DRAWINGS: lambda: AttaNet(backbone="light", classes=CLASSES, weights="road_scenes"),
+    "CCNet, ResNet-18, untrained": lambda: CCNet(backbone="resnet18", classes=CLASSES),
+    "Cross-CBAM, STDC1, untrained": lambda: CrossCBAM(classes=CLASSES),
 }
 
 

@@ -2,14 +2,17 @@
 
 import asyncio
 import base64
+import functools
 
 import keras_segattn
 from keras_segattn.data import RoadScenes
-from keras_segattn.demo.networks import OFFERED
+from keras_segattn.demo import PHOTO
+from keras_segattn.demo.networks import FOR_DRAWINGS, FOR_PHOTOS, OFFERED
 from keras_segattn.demo.session import Session
+from keras_segattn.inference.image import read_image
 
-EXAMPLES = 4
-EXAMPLE_SIZE = (192, 256)
+DRAWN_EXAMPLES = 3
+DRAWN_SIZE = (192, 256)
 
 
 def build(paths):
@@ -27,7 +30,10 @@ class Page:
     def __init__(self, paths):
         self.choices = [*map(str, paths), *OFFERED]
         self.session = Session()
-        self.scenes = RoadScenes("test", EXAMPLES, EXAMPLE_SIZE)
+        # Images, and the trained network that knows their kind.
+        self.examples = [(read_image(PHOTO), FOR_PHOTOS)]
+        scenes = RoadScenes("test", DRAWN_EXAMPLES, DRAWN_SIZE)
+        self.examples += [(scenes.read(i)[0], FOR_DRAWINGS) for i in range(DRAWN_EXAMPLES)]
         self.pixel = None
         # One thing at a time: a click may come while a network is still being loaded.
         self.busy = asyncio.Lock()
@@ -56,12 +62,11 @@ class Page:
         self.path.on("keydown.enter", self.choose_path)
         self.upload = ui.upload(label="drop an image", auto_upload=True, on_upload=self.receive)
         self.upload.classes("w-full").props("accept=image/* flat bordered")
-        ui.label("or take a drawn example; networks that learned from photos find little in it")
+        ui.label("or take an example: a photo, or a road that the program draws")
         with ui.row().classes("gap-1"):
-            for index in range(EXAMPLES):
-                example = ui.image(_picture(self.scenes.read(index)[0])).classes("w-32")
-                example.classes("cursor-pointer")
-                example.on("click", lambda index=index: self.take_example(index))
+            for image, fitting in self.examples:
+                example = ui.image(_picture(image)).classes("w-32 cursor-pointer")
+                example.on("click", functools.partial(self.show, image, fitting))
         ui.label("opacity of the classes")
         self.opacity = ui.slider(min=0, max=1, step=0.05, value=0.6)
         self.opacity.on_value_change(self.show_overlay)
@@ -70,29 +75,34 @@ class Page:
         self.legend = ui.column().classes("gap-0")
 
     async def start(self):
-        self.session.open(self.scenes.read(0)[0])
-        await self.choose()
+        await self._update(self.session.open, self.examples[0][0], self.network.value)
 
     async def choose(self):
-        await self._update(self.session.choose, self.network.value)
+        # Not if the selection only follows what is shown.
+        if self.network.value != self.session.choice:
+            await self._update(self.session.choose, self.network.value)
 
     async def choose_path(self):
         await self._update(self.session.choose, self.path.value)
 
-    async def take_example(self, index):
-        await self._update(self.session.open, self.scenes.read(index)[0])
+    async def show(self, image, fitting):
+        """Shows an image. Of the networks that come trained it takes the one that fits."""
+        trained = self.session.choice in (FOR_PHOTOS, FOR_DRAWINGS)
+        await self._update(self.session.open, image, fitting if trained else None)
+        if self.session.choice in self.choices:
+            self.network.set_value(self.session.choice)
 
     async def receive(self, event):
         data = await event.file.read()
         self.upload.reset()
-        await self._update(self.session.open, data)
+        await self.show(data, FOR_PHOTOS)
 
-    async def _update(self, action, argument):
+    async def _update(self, action, *arguments):
         """Changes the session, and shows what follows from it."""
         self.hint.set_text("one moment ...")
         self.pixel = None
         self.attention.set_visibility(False)
-        await self._run(action, argument)
+        await self._run(action, *arguments)
         names = self.session.layers()
         self.layer.set_options(names, value=names[-1] if names else None)
         self.show_overlay()

@@ -19,27 +19,34 @@ class Session:
 
     Attributes:
         model: The network, or `None` at first.
+        choice: The name or path that it was taken by, or `None` at first.
         image: uint8 array of shape `(height, width, 3)`, or `None` at first.
         result: What `keras_segattn.inference.segment` found, or `None` where either is missing.
     """
 
     def __init__(self):
         self.model = None
+        self.choice = None
         self.image = None
         self.result = None
 
     def choose(self, choice):
         """Takes a network by a name that the page offers, or by the path of a `.keras` file."""
-        self.model = load_network(choice)
+        self.model, self.choice = load_network(choice), choice
         self._segment()
 
-    def open(self, image):
-        """Takes an image: the bytes of a file, or an array; a large one is reduced."""
+    def open(self, image, choice=None):
+        """Takes an image: a file, its bytes, or an array; a large one is reduced.
+
+        With a choice it takes that network, too.
+        """
         from PIL import Image
 
         pixels = np.rint(to_pixels(read_image(image), 3)).astype("uint8")
         picture = Image.fromarray(pixels)
         picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+        if choice is not None:
+            self.model, self.choice = load_network(choice), choice
         self.image = np.asarray(picture)
         self._segment()
 

@@ -12,6 +12,16 @@ from keras_segattn.export.serving_model import OUTPUTS
 from keras_segattn.export.verification import LEAST_AGREEMENT
 from keras_segattn.weights.preprocessing import IMAGENET
 
+DESCRIPTION = """Exports a trained model for a runtime, and verifies the artefact there.
+
+Images go in as uint8, of any size unless --size is given; out comes the class of every pixel.
+
+  saved_model       for TensorFlow and TensorFlow Serving
+  onnx              for ONNX Runtime, Triton and TensorRT
+  litert            for phones and small devices
+  openvino          for Intel's processors
+  tensorrt, tf_trt  for NVIDIA's GPUs; made on a machine that has one
+"""
 EXAMPLES = """examples:
   # what ONNX Runtime, Triton and TensorRT load; images of any size
   python -m keras_segattn.export model.keras --format onnx --images street1.jpg street2.jpg
@@ -34,28 +44,56 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 def parse_arguments(arguments):
     parser = argparse.ArgumentParser(
         prog="python -m keras_segattn.export",
-        description="Exports a trained model and verifies the artefact.",
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("model", type=Path, help="a .keras file")
+    add("model", type=Path, help="a .keras file, as `model.save` writes it")
     add("--format", choices=list(FORMATS), default="saved_model", help="default: saved_model")
-    add("--to", type=Path, help="file or folder to write (default: beside the model)")
-    add("--dtype", choices=list(LEAST_AGREEMENT), default="float32", help="default: float32")
-    add("--output", choices=OUTPUTS, default="class_map", help="default: class_map")
+    add(
+        "--to",
+        type=Path,
+        metavar="PATH",
+        help="file or folder to write (default: beside the model)",
+    )
+    add(
+        "--dtype",
+        choices=list(LEAST_AGREEMENT),
+        default="float32",
+        help="of the weights; int8 needs --images (default: float32)",
+    )
+    add(
+        "--output", choices=OUTPUTS, default="class_map", help="what comes out (default: class_map)"
+    )
     add(
         "--preprocessing",
         choices=["model", "imagenet", "outside"],
         default="model",
         help="the model's own (default), ImageNet's, or none: images come preprocessed",
     )
-    add("--size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="default: any")
-    add("--batch", type=int, help="images per batch (default: any)")
     add(
-        "--images", type=Path, nargs="+", help="image files or folders to verify and calibrate with"
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="of the images (default: any)",
     )
-    add("--least-agreement", type=float, help="share of equal pixels (default: by dtype)")
+    add("--batch", type=int, metavar="N", help="images per batch (default: any)")
+    add(
+        "--images",
+        type=Path,
+        nargs="+",
+        metavar="PATH",
+        help="image files or folders to verify and calibrate with (default: noise)",
+    )
+    bounds = ", ".join(f"{bound} for {dtype}" for dtype, bound in LEAST_AGREEMENT.items())
+    add(
+        "--least-agreement",
+        type=float,
+        metavar="SHARE",
+        help=f"least share of pixels with the same class as in Keras (default: {bounds})",
+    )
     return parser.parse_args(arguments)
 
 

@@ -3,14 +3,13 @@
 `SUFFIX` is that of its file, empty for a folder; `DTYPES` are the precisions it offers; `RUNTIME`
 are the packages that run it, `WRITERS` those that write it beside TensorFlow, and `EXTRA` installs;
 `write(served, path, metadata, dtype, calibration)` writes the artefact of a model that
-`serving_model` returned; `load(path)` returns a function from a batch of images to a dict of
-outputs, the logits among them; `read_metadata(path)` returns what `write` was given. Some have
+`serving_model` returned; `load(path, threads)` returns a function from a batch of images to a dict
+of outputs, the logits among them; `read_metadata(path)` returns what `write` was given. Some have
 `NEED_FIXED_SIZES`, the precisions that free sizes would spoil, and `check()`, which raises a
 `RuntimeError` if the format cannot be written on this machine.
 """
 
 import importlib.util
-import json
 from pathlib import Path
 
 from keras_segattn.export import litert, onnx, openvino, saved_model, tensorrt, tf_trt
@@ -27,11 +26,14 @@ FORMATS = {
 FOLDERS = {"saved_model.pb": saved_model, openvino.MODEL: openvino, tensorrt.ENGINE: tensorrt}
 
 
-def load_exported(path):
+def load_exported(path, threads=None):
     """Loads an artefact in its own runtime, without Keras.
 
     Args:
         path: What `export_model` wrote.
+        threads: Integer, the threads of the processor that a call computes with. TensorFlow has
+            them in common for a process, and takes the number before it first computes. Defaults
+            to `None`: the runtime chooses.
 
     Returns:
         A function from a batch of images `(batch, height, width, channels)`, uint8 unless
@@ -53,7 +55,7 @@ def load_exported(path):
     path = Path(path)
     target = _format_of(path)
     check_packages(next(name for name, module in FORMATS.items() if module is target))
-    return target.load(path)
+    return target.load(path, threads)
 
 
 def read_metadata(path):
@@ -74,7 +76,8 @@ def read_metadata(path):
     target = _format_of(path)
     try:
         return target.read_metadata(path)
-    except (KeyError, OSError, RuntimeError, ValueError, json.JSONDecodeError) as error:
+    except Exception as error:
+        # Each runtime has errors of its own for a file that it cannot read.
         raise ValueError(f"{path} has no metadata of export_model: {error!r}") from error
 
 

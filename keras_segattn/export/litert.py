@@ -41,11 +41,11 @@ def write(served, path, metadata, dtype="float32", calibration=None):
     path.write_bytes(_finish(content, metadata))
 
 
-def load(path):
+def load(path, threads=None):
     """Returns a function from a batch of images to a dict of outputs, run by LiteRT."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=_with_logits(path.read_bytes()))
+    interpreter = Interpreter(model_content=_with_logits(path.read_bytes()), num_threads=threads)
     runner = interpreter.get_signature_runner("serving_default")
     return lambda images: runner(images=images)
 

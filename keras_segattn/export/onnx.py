@@ -58,14 +58,16 @@ def write(served, path, metadata, dtype="float32", calibration=None):
     onnx.save(exported, path)
 
 
-def load(path):
+def load(path, threads=None):
     """Returns a function from a batch of images to a dict of outputs, run by ONNX Runtime."""
     import onnxruntime
 
     exported = with_logits(path)
     names = [value.name for value in exported.graph.output]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or 0
     session = onnxruntime.InferenceSession(
-        exported.SerializeToString(), providers=["CPUExecutionProvider"]
+        exported.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     return lambda images: dict(zip(names, session.run(names, {"images": images}), strict=True))
 

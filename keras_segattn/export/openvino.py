@@ -35,7 +35,7 @@ def write(served, path, metadata, dtype="float32", calibration=None):
         openvino.save_model(converted, path / MODEL, compress_to_fp16=dtype == "float16")
 
 
-def load(path):
+def load(path, threads=None):
     """Returns a function from a batch of images to a dict of outputs, run by OpenVINO.
 
     It computes in float32. OpenVINO's own default on processors that have bfloat16 is that.
@@ -46,7 +46,8 @@ def load(path):
     if not any("logits" in value.get_names() for value in model.outputs):
         known = {name for op in model.get_ops() for o in op.outputs() for name in o.get_names()}
         model.add_outputs("logits" if "logits" in known else CHANNELS_FIRST)
-    compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or 0}
+    compiled = openvino.compile_model(model, "CPU", options)
 
     def run(images):
         results = compiled(images)

@@ -64,10 +64,15 @@ def write_both_outputs(served, path):
     archive.write_out(str(path), verbose=False)
 
 
-def load(path):
-    """Returns a function from a batch of images to a dict of outputs, run by TensorFlow alone."""
+def load(path, threads=None):
+    """Returns a function from a batch of images to a dict of outputs, run by TensorFlow alone.
+
+    Its threads are those of the process, and chosen before it computes anything.
+    """
     import tensorflow as tf
 
+    if threads is not None:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
     loaded = tf.saved_model.load(str(path))
 
     def run(images):

@@ -3,11 +3,14 @@
 import json
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_segattn.applications.logits import ends_in_softmax
+from keras_segattn.layers import ResizeLike
+from keras_segattn.weights.preprocessing import Preprocessing
 
-OUTPUTS = ("class_map", "probabilities", "logits")
+OUTPUTS = ("class_map", "coarse_class_map", "probabilities", "logits")
 
 
 def serving_model(model, preprocess, output="class_map", input_shape=(None, None, None)):
@@ -18,18 +21,22 @@ def serving_model(model, preprocess, output="class_map", input_shape=(None, None
             `(batch, height, width, classes)`.
         preprocess: Callable for a Keras tensor of uint8 images, or `None` if images come
             preprocessed.
-        output: One of `"class_map"`, `"probabilities"`, `"logits"`. Defaults to `"class_map"`.
+        output: One of `"class_map"`, `"coarse_class_map"`, `"probabilities"`, `"logits"`. Defaults
+            to `"class_map"`.
         input_shape: Tuple `(batch, height, width)`, `None` standing for any. Defaults to any.
 
     Returns:
         A functional float32 model from `images` `(batch, height, width, channels)`, uint8, or
         float32 without `preprocess`. Its outputs are a dict with the key `output` and the key
         `"logits"`, by which exports are verified. The class map `(batch, height, width)` is uint8,
-        or int32 above 256 classes.
+        or int32 above 256 classes. That of `"coarse_class_map"` has the key `"class_map"` too, and
+        its `"logits"` are those before they are resized.
 
     Raises:
-        ValueError: If the model's sizes are fixed and others are asked for, or it ends in a softmax
-            and logits are asked for. Such a model's `"logits"` here are its probabilities.
+        ValueError: If a coarse class map is asked of a model that is not one of
+            `keras_segattn.applications`, the model's sizes are fixed and others are asked for, or
+            it ends in a softmax and logits are asked for. Such a model's `"logits"` here are its
+            probabilities.
     """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
@@ -40,7 +47,12 @@ def serving_model(model, preprocess, output="class_map", input_shape=(None, None
             dtype="float32" if preprocess is None else "uint8",
             name="images",
         )
-        logits = model(images if preprocess is None else preprocess(images))
+        x = images if preprocess is None else _preprocessed(images, preprocess)
+        if output == "coarse_class_map":
+            logits = _before_resizing(model)(x)
+            outputs = {"logits": logits, "class_map": _resized(_class_map(logits), images)}
+            return keras.Model(images, outputs, name=f"{model.name}_serving")
+        logits = model(x)
         outputs = {"logits": logits}
         if output == "class_map":
             outputs[output] = _class_map(logits)
@@ -73,6 +85,40 @@ def _sizes(model, input_shape):
             )
         sizes.append(fixed if asked is None else asked)
     return batch, *sizes
+
+
+def _preprocessed(images, preprocess):
+    """Preprocesses a Keras tensor, by a 1x1 convolution where that computes the same.
+
+    Its numbers are one per channel, and runtimes whose convolutions have channels first are slow
+    at arithmetic along the last axis, unless it is a convolution.
+    """
+    if not isinstance(preprocess, Preprocessing):
+        return preprocess(images)
+    channels = images.shape[-1]
+    black, *pure = preprocess(np.concatenate([np.zeros((1, channels)), 255 * np.eye(channels)]))
+    black, pure = ops.convert_to_numpy(black), ops.convert_to_numpy(ops.stack(pure))
+    convolution = keras.layers.Conv2D(channels, 1, name="preprocessing")
+    x = convolution(ops.cast(images, "float32"))
+    convolution.set_weights([((pure - black) / 255)[None, None], black])
+    return x
+
+
+def _before_resizing(model):
+    """The network up to the logits of its decoder, at a fraction of the size of the image."""
+    names = [layer.name for layer in model.layers]
+    if "logits" not in names or not isinstance(model.get_layer("logits"), ResizeLike):
+        raise ValueError(
+            f"Model {model.name!r} has no layer 'logits' that resizes them, as the networks of "
+            "keras_segattn.applications have; export 'class_map'."
+        )
+    coarse, _ = model.get_layer("logits").input
+    return keras.Model(model.inputs, coarse)
+
+
+def _resized(class_map, images):
+    nearest = ResizeLike("nearest", dtype=class_map.dtype)
+    return ops.squeeze(nearest([ops.expand_dims(class_map, -1), images]), axis=-1)
 
 
 def _class_map(logits):

@@ -88,8 +88,11 @@ def write(served, path, metadata, dtype="float32", calibration=None):
     (path / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
 
 
-def load(path):
-    """Returns a function from a batch of images to a dict of outputs, run on the GPU."""
+def load(path, threads=None):
+    """Returns a function from a batch of images to a dict of outputs, run on the GPU.
+
+    Threads of the processor play no part.
+    """
     import tensorrt
     import torch
 

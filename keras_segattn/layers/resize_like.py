@@ -70,8 +70,11 @@ class ResizeLike(keras.layers.Layer):
             rows = self._bilinear_matrix(source[0], target[0])  # (height, h)
             columns = self._bilinear_matrix(source[1], target[1])  # (width, w)
             # Columns first: images are wider than high, and the second product is the larger.
-            y = ops.einsum("bhwc,yw->bhyc", x, columns)
-            y = ops.einsum("bhyc,zh->bzyc", y, rows)
+            # Both matrices stand on the left, where no map need be transposed.
+            y = ops.matmul(columns, x)  # (batch, h, width, channels)
+            y = ops.reshape(y, (-1, source[0], target[1] * x.shape[3]))
+            y = ops.matmul(rows, y)  # (batch, height, width * channels)
+            y = ops.reshape(y, (-1, *target, x.shape[3]))
         return ops.cast(y, self.compute_dtype)
 
     def _bilinear_matrix(self, source, target):

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 
 FOLDER = Path(__file__).parent / "files"
+# What `weights=` takes beside paths.
+PUBLISHED = ("camvid", "road_scenes")
 
 # Class names, colours and scores lie in the archive beside the weights, under these names.
 CLASS_NAMES, PALETTE = "class_names", "palette"

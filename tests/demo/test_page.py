@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from keras_segattn.applications import CCNet
-from keras_segattn.data import RoadScenes
-from keras_segattn.demo import __main__
+from keras_segattn.demo import PHOTO, __main__
+from keras_segattn.demo.networks import FOR_DRAWINGS, FOR_PHOTOS
+from keras_segattn.inference.image import read_image
 from tests.applications.cases import tiny_backbone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -100,7 +101,7 @@ def test_a_visit(network, tmp_path):
         attention.wait_for()
         before = attention.get_attribute("src")
         page.mouse.click(picture["x"] + picture["width"] / 2, picture["y"] + 1)
-        middle = RoadScenes("test", 1, (192, 256)).read(0)[0].shape[1] // 2
+        middle = read_image(PHOTO).shape[1] // 2
         page.get_by_text(re.compile(f"^row 0, column {middle}: ")).wait_for()
         assert attention.get_attribute("src") != before
 
@@ -118,6 +119,21 @@ def test_a_visit(network, tmp_path):
         page.get_by_text("There is no file missing.keras").wait_for()
         ours = (address, address.replace("http", "ws"), "data:", "blob:")
         assert [url for url in asked if not url.startswith(ours)] == []
+
+
+def test_photos_and_drawings_get_the_network_that_knows_them():
+    """Without a file, and with no network but those that come trained."""
+    with browser_page() as page, served() as address:
+        expect = pytest.importorskip("playwright.sync_api").expect
+        page.goto(address)
+        road = page.get_by_text(re.compile(r"^Road \d+\.\d%$"))
+        network = page.get_by_label("network", exact=True)
+        examples = page.locator("div.cursor-pointer")
+        for example, name in ((None, FOR_PHOTOS), (1, FOR_DRAWINGS), (0, FOR_PHOTOS)):
+            if example is not None:
+                examples.nth(example).click()
+            expect(network).to_have_value(name, timeout=60_000)
+            road.wait_for()
 
 
 @pytest.mark.parametrize(

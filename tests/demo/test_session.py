@@ -6,7 +6,7 @@ import pytest
 
 from keras_segattn.applications import CCNet
 from keras_segattn.data import RoadScenes
-from keras_segattn.demo import networks
+from keras_segattn.demo import PHOTO, networks
 from keras_segattn.demo.session import LONGEST_SIDE, Session
 from keras_segattn.inference import segment
 from tests.applications.cases import tiny_backbone
@@ -78,5 +78,15 @@ def test_what_is_no_image_or_no_network_is_refused(path, tmp_path):
 
 def test_networks_that_are_offered_know_their_classes():
     networks.load_network.cache_clear()
-    model = networks.load_network("AttaNet, light, untrained")
+    model = networks.load_network("CCNet, ResNet-18, untrained")
     assert len(model.class_names) == model.output_shape[-1] == len(model.palette)
+
+
+def test_an_image_may_come_with_its_network(path):
+    session = Session()
+    session.open(PHOTO, str(path))
+    assert session.choice == str(path)
+    assert session.result.class_map.shape == session.image.shape[:2] == (480, 640)
+    with pytest.raises(ValueError, match="There is no file"):
+        session.open(np.zeros((40, 50, 3), "uint8"), "missing.keras")
+    assert session.choice == str(path)

@@ -274,6 +274,28 @@ def test_mixed_precision_is_exported_in_float32(dtype, images, rng):
 
 
 @pytest.mark.tensorflow
+def test_a_coarse_class_map_is_that_of_the_decoder(images, tmp_path, rng):
+    model = CANet(backbone=tiny_backbone(), classes=5, filters=16, up_channels=8)
+    randomize(model, rng)
+    path = tmp_path / "m.onnx"
+    export_model(model, path, "onnx", output="coarse_class_map", images=images)
+    assert read_metadata(path)["resized"] == "class_map"
+    (image,) = images[:1]
+    (got,) = load_exported(path)(image[None])["class_map"]
+    assert got.shape == image.shape[:2]
+    coarse = keras.Model(model.input, model.get_layer("logits").input[0])
+    inputs = canet.preprocess_input(image[None].astype("float32"))
+    (expected,) = keras.ops.convert_to_numpy(coarse(inputs)).argmax(axis=-1)
+    rows, columns = (
+        np.arange(size) * coarse_size // size
+        for size, coarse_size in zip(got.shape, expected.shape, strict=True)
+    )
+    assert np.mean(got == expected[rows][:, columns]) >= 0.999
+    with pytest.raises(ValueError, match="has no layer 'logits' that resizes them"):
+        export_model(color_network(), tmp_path / "x.onnx", "onnx", output="coarse_class_map")
+
+
+@pytest.mark.tensorflow
 def test_an_artefact_that_disagrees_is_withdrawn(images, tmp_path, monkeypatch):
     model = color_network()
     target = FORMATS["onnx"]

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn.applications import CANet
-from keras_segattn.data import CamVid
+from keras_segattn.applications import AttaNet, CANet
+from keras_segattn.data import CamVid, RoadScenes
 from keras_segattn.training import evaluate
 from keras_segattn.weights import published
 from tests.training import to_numpy
@@ -20,6 +20,18 @@ def test_camvid_weights_segment_real_images(shared):
     data = CamVid(shared("camvid"), "val")
     data._pairs = data._pairs[::20]
     assert evaluate(model, data)["mean_iou"] > 0.65
+
+
+@pytest.mark.once
+def test_road_scenes_weights_segment_drawn_images():
+    """On a few test scenes; docs/weights.md has the score on 120."""
+    model = AttaNet(backbone="light", weights="road_scenes", classes=11)
+    assert model.class_names == RoadScenes.classes
+    assert evaluate(model, RoadScenes("test", 8, (192, 256)))["mean_iou"] > 0.6
+    supervised = AttaNet(backbone="light", weights="road_scenes", classes=11, auxiliary_heads=True)
+    image = RoadScenes("test", 1).read(0)[0][None]
+    one, other = (to_numpy(m(model.preprocessing(image))) for m in (model, supervised))
+    np.testing.assert_allclose(one, other, atol=1e-4)
 
 
 @pytest.mark.once
@@ -59,3 +71,5 @@ def test_what_there_is_no_weights_for():
         CANet(weights="camvid", backbone="resnet18", classes=11)
     with pytest.raises(ValueError, match="classes=11: classifier"):
         CANet(weights="camvid", classes=19)
+    with pytest.raises(ValueError, match=r"'attanet' with the backbone 'light'"):
+        AttaNet(weights="camvid", backbone="light", classes=11)

@@ -1,0 +1,67 @@
+"""Measures speed and memory, and writes benchmarks/README.md.
+
+    python -m benchmarks                        # everything; hours on two cores
+    python -m benchmarks --list
+    python -m benchmarks "CrissCrossAttention R=2" training start
+    python -m benchmarks --page                 # writes the page again, and measures nothing
+
+Results are kept in benchmarks/speed.json, a comparison measured again replacing the old one.
+"""
+
+import argparse
+import os
+import time
+
+from benchmarks.page import read_results, write_results
+from benchmarks.pipeline import pipeline
+from benchmarks.speed import comparisons
+from benchmarks.start import start
+from benchmarks.subjects import NETWORKS
+from benchmarks.turns import compare, machine
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", help="comparisons; all of them if none is named")
+    parser.add_argument("--runs", type=int, default=15, help="runs of each contender (15)")
+    parser.add_argument("--engines", nargs="+", help="measure these engines alone")
+    parser.add_argument("--list", action="store_true", help="name the comparisons, and end")
+    parser.add_argument("--page", action="store_true", help="write the page, and end")
+    arguments = parser.parse_args()
+    known = {
+        **{name: _comparison(specs) for name, specs in comparisons().items()},
+        "pipeline": lambda runs, engines: pipeline(runs),
+        "start": lambda runs, engines: start(NETWORKS, runs),
+    }
+    if arguments.list:
+        print("\n".join(known))
+        return
+    unknown = [name for name in arguments.names if name not in known]
+    if unknown:
+        parser.error(f"unknown comparisons {unknown}; --list names those that there are")
+    if arguments.runs < 2:
+        parser.error(f"--runs must be at least 2, for a spread. Received: {arguments.runs}")
+    for name in () if arguments.page else arguments.names or known:
+        begin = time.time()
+        print(f"== {name}", flush=True)
+        found = known[name](arguments.runs, arguments.engines)
+        write_results({**read_results(), name: {"machine": machine(), "found": found}})
+        print(f"== {name}: {time.time() - begin:.0f} s", flush=True)
+    if arguments.page:
+        write_results(read_results())
+
+
+def _comparison(specs):
+    def measure(runs, engines):
+        return compare([s for s in specs if engines is None or s["engine"] in engines], runs)
+
+    return measure
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    main()

@@ -1,0 +1,64 @@
+"""One contender of a comparison, as a process: prepares a step, then runs it once per line read.
+
+    echo run | python -m benchmarks.contender '{"engine": "jax", "subject": "CCNet"}'
+
+It answers in JSON, a line each: what it is, then the seconds of every run; or an error.
+"""
+
+import ctypes
+import json
+import sys
+import time
+from pathlib import Path
+
+
+def main():
+    spec = json.loads(sys.argv[1])
+    # Libraries print what they like; the protocol keeps the real output for itself.
+    out, sys.stdout = sys.stdout, sys.stderr
+
+    def say(**facts):
+        print(json.dumps(facts), file=out, flush=True)
+
+    try:
+        from benchmarks.engines import prepare
+
+        step, facts = prepare(spec)
+        start = time.perf_counter()
+        first = peak_of(step)
+        facts["first_seconds"] = time.perf_counter() - start
+        # A runtime keeps the memory of its first run, a framework gives back that of each, and
+        # traces and compiles in the first.
+        facts["peak_mib"] = (first if facts.pop("keeps_memory", False) else peak_of(step)) / 2**20
+        step()
+        say(**facts)
+        for _ in sys.stdin:
+            # Once for the caches, and for pages that the system took from an idle process.
+            step()
+            start = time.perf_counter()
+            step()
+            say(seconds=time.perf_counter() - start)
+    except Exception as error:
+        say(error=f"{type(error).__name__}: {str(error).strip().splitlines()[0][:300]}")
+
+
+def peak_of(step):
+    """Returns the bytes that a run needs above what the process holds, or -1 where unknown."""
+    if not Path("/proc/self/clear_refs").exists():
+        step()
+        return -(2**20)
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _status("VmRSS")
+    step()
+    return _status("VmHWM") - before
+
+
+def _status(field):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (line,) = (line for line in lines if line.startswith(f"{field}:"))
+    return 1024 * int(line.split()[1])
+
+
+if __name__ == "__main__":
+    main()

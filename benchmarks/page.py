@@ -1,0 +1,189 @@
+"""Writes benchmarks/README.md from benchmarks/speed.json."""
+
+import json
+import os
+from pathlib import Path
+
+from benchmarks.subjects import NETWORKS
+
+FOLDER = Path(__file__).resolve().parent
+RESULTS, TARGET = FOLDER / "speed.json", FOLDER / "README.md"
+YARDSTICK = "matmul"
+CRISS_CROSS = "CrissCrossAttention R=2"
+HEAD = """# Speed
+
+Measured by `python -m benchmarks`, which writes this page. Every contender is a process of its
+own; they run one after another in turns, so that ratios hold where seconds drift. Times are
+medians, with quartiles in brackets. "Share" is what a contender computes, two operations for each
+multiply-add of products and convolutions, over what the fastest library here makes of a product of
+two 2048x2048 matrices in the same turns. "Memory" is the highest that one run needs above what the
+process holds; for TensorFlow and the runtimes, which keep theirs, of the first run, with what they
+prepare in it. What was tried, and what did not help, is in [NOTES.md](NOTES.md).
+"""
+
+
+def read_results():
+    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+
+
+def write_results(results):
+    for path, text in ((RESULTS, json.dumps(results, indent=1) + "\n"), (TARGET, page(results))):
+        temporary = path.with_suffix(".part")
+        temporary.write_text(text)
+        os.replace(temporary, path)
+
+
+def page(results):
+    parts = [HEAD, _bars(results)]
+    for name, result in results.items():
+        section = {"start": _start, "pipeline": _pipeline}.get(name, _comparison)
+        parts.append(f"## {name[0].upper()}{name[1:]}\n\n{_machine(result['machine'])}\n")
+        parts.append(section(result["found"]))
+    return "\n".join(parts)
+
+
+def _machine(machine):
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    return f"{machine['cpu']}, {machine['cores']} cores, {machine['date']}; {versions}."
+
+
+def _table(header, rows):
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
+
+
+def _comparison(found):
+    """A row per contender; ratios are to the fastest."""
+    contenders = [result for result in found if result["subject"] != YARDSTICK]
+    fastest = min((r["median"] for r in contenders if "median" in r), default=None)
+    rows = []
+    for result in contenders:
+        label = result["engine"]
+        if result.get("dtype"):
+            label += f", {result['dtype']}"
+        if result.get("backward"):
+            label += ", with backward"
+        shape = "x".join(map(str, result["shapes"][0])) if result.get("shapes") else ""
+        if "error" in result:
+            error = result["error"].replace("|", "/")
+            rows.append([result["subject"], shape, label, f"not here: {error}", "", "", "", ""])
+            continue
+        low, high = (1e3 * value for value in result["quartiles"])
+        rows.append(
+            [
+                result["subject"],
+                shape,
+                label,
+                f"{1e3 * result['median']:.1f} ms [{low:.1f}, {high:.1f}]",
+                f"{result['median'] / fastest:.2f}",
+                f"{result['gflops']:.0f}" if "gflops" in result else "",
+                f"{100 * result['share']:.0f} %" if "share" in result else "",
+                f"{result['peak_mib']:.0f} MiB",
+            ]
+        )
+    header = ["subject", "input", "engine", "time", "to fastest", "GFLOP/s", "share", "memory"]
+    rates = ", ".join(
+        f"{result['engine']} {result['gflops']:.0f}"
+        for result in found
+        if result["subject"] == YARDSTICK and "gflops" in result
+    )
+    return _table(header, rows) + f"\nProducts of matrices, GFLOP/s: {rates}.\n"
+
+
+def _start(found):
+    rows = [
+        [name, *(f"{seconds:.1f} s" for seconds in times.values())]
+        for name, times in found["networks"].items()
+    ]
+    brought = ", ".join(found["brought_in"]) or "none"
+    return (
+        f"`import keras` takes {found['import_keras']:.1f} s, and `import keras_segattn` "
+        f"{1e3 * found['import_added']:.0f} ms more. Heavy packages that it brings in: "
+        f"{brought}.\n\n" + _table(["network", "build", "first call", "export to ONNX"], rows)
+    )
+
+
+def _pipeline(found):
+    return (
+        f"From PNG files of 360x480 to augmented batches of 240x320 the pipeline makes "
+        f"{found['pipeline']:.0f} images a second; a training step of CANet MobileNetV2 on the "
+        f"{found['backend']} backend takes {found['step']:.1f} a second: "
+        f"{found['pipeline'] / found['step']:.1f} times as many.\n"
+    )
+
+
+def _bars(results):
+    """What was to be reached, and what was."""
+
+    def of(name, value="median", **wanted):
+        for result in results.get(name, {"found": []})["found"]:
+            if all(result.get(key) == expected for key, expected in wanted.items()):
+                return result.get(value)
+        return None
+
+    def best(name, engines, value="median"):
+        found = [of(name, value, engine=engine, subject=name.split(",")[0]) for engine in engines]
+        return min((v for v in found if v is not None), default=None)
+
+    def trained(engine):
+        return of("training", engine=engine, training=True, dtype=None)
+
+    keras = ("tensorflow", "tensorflow xla", "jax", "torch")
+    plain, backward = "plain PyTorch", f"{CRISS_CROSS}, with backward"
+    rows = []
+
+    def bar(label, ours, theirs, limit, goal):
+        if ours is None or theirs is None:
+            return
+        ratio = ours / theirs
+        met = "goal met" if ratio <= goal else "bar met" if ratio <= limit else "**missed**"
+        rows.append([label, f"{ratio:.2f}", limit, goal, met])
+
+    bar(
+        f"{CRISS_CROSS}, best backend, time to plain PyTorch eager",
+        best(CRISS_CROSS, keras),
+        of(CRISS_CROSS, engine=plain, subject=CRISS_CROSS),
+        1.0,
+        0.7,
+    )
+    bar(
+        "the same, memory, JAX to plain PyTorch eager",
+        of(CRISS_CROSS, "peak_mib", engine="jax", subject=CRISS_CROSS),
+        of(CRISS_CROSS, "peak_mib", engine=plain, subject=CRISS_CROSS),
+        1.0,
+        0.5,
+    )
+    bar(
+        "the same, forward with backward, time",
+        best(backward, keras),
+        of(backward, engine=plain, subject=CRISS_CROSS),
+        1.0,
+        0.8,
+    )
+    bar(
+        "the same, exported, in ONNX Runtime, to plain PyTorch exported",
+        of(CRISS_CROSS, engine="ONNX", subject=CRISS_CROSS),
+        of(CRISS_CROSS, engine=f"{plain} ONNX"),
+        1.0,
+        0.7,
+    )
+    for name in NETWORKS:
+        runtimes = ("ONNX", "SavedModel", "OpenVINO", "LiteRT", "tensorflow", "tensorflow xla")
+        eager = of(name, engine="tensorflow eager", subject=name)
+        bar(f"{name}, best runtime to TensorFlow eager", best(name, runtimes), eager, 0.5, 0.25)
+    bar(
+        "training step of AttaNet light, best backend to plain PyTorch",
+        min((v for v in map(trained, keras) if v is not None), default=None),
+        trained(plain),
+        1.0,
+        0.8,
+    )
+    for name in NETWORKS:
+        ours = of(name, "gflops", engine="ONNX", subject=name, dtype=None)
+        if ours is not None:
+            own = ours / of(name, "gflops", engine="ONNX", subject=YARDSTICK)
+            share = of(name, "share", engine="ONNX", subject=name, dtype=None)
+            met = "goal met" if share >= 0.95 else "bar met" if share >= 0.85 else "**missed**"
+            label = f"{name} in ONNX Runtime, share of the fastest product (of its own)"
+            rows.append([label, f"{share:.2f} ({own:.2f})", 0.85, 0.95, met])
+    return "## What was to be reached\n\n" + _table(["", "measured", "bar", "goal", ""], rows)

@@ -1,0 +1,57 @@
+"""How many samples a second the input pipeline makes, against what a training step takes."""
+
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+BATCH, CROP = 8, (240, 320)
+
+
+def pipeline(runs, log=print):
+    """Returns images a second from PNG files to augmented batches, and of a step on them.
+
+    The files are drawn scenes of 360x480; the network is CANet MobileNetV2, which CamVid's recipe
+    trains. The two are measured in turns, and never run at the same time.
+    """
+    import keras
+    import numpy as np
+    from PIL import Image
+
+    from benchmarks.backends import keras_step
+    from benchmarks.subjects import build
+    from keras_segattn.data import RandomScaleCropFlip, RoadScenes, SegmentationFolder
+
+    drawn = RoadScenes("train", 32, size=(360, 480))
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("images", "masks"):
+            (Path(folder) / kind).mkdir()
+        for index in range(len(drawn)):
+            image, mask = drawn.read(index)
+            Image.fromarray(image).save(Path(folder) / "images" / f"{index}.png")
+            Image.fromarray(mask.astype(np.uint8)).save(Path(folder) / "masks" / f"{index}.png")
+        data = SegmentationFolder(
+            Path(folder) / "images", Path(folder) / "masks", classes=drawn.classes
+        )
+        augmentation = RandomScaleCropFlip(CROP)
+        batches = iter(data.to_tf_dataset(BATCH, training=True, augmentation=augmentation))
+        shape = (BATCH, *CROP, 3)
+        model = build("CANet MobileNetV2", [shape])
+        step = keras_step(model, [shape], {"engine": "tensorflow", "training": True})
+        step()
+        made, trained = [], []
+        for _ in range(runs):
+            begin = time.perf_counter()
+            for _ in range(4):
+                next(batches)
+            made.append(4 * BATCH / (time.perf_counter() - begin))
+            begin = time.perf_counter()
+            step()
+            trained.append(BATCH / (time.perf_counter() - begin))
+    result = {
+        "pipeline": statistics.median(made),
+        "step": statistics.median(trained),
+        "backend": keras.backend.backend(),
+    }
+    log(result)
+    return result

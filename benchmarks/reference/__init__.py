@@ -1,0 +1,94 @@
+"""What the layers and networks are compared with: the same mathematics in plain PyTorch."""
+
+import io
+import os
+
+import numpy as np
+
+
+def reference_step(spec):
+    """Returns a step of a plain PyTorch subject, and facts on it, as `benchmarks.engines.prepare`.
+
+    In inference the subject is run eagerly, compiled or, exported, by ONNX Runtime.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from benchmarks.backends import torch_step
+    from benchmarks.runtimes import run_onnx
+
+    torch.set_num_threads(os.cpu_count())
+    torch.manual_seed(0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if spec["subject"] == "matmul":
+        return _matmul(torch, device)
+    if spec.get("training"):
+        return _training_step(torch, spec, device)
+    module, shape = _module(spec["subject"])
+    batch, height, width, channels = (spec.get("shapes") or [shape])[0]
+    backward, how = bool(spec.get("backward")), spec["engine"].split()[2:]
+    x = np.random.default_rng(0).standard_normal((batch, channels, height, width))
+    x = torch.tensor(x, dtype=torch.float32, device=device)
+    module = module.to(device).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(x)
+    facts = {"flops": counter.get_total_flops() * (3 if backward else 1), "batch": batch}
+    if "ONNX" in how:
+        file = io.BytesIO()
+        torch.onnx.export(module, (x,), file, dynamo=False, opset_version=17)
+        return run_onnx(file.getvalue(), [x.numpy()]), {**facts, "keeps_memory": True}
+    x.requires_grad_(backward)
+    function = torch.compile(module) if "compiled" in how else module
+    return torch_step(torch, function, [x], backward, list(module.parameters())), facts
+
+
+def _module(subject):
+    from benchmarks.peers import TORCH_PEERS
+    from benchmarks.reference.attanet import AttaNetLightReference
+    from benchmarks.reference.attention import CrissCrossReference, NonLocalReference
+    from benchmarks.subjects import CLASSES, shapes_of
+
+    if subject in TORCH_PEERS:
+        return TORCH_PEERS[subject](), shapes_of(subject)[0]
+    shape = shapes_of(subject)[0]
+    if subject == "AttaNet light":
+        return AttaNetLightReference(CLASSES), shape
+    if subject == "NonLocal":
+        return NonLocalReference(shape[3]), shape
+    if subject.startswith("CrissCrossAttention R="):
+        return CrissCrossReference(shape[3], int(subject[-1])), shape
+    raise ValueError(f"No plain PyTorch form of {subject!r} is known.")
+
+
+def _training_step(torch, spec, device):
+    from benchmarks.reference.attanet import AttaNetLightReference
+    from benchmarks.subjects import CLASSES, batch_of
+
+    images, masks = batch_of(spec["shapes"][0])
+    images = torch.tensor(images, device=device).permute(0, 3, 1, 2).contiguous()
+    masks = torch.tensor(masks, dtype=torch.long, device=device)
+    network = AttaNetLightReference(CLASSES).to(device).train()
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.01, momentum=0.9)
+
+    def step():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(network(images), masks, ignore_index=255)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step, {"batch": spec["shapes"][0][0]}
+
+
+def _matmul(torch, device):
+    """A large product, in which nothing but the arithmetic counts."""
+    from benchmarks.subjects import PRODUCT
+
+    a, b = (torch.randn(PRODUCT, PRODUCT, device=device) for _ in range(2))
+
+    def step():
+        torch.mm(a, b)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return step, {"flops": 2 * PRODUCT**3}

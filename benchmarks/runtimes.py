@@ -1,0 +1,140 @@
+"""One step of an exported subject in each runtime."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.subjects import build, call, inputs_of
+
+THREADS = os.cpu_count()
+# Format of `keras_segattn.export`, and the name of what is written.
+RUNTIMES = {
+    "SavedModel": ("saved_model", "model"),
+    "ONNX": ("onnx", "model.onnx"),
+    "OpenVINO": ("openvino", "model"),
+    "LiteRT": ("litert", "model.tflite"),
+}
+WRITE = "import sys; from benchmarks.runtimes import write_artefact; write_artefact(*sys.argv[1:])"
+
+
+def runtime_step(spec, shapes):
+    """Exports a subject by a process of its own, and returns a callable that runs it once."""
+    engine = spec["engine"]
+    format, name = RUNTIMES[engine]
+    folder = tempfile.TemporaryDirectory()
+    path = Path(folder.name) / name
+    arguments = [spec["subject"], format, path, spec.get("dtype", "float32"), shapes]
+    done = subprocess.run(
+        [sys.executable, "-c", WRITE, *map(str, arguments)], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1])
+    runners = {
+        "SavedModel": run_saved_model,
+        "ONNX": run_onnx,
+        "OpenVINO": run_openvino,
+        "LiteRT": run_litert,
+    }
+    step = runners[engine](path, inputs_of(shapes))
+    # The files must outlive the step, which may read them late.
+    step.folder = folder
+    return step
+
+
+def write_artefact(subject, format, path, dtype, shapes):
+    """Writes a subject with fixed sizes, a network as `keras_segattn.export` writes it.
+
+    Images come preprocessed and logits go out, as in training frameworks.
+    """
+    import ast
+
+    import keras
+
+    from keras_segattn.data import RoadScenes
+    from keras_segattn.export.formats import FORMATS
+    from keras_segattn.export.serving_model import serving_model
+    from keras_segattn.weights.preprocessing import IMAGENET
+
+    shapes = ast.literal_eval(shapes)
+    model = build(subject, shapes)
+    fixed = shapes[0][:3]
+    if not isinstance(model, keras.Model):
+        inputs = [keras.Input(batch_shape=shape) for shape in shapes]
+        model = keras.Model(inputs, call(model, inputs))
+        # Keras refuses to export a model to ONNX that was never called.
+        model(inputs_of(shapes))
+        if format == "openvino":
+            Path(path).mkdir()
+            path = f"{path}/model.xml"
+        format = {"saved_model": "tf_saved_model"}.get(format, format)
+        model.export(path, format=format, verbose=False)
+        return
+    model = serving_model(model, None, "logits", fixed)
+    drawn = RoadScenes("train", 4, size=fixed[1:])
+    images = [np.array(IMAGENET(np.stack([drawn.read(i)[0]] * fixed[0]))) for i in range(4)]
+    FORMATS[format].write(model, Path(path), {}, dtype, images if dtype == "int8" else None)
+
+
+def run_saved_model(path, inputs):
+    import tensorflow as tf
+
+    serve = tf.saved_model.load(str(path)).signatures["serving_default"]
+    names = sorted(serve.structured_input_signature[1])
+    feeds = {name: tf.constant(value) for name, value in zip(names, inputs, strict=True)}
+
+    def step():
+        return [value.numpy() for value in serve(**feeds).values()]
+
+    return step
+
+
+def run_onnx(path, inputs):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    providers = onnxruntime.get_available_providers()
+    model = path if isinstance(path, bytes) else str(path)
+    session = onnxruntime.InferenceSession(model, options, providers=providers)
+    names = [value.name for value in session.get_inputs()]
+    feeds = dict(zip(names, inputs, strict=True))
+
+    def step():
+        return session.run(None, feeds)
+
+    return step
+
+
+def run_openvino(path, inputs):
+    import openvino
+
+    settings = {"INFERENCE_NUM_THREADS": THREADS, "INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.compile_model(Path(path) / "model.xml", "CPU", settings)
+    request = compiled.create_infer_request()
+
+    def step():
+        return request.infer(inputs)
+
+    return step
+
+
+def run_litert(path, inputs):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=THREADS)
+    for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
+        interpreter.resize_tensor_input(detail["index"], value.shape)
+    interpreter.allocate_tensors()
+    outputs = [detail["index"] for detail in interpreter.get_output_details()]
+
+    def step():
+        for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
+            interpreter.set_tensor(detail["index"], value)
+        interpreter.invoke()
+        return [interpreter.get_tensor(index) for index in outputs]
+
+    return step

@@ -1,0 +1,98 @@
+"""The comparisons that `python -m benchmarks` knows, and the contenders of each."""
+
+from benchmarks.peers import KERAS_PEERS, TORCH_PEERS
+from benchmarks.runtimes import RUNTIMES
+from benchmarks.subjects import LAYERS, NETWORKS
+
+BACKENDS = ("tensorflow", "tensorflow xla", "jax", "torch")
+REFERENCE = "plain PyTorch"
+CRISS_CROSS = [name for name in LAYERS if name.startswith("CrissCross")]
+# Heights and widths over which time and memory must grow as the mathematics says.
+GROWTH = (49, 97, 145)
+SIZES = ((768, 1536), (720, 960), (360, 480))
+TRAINING_SHAPE = (4, 256, 512, 3)
+
+
+def criss_cross(subject, backward=False):
+    """One number of loops, against the same in plain PyTorch."""
+    spec = {"subject": subject, **({"backward": True} if backward else {})}
+    engines = (REFERENCE, f"{REFERENCE} compiled", *BACKENDS, "torch compiled")
+    if not backward:
+        engines = (*engines, f"{REFERENCE} ONNX", *RUNTIMES)
+    return [{"engine": engine, **spec} for engine in engines]
+
+
+def layer(subject):
+    """A layer on every backend and runtime, forward, and forward with backward."""
+    forward = [{"engine": engine, "subject": subject} for engine in (*BACKENDS, *RUNTIMES)]
+    backward = [{"engine": engine, "subject": subject, "backward": True} for engine in BACKENDS]
+    peers = [{"engine": REFERENCE, "subject": subject}] if subject == "NonLocal" else []
+    return [*forward, *backward, *peers]
+
+
+def growth():
+    """Criss-cross and strip attention over maps of growing sides, on one backend."""
+    return [
+        {"engine": "jax", "subject": subject, "shapes": [(1, side, side, channels)]}
+        for subject, channels in (
+            ("CrissCrossAttention R=1", 64),
+            ("StripAttention", 64),
+            ("NonLocal", 64),
+        )
+        for side in GROWTH
+    ]
+
+
+def network(subject, backends=True):
+    """A network at 512x1024 on every backend and runtime, and in lower precision."""
+    engines = ["tensorflow", "tensorflow eager", *RUNTIMES]
+    if backends:
+        engines += ["tensorflow xla", "jax", "torch"]
+    if subject == "AttaNet light":
+        engines += [REFERENCE, f"{REFERENCE} ONNX"]
+    specs = [{"engine": engine, "subject": subject} for engine in engines]
+    specs.append({"engine": "tensorflow", "subject": subject, "dtype": "mixed_bfloat16"})
+    return specs + [
+        {"engine": engine, "subject": subject, "dtype": "int8"}
+        for engine in ("ONNX", "OpenVINO", "LiteRT")
+    ]
+
+
+def sizes(subject):
+    return [
+        {"engine": engine, "subject": subject, "shapes": [(1, *size, 3)]}
+        for size in SIZES
+        for engine in ("tensorflow", "ONNX")
+    ]
+
+
+def peers():
+    """Networks of other libraries, with ours of like size beside them."""
+    ours = [
+        {"engine": "tensorflow", "subject": name} for name in ("AttaNet ResNet-18", "AttaNet light")
+    ]
+    keras_peers = [{"engine": "tensorflow", "subject": name} for name in KERAS_PEERS]
+    return ours + keras_peers + [{"engine": REFERENCE, "subject": name} for name in TORCH_PEERS]
+
+
+def training():
+    """A training step of AttaNet's light network, against the same in plain PyTorch."""
+    specs = [{"engine": engine} for engine in (REFERENCE, *BACKENDS)]
+    specs.append({"engine": "tensorflow", "dtype": "mixed_bfloat16"})
+    specs.append({"engine": "jax", "dtype": "mixed_bfloat16"})
+    shared = {"subject": "AttaNet light", "training": True, "shapes": [TRAINING_SHAPE]}
+    return [{**spec, **shared} for spec in specs]
+
+
+def comparisons():
+    """Returns a dict from the name of a comparison to the specs of its contenders."""
+    return {
+        **{name: criss_cross(name) for name in CRISS_CROSS},
+        **{f"{name}, with backward": criss_cross(name, True) for name in CRISS_CROSS},
+        **{name: layer(name) for name in LAYERS if name not in CRISS_CROSS},
+        "growth": growth(),
+        **{name: network(name) for name in NETWORKS},
+        **{f"sizes of {name}": sizes(name) for name in ("CANet MobileNetV2", "AttaNet light")},
+        "peers": peers(),
+        "training": training(),
+    }

@@ -1,0 +1,166 @@
+"""Compares contenders one run after another in turns, each in a process of its own.
+
+A backend, a runtime and its threads belong to a process, so that every contender has one. They run
+in turns, never at the same time: what the machine does meanwhile meets all alike, and ratios hold
+where seconds drift. Matrix products run among them, as the yardstick of what the machine can do.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGES = (
+    "keras",
+    "tensorflow",
+    "tensorflow_cpu",
+    "jax",
+    "torch",
+    "onnxruntime",
+    "openvino",
+    "ai-edge-litert",
+    "keras-hub",
+    "transformers",
+)
+# Libraries differ twofold in their products: the fastest is what the machine can do.
+YARDSTICKS = [
+    {"engine": engine, "subject": "matmul"}
+    for engine in ("tensorflow", "jax", "plain PyTorch", "ONNX")
+]
+SETTLE = 0.02  # seconds, in which the threads of the last contender stop spinning
+
+
+class Contender:
+    """A process of `benchmarks.contender`, which runs its step once when told to."""
+
+    def __init__(self, spec):
+        self.spec, self.times = spec, []
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **spec.get("environment", {})}
+        backend = spec["engine"].split()[0]
+        known = ("tensorflow", "jax", "torch")
+        environment["KERAS_BACKEND"] = backend if backend in known else "tensorflow"
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115, closed by `close`
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.contender", json.dumps(spec)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            cwd=ROOT,
+            env=environment,
+        )
+        self.facts = self._read()
+
+    def _read(self):
+        line = self.process.stdout.readline()
+        while line and not line.startswith("{"):
+            line = self.process.stdout.readline()
+        if line:
+            return json.loads(line)
+        self.process.wait()
+        self.errors.seek(0)
+        lines = self.errors.read().strip().splitlines() or ["ended without a message"]
+        return {"error": lines[-1][:300]}
+
+    def run(self):
+        if "error" in self.facts:
+            return
+        time.sleep(SETTLE)
+        self.process.stdin.write("run\n")
+        self.process.stdin.flush()
+        answer = self._read()
+        if "error" in answer:
+            self.facts = answer
+        else:
+            self.times.append(answer["seconds"])
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.process.stdout.close()
+        self.errors.close()
+
+    def result(self):
+        if "error" in self.facts:
+            return {**self.spec, **self.facts}
+        quarters = statistics.quantiles(self.times, n=4)
+        return {
+            **self.spec,
+            **self.facts,
+            "runs": len(self.times),
+            "median": statistics.median(self.times),
+            "quartiles": [quarters[0], quarters[2]],
+        }
+
+
+def compare(specs, runs=15, log=print):
+    """Runs every contender `runs` times in turns, and returns a result for each.
+
+    Args:
+        specs: List of dicts that `benchmarks.contender.prepare` understands.
+        runs: Integer, at least 2. Defaults to `15`.
+        log: Callable for lines on progress. Defaults to `print`.
+
+    Returns:
+        List of dicts: the spec, what the contender says of itself, `median` and `quartiles` in
+        seconds, and `share`, its operations over those of the fastest yardstick in the same time;
+        or the spec and `error`, where the contender cannot run here. Those of the yardsticks come
+        first.
+    """
+    contenders = []
+    for spec in (*YARDSTICKS, *specs):
+        contenders.append(Contender(spec))
+        log(f"ready: {describe(spec)} {contenders[-1].facts}")
+    take_turns(contenders, runs)
+    for contender in contenders:
+        contender.close()
+    results = [contender.result() for contender in contenders]
+    rates = [
+        result["flops"] / result["median"]
+        for result in results[: len(YARDSTICKS)]
+        if "median" in result
+    ]
+    for result in results:
+        if "median" in result and result.get("flops"):
+            result["gflops"] = result["flops"] / result["median"] / 1e9
+            result["share"] = 1e9 * result["gflops"] / max(rates)
+        log(f"{describe(result)}: {result.get('median', result.get('error'))}")
+    return results
+
+
+def take_turns(contenders, runs):
+    for _ in range(runs):
+        for contender in contenders:
+            contender.run()
+
+
+def describe(spec):
+    keys = ("subject", "shapes", "dtype", "backward", "training")
+    return f"{spec['engine']}: " + " ".join(str(spec[key]) for key in keys if spec.get(key))
+
+
+def machine():
+    """Returns what a reader needs to know of the machine and its software."""
+    cpu = platform.processor()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    versions = {}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": versions,
+        "date": time.strftime("%Y-%m-%d"),
+    }

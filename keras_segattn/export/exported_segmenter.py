@@ -1,0 +1,103 @@
+"""An exported model that takes images of any kind."""
+
+import numpy as np
+
+from keras_segattn.export.formats import load_exported, read_metadata
+from keras_segattn.inference.image import read_image, to_pixels
+from keras_segattn.inference.segment import LEAST_SIDE
+from keras_segattn.inference.segmentation import Segmentation
+
+
+class ExportedSegmenter:
+    """Finds the class of every pixel of an image with an artefact, in its own runtime.
+
+    It takes what `keras_segattn.inference.segment` takes as an image. An image with a side below 32
+    pixels is continued by its border pixels, and cut back; for an artefact of fixed size images are
+    resized, and the classes back.
+
+    Args:
+        path: What `export_model` wrote with preprocessing inside and class maps out, in batches of
+            any size or of one.
+        threads: Integer, as for `load_exported`. Defaults to `None`: the runtime chooses.
+
+    Call arguments:
+        image: Path of a file, bytes of one, `PIL.Image.Image`, or array `(height, width)` or
+            `(height, width, channels)`.
+
+    Returns:
+        A `Segmentation` without probabilities.
+
+    Raises:
+        ValueError: If the artefact takes or returns something else; or the image is empty, damaged
+            or of the wrong channels.
+
+    Example:
+
+    ```python
+    segment = keras_segattn.export.ExportedSegmenter("canet.onnx", threads=1)
+    segment("street.jpg").class_map
+    ```
+    """
+
+    def __init__(self, path, threads=None):
+        self.metadata = self.check(path)
+        self.shape = self.metadata["input"]["shape"]
+        self._run = load_exported(path, threads)
+
+    @staticmethod
+    def check(path):
+        """Returns the metadata of an artefact that an instance can be made of, without loading it.
+
+        Raises:
+            FileNotFoundError: If there is nothing.
+            ValueError: If it is no such artefact; says how to export one.
+        """
+        metadata = read_metadata(path)
+        (batch, *_), dtype = metadata["input"]["shape"], metadata["input"]["dtype"]
+        if (dtype, metadata["output"]) != ("uint8", "class_map") or batch not in (None, 1):
+            raise ValueError(
+                f"{path} takes {dtype} images in batches of {batch or 'any size'} and returns "
+                f"{metadata['output']}; export it with preprocess=True, output='class_map' and a "
+                "free batch."
+            )
+        return metadata
+
+    def __call__(self, image):
+        image = read_image(image)
+        pixels = np.rint(to_pixels(image, self.shape[-1])).astype("uint8")
+        outputs = self._run(self._fitted(pixels)[None])
+        return Segmentation(
+            image,
+            self._cut_back(outputs["class_map"][0], image.shape[:2]),
+            None,
+            outputs["logits"].shape[-1],
+            self.metadata["class_names"],
+            self.metadata["palette"],
+        )
+
+    def _fitted(self, pixels):
+        size = self._size(pixels.shape[:2])
+        height, width = size
+        if size != pixels.shape[:2]:
+            pixels = np.stack(
+                [_resize(pixels[..., c], size, "BILINEAR") for c in range(pixels.shape[-1])], -1
+            )
+        missing = [
+            (0, 0 if fixed else max(0, LEAST_SIDE - side))
+            for fixed, side in zip(self.shape[1:3], (height, width), strict=True)
+        ]
+        return np.pad(pixels, [*missing, (0, 0)], mode="edge")
+
+    def _cut_back(self, class_map, size):
+        height, width = self._size(size)
+        class_map = class_map[:height, :width]
+        return class_map if class_map.shape == size else _resize(class_map, size, "NEAREST")
+
+    def _size(self, size):
+        return tuple(fixed or side for fixed, side in zip(self.shape[1:3], size, strict=True))
+
+
+def _resize(channel, size, method):
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(channel).resize(size[::-1], Image.Resampling[method]))

@@ -1,0 +1,150 @@
+"""Masks of many image files: which are wanted, and how one is written, by one process or many."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+FAILED = "failed.txt"
+# How many processes may die at an image before it is passed over.
+ATTEMPTS = 3
+
+
+def pair_files(images, results):
+    """Returns the paths of images and those of their masks, as a list of pairs.
+
+    The mask of `a/street.jpg` is `a/street.jpg.png` among the results.
+
+    Args:
+        images: Path of a folder, searched with its subfolders; or of a text file with the path of
+            an image per line, absolute or from the folder of that file.
+        results: Path of the folder of the masks.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `images`.
+        ValueError: If a line leads out of the folder of its file, or two images would have one
+            mask.
+    """
+    if images.is_dir():
+        found = sorted(
+            path
+            for path in images.rglob("*")
+            if path.suffix.lower() in SUFFIXES and results not in path.parents
+        )
+        names = {path: path.relative_to(images) for path in found}
+    elif images.is_file():
+        names = dict(_listed(images))
+    else:
+        raise FileNotFoundError(f"There is no folder or list of images {images}")
+    pairs = {}
+    for path, name in names.items():
+        mask = results / name.with_name(f"{name.name}.png")
+        if mask in pairs:
+            raise ValueError(f"{pairs[mask]} and {path} would have the same mask {mask}")
+        pairs[mask] = path
+    return [(path, mask) for mask, path in pairs.items()]
+
+
+def remove_unfinished(results):
+    """Removes what processes that died have left. One job at a time works on a folder."""
+    for attempt in range(ATTEMPTS):
+        for path in results.rglob(f".*.{attempt}.part"):
+            path.unlink()
+
+
+def write_mask(segment, image, mask, overlay=False):
+    """Segments an image file and writes its classes, in the palette of the model, as a PNG file.
+
+    `mask` is at any time the whole file or nothing, whoever else writes it. The file that becomes
+    the mask is there before the image is segmented, and stays if the process dies: an image at
+    which `ATTEMPTS` processes died is refused.
+
+    Args:
+        segment: Callable from the path of an image to a `Segmentation`.
+        image: Path of the image.
+        mask: Path of the mask; what is there is replaced.
+        overlay: Boolean, whether to draw the classes over the image too, as
+            `street.jpg.overlay.jpg` beside the mask. Defaults to `False`.
+
+    Raises:
+        OSError, ValueError: If the image cannot be read, or nothing be written.
+        RuntimeError: If the image was the end of `ATTEMPTS` processes.
+    """
+    mask.parent.mkdir(parents=True, exist_ok=True)
+    with _part(mask) as part:
+        result = segment(image)
+        if overlay:
+            drawn = mask.with_name(f"{image.name}.overlay.jpg")
+            with _part(drawn) as drawn_part:
+                _save(result.overlay(), drawn_part, "JPEG")
+                os.replace(drawn_part, drawn)
+        # Last: it is what tells that the image is done.
+        _save(result.class_map, part, "PNG", result.palette)
+        os.replace(part, mask)
+
+
+def report_failures(failures, results):
+    """Writes a line per image that failed to `failed.txt`; returns the text that tells of them.
+
+    Args:
+        failures: Dict from images to what was wrong.
+        results: Path of the folder of the masks.
+
+    Returns:
+        String, empty if none failed. The file of an earlier run is then removed.
+    """
+    report = results / FAILED
+    if not failures:
+        report.unlink(missing_ok=True)
+        return ""
+    results.mkdir(parents=True, exist_ok=True)
+    lines = []
+    for image, why in sorted(failures.items()):
+        why = " ".join(str(why).split())
+        lines.append(why if why.startswith(image) else f"{image}: {why}")
+    part = report.with_suffix(".part")
+    part.write_text("\n".join(lines) + "\n")
+    os.replace(part, report)
+    return "\n".join([f"{len(lines)} images failed, listed in {report}:", *lines])
+
+
+def _listed(file):
+    for line in file.read_text().splitlines():
+        if not line.strip():
+            continue
+        path = Path(line.strip())
+        if ".." in path.parts:
+            raise ValueError(
+                f"{file} names {path}, which leads out of its folder, and its mask out of the "
+                "results; write an absolute path."
+            )
+        yield file.parent / path, path.relative_to(path.anchor)
+
+
+@contextlib.contextmanager
+def _part(path):
+    """Makes the file of another name that is written first; removes it if that fails."""
+    for attempt in range(ATTEMPTS):
+        part = path.with_name(f".{path.name}.{attempt}.part")
+        try:
+            # Fails where it is there: no other process has this one.
+            part.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        try:
+            yield part
+        finally:
+            part.unlink(missing_ok=True)
+        return
+    raise RuntimeError(f"{ATTEMPTS} processes died while they worked on {path}")
+
+
+def _save(pixels, path, format, palette=None):
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    if palette is not None and pixels.dtype == "uint8":
+        image.putpalette(np.array(palette, dtype="uint8").tobytes())
+    image.save(path, format)

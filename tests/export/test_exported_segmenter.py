@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from keras_segattn.export import ExportedSegmenter, export_model, load_exported
+from keras_segattn.inference import segment
+from tests.export.test_export_model import ColorPatches, color_network, needs_runtime
+
+pytestmark = pytest.mark.once
+
+
+@pytest.fixture(scope="module")
+def artefact(tmp_path_factory):
+    pytest.importorskip("onnxruntime")
+    path = tmp_path_factory.mktemp("segmenter") / "model.onnx"
+    export_model(color_network(), path, "onnx", images=ColorPatches())
+    return path
+
+
+@pytest.mark.parametrize("shape", [(64, 96, 3), (40, 51), (17, 90, 4), (1, 1, 3)])
+def test_any_image_as_in_keras(artefact, rng, shape):
+    image = rng.integers(0, 256, shape, dtype="uint8")
+    result = ExportedSegmenter(artefact, threads=1)(image)
+    expected = segment(color_network(), image)
+    np.testing.assert_array_equal(result.class_map, expected.class_map)
+    assert result.class_map.dtype == "uint8"
+    assert result.class_names == ["r", "g", "b"]
+    assert result.overlay().shape == (*shape[:2], 3)
+    np.testing.assert_array_equal(result.palette, expected.palette)
+
+
+def test_fixed_size(tmp_path, artefact):
+    path = tmp_path / "fixed.onnx"
+    export_model(color_network(), path, "onnx", images=ColorPatches(), input_shape=(1, 128, None))
+    image, mask = ColorPatches().read(3)
+    result = ExportedSegmenter(path)(image)
+    assert result.class_map.shape == (64, 96)
+    assert np.mean(result.class_map == mask) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"output": "probabilities"}, "returns probabilities"),
+        ({"preprocess": False}, "takes float32 images"),
+        ({"input_shape": (2, None, None)}, "batches of 2"),
+    ],
+)
+def test_artefacts_that_it_refuses(tmp_path, options, message):
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "model.onnx"
+    export_model(color_network(), path, "onnx", images=ColorPatches(), **options)
+    with pytest.raises(ValueError, match=message):
+        ExportedSegmenter(path)
+
+
+@pytest.mark.parametrize("format", ["onnx", "litert", "openvino"])
+def test_threads(format, tmp_path):
+    needs_runtime(format)
+    path = tmp_path / {"onnx": "m.onnx", "litert": "m.tflite", "openvino": "ov"}[format]
+    export_model(color_network(), path, format, images=ColorPatches())
+    image, _ = ColorPatches().read(0)
+    one, free = (load_exported(path, threads)(image[None]) for threads in (1, None))
+    np.testing.assert_array_equal(one["class_map"], free["class_map"])

@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_segattn.inference import Segmentation
+from keras_segattn.inference.mask_files import (
+    ATTEMPTS,
+    pair_files,
+    remove_unfinished,
+    report_failures,
+    write_mask,
+)
+
+pytestmark = pytest.mark.once
+
+
+def find(path):
+    """Stands for a network: the class of a pixel is its red."""
+    with Image.open(path) as file:
+        image = np.asarray(file)
+    return Segmentation(image, image[..., 0] % 3, None, 3)
+
+
+@pytest.fixture
+def image(tmp_path, rng):
+    path = tmp_path / "street.png"
+    Image.fromarray(rng.integers(0, 256, (40, 50, 3), dtype="uint8")).save(path)
+    return path
+
+
+def test_folder_of_images(tmp_path, image):
+    (tmp_path / "a").mkdir()
+    for name in ("a/street.png", "a/street.JPG", "notes.txt", "masks/street.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    results = tmp_path / "masks"
+    found = {
+        path.relative_to(tmp_path).as_posix(): mask for path, mask in pair_files(tmp_path, results)
+    }
+    assert found == {
+        "street.png": results / "street.png.png",
+        "a/street.png": results / "a" / "street.png.png",
+        "a/street.JPG": results / "a" / "street.JPG.png",
+    }
+    with pytest.raises(FileNotFoundError, match="no folder or list of images"):
+        pair_files(tmp_path / "nowhere", results)
+
+
+def test_list_of_images(tmp_path):
+    file, results = tmp_path / "list.txt", tmp_path / "masks"
+    file.write_text("a/street.png\n\n/data/street.png\na/street.png\n")
+    assert [
+        (str(path), mask.relative_to(results).as_posix())
+        for path, mask in pair_files(file, results)
+    ] == [
+        (str(tmp_path / "a" / "street.png"), "a/street.png.png"),
+        ("/data/street.png", "data/street.png.png"),
+    ]
+    file.write_text("data/street.png\n/data/street.png")
+    with pytest.raises(ValueError, match="would have the same mask"):
+        pair_files(file, results)
+    file.write_text("../street.png")
+    with pytest.raises(ValueError, match="leads out of its folder"):
+        pair_files(file, results)
+
+
+def test_mask_and_overlay(tmp_path, image):
+    mask = tmp_path / "masks" / "a" / "street.png.png"
+    write_mask(find, image, mask, overlay=True)
+    result = find(image)
+    with Image.open(mask) as drawn:
+        np.testing.assert_array_equal(np.asarray(drawn), result.class_map)
+        assert drawn.getpalette()[:9] == np.ravel(result.palette).tolist()
+    with Image.open(mask.with_name("street.png.overlay.jpg")) as overlay:
+        assert overlay.size == (50, 40)
+    assert len(list(mask.parent.iterdir())) == 2
+
+
+def test_mask_gets_its_name_when_it_is_whole(tmp_path, image, monkeypatch):
+    renamed = []
+
+    def replace(source, target):
+        with Image.open(source) as file:
+            file.load()
+        renamed.append((target, target.exists()))
+        source.rename(target)
+
+    monkeypatch.setattr("os.replace", replace)
+    mask = tmp_path / "masks" / "street.png.png"
+    write_mask(find, image, mask)
+    assert renamed == [(mask, False)]
+
+
+def test_nothing_is_left_of_an_image_that_fails(tmp_path):
+    (tmp_path / "broken.jpg").write_bytes(b"no image")
+    with pytest.raises(OSError):
+        write_mask(find, tmp_path / "broken.jpg", tmp_path / "masks" / "broken.jpg.png")
+    assert list((tmp_path / "masks").iterdir()) == []
+
+
+def test_image_at_which_processes_die(tmp_path, image):
+    mask = tmp_path / "street.png.png"
+    for attempt in range(ATTEMPTS):
+        # Each is where the one before it was killed, and leaves its own file untouched.
+        write_mask(find, image, mask)
+        mask.unlink()
+        (tmp_path / f".{mask.name}.{attempt}.part").write_text("half")
+    with pytest.raises(RuntimeError, match=f"{ATTEMPTS} processes died"):
+        write_mask(find, image, mask)
+    assert not mask.exists()
+    (tmp_path / ".other.part").touch()
+    remove_unfinished(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other.part", "street.png"]
+    write_mask(find, image, mask)
+    assert mask.exists()
+
+
+def test_report(tmp_path):
+    results = tmp_path / "masks"
+    text = report_failures({"b.jpg": "b.jpg is no\nimage", "a.jpg": ValueError("empty")}, results)
+    lines = "a.jpg: empty\nb.jpg is no image"
+    assert text == f"2 images failed, listed in {results / 'failed.txt'}:\n{lines}"
+    assert (results / "failed.txt").read_text() == lines + "\n"
+    assert report_failures({}, results) == ""
+    assert list(results.iterdir()) == []

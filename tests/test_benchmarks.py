@@ -1,0 +1,85 @@
+"""What is compared with must compute the same, or the comparison says nothing."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn.applications import AttaNet
+from keras_segattn.layers import CrissCrossAttention, NonLocal
+
+
+def torch_tensor(x):
+    torch = pytest.importorskip("torch")
+    return torch.tensor(np.moveaxis(x, 3, 1))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "ours", [CrissCrossAttention(recurrence=2), NonLocal()], ids=lambda layer: layer.name
+)
+def test_attention_in_plain_pytorch_computes_what_the_layer_does(ours, rng):
+    torch = pytest.importorskip("torch")
+    from benchmarks.reference.attention import CrissCrossReference, NonLocalReference
+
+    x = rng.standard_normal((2, 6, 9, 16)).astype("float32")
+    ours.build(x.shape)
+    kind = NonLocalReference if isinstance(ours, NonLocal) else CrissCrossReference
+    theirs = kind(16)
+    for name in ("query", "key", "value"):
+        conv, layer = getattr(theirs, name), getattr(ours, name)
+        kernel = keras.ops.convert_to_numpy(layer.kernel).reshape(16, -1)
+        conv.weight.data = torch.tensor(kernel.T.copy())[:, :, None, None]
+        conv.bias.data = torch.tensor(keras.ops.convert_to_numpy(layer.bias))
+    theirs.gamma.data[:] = 0.7
+    ours.gamma.assign([0.7])
+    with torch.no_grad():
+        expected = theirs(torch_tensor(x)).numpy()
+    got = keras.ops.convert_to_numpy(ours(x))
+    np.testing.assert_allclose(got, np.moveaxis(expected, 1, 3), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.once
+def test_the_network_in_plain_pytorch_has_the_same_parts():
+    torch = pytest.importorskip("torch")
+    from torch.utils.flop_counter import FlopCounterMode
+
+    from benchmarks.reference.attanet import AttaNetLightReference
+    from keras_segattn.flops import count_flops
+
+    theirs, ours = AttaNetLightReference(19).eval(), AttaNet(backbone="light", classes=19)
+    shapes = sorted(tuple(sorted(value.shape)) for value in theirs.parameters())
+    assert shapes == sorted(tuple(sorted(value.shape)) for value in ours.trainable_weights)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        logits = theirs(torch.zeros(1, 3, 128, 256))
+    assert tuple(logits.shape) == (1, 19, 128, 256)
+    assert counter.get_total_flops() == 2 * count_flops(ours, (128, 256, 3))
+
+
+@pytest.mark.once
+def test_the_page_is_what_was_measured():
+    from benchmarks.page import TARGET, page, read_results
+
+    assert page(read_results()) == TARGET.read_text()
+
+
+@pytest.mark.once
+def test_contenders_are_known_and_a_failing_one_says_why():
+    from benchmarks.speed import comparisons
+    from benchmarks.turns import Contender
+
+    specs = [spec for contenders in comparisons().values() for spec in contenders]
+    assert json.loads(json.dumps(specs))
+    contender = Contender({"engine": "plain PyTorch", "subject": "no such network"})
+    contender.run()
+    contender.close()
+    assert "no such network" in contender.result()["error"]
+    contender = Contender({"engine": "plain PyTorch", "subject": "matmul"})
+    for _ in range(2):
+        contender.run()
+    contender.close()
+    result = contender.result()
+    assert result["runs"] == 2
+    assert result["median"] > 0
+    assert result["quartiles"][0] <= result["quartiles"][1]
