@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_segattn import applications, recipes
 from keras_segattn.data import RoadScenes
+from keras_segattn.layers import FCNHead
 from keras_segattn.training import command_line
 from tests.applications.cases import tiny_backbone
 
@@ -42,8 +43,8 @@ def tiny(classes, backbone_weights):
     )
     # Dropout draws other masks for other shapes.
     for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.Dropout):
-            layer.rate = 0.0
+        if isinstance(layer, FCNHead):
+            layer.dropout = layer.drop.rate = 0.0
     return model
 
 

@@ -41,6 +41,11 @@ class Mirrored(OneDevice):
     def _distribute(self, sampler, preprocessing, first_epoch):
         # One element for each replica of this process: images of an evaluation differ in size.
         replicas = self.devices // self.processes
-        return self.strategy.distribute_datasets_from_function(
-            lambda _: tf_dataset(sampler, preprocessing, first_epoch, split=replicas)
-        )
+
+        def batches(_):
+            dataset = tf_dataset(sampler, preprocessing, first_epoch, split=replicas)
+            # `fit` keeps one iterator of a distributed data set for all evaluations, each of which
+            # takes as many steps as the data set has.
+            return dataset if sampler.training else dataset.repeat()
+
+        return self.strategy.distribute_datasets_from_function(batches)
