@@ -99,7 +99,8 @@ class _FunctionLoss(keras.losses.Loss):
     """A loss function as `compile` takes it: the mean, scaled to the number of replicas."""
 
     def __init__(self, function):
-        super().__init__()
+        # The name that Keras would make begins with an underscore, which TensorFlow refuses.
+        super().__init__(name="function_loss")
         self.function = function
 
     def call(self, y_true, y_pred):
