@@ -17,7 +17,7 @@ from benchmarks.pipeline import pipeline
 from benchmarks.speed import comparisons
 from benchmarks.start import start
 from benchmarks.subjects import NETWORKS
-from benchmarks.turns import compare, machine
+from benchmarks.turns import compare, describe, machine
 
 
 def main():
@@ -28,7 +28,9 @@ def main():
     )
     parser.add_argument("names", nargs="*", help="comparisons; all of them if none is named")
     parser.add_argument("--runs", type=int, default=15, help="runs of each contender (15)")
-    parser.add_argument("--engines", nargs="+", help="measure these engines alone")
+    parser.add_argument(
+        "--engines", nargs="+", help="measure these engines alone, and keep the results of others"
+    )
     parser.add_argument("--list", action="store_true", help="name the comparisons, and end")
     parser.add_argument("--page", action="store_true", help="write the page, and end")
     arguments = parser.parse_args()
@@ -49,10 +51,19 @@ def main():
         begin = time.time()
         print(f"== {name}", flush=True)
         found = known[name](arguments.runs, arguments.engines)
+        if arguments.engines:
+            found = _kept(read_results().get(name), found) + found
         write_results({**read_results(), name: {"machine": machine(), "found": found}})
         print(f"== {name}: {time.time() - begin:.0f} s", flush=True)
     if arguments.page:
         write_results(read_results())
+
+
+def _kept(earlier, found):
+    """The earlier results of contenders that were not measured again."""
+    measured = {describe(result) for result in found}
+    results = earlier["found"] if earlier else []
+    return [result for result in results if describe(result) not in measured]
 
 
 def _comparison(specs):

@@ -109,7 +109,8 @@ def measure_case(network, backbone):
                 found[format] = [report.agreement, report.largest_logit_difference]
                 print(f"{network} {backbone} {format}: {time.time() - start:.0f} s", flush=True)
             except Exception as error:
-                found[format] = f"{type(error).__name__}: {str(error)[:300]}"
+                reason = str(error).split(" It was not written")[0]
+                found[format] = f"{type(error).__name__}: {reason[:300]}"
     return found
 
 

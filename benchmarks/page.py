@@ -180,9 +180,10 @@ def _bars(results):
     )
     for name in NETWORKS:
         ours = of(name, "gflops", engine="ONNX", subject=name, dtype=None)
-        if ours is not None:
-            own = ours / of(name, "gflops", engine="ONNX", subject=YARDSTICK)
-            share = of(name, "share", engine="ONNX", subject=name, dtype=None)
+        product = of(name, "gflops", engine="ONNX", subject=YARDSTICK)
+        share = of(name, "share", engine="ONNX", subject=name, dtype=None)
+        if None not in (ours, product, share):
+            own = ours / product
             met = "goal met" if share >= 0.95 else "bar met" if share >= 0.85 else "**missed**"
             label = f"{name} in ONNX Runtime, share of the fastest product (of its own)"
             rows.append([label, f"{share:.2f} ({own:.2f})", 0.85, 0.95, met])

@@ -116,12 +116,14 @@ def compare(specs, runs=15, log=print):
         first.
     """
     contenders = []
-    for spec in (*YARDSTICKS, *specs):
-        contenders.append(Contender(spec))
-        log(f"ready: {describe(spec)} {contenders[-1].facts}")
-    take_turns(contenders, runs)
-    for contender in contenders:
-        contender.close()
+    try:
+        for spec in (*YARDSTICKS, *specs):
+            contenders.append(Contender(spec))
+            log(f"ready: {describe(spec)} {contenders[-1].facts}")
+        take_turns(contenders, runs)
+    finally:
+        for contender in contenders:
+            contender.close()
     results = [contender.result() for contender in contenders]
     rates = [
         result["flops"] / result["median"]

@@ -174,6 +174,13 @@ def test_what_tensorflow_cannot_do_is_refused(monkeypatch):
         open_strategy("mirrored", batch_size=4, jit_compile=True)
     with pytest.raises(ValueError, match="--accumulate does not go with --strategy mirrored"):
         open_strategy("mirrored", batch_size=4, gradient_accumulation_steps=2)
+    for name in ("mirrored", "multiworker"):
+        with pytest.raises(ValueError, match=f"float16 does not go with --strategy {name}"):
+            open_strategy(name, batch_size=4, mixed_precision="float16")
+    with pytest.raises(ValueError, match="--jit on does not go with --strategy multiworker"):
+        open_strategy("multiworker", batch_size=4, jit_compile=True)
+    with pytest.raises(ValueError, match=r"`--strategy` must be one of.*Received: 'many'"):
+        open_strategy("many", batch_size=4)
     for text in ("", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps"}}'):
         monkeypatch.setenv("TF_CONFIG", text)
         with pytest.raises(ValueError, match="TF_CONFIG"):

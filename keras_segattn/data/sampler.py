@@ -16,7 +16,7 @@ class Sampler:
         share: Tuple `(index, count)`: of every batch, the part that this one of `count` processes
             reads. Together they read what one process would. Defaults to `(0, 1)`, everything.
         fill: Boolean, whether void samples fill the last batch of an evaluation, for devices that
-            all take a part. Defaults to `False`.
+            all take a part, as they do for several processes. Defaults to `False`.
 
     Raises:
         ValueError: If the samples do not fill one batch of training, or the batch cannot be
@@ -52,7 +52,7 @@ class Sampler:
         self.samples = len(dataset)
         self.batch_size = batch_size
         self.share = share
-        self.fill = fill
+        self.fill = fill or count > 1
         self.training = training
         self.augmentation = augmentation
         self.seed = seed

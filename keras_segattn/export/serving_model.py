@@ -50,7 +50,8 @@ def serving_model(model, preprocess, output="class_map", input_shape=(None, None
         x = images if preprocess is None else _preprocessed(images, preprocess)
         if output == "coarse_class_map":
             logits = _before_resizing(model)(x)
-            outputs = {"logits": logits, "class_map": _resized(_class_map(logits), images)}
+            aligned = model.get_layer("logits").align_corners
+            outputs = {"logits": logits, "class_map": _resized(_class_map(logits), images, aligned)}
             return keras.Model(images, outputs, name=f"{model.name}_serving")
         logits = model(x)
         outputs = {"logits": logits}
@@ -88,7 +89,7 @@ def _sizes(model, input_shape):
 
 
 def _preprocessed(images, preprocess):
-    """Preprocesses a Keras tensor, by a 1x1 convolution where that computes the same.
+    """Preprocesses a Keras tensor, by a 1x1 convolution where that is the same but for rounding.
 
     Its numbers are one per channel, and runtimes whose convolutions have channels first are slow
     at arithmetic along the last axis, unless it is a convolution.
@@ -116,8 +117,8 @@ def _before_resizing(model):
     return keras.Model(model.inputs, coarse)
 
 
-def _resized(class_map, images):
-    nearest = ResizeLike("nearest", dtype=class_map.dtype)
+def _resized(class_map, images, align_corners):
+    nearest = ResizeLike("nearest", align_corners, dtype=class_map.dtype)
     return ops.squeeze(nearest([ops.expand_dims(class_map, -1), images]), axis=-1)
 
 

@@ -11,12 +11,13 @@ class ResizeLike(keras.layers.Layer):
     Bilinear resizing is separable: `y = R x C^T` with one interpolation matrix per axis, whose row
     `i` holds `max(0, 1 - |p(i) - j|)` for every source pixel `j`, where
     `p(i) = (i + 1/2) in/out - 1/2` clipped to the map, or `i (in - 1) / (out - 1)` with
-    `align_corners`. Nearest takes source pixel `floor(i * in / out)`.
+    `align_corners`. Nearest takes source pixel `floor(i * in / out)`, or with `align_corners` the
+    one nearest to `p(i)`.
 
     Args:
         interpolation: `"bilinear"` or `"nearest"`. Defaults to `"bilinear"`.
         align_corners: Boolean, whether the corner pixels of both maps coincide, as PyTorch's
-            `interpolate(align_corners=True)` has it. Bilinear only. Defaults to `False`.
+            `interpolate(align_corners=True)` has it. Defaults to `False`.
         **kwargs: `name` and `dtype`, as in every Keras layer. With `dtype="float32"` the result
             is float32 under mixed precision too.
 
@@ -28,7 +29,7 @@ class ResizeLike(keras.layers.Layer):
         Tensor of shape `(batch, height, width, channels)`.
 
     Raises:
-        ValueError: If `interpolation` is unknown, or nearest is asked to align corners.
+        ValueError: If `interpolation` is unknown.
 
     Example:
 
@@ -38,8 +39,9 @@ class ResizeLike(keras.layers.Layer):
 
     **Differences from Keras**: `keras.ops.image.resize` refuses an unknown height or width in
     Keras 3.14 and 3.15, and its gradient fails under XLA with mixed precision. It is used where
-    all sizes are known, in float32, for it is faster there; the matrices serve the other cases and
-    agree with it. Nearest follows PyTorch, where Keras's rounds half a pixel further.
+    all sizes are known and corners are not aligned, in float32, for it is faster there; the
+    matrices serve the other cases and agree with it. Nearest follows PyTorch, where Keras's rounds
+    half a pixel further.
     """
 
     def __init__(self, interpolation="bilinear", align_corners=False, **kwargs):
@@ -48,8 +50,6 @@ class ResizeLike(keras.layers.Layer):
             raise ValueError(
                 f'`interpolation` must be "bilinear" or "nearest". Received: {interpolation!r}'
             )
-        if align_corners and interpolation == "nearest":
-            raise ValueError('`align_corners=True` needs `interpolation="bilinear"`.')
         self.interpolation = interpolation
         self.align_corners = align_corners
 
@@ -60,8 +60,8 @@ class ResizeLike(keras.layers.Layer):
         x, reference = inputs
         source, target = ops.shape(x)[1:3], ops.shape(reference)[1:3]
         if self.interpolation == "nearest":
-            x = ops.take(x, _nearest_index(source[0], target[0]), axis=1)
-            return ops.take(x, _nearest_index(source[1], target[1]), axis=2)
+            x = ops.take(x, self._nearest_index(source[0], target[0]), axis=1)
+            return ops.take(x, self._nearest_index(source[1], target[1]), axis=2)
         x = ops.cast(x, "float32")
         static = all(isinstance(size, int) for size in (*source, *target))
         if static and not self.align_corners:
@@ -76,6 +76,13 @@ class ResizeLike(keras.layers.Layer):
             y = ops.matmul(rows, y)  # (batch, height, width * channels)
             y = ops.reshape(y, (-1, *target, x.shape[3]))
         return ops.cast(y, self.compute_dtype)
+
+    def _nearest_index(self, source, target):
+        i = ops.arange(0, target, 1, dtype="int32")
+        if not self.align_corners:
+            return i * source // target
+        steps = ops.maximum(target - 1, 1)
+        return (2 * i * (source - 1) + steps) // (2 * steps)
 
     def _bilinear_matrix(self, source, target):
         """The `(target, source)` matrix whose rows interpolate linearly, and sum to one."""
@@ -99,7 +106,3 @@ class ResizeLike(keras.layers.Layer):
             "interpolation": self.interpolation,
             "align_corners": self.align_corners,
         }
-
-
-def _nearest_index(source, target):
-    return ops.arange(0, target, 1, dtype="int32") * source // target

@@ -156,6 +156,7 @@ def _train(arguments, data):
         arguments.sync_batch_norm,
         arguments.virtual_devices,
         arguments.accumulate,
+        arguments.mixed_precision,
     )
     if arguments.tensorboard and strategy.processes > 1:
         raise ValueError(
@@ -177,7 +178,7 @@ def _train(arguments, data):
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    if strategy.chief and not arguments.resume:
+    if not arguments.resume:
         _verify(data)
     run = RunFolder(arguments.run or Path("runs") / recipe.name)
     # A run may go on with other devices: one machine fewer makes the same steps.

@@ -89,10 +89,11 @@ class RunFolder:
 
         With `write=False` the file stays as it is.
         """
-        if not self.log.exists():
+        try:
+            with open(self.log, newline="") as file:
+                rows = list(csv.DictReader(file))
+        except FileNotFoundError:  # or removed by the process that writes
             return []
-        with open(self.log, newline="") as file:
-            rows = list(csv.DictReader(file))
         # A row that was cut off lacks its last values.
         rows = [row for row in rows if None not in row.values() and int(row["epoch"]) < epochs]
         if not write:

@@ -1,5 +1,6 @@
 """Training by a recipe, resumable after every epoch."""
 
+import contextlib
 import sys
 
 import keras
@@ -70,7 +71,8 @@ def train(
     steps = len(data["train"]) // recipe.batch_size
     epochs = recipe.epochs_of(max(steps, 1))
     path, epochs_done = AtomicCheckpoint.latest(run.checkpoints)
-    strategy.check_agreement(epochs_done, run.path)
+    with _telling_who_is_lost(strategy):
+        strategy.check_agreement(epochs_done, run.path)
     rows = run.truncate_log(epochs_done, write=strategy.chief)
     best = max((float(row["val_mean_iou"]) for row in rows), default=None)
     ema = {} if ema_momentum is None else {"use_ema": True, "ema_momentum": ema_momentum}
@@ -133,15 +135,24 @@ def train(
 
 def _fit(strategy, model, batches, **arguments):
     own_log = strategy.chief and ("auto" if sys.stdout.isatty() else 2)
-    try:
+    with _telling_who_is_lost(strategy):
         strategy.fit(model, batches, verbose=own_log or 0, **arguments)
+
+
+@contextlib.contextmanager
+def _telling_who_is_lost(strategy):
+    try:
+        yield
     except strategy.lost_worker as error:
+        words = ("ollective", "onnection", "ocket")
         lines = str(error).strip().splitlines()
-        telling = [line for line in lines if "ollective" in line or "onnection" in line]
+        telling = [line for line in lines if any(word in line for word in words)]
+        if not telling and isinstance(error, RuntimeError):
+            raise  # JAX has one error for all, memory among it
         raise RuntimeError(
             "another process was lost, or the connection to it. Every epoch that was finished is "
             "saved: start all processes again with --resume. "
-            f"{type(error).__name__}: {(telling or lines)[-1]}"
+            f"{type(error).__name__}: {(telling or lines or [''])[-1]}"
         ) from error
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_segattn.applications import CANet, SegmentationModel, canet
+from keras_segattn.applications import AttaNet, CANet, SegmentationModel, canet
 from keras_segattn.data import SegmentationDataset
 from keras_segattn.export import export_model, load_exported, read_metadata
 from keras_segattn.export.formats import FORMATS
@@ -273,6 +273,10 @@ def test_mixed_precision_is_exported_in_float32(dtype, images, rng):
     assert np.mean(got == expected(model, images[0])) > 0.9
 
 
+def tiny_attanet():
+    return AttaNet(backbone=tiny_backbone(), classes=5, filters=16)
+
+
 @pytest.mark.tensorflow
 def test_a_coarse_class_map_is_that_of_the_decoder(images, tmp_path, rng):
     model = CANet(backbone=tiny_backbone(), classes=5, filters=16, up_channels=8)
@@ -291,6 +295,12 @@ def test_a_coarse_class_map_is_that_of_the_decoder(images, tmp_path, rng):
         for size, coarse_size in zip(got.shape, expected.shape, strict=True)
     )
     assert np.mean(got == expected[rows][:, columns]) >= 0.999
+    # Where the corners of logits and image coincide, those of the class map do as well.
+    served = serving_model(tiny_attanet(), None, "coarse_class_map")
+    outputs = served(rng.standard_normal((1, 65, 97, 3)).astype("float32"))
+    fine = keras.ops.convert_to_numpy(outputs["class_map"])[0]
+    coarse = keras.ops.convert_to_numpy(outputs["logits"]).argmax(axis=-1)[0]
+    np.testing.assert_array_equal(fine[::8, ::8], coarse)
     with pytest.raises(ValueError, match="has no layer 'logits' that resizes them"):
         export_model(color_network(), tmp_path / "x.onnx", "onnx", output="coarse_class_map")
 

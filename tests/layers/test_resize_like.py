@@ -56,6 +56,18 @@ def test_nearest_takes_the_pixel_that_torch_takes(source, target, rng):
     np.testing.assert_array_equal(got, x[:, rows][:, :, columns])
 
 
+@pytest.mark.parametrize(("source", "target"), SIZES)
+def test_nearest_with_aligned_corners(source, target, rng):
+    x = rng.normal(size=(1, *source, 2)).astype("float32")
+    got = as_array(ResizeLike("nearest", align_corners=True)([x, np.zeros((1, *target, 1))]))
+    rows, columns = (
+        # Half a pixel goes up.
+        np.floor(np.arange(t) * (s - 1) / max(t - 1, 1) + 0.5 + 1e-9).astype(int)
+        for s, t in zip(source, target, strict=True)
+    )
+    np.testing.assert_array_equal(got, x[:, rows][:, :, columns])
+
+
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_gradient_under_xla(dtype, rng):
@@ -72,5 +84,3 @@ def test_gradient_under_xla(dtype, rng):
 def test_refuses_unknown_interpolation():
     with pytest.raises(ValueError, match="Received: 'cubic'"):
         ResizeLike("cubic")
-    with pytest.raises(ValueError, match="bilinear"):
-        ResizeLike("nearest", align_corners=True)

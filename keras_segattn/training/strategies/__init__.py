@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.applications.arguments import check_choice
 from keras_segattn.training.strategies.data_parallel import DataParallel
 from keras_segattn.training.strategies.mirrored import Mirrored
 from keras_segattn.training.strategies.multi_worker import MultiWorker
@@ -31,6 +32,7 @@ def open_strategy(
     sync_batch_norm=False,
     virtual_devices=None,
     gradient_accumulation_steps=None,
+    mixed_precision=None,
 ):
     """Returns a strategy, or says why it cannot be before anything has begun.
 
@@ -44,6 +46,7 @@ def open_strategy(
             devices that there are. Defaults to `None`.
         gradient_accumulation_steps: Integer, as an optimizer takes it, or `None`. Defaults to
             `None`.
+        mixed_precision: `"float16"`, `"bfloat16"` or `None`. Defaults to `None`.
 
     Returns:
         A `OneDevice` or a subclass.
@@ -51,6 +54,7 @@ def open_strategy(
     Raises:
         ValueError: If the backend, the devices or the arguments do not allow it.
     """
+    check_choice("--strategy", name, tuple(STRATEGIES))
     strategy, backend = STRATEGIES[name], keras.backend.backend()
     if strategy.backend not in (None, backend):
         raise ValueError(
@@ -75,6 +79,17 @@ def open_strategy(
             f"--accumulate does not go with --strategy {name}: Keras's optimizers raise "
             "«RuntimeError: `merge_call` called while defining a new graph or a tf.function». Use "
             "more devices, or data-parallel on JAX."
+        )
+    if mixed_precision == "float16" and strategy.backend == "tensorflow":
+        raise ValueError(
+            f"--mixed-precision float16 does not go with --strategy {name}: Keras looks for "
+            "overflow in the gradients of each device by itself, before they are added up. Pass "
+            "bfloat16."
+        )
+    if name == "multiworker" and jit_compile is True:
+        raise ValueError(
+            "--jit on does not go with --strategy multiworker, whose loop takes the place of "
+            "`fit` and does not use XLA. Pass --jit auto or off."
         )
     strategy = strategy(virtual_devices)
     strategy.check(batch_size, jit_compile)

@@ -34,14 +34,6 @@ class MultiWorker(Mirrored):
         errors = tf.errors
         self.lost_worker = (errors.UnavailableError, errors.AbortedError, errors.CancelledError)
 
-    def check(self, batch_size, jit_compile):
-        super().check(batch_size, "auto")
-        if jit_compile is True:
-            raise ValueError(
-                "--jit on does not go with --strategy multiworker, whose loop takes the place of "
-                "`fit` and does not use XLA. Pass --jit auto or off."
-            )
-
     def _gather(self, number):
         import tensorflow as tf
 
