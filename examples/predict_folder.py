@@ -59,6 +59,8 @@ def main(arguments=None):
     todo = [pair for pair in pairs if not pair[1].exists()]
     print(f"{len(pairs)} images, {len(pairs) - len(todo)} of them done before")
     if not todo:
+        # Removes that of an earlier run.
+        report_failures({}, arguments.results)
         return
     segment_file = functools.partial(
         segment,

@@ -100,7 +100,12 @@ def parse_arguments(arguments):
     add("--gpus", type=float, default=0, help="of a worker, 0.5 say, for TensorRT (default 0)")
     add("--address", default="local", help="of a cluster of Ray's (default: starts its own)")
     add("--overlay", action="store_true", help="draw the classes over the image, too")
-    return parser.parse_args(arguments)
+    parsed = parser.parse_args(arguments)
+    for name, least in (("workers", 1), ("cpus", 1), ("gpus", 0)):
+        value = getattr(parsed, name)
+        if value is not None and value < least:
+            parser.error(f"--{name} must be at least {least}. Received: {value}")
+    return parsed
 
 
 def connect(address):
@@ -166,6 +171,8 @@ def main(arguments=None):
     todo = [pair for pair in pairs if not pair[1].exists()]
     print(f"{len(pairs)} images, {len(pairs) - len(todo)} of them done before")
     if not todo:
+        # Removes that of an earlier run.
+        report_failures({}, results)
         return
     connect(arguments.address)
     progress = keras.utils.Progbar(len(todo), unit_name="image")

@@ -2,6 +2,8 @@
 
 import struct
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+
 
 def open_image(source, read):
     """Opens an image and returns what `read` makes of it.

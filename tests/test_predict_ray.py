@@ -125,3 +125,26 @@ def test_more_than_the_cluster_has(monkeypatch):
     assert predict_ray.room_for(cpus=1, gpus=0.5) == 2
     with pytest.raises(SystemExit, match="a worker of 6 CPUs and 0 GPUs: 5 CPUs and 0 GPUs; 2 CPU"):
         predict_ray.room_for(cpus=6, gpus=0)
+
+
+def test_nothing_left_to_do(artefact, tmp_path):
+    photos, results = tmp_path / "photos", tmp_path / "masks"
+    for path in (photos / "0.png", results / "0.png.png", results / "failed.txt"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    main = example("predict_ray").main
+    main([str(artefact), str(photos), str(results)])
+    assert not (results / "failed.txt").exists()
+    with pytest.raises(SystemExit, match="are, or contain, the folder of the images"):
+        main([str(artefact), str(photos), str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "least"),
+    [("--workers", "0", 1), ("--cpus", "0", 1), ("--cpus", "-2", 1), ("--gpus", "-0.5", 0)],
+)
+def test_too_few(capsys, option, value, least):
+    with pytest.raises(SystemExit):
+        example("predict_ray").parse_arguments(["m.onnx", "photos", "masks", option, value])
+    message = f"{option} must be at least {least}. Received: {value}"
+    assert message in capsys.readouterr().err

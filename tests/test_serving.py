@@ -188,3 +188,9 @@ def test_folder(tmp_path, capsys, monkeypatch):
     assert (results / "1.png.png").exists()
     assert not (results / "failed.txt").exists()
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+    # Nor does what failed before stay, where nothing is left to do.
+    (results / "failed.txt").write_text("broken.jpg")
+    main([str(model), str(photos), str(results)])
+    assert not (results / "failed.txt").exists()
+    with pytest.raises(SystemExit, match="are, or contain, the folder of the images"):
+        main([str(model), str(photos), str(photos)])

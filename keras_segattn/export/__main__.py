@@ -10,6 +10,7 @@ from keras_segattn.export.export_model import export_model
 from keras_segattn.export.formats import FORMATS
 from keras_segattn.export.serving_model import OUTPUTS
 from keras_segattn.export.verification import LEAST_AGREEMENT
+from keras_segattn.image_files import IMAGE_SUFFIXES
 from keras_segattn.weights.preprocessing import IMAGENET
 
 DESCRIPTION = """Exports a trained model for a runtime, and verifies the artefact there.
@@ -38,7 +39,6 @@ EXAMPLES = """examples:
 
 The artefact is reloaded in its own runtime, compared with the model, and removed if they disagree.
 """
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
 
 
 def parse_arguments(arguments):

@@ -13,7 +13,8 @@ class ExportedSegmenter:
 
     It takes what `keras_segattn.inference.segment` takes as an image. An image with a side below 32
     pixels is continued by its border pixels, and cut back; for an artefact of fixed size images are
-    resized, and the classes back.
+    resized, without antialiasing as in `segment`, and the classes back. A TensorRT engine of free
+    sizes takes sides from 64 to 2048 alone.
 
     Args:
         path: What `export_model` wrote with preprocessing inside and class maps out, in batches of
@@ -64,8 +65,8 @@ class ExportedSegmenter:
 
     def __call__(self, image):
         image = read_image(image)
-        pixels = np.rint(to_pixels(image, self.shape[-1])).astype("uint8")
-        outputs = self._run(self._fitted(pixels)[None])
+        pixels = self._fitted(to_pixels(image, self.shape[-1]))
+        outputs = self._run(np.rint(pixels).astype("uint8")[None])
         return Segmentation(
             image,
             self._cut_back(outputs["class_map"][0], image.shape[:2]),
@@ -79,9 +80,8 @@ class ExportedSegmenter:
         size = self._size(pixels.shape[:2])
         height, width = size
         if size != pixels.shape[:2]:
-            pixels = np.stack(
-                [_resize(pixels[..., c], size, "BILINEAR") for c in range(pixels.shape[-1])], -1
-            )
+            channels = [_bilinear(pixels[..., c], size) for c in range(pixels.shape[-1])]
+            pixels = np.stack(channels, axis=-1)
         missing = [
             (0, 0 if fixed else max(0, LEAST_SIDE - side))
             for fixed, side in zip(self.shape[1:3], (height, width), strict=True)
@@ -91,13 +91,24 @@ class ExportedSegmenter:
     def _cut_back(self, class_map, size):
         height, width = self._size(size)
         class_map = class_map[:height, :width]
-        return class_map if class_map.shape == size else _resize(class_map, size, "NEAREST")
+        return class_map if class_map.shape == size else _nearest(class_map, size)
 
     def _size(self, size):
         return tuple(fixed or side for fixed, side in zip(self.shape[1:3], size, strict=True))
 
 
-def _resize(channel, size, method):
+def _bilinear(channel, size):
+    """What `keras.ops.image.resize` does, without a backend; Pillow's `resize` would antialias."""
     from PIL import Image
 
-    return np.asarray(Image.fromarray(channel).resize(size[::-1], Image.Resampling[method]))
+    steps = (channel.shape[1] / size[1], 0, 0, 0, channel.shape[0] / size[0], 0)
+    image = Image.fromarray(np.ascontiguousarray(channel))
+    return np.asarray(
+        image.transform(size[::-1], Image.Transform.AFFINE, steps, Image.Resampling.BILINEAR)
+    )
+
+
+def _nearest(class_map, size):
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(class_map).resize(size[::-1], Image.Resampling.NEAREST))

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+from keras_segattn.image_files import IMAGE_SUFFIXES
+
 FAILED = "failed.txt"
 # How many processes may die at an image before it is passed over.
 ATTEMPTS = 3
@@ -18,22 +19,17 @@ def pair_files(images, results):
     The mask of `a/street.jpg` is `a/street.jpg.png` among the results.
 
     Args:
-        images: Path of a folder, searched with its subfolders; or of a text file with the path of
-            an image per line, absolute or from the folder of that file.
+        images: Path of a folder, searched with its subfolders but for `results`; or of a text file
+            with the path of an image per line, absolute or from the folder of that file.
         results: Path of the folder of the masks.
 
     Raises:
         FileNotFoundError: If there is nothing at `images`.
-        ValueError: If a line leads out of the folder of its file, or two images would have one
-            mask.
+        ValueError: If the folder holds no images, or is in that of the masks; a line leads out of
+            the folder of its file; or two images would have one mask.
     """
     if images.is_dir():
-        found = sorted(
-            path
-            for path in images.rglob("*")
-            if path.suffix.lower() in SUFFIXES and results not in path.parents
-        )
-        names = {path: path.relative_to(images) for path in found}
+        names = dict(_found(images, results))
     elif images.is_file():
         names = dict(_listed(images))
     else:
@@ -59,7 +55,8 @@ def write_mask(segment, image, mask, overlay=False):
 
     `mask` is at any time the whole file or nothing, whoever else writes it. The file that becomes
     the mask is there before the image is segmented, and stays if the process dies: an image at
-    which `ATTEMPTS` processes died is refused.
+    which `ATTEMPTS` processes of a job died is refused. The next job, which starts with
+    `remove_unfinished`, tries it again.
 
     Args:
         segment: Callable from the path of an image to a `Segmentation`.
@@ -70,7 +67,7 @@ def write_mask(segment, image, mask, overlay=False):
 
     Raises:
         OSError, ValueError: If the image cannot be read, or nothing be written.
-        RuntimeError: If the image was the end of `ATTEMPTS` processes.
+        RuntimeError: If the image was the end of `ATTEMPTS` processes since `remove_unfinished`.
     """
     mask.parent.mkdir(parents=True, exist_ok=True)
     with _part(mask) as part:
@@ -108,6 +105,24 @@ def report_failures(failures, results):
     part.write_text("\n".join(lines) + "\n")
     os.replace(part, report)
     return "\n".join([f"{len(lines)} images failed, listed in {report}:", *lines])
+
+
+def _found(folder, results):
+    # However the two are written: masks of an earlier run are no images.
+    whole, masks = folder.resolve(), results.resolve()
+    if masks in (whole, *whole.parents):
+        raise ValueError(
+            f"The results {results} are, or contain, the folder of the images {folder}, where "
+            "masks would be taken for images; write to a folder beside or inside it."
+        )
+    found = False
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if path.suffix.lower() in IMAGE_SUFFIXES and masks not in (whole / name).parents:
+            found = True
+            yield path, name
+    if not found:
+        raise ValueError(f"{folder} holds no images {IMAGE_SUFFIXES}")
 
 
 def _listed(file):

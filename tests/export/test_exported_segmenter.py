@@ -1,8 +1,10 @@
+import keras
 import numpy as np
 import pytest
 
 from keras_segattn.export import ExportedSegmenter, export_model, load_exported
 from keras_segattn.inference import segment
+from keras_segattn.inference.image import to_pixels
 from tests.export.test_export_model import ColorPatches, color_network, needs_runtime
 
 pytestmark = pytest.mark.once
@@ -35,6 +37,20 @@ def test_fixed_size(tmp_path, artefact):
     result = ExportedSegmenter(path)(image)
     assert result.class_map.shape == (64, 96)
     assert np.mean(result.class_map == mask) > 0.9
+
+
+@pytest.mark.parametrize("shape", [(150, 211, 3), (150, 40, 3), (33, 48)])
+def test_resized_to_a_fixed_size_as_in_keras(tmp_path, artefact, rng, shape):
+    path = tmp_path / "fixed.onnx"
+    export_model(color_network(), path, "onnx", images=ColorPatches(), input_shape=(1, 64, 96))
+    exported, seen = ExportedSegmenter(path), []
+    run = exported._run
+    exported._run = lambda images: seen.append(images) or run(images)
+    image = rng.integers(0, 256, shape, dtype="uint8")
+    assert exported(image).class_map.shape == shape[:2]
+    pixels = keras.ops.image.resize(to_pixels(image, 3), (64, 96), data_format="channels_last")
+    # Where the values are halves, rounding may go either way.
+    np.testing.assert_allclose(seen[0][0], keras.ops.convert_to_numpy(pixels), atol=0.501)
 
 
 @pytest.mark.parametrize(

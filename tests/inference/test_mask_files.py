@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -44,6 +46,34 @@ def test_folder_of_images(tmp_path, image):
     }
     with pytest.raises(FileNotFoundError, match="no folder or list of images"):
         pair_files(tmp_path / "nowhere", results)
+
+
+def test_results_among_the_images_however_written(tmp_path, image, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    (masks / "street.png.png").touch()
+    for images, results in (
+        (Path("."), masks),
+        (tmp_path, Path("masks")),
+        (tmp_path, masks / ".." / "masks"),
+        (masks / "..", Path("masks")),
+    ):
+        assert pair_files(images, results) == [
+            (images / "street.png", results / "street.png.png"),
+        ]
+
+
+def test_results_that_are_or_contain_the_images(tmp_path, image):
+    for results in (tmp_path, tmp_path.parent, tmp_path / "a" / ".."):
+        with pytest.raises(ValueError, match="are, or contain, the folder of the images"):
+            pair_files(tmp_path, results)
+
+
+def test_no_images(tmp_path):
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(ValueError, match=rf"{tmp_path} holds no images \('.jpg', "):
+        pair_files(tmp_path, tmp_path / "masks")
 
 
 def test_list_of_images(tmp_path):
