@@ -93,6 +93,10 @@ def comparisons():
         "growth": growth(),
         **{name: network(name) for name in NETWORKS},
         **{f"sizes of {name}": sizes(name) for name in ("CANet MobileNetV2", "AttaNet light")},
+        # CCNet takes seconds, in which the others would lose their caches.
+        "side by side": [
+            {"engine": "ONNX", "subject": name} for name in NETWORKS if "CCNet" not in name
+        ],
         "peers": peers(),
         "training": training(),
     }
