@@ -90,7 +90,11 @@ class Segmenter:
             missing = [(0, max(0, LEAST_SIDE - side)) for side in (height, width)]
             pixels = np.pad(pixels, [*missing, (0, 0)], mode="edge")
         else:
-            resized = Image.fromarray(pixels.squeeze()).resize(self.size[::-1])
+            # Bilinear without antialiasing, as `keras_segattn.inference` resizes.
+            steps = (width / self.size[1], 0, 0, 0, height / self.size[0], 0)
+            resized = Image.fromarray(pixels.squeeze()).transform(
+                self.size[::-1], Image.Transform.AFFINE, steps, Image.Resampling.BILINEAR
+            )
             pixels = np.asarray(resized).reshape(*self.size, -1)
         (labels,) = self.session.run(["class_map"], {"images": pixels[None]})
         labels = labels[0]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_segattn.export import export_model, load_exported
+from keras_segattn.export import ExportedSegmenter, export_model, load_exported
 from keras_segattn.inference import segment
 from tests.export.test_export_model import ColorPatches, color_network
 
@@ -117,13 +117,17 @@ def test_a_full_queue_and_a_late_answer(artefact):
         thread.join()
 
 
-def test_json_and_fixed_sizes(tmp_path):
+def test_json_and_fixed_sizes(tmp_path, rng):
     pytest.importorskip("uvicorn", reason="needs the extra serve")
     path = tmp_path / "fixed.onnx"
     model = color_network()
     export_model(model, path, "onnx", images=ColorPatches(), input_shape=(1, 64, 96))
     serve = example("serve")
-    server = serve.Server(serve.Segmenter(path, threads=1), serve.parse_arguments([str(path)]))
+    segmenter = serve.Segmenter(path, threads=1)
+    server = serve.Server(segmenter, serve.parse_arguments([str(path)]))
+    noise = rng.integers(0, 256, (150, 190, 3), dtype="uint8")
+    expected = ExportedSegmenter(path)(noise).class_map
+    assert np.mean(segmenter(Image.fromarray(noise)) == expected) > 0.98
     image, mask = ColorPatches().read(3)
     body = serve.io.BytesIO()
     Image.fromarray(image).resize((192, 128), Image.Resampling.NEAREST).save(body, "PNG")

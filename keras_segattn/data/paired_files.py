@@ -6,8 +6,7 @@ import numpy as np
 
 from keras_segattn.data.dataset import SegmentationDataset
 from keras_segattn.data.image_files import read_labels, read_rgb
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+from keras_segattn.image_files import IMAGE_SUFFIXES
 
 
 class PairedFiles(SegmentationDataset):

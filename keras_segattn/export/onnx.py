@@ -3,6 +3,9 @@
 import json
 import warnings
 
+from keras_segattn.export.native_resize import with_native_resize
+from keras_segattn.export.onnx_graph import pad_for_each_reader, resize_channels_last
+
 SUFFIX = ".onnx"
 DTYPES = ("float32", "float16", "int8")
 RUNTIME, WRITERS, EXTRA = ("onnx", "onnxruntime"), ("tf2onnx",), "export"
@@ -24,6 +27,7 @@ def write(served, path, metadata, dtype="float32", calibration=None):
     import numpy as np
     import onnx
 
+    served = with_native_resize(served)
     # Keras refuses to export a model to ONNX that was never called.
     batch, height, width, channels = served.input_shape
     served(np.zeros((batch or 1, height or 64, width or 64, channels), served.input.dtype))
@@ -38,9 +42,13 @@ def write(served, path, metadata, dtype="float32", calibration=None):
             input_signature=[images],
             verbose=False,
         )
-    if dtype == "int8":
-        _quantize(path, calibration)
     exported = onnx.load(path)
+    pad_for_each_reader(exported.graph)
+    resize_channels_last(exported.graph)
+    if dtype == "int8":
+        onnx.save(exported, path)
+        _quantize(path, calibration)
+        exported = onnx.load(path)
     if dtype == "float16":
         _halve(exported.graph)
     for value in (*exported.graph.input, *exported.graph.output):

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from keras_segattn.export.native_resize import with_native_resize
+
 SUFFIX = ""
 DTYPES = ("float32",)
 RUNTIME, WRITERS, EXTRA = ("tensorflow",), (), "export"
@@ -19,6 +21,7 @@ def write(served, path, metadata, dtype="float32", calibration=None):
     import keras
     import tensorflow as tf
 
+    served = with_native_resize(served)
     (output,) = set(served.output) - {"logits"} or {"logits"}
     images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
     archive = keras.export.ExportArchive()
@@ -53,6 +56,7 @@ def write_both_outputs(served, path):
     import keras
     import tensorflow as tf
 
+    served = with_native_resize(served)
     images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
     archive = keras.export.ExportArchive()
     archive.track(served)

@@ -135,6 +135,13 @@ def test_folder_pairs_by_name(folder):
     assert np.all(alone.read(1)[1] == 255)
 
 
+def test_folder_takes_webp(folder):
+    (folder / "images" / "one.jpg").unlink()
+    Image.new("RGB", (3, 1), "red").save(folder / "images" / "one.webp", lossless=True)
+    data = SegmentationFolder(folder / "images", folder / "masks", classes=CLASSES)
+    assert data.read(1)[0].tolist() == [[[255, 0, 0]] * 3]
+
+
 def test_folder_with_palette_masks_and_a_label_map(folder):
     mask = Image.fromarray(np.array([[0, 7, 9]], "uint8"), mode="P")
     mask.putpalette([value for color in range(256) for value in (color, 0, 0)])

@@ -11,7 +11,7 @@ from keras_segattn.data import SegmentationDataset
 from keras_segattn.export import export_model, load_exported, read_metadata
 from keras_segattn.export.formats import FORMATS
 from keras_segattn.export.serving_model import serving_model
-from keras_segattn.layers import ResizeLike
+from keras_segattn.layers import ResizeLike, STDCBlock
 from keras_segattn.weights import Preprocessing
 from tests.applications.cases import tiny_backbone
 from tests.training import randomize
@@ -451,3 +451,37 @@ def test_command_line(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "--format litert --dtype int8" in capsys.readouterr().out
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("shape", [(None, None, None), (1, 64, 96)])
+@pytest.mark.parametrize("function", [AttaNet, CANet])
+def test_onnx_enlarges_the_logits_in_one_pass(function, shape, rng, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    backbone = {AttaNet: {"backbone": "light"}, CANet: {"backbone": tiny_backbone()}}[function]
+    model = function(classes=5, **backbone)
+    images = [rng.integers(0, 256, (64, 96, 3), dtype="uint8")]
+    path = tmp_path / "m.onnx"
+    report = export_model(
+        model, path, "onnx", output="logits", input_shape=shape, images=images
+    )
+    assert report.largest_logit_difference < 1e-4
+    *_, last = onnx.load(path).graph.node
+    assert (last.op_type, list(last.output)) == ("Resize", ["logits"])
+
+
+@pytest.mark.tensorflow
+def test_onnx_pads_every_map_where_it_is_read(rng, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    images = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(3, 1)(STDCBlock(16, strides=2)(images))
+    model = keras.Model(images, ResizeLike(name="logits")([x, images]))
+    randomize(model, rng)
+    path = tmp_path / "m.onnx"
+    images = [rng.integers(0, 256, (9, 14, 3), dtype="uint8")]
+    report = export_model(model, path, "onnx", preprocess=False, images=images)
+    assert report.largest_logit_difference < 1e-3
+    graph = onnx.load(path).graph
+    padded = [node.output[0] for node in graph.node if node.op_type == "Pad"]
+    read = [name for node in graph.node for name in node.input]
+    assert [read.count(name) for name in padded] == [1, 1]
