@@ -64,8 +64,8 @@ class SpatialGate(keras.layers.Layer):
 
     def call(self, x, training=None):
         if self.squeeze:
-            # A row of pixels keeps its channels last when exported: over those of a map ONNX Runtime
-            # takes several times as long.
+            # A row of pixels keeps its channels last when exported; over those of a map ONNX
+            # Runtime takes several times as long.
             batch, height, width, channels = ops.shape(x)
             pixels = ops.reshape(x, (batch, -1, channels))
             squeezed = ops.stack([ops.max(pixels, axis=-1), ops.mean(pixels, axis=-1)], axis=-1)

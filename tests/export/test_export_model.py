@@ -462,9 +462,7 @@ def test_onnx_enlarges_the_logits_in_one_pass(function, shape, rng, tmp_path):
     model = function(classes=5, **backbone)
     images = [rng.integers(0, 256, (64, 96, 3), dtype="uint8")]
     path = tmp_path / "m.onnx"
-    report = export_model(
-        model, path, "onnx", output="logits", input_shape=shape, images=images
-    )
+    report = export_model(model, path, "onnx", output="logits", input_shape=shape, images=images)
     assert report.largest_logit_difference < 1e-4
     *_, last = onnx.load(path).graph.node
     assert (last.op_type, list(last.output)) == ("Resize", ["logits"])
