@@ -14,10 +14,11 @@ import time
 
 from benchmarks.page import read_results, write_results
 from benchmarks.pipeline import pipeline
+from benchmarks.results import machine
 from benchmarks.speed import comparisons
 from benchmarks.start import start
 from benchmarks.subjects import NETWORKS
-from benchmarks.turns import compare, describe, machine
+from benchmarks.turns import compare, describe
 
 
 def main():

@@ -10,7 +10,6 @@ docs/exports.json, go on where they were stopped, and write the page after each 
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.results import read_json, table, write_json, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "exports.json"
@@ -50,16 +51,12 @@ it does the same for another model and a folder of photos.
 
 
 def read_results():
-    if RESULTS.exists():
-        return json.loads(RESULTS.read_text())
-    return {"networks": {}, "accuracy": {}}
+    return {"networks": {}, "accuracy": {}, **read_json(RESULTS)}
 
 
 def write_results(results):
-    for path, text in ((RESULTS, json.dumps(results, indent=1) + "\n"), (TARGET, page(results))):
-        temporary = path.with_suffix(".part")
-        temporary.write_text(text)
-        os.replace(temporary, path)
+    write_json(RESULTS, results)
+    write_text(TARGET, page(results))
 
 
 def measure_networks():
@@ -194,11 +191,6 @@ def measure_accuracy(model_path, root):
                 return lambda images: run(images)["class_map"]
 
             measure(key, class_map_of, megabytes=report.bytes / 1e6, agreement=report.agreement)
-
-
-def table(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def network_rows(networks):

@@ -1,9 +1,8 @@
 """Writes benchmarks/README.md from benchmarks/speed.json."""
 
-import json
-import os
 from pathlib import Path
 
+from benchmarks.results import machine_text, read_json, table, write_json, write_text
 from benchmarks.subjects import NETWORKS
 
 FOLDER = Path(__file__).resolve().parent
@@ -23,33 +22,21 @@ prepare in it. What was tried, and what did not help, is in [NOTES.md](NOTES.md)
 
 
 def read_results():
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    return read_json(RESULTS)
 
 
 def write_results(results):
-    for path, text in ((RESULTS, json.dumps(results, indent=1) + "\n"), (TARGET, page(results))):
-        temporary = path.with_suffix(".part")
-        temporary.write_text(text)
-        os.replace(temporary, path)
+    write_json(RESULTS, results)
+    write_text(TARGET, page(results))
 
 
 def page(results):
     parts = [HEAD, _bars(results)]
     for name, result in results.items():
         section = {"start": _start, "pipeline": _pipeline}.get(name, _comparison)
-        parts.append(f"## {name[0].upper()}{name[1:]}\n\n{_machine(result['machine'])}\n")
-        parts.append(section(result["found"]))
+        parts.append(f"## {name[0].upper()}{name[1:]}\n\n{machine_text(result['machine'])}\n")
+        parts.append(f"{section(result['found'])}\n")
     return "\n".join(parts)
-
-
-def _machine(machine):
-    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
-    return f"{machine['cpu']}, {machine['cores']} cores, {machine['date']}; {versions}."
-
-
-def _table(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines) + "\n"
 
 
 def _comparison(found):
@@ -87,7 +74,7 @@ def _comparison(found):
         for result in found
         if result["subject"] == YARDSTICK and "gflops" in result
     )
-    return _table(header, rows) + f"\nProducts of matrices, GFLOP/s: {rates}.\n"
+    return table(header, rows) + f"\n\nProducts of matrices, GFLOP/s: {rates}."
 
 
 def _start(found):
@@ -99,7 +86,7 @@ def _start(found):
     return (
         f"`import keras` takes {found['import_keras']:.1f} s, and `import keras_segattn` "
         f"{1e3 * found['import_added']:.0f} ms more. Heavy packages that it brings in: "
-        f"{brought}.\n\n" + _table(["network", "build", "first call", "export to ONNX"], rows)
+        f"{brought}.\n\n" + table(["network", "build", "first call", "export to ONNX"], rows)
     )
 
 
@@ -108,7 +95,7 @@ def _pipeline(found):
         f"From PNG files of 360x480 to augmented batches of 240x320 the pipeline makes "
         f"{found['pipeline']:.0f} images a second; a training step of CANet MobileNetV2 on the "
         f"{found['backend']} backend takes {found['step']:.1f} a second: "
-        f"{found['pipeline'] / found['step']:.1f} times as many.\n"
+        f"{found['pipeline'] / found['step']:.1f} times as many."
     )
 
 
@@ -187,4 +174,4 @@ def _bars(results):
             met = "goal met" if share >= 0.95 else "bar met" if share >= 0.85 else "**missed**"
             label = f"{name} in ONNX Runtime, share of the fastest product (of its own)"
             rows.append([label, f"{share:.2f} ({own:.2f})", 0.85, 0.95, met])
-    return "## What was to be reached\n\n" + _table(["", "measured", "bar", "goal", ""], rows)
+    return "## What was to be reached\n\n" + table(["", "measured", "bar", "goal", ""], rows) + "\n"

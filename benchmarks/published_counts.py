@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.results import table
 from keras_segattn import applications, layers
 from keras_segattn.flops import count_flops
 
@@ -95,11 +96,6 @@ def count_parameters(model):
 
 def difference(ours, paper):
     return "" if paper is None else f"{100 * (ours / paper - 1):+.1f} %"
-
-
-def table(header, rows):
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
 
 
 def network_rows():

@@ -5,32 +5,17 @@ in turns, never at the same time: what the machine does meanwhile meets all alik
 where seconds drift. Matrix products run among them, as the yardstick of what the machine can do.
 """
 
-import contextlib
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = (
-    "keras",
-    "tensorflow",
-    "tensorflow_cpu",
-    "jax",
-    "torch",
-    "onnxruntime",
-    "openvino",
-    "ai-edge-litert",
-    "keras-hub",
-    "transformers",
-)
 # Libraries differ twofold in their products: the fastest is what the machine can do.
 YARDSTICKS = [
     {"engine": engine, "subject": "matmul"}
@@ -150,22 +135,3 @@ def take_turns(contenders, runs):
 def describe(spec):
     keys = ("subject", "shapes", "dtype", "backward", "training")
     return f"{spec['engine']}: " + " ".join(str(spec[key]) for key in keys if spec.get(key))
-
-
-def machine():
-    """Returns what a reader needs to know of the machine and its software."""
-    cpu = platform.processor()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    versions = {}
-    for package in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": versions,
-        "date": time.strftime("%Y-%m-%d"),
-    }

@@ -149,6 +149,7 @@ def test_page_of_exports_is_what_its_script_writes():
 
 @pytest.mark.tensorflow
 def test_page_of_scaling_is_what_its_script_writes():
-    from benchmarks import scaling
+    from benchmarks.results import read_json
+    from benchmarks.scaling.page import RESULTS, TARGET, page
 
-    assert scaling.TARGET.read_text() == scaling.page(scaling.read_results())
+    assert TARGET.read_text() == page(read_json(RESULTS))

@@ -1,9 +1,9 @@
 """Trains on so many devices, a few steps for each line of its input, and prints their seconds.
 
-    python -m benchmarks.scaling_worker DEVICES BATCH HEIGHT WIDTH STEPS
+    python -m benchmarks.scaling.worker DEVICES BATCH HEIGHT WIDTH STEPS
 
-Run by `benchmarks.scaling`. The devices are virtual and share the cores of the processor; those of
-JAX are made by XLA_FLAGS=--xla_force_host_platform_device_count=DEVICES.
+Run by `benchmarks.scaling.measure`. The devices are virtual and share the cores of the processor;
+those of JAX are made by XLA_FLAGS=--xla_force_host_platform_device_count=DEVICES.
 """
 
 import contextlib

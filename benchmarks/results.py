@@ -1,0 +1,68 @@
+"""What the benchmarks share: tables, files of results, and what a measurement is from."""
+
+import contextlib
+import json
+import os
+import platform
+import time
+from importlib import metadata
+from pathlib import Path
+
+PACKAGES = (
+    "keras",
+    "tensorflow",
+    "tensorflow_cpu",
+    "jax",
+    "torch",
+    "onnxruntime",
+    "openvino",
+    "ai-edge-litert",
+    "keras-hub",
+    "transformers",
+)
+
+
+def table(header, rows):
+    """Returns a Markdown table."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def read_json(path):
+    """Returns the content of a JSON file, or an empty dict if there is none."""
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def write_json(path, content):
+    write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def write_text(path, text):
+    """Writes a file that is whole or not there."""
+    temporary = path.with_suffix(".part")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def machine():
+    """Returns what a reader needs to know of the machine and its software."""
+    cpu = platform.processor()
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    versions = {}
+    for package in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return {
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "versions": versions,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def machine_text(found):
+    versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
+    return f"{found['cpu']}, {found['cores']} cores, {found['date']}; {versions}."

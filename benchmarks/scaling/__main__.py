@@ -1,0 +1,43 @@
+"""Writes docs/scaling.md: what training on several devices exchanges, reads, and gains.
+
+    python -m benchmarks.scaling page                     # the page, from models and measurements
+    python -m benchmarks.scaling pipeline CAMVID_FOLDER   # measures the input pipelines
+    python -m benchmarks.scaling devices jax              # measures training on 1, 2 and 4 devices
+    python -m benchmarks.scaling devices tensorflow
+
+What networks exchange and compute is counted from the models that the recipes build. The
+measurements are kept in docs/scaling.json with the versions and the machine that they are from. A
+test compares the page with what this writes.
+"""
+
+import argparse
+from pathlib import Path
+
+from benchmarks.results import read_json, write_json, write_text
+from benchmarks.scaling.measure import measure_devices, measure_pipeline
+from benchmarks.scaling.page import BACKENDS, RESULTS, TARGET, page
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    tasks = parser.add_subparsers(dest="task", required=True)
+    tasks.add_parser("page")
+    tasks.add_parser("devices").add_argument("backend", choices=BACKENDS)
+    tasks.add_parser("pipeline").add_argument("camvid", type=Path, help="folder of CamVid")
+    arguments = parser.parse_args()
+    results = read_json(RESULTS)
+    if arguments.task == "page":
+        write_text(TARGET, page(results))
+        return
+    if arguments.task == "devices":
+        found = measure_devices(arguments.backend)
+        results.setdefault("devices", {})[arguments.backend] = found
+    else:
+        results["pipeline"] = measure_pipeline(arguments.camvid)
+    write_json(RESULTS, results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+"""The page, from the models of the recipes and from measurements."""
+
+import statistics
+from pathlib import Path
+
+from benchmarks.results import machine_text, table
+from benchmarks.scaling.counts import (
+    DEVICES,
+    FABRICS,
+    PEAK_FLOPS,
+    RECIPES,
+    UTILISATION,
+    VECTORS,
+    Counts,
+)
+from benchmarks.scaling.measure import BATCH, COUNTS, PIPELINE_ROUNDS, PIPELINES, SIZE, STEPS
+from keras_segattn import recipes
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+TARGET, RESULTS = DOCS / "scaling.md", DOCS / "scaling.json"
+BACKENDS = {"jax": "JAX, `DataParallel`", "tensorflow": "TensorFlow, `MirroredStrategy`"}
+
+
+def page(results):
+    counts = {name: Counts(name) for name in RECIPES}
+    pipelines, devices = results["pipeline"], results["devices"]
+    ethernet, nvlink = FABRICS.values()
+    height, width = SIZE
+    return f"""# Several devices, on paper
+
+Written by `python -m benchmarks.scaling page`. Networks, batches and crops are those of the
+recipes; bytes and operations are counted from the models, with 19 classes and their auxiliary
+heads. **Times of GPUs and of networks between machines are computed from stated assumptions: no
+such machine was used.** What was measured is under [Measured](#measured).
+
+## What a step exchanges
+
+Each device computes the gradients of its share of the batch, and all are summed. A ring all-reduce
+over n devices sends 2 (n - 1) / n times the bytes of the gradients from each device, here in
+float32, and as much is received. Batch normalization that is synchronised
+(`BatchNormalization(synchronized=True)`, TensorFlow alone) exchanges {VECTORS} vectors per layer
+as well, each by itself. On JAX, statistics are those of the whole batch anyway: XLA puts in what
+must be exchanged.
+
+{
+        table(
+            [
+                "recipe",
+                "parameters",
+                "gradients",
+                "sent, n = 2",
+                f"n = {DEVICES}",
+                f"n = {8 * DEVICES}",
+                "normalizations",
+                "statistics",
+            ],
+            exchange_rows(counts),
+        )
+    }
+
+## What the fabric allows
+
+For n = {DEVICES} devices: {DEVICES} machines of one GPU each on 25 Gbit Ethernet, or one machine of
+{DEVICES} GPUs on NVLink. Assumed: Ethernet carries {ethernet[0] / 1e9:.3f} GB/s in each direction,
+its nominal rate, and NVLink 3 {nvlink[0] / 1e9:.0f} GB/s, half of the 600 GB/s of NVIDIA's data
+sheet of the A100; a hop takes {ethernet[1] * 1e6:.0f} µs and {nvlink[1] * 1e6:.0f} µs, and an
+all-reduce 2 (n - 1) hops; gradients go in one message. Nominal rates are upper bounds: expect
+less. The steps per second are those that the exchange of the gradients alone would allow.
+
+{
+        table(
+            [
+                "recipe",
+                *(
+                    f"{fabric}: {what}"
+                    for fabric in FABRICS
+                    for what in ("gradients", "steps/s at most", "statistics")
+                ),
+            ],
+            bound_rows(counts),
+        )
+    }
+
+Gradients are bound by bandwidth, and statistics by latency: they are a few hundred small messages
+that wait for each other. Between machines, synchronise normalization only where a device has so
+few images that its own statistics are useless, which is what the batch of 1 per device below is.
+
+## What share of a step that is
+
+Assumed: an A100 reaches {UTILISATION:.0%} of its TF32 peak of {PEAK_FLOPS / 1e12:.0f} TFLOPS, which
+is generous for depthwise convolutions; going back takes twice the operations of going forward; the
+global batch is that of the recipe, split over {DEVICES} devices; nothing is exchanged while
+computing. The share is that of the exchange in the step, without and with synchronised statistics.
+
+{
+        table(
+            [
+                "recipe",
+                "crop",
+                "images per device",
+                "operations per image",
+                "compute",
+                *(f"{fabric}{what}" for fabric in FABRICS for what in ("", ", with statistics")),
+            ],
+            step_rows(counts),
+        )
+    }
+
+Larger batches make the share smaller: the exchange does not grow with the batch. Gradients can
+travel while others are still computed, and what overlaps costs nothing: in that the share is a
+worst case, as it is a best case in its nominal rates.
+
+## Where the input pipeline is the limit
+
+A device is busy if images come as fast as it trains on them. Images per second of one core are
+measured (below), those of a device follow from the assumptions above. For the small networks these
+are far above what a GPU reaches, which memory and the start of kernels bind, not its peak: take
+their rows as the order of magnitude. Cores are those that reading and augmentation need.
+
+{
+        table(
+            [
+                "recipe",
+                "images/s of a core, measured",
+                "images/s of a device, assumed",
+                "cores per device",
+                f"cores for {DEVICES} devices",
+            ],
+            input_rows(counts, pipelines["recipes"]),
+        )
+    }
+
+Where a machine has fewer cores than that, its GPUs wait. Several machines each read their own share
+of the files, so that what counts is the cores beside each device. `cache=True` spares the decoding
+where the images fit in memory.
+
+## Measured
+
+{machine_text(pipelines["machine"])}
+
+### The input pipeline
+
+`to_tf_dataset` of the recipe with its augmentation, batch {BATCH}: images per second of processor
+time, which is one core's, in {PIPELINE_ROUNDS} rounds. How many cores of one process add up to so
+many times more was not measured: what is Python holds the interpreter's lock, decoding does not.
+Cityscapes itself was not at hand: its recipes read stand-ins in its layout, frames of CamVid
+enlarged to its size, with noise that makes the PNG files as large as its own are (11 GB for 5,000).
+
+{
+        table(
+            ["recipe", "image", "file", "crop", "images/s of a core", "least, most"],
+            pipeline_rows(pipelines["recipes"]),
+        )
+    }
+
+### 1, 2 and 4 devices on two cores
+
+{machine_text(devices["jax"]["machine"])}
+
+CANet with MobileNetV2 trains on images of {width}x{height} with a global batch of {BATCH}, by
+`fit`, on devices that share the same two cores: virtual devices of XLA for JAX; logical CPUs for
+TensorFlow, without XLA. **Two cores cannot show a gain: one device already uses both.** The table
+shows what dividing the work costs. The numbers of devices take turns, {STEPS} steps in each round;
+the median round is given, and the fastest and the slowest, which other work disturbed.
+
+{
+        table(
+            [
+                "",
+                "devices",
+                "images per device",
+                "step",
+                "rounds",
+                "fastest, slowest",
+                "speed against one device",
+            ],
+            device_rows(devices),
+        )
+    }
+"""
+
+
+def exchange_rows(counts):
+    for name, count in counts.items():
+        yield [
+            f"`{name}`",
+            f"{count.parameters / 1e6:.2f} M",
+            f"{count.gradient_bytes / 1e6:.1f} MB",
+            *(
+                f"{2 * (n - 1) / n * count.gradient_bytes / 1e6:.1f} MB"
+                for n in (2, DEVICES, 8 * DEVICES)
+            ),
+            count.norms,
+            f"{count.norm_bytes / 1e3:.0f} kB",
+        ]
+
+
+def bound_rows(counts):
+    for name, count in counts.items():
+        cells = []
+        for fabric in FABRICS:
+            gradients, norms = count.gradient_seconds(fabric), count.norm_seconds(fabric)
+            cells += [f"{1e3 * gradients:.1f} ms", f"{1 / gradients:.0f}", f"{1e3 * norms:.1f} ms"]
+        yield [f"`{name}`", *cells]
+
+
+def step_rows(counts):
+    for name, count in counts.items():
+        compute = count.compute_seconds()
+        height, width = count.recipe.crop
+        cells = [f"{width}x{height}", count.images, f"{count.flops / 1e12:.2f} T"]
+        cells.append(f"{1e3 * compute:.0f} ms")
+        for fabric in FABRICS:
+            gradients, norms = count.gradient_seconds(fabric), count.norm_seconds(fabric)
+            for exchange in (gradients, gradients + norms):
+                cells.append(f"{exchange / (compute + exchange):.0%}")
+        yield [f"`{name}`", *cells]
+
+
+def pipeline_of(name):
+    """The recipe whose measured input pipeline is that of another recipe."""
+    network = recipes.get(name).network
+    return next(
+        other
+        for other in PIPELINES
+        if recipes.get(other).network == network and other.endswith("cityscapes")
+    )
+
+
+def input_rows(counts, measured):
+    for name, count in counts.items():
+        per_core = statistics.median(measured[pipeline_of(name)]["images_per_second"])
+        rate = count.images / count.compute_seconds()
+        yield [
+            f"`{name}`",
+            f"{per_core:.1f}",
+            f"{rate:.1f}",
+            f"{rate / per_core:.1f}",
+            f"{DEVICES * rate / per_core:.0f}",
+        ]
+
+
+def pipeline_rows(measured):
+    for name, found in measured.items():
+        recipe, rates = recipes.get(name), found["images_per_second"]
+        height, width = recipe.crop or found["image_size"]
+        yield [
+            f"`{name}`",
+            "x".join(map(str, reversed(found["image_size"]))),
+            f"{found['megabytes']:.2f} MB",
+            f"{width}x{height}",
+            f"{statistics.median(rates):.1f}",
+            f"{min(rates):.1f}, {max(rates):.1f}",
+        ]
+
+
+def device_rows(measured):
+    for backend, title in BACKENDS.items():
+        seconds = measured[backend]["seconds"]
+        one = statistics.median(seconds["1"])
+        for count in COUNTS:
+            rounds = seconds[str(count)]
+            median = statistics.median(rounds)
+            yield [
+                title,
+                count,
+                BATCH // count,
+                f"{1e3 * median:.0f} ms",
+                len(rounds),
+                f"{1e3 * min(rounds):.0f}, {1e3 * max(rounds):.0f} ms",
+                f"{one / median:.2f}",
+            ]
