@@ -1,5 +1,8 @@
 """Networks of other libraries, with random weights and 19 classes."""
 
+# KerasHub's SegFormer takes the root of the number of its tokens for the height and the width.
+SQUARE = (1, 512, 512, 3)
+
 
 def _keras_hub_deeplab():
     import keras_hub
@@ -34,7 +37,7 @@ def _keras_hub_segformer():
         max_drop_path_rate=0.1,
         layerwise_patch_sizes=[7, 3, 3, 3],
         layerwise_strides=[4, 2, 2, 2],
-        image_shape=(512, 1024, 3),
+        image_shape=SQUARE[1:],
         hidden_dims=[32, 64, 160, 256],
     )
     backbone = keras_hub.models.SegFormerBackbone(
@@ -50,8 +53,9 @@ def _transformers_segformer():
     return SegformerForSemanticSegmentation(SegformerConfig(num_labels=19)).eval()
 
 
+SQUARE_PEER = "KerasHub SegFormer-B0"
 KERAS_PEERS = {
     "KerasHub DeepLabV3+ ResNet-18": _keras_hub_deeplab,
-    "KerasHub SegFormer-B0": _keras_hub_segformer,
+    SQUARE_PEER: _keras_hub_segformer,
 }
 TORCH_PEERS = {"transformers SegFormer-B0": _transformers_segformer}

@@ -126,14 +126,19 @@ def run_litert(path, inputs):
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path), num_threads=THREADS)
-    for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
-        interpreter.resize_tensor_input(detail["index"], value.shape)
     interpreter.allocate_tensors()
+    # They come in an order of their own.
+    details = interpreter.get_input_details()
+    shapes, feeds = {detail["index"]: tuple(detail["shape"]) for detail in details}, {}
+    for value in inputs:
+        index = next(index for index, shape in shapes.items() if shape == value.shape)
+        shapes.pop(index)
+        feeds[index] = value
     outputs = [detail["index"] for detail in interpreter.get_output_details()]
 
     def step():
-        for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
-            interpreter.set_tensor(detail["index"], value)
+        for index, value in feeds.items():
+            interpreter.set_tensor(index, value)
         interpreter.invoke()
         return [interpreter.get_tensor(index) for index in outputs]
 

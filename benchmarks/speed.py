@@ -1,6 +1,6 @@
 """The comparisons that `python -m benchmarks` knows, and the contenders of each."""
 
-from benchmarks.peers import KERAS_PEERS, TORCH_PEERS
+from benchmarks.peers import KERAS_PEERS, SQUARE, SQUARE_PEER, TORCH_PEERS
 from benchmarks.runtimes import RUNTIMES
 from benchmarks.subjects import LAYERS, NETWORKS
 
@@ -68,11 +68,13 @@ def sizes(subject):
 
 def peers():
     """Networks of other libraries, with ours of like size beside them."""
-    ours = [
-        {"engine": "tensorflow", "subject": name} for name in ("AttaNet ResNet-18", "AttaNet light")
-    ]
-    keras_peers = [{"engine": "tensorflow", "subject": name} for name in KERAS_PEERS]
-    return ours + keras_peers + [{"engine": REFERENCE, "subject": name} for name in TORCH_PEERS]
+    engines = {
+        **dict.fromkeys(("AttaNet ResNet-18", "AttaNet light", *KERAS_PEERS), "tensorflow"),
+        **dict.fromkeys(TORCH_PEERS, REFERENCE),
+    }
+    specs = [{"engine": engine, "subject": name} for name, engine in engines.items()]
+    square = [{**spec, "shapes": [SQUARE]} for spec in specs]
+    return [spec for spec in specs if spec["subject"] != SQUARE_PEER] + square
 
 
 def training():
