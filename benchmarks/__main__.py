@@ -10,12 +10,13 @@ Results are kept in benchmarks/speed.json, a comparison measured again replacing
 
 import argparse
 import os
+import shutil
 import time
 
 from benchmarks.page import read_results, write_results
 from benchmarks.pipeline import pipeline
 from benchmarks.results import machine
-from benchmarks.speed import comparisons
+from benchmarks.speed import GPU, comparisons
 from benchmarks.start import start
 from benchmarks.subjects import NETWORKS
 from benchmarks.turns import compare, describe
@@ -49,6 +50,9 @@ def main():
     if arguments.runs < 2:
         parser.error(f"--runs must be at least 2, for a spread. Received: {arguments.runs}")
     for name in () if arguments.page else arguments.names or known:
+        if name.startswith(GPU) and not shutil.which("nvidia-smi"):
+            print(f"== {name}: there is no GPU here, nothing is measured")
+            continue
         begin = time.time()
         print(f"== {name}", flush=True)
         found = known[name](arguments.runs, arguments.engines)

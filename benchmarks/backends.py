@@ -74,7 +74,14 @@ def _jax(model, inputs, backward, how):
         return jax.grad(total, argnums=(0, 1))(trainable, inputs)
 
     function = jax.jit(both if backward else forward)
-    return lambda: jax.block_until_ready(function(trainable, others, *inputs))
+
+    def step():
+        jax.block_until_ready(function(trainable, others, *inputs))
+
+    if jax.default_backend() == "gpu":
+        memory = function.lower(trainable, others, *inputs).compile().memory_analysis()
+        step.peak_bytes = lambda: memory.temp_size_in_bytes + memory.output_size_in_bytes
+    return step
 
 
 def _torch(model, inputs, backward, how):
@@ -89,8 +96,13 @@ def _torch(model, inputs, backward, how):
         return call(model, inputs)
 
     if "compiled" in how:
-        function = torch.compile(function)
+        function = compiled(torch, function)
     return torch_step(torch, function, inputs, backward, list(model.parameters()))
+
+
+def compiled(torch, function):
+    """Compiles, on a GPU into CUDA graphs."""
+    return torch.compile(function, mode="reduce-overhead" if torch.cuda.is_available() else None)
 
 
 def torch_step(torch, function, inputs, backward, parameters):
@@ -107,4 +119,12 @@ def torch_step(torch, function, inputs, backward, parameters):
         if on_gpu:
             torch.cuda.synchronize()
 
+    def peak_bytes():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        return torch.cuda.max_memory_allocated() - before
+
+    if on_gpu:
+        step.peak_bytes = peak_bytes
     return step

@@ -4,7 +4,7 @@ from benchmarks.backends import keras_step
 from benchmarks.peers import KERAS_PEERS, TORCH_PEERS
 from benchmarks.reference import reference_step
 from benchmarks.runtimes import RUNTIMES, runtime_step
-from benchmarks.subjects import build, operations, shapes_of
+from benchmarks.subjects import build, operations, shapes_of, traffic
 
 
 def prepare(spec):
@@ -33,4 +33,8 @@ def prepare(spec):
     keras.config.set_dtype_policy(spec.get("dtype", "float32"))
     model = KERAS_PEERS[subject]() if subject in KERAS_PEERS else build(subject, shapes)
     step = keras_step(model, shapes, spec)
+    if not (spec.get("backward") or spec.get("training")):
+        outputs = model.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        facts["bytes"] = traffic(shapes, outputs, model.count_params(), spec.get("dtype", ""))
     return step, {**facts, "keeps_memory": engine.startswith("tensorflow")}

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from benchmarks.results import machine_text, read_json, table, write_json, write_text
 from benchmarks.subjects import NETWORKS
+from benchmarks.turns import YARDSTICK
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS, TARGET = FOLDER / "speed.json", FOLDER / "README.md"
-YARDSTICK = "matmul"
 CRISS_CROSS = "CrissCrossAttention R=2"
 HEAD = """# Speed
 
@@ -41,7 +41,8 @@ def page(results):
 
 def _comparison(found):
     """A row per contender; ratios are to the fastest."""
-    contenders = [result for result in found if result["subject"] != YARDSTICK]
+    contenders = [result for result in found if result["subject"] not in (YARDSTICK, "copy")]
+    by_memory = any("memory_share" in result for result in contenders)
     fastest = min((r["median"] for r in contenders if "median" in r), default=None)
     rows = []
     for result in contenders:
@@ -68,7 +69,11 @@ def _comparison(found):
                 f"{result['peak_mib']:.0f} MiB",
             ]
         )
+        if by_memory:
+            rows[-1].append(f"{100 * result.get('memory_share', 0):.0f} %")
     header = ["subject", "input", "engine", "time", "to fastest", "GFLOP/s", "share", "memory"]
+    if by_memory:
+        header.append("share of a copy's rate")
     rates = ", ".join(
         f"{result['engine']} {result['gflops']:.0f}"
         for result in found

@@ -11,6 +11,8 @@ CRISS_CROSS = [name for name in LAYERS if name.startswith("CrissCross")]
 GROWTH = (49, 97, 145)
 SIZES = ((768, 1536), (720, 960), (360, 480))
 TRAINING_SHAPE = (4, 256, 512, 3)
+GPU = "GPU: "
+GPU_PRODUCT, GPU_COPY = (8192, 8192), (16384, 16384)
 
 
 def criss_cross(subject, backward=False):
@@ -86,6 +88,34 @@ def training():
     return [{**spec, **shared} for spec in specs]
 
 
+def on_gpu():
+    """Attention of two images, and networks with one image and with 16, in each precision."""
+    attention, compiled = (2, 97, 97, 512), f"{REFERENCE} compiled"
+    networks = ("AttaNet light", "AttaNet ResNet-18", "CANet MobileNetV2")
+    found = {}
+    for dtype in ("float32", "mixed_bfloat16", "mixed_float16"):
+        yardsticks = [
+            {"engine": engine, "subject": "matmul", "shapes": [GPU_PRODUCT], "dtype": dtype}
+            for engine in (REFERENCE, "jax")
+        ]
+        yardsticks.append({"engine": REFERENCE, "subject": "copy", "shapes": [GPU_COPY]})
+        for backward in (False, True):
+            shared = {"subject": "CrissCrossAttention R=2", "shapes": [attention], "dtype": dtype}
+            if backward:
+                shared["backward"] = True
+            engines = (REFERENCE, compiled, "jax", "torch", "torch compiled")
+            name = f"{GPU}attention{', with backward' if backward else ''}, {dtype}"
+            found[name] = yardsticks + [{"engine": engine, **shared} for engine in engines]
+        for batch in (1, 16):
+            found[f"{GPU}networks, batch {batch}, {dtype}"] = yardsticks + [
+                {"engine": engine, "subject": subject, "dtype": dtype, "shapes": [shape]}
+                for shape in [(batch, 512, 1024, 3)]
+                for subject in networks
+                for engine in ("jax", "torch", "torch compiled")
+            ]
+    return found
+
+
 def comparisons():
     """Returns a dict from the name of a comparison to the specs of its contenders."""
     return {
@@ -101,4 +131,5 @@ def comparisons():
         ],
         "peers": peers(),
         "training": training(),
+        **on_gpu(),
     }

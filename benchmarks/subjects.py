@@ -1,5 +1,7 @@
 """What is measured: layers at the sizes where the networks use them, and the networks."""
 
+import math
+
 import numpy as np
 
 # Name: the class, its arguments, and the shapes of its inputs for an image of 512x1024, but for
@@ -60,7 +62,7 @@ def build(name, shapes):
 
     keras.utils.set_random_seed(0)
     if name == "matmul":
-        layer = keras.layers.Dense(PRODUCT, use_bias=False)
+        layer = keras.layers.Dense(shapes[0][1], use_bias=False)
     elif name in NETWORKS:
         from keras_segattn import applications
 
@@ -96,6 +98,12 @@ def batch_of(shape):
     return images, np.where(rng.random(shape[:3]) < 0.1, 255, masks).astype("int32")
 
 
+def traffic(shapes, outputs, weights, dtype):
+    """Returns the bytes that one call must at least read and write: of inputs, weights, outputs."""
+    numbers = weights + sum(math.prod(shape) for shape in (*shapes, *outputs))
+    return numbers * (2 if "16" in dtype else 4)
+
+
 def operations(name, shapes):
     """Returns the operations of one call, two for each multiply-add of products and convolutions.
 
@@ -104,7 +112,7 @@ def operations(name, shapes):
     from keras_segattn.flops import count_flops
 
     if name == "matmul":
-        return 2 * PRODUCT**3
+        return 2 * shapes[0][0] ** 3
     if len(shapes) > 1:
         return None
     return 2 * shapes[0][0] * count_flops(build(name, shapes), shapes[0][1:])

@@ -17,8 +17,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # Libraries differ twofold in their products: the fastest is what the machine can do.
+YARDSTICK = "matmul"
 YARDSTICKS = [
-    {"engine": engine, "subject": "matmul"}
+    {"engine": engine, "subject": YARDSTICK}
     for engine in ("tensorflow", "jax", "plain PyTorch", "ONNX")
 ]
 SETTLE = 0.02  # seconds, in which the threads of the last contender stop spinning
@@ -29,7 +30,13 @@ class Contender:
 
     def __init__(self, spec):
         self.spec, self.times = spec, []
-        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", **spec.get("environment", {})}
+        # On a GPU, contenders share its memory.
+        environment = {
+            **os.environ,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        }
         backend = spec["engine"].split()[0]
         known = ("tensorflow", "jax", "torch")
         environment["KERAS_BACKEND"] = backend if backend in known else "tensorflow"
@@ -97,15 +104,18 @@ def compare(specs, runs=15, log=print):
 
     Returns:
         List of dicts: the spec, what the contender says of itself, `median` and `quartiles` in
-        seconds, and `share`, its operations over those of the fastest yardstick in the same time;
-        or the spec and `error`, where the contender cannot run here. Those of the yardsticks come
-        first.
+        seconds, and `share`, its operations over those of the fastest product in the same time;
+        with a copy among the specs, `memory_share`, the bytes that it must move over those of the
+        copy in the same time; or the spec and `error`, where the contender cannot run here. Specs
+        without a product get `YARDSTICKS`, which come first.
     """
+    if all(spec["subject"] != YARDSTICK for spec in specs):
+        specs = [*YARDSTICKS, *specs]
     contenders = []
     try:
         # They build and compile side by side, mostly on one core each.
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for contender in pool.map(Contender, (*YARDSTICKS, *specs)):
+            for contender in pool.map(Contender, specs):
                 contenders.append(contender)
                 log(f"ready: {describe(contender.spec)} {contender.facts}")
         take_turns(contenders, runs)
@@ -113,15 +123,20 @@ def compare(specs, runs=15, log=print):
         for contender in contenders:
             contender.close()
     results = [contender.result() for contender in contenders]
-    rates = [
-        result["flops"] / result["median"]
-        for result in results[: len(YARDSTICKS)]
-        if "median" in result
-    ]
+    rates = {
+        subject: [
+            result[what] / result["median"]
+            for result in results
+            if result["subject"] == subject and "median" in result
+        ]
+        for subject, what in ((YARDSTICK, "flops"), ("copy", "bytes"))
+    }
     for result in results:
         if "median" in result and result.get("flops"):
             result["gflops"] = result["flops"] / result["median"] / 1e9
-            result["share"] = 1e9 * result["gflops"] / max(rates)
+            result["share"] = 1e9 * result["gflops"] / max(rates[YARDSTICK])
+        if "median" in result and result.get("bytes") and rates["copy"]:
+            result["memory_share"] = result["bytes"] / result["median"] / max(rates["copy"])
         log(f"{describe(result)}: {result.get('median', result.get('error'))}")
     return results
 

@@ -67,19 +67,18 @@ def test_the_page_is_what_was_measured():
 @pytest.mark.once
 def test_contenders_are_known_and_a_failing_one_says_why():
     from benchmarks.speed import comparisons
-    from benchmarks.turns import Contender
+    from benchmarks.turns import compare
 
     specs = [spec for contenders in comparisons().values() for spec in contenders]
     assert json.loads(json.dumps(specs))
-    contender = Contender({"engine": "plain PyTorch", "subject": "no such network"})
-    contender.run()
-    contender.close()
-    assert "no such network" in contender.result()["error"]
-    contender = Contender({"engine": "plain PyTorch", "subject": "matmul"})
-    for _ in range(2):
-        contender.run()
-    contender.close()
-    result = contender.result()
-    assert result["runs"] == 2
-    assert result["median"] > 0
-    assert result["quartiles"][0] <= result["quartiles"][1]
+    subjects = ("matmul", "copy", "no such network")
+    specs = [
+        {"engine": "plain PyTorch", "subject": subject, "shapes": [(256, 256)]}
+        for subject in subjects
+    ]
+    product, copy, unknown = compare(specs, runs=2, log=lambda line: None)
+    assert "no such network" in unknown["error"]
+    assert product["runs"] == copy["runs"] == 2
+    assert product["gflops"] == pytest.approx(2 * 256**3 / product["median"] / 1e9)
+    assert product["share"] == copy["memory_share"] == 1
+    assert product["quartiles"][0] <= product["quartiles"][1]

@@ -14,31 +14,37 @@ def reference_step(spec):
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from benchmarks.backends import torch_step
+    from benchmarks.backends import compiled, torch_step
     from benchmarks.runtimes import run_onnx
+    from benchmarks.subjects import traffic
 
     torch.set_num_threads(os.cpu_count())
     torch.manual_seed(0)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if spec["subject"] == "matmul":
-        return _matmul(torch, device)
+    dtype = getattr(torch, spec.get("dtype", "float32").removeprefix("mixed_"))
+    if spec["subject"] in YARDSTICKS:
+        return YARDSTICKS[spec["subject"]](torch, spec, device, dtype)
     if spec.get("training"):
         return _training_step(torch, spec, device)
     module, shape = _module(spec["subject"])
     batch, height, width, channels = (spec.get("shapes") or [shape])[0]
     backward, how = bool(spec.get("backward")), spec["engine"].split()[2:]
     x = np.random.default_rng(0).standard_normal((batch, channels, height, width))
-    x = torch.tensor(x, dtype=torch.float32, device=device)
-    module = module.to(device).eval()
+    x = torch.tensor(x, dtype=dtype, device=device)
+    module = module.to(device, dtype).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        module(x)
+        y = module(x)
     facts = {"flops": counter.get_total_flops() * (3 if backward else 1), "batch": batch}
+    if not backward:
+        weights = sum(weight.numel() for weight in module.parameters())
+        y = getattr(y, "logits", y)
+        facts["bytes"] = traffic([x.shape], [y.shape], weights, str(dtype))
     if "ONNX" in how:
         file = io.BytesIO()
         torch.onnx.export(module, (x,), file, dynamo=False, opset_version=17)
         return run_onnx(file.getvalue(), [x.numpy()]), {**facts, "keeps_memory": True}
     x.requires_grad_(backward)
-    function = torch.compile(module) if "compiled" in how else module
+    function = compiled(torch, module) if "compiled" in how else module
     return torch_step(torch, function, [x], backward, list(module.parameters())), facts
 
 
@@ -80,15 +86,30 @@ def _training_step(torch, spec, device):
     return step, {"batch": spec["shapes"][0][0]}
 
 
-def _matmul(torch, device):
+def _matmul(torch, spec, device, dtype):
     """A large product, in which nothing but the arithmetic counts."""
-    from benchmarks.subjects import PRODUCT
+    from benchmarks.subjects import shapes_of
 
-    a, b = (torch.randn(PRODUCT, PRODUCT, device=device) for _ in range(2))
+    ((side, _),) = shapes_of("matmul", spec.get("shapes"))
+    a, b = (torch.randn(side, side, device=device, dtype=dtype) for _ in range(2))
+    return _finished(torch, lambda: torch.mm(a, b), device), {"flops": 2 * side**3}
 
+
+def _copy(torch, spec, device, dtype):
+    """A copy of a large map, in which nothing but the memory counts."""
+    (shape,) = spec["shapes"]
+    a, b = (torch.randn(*shape, device=device, dtype=dtype) for _ in range(2))
+    moved = 2 * a.numel() * a.element_size()
+    return _finished(torch, lambda: b.copy_(a), device), {"flops": None, "bytes": moved}
+
+
+def _finished(torch, function, device):
     def step():
-        torch.mm(a, b)
+        function()
         if device == "cuda":
             torch.cuda.synchronize()
 
-    return step, {"flops": 2 * PRODUCT**3}
+    return step
+
+
+YARDSTICKS = {"matmul": _matmul, "copy": _copy}
