@@ -43,7 +43,8 @@ def _tensorflow(model, inputs, backward, how):
             for value in inputs:
                 tape.watch(value)
             y = call(model, inputs)
-        return tape.gradient(y, [*inputs, *weights])
+        # Of a reference only the size is used.
+        return tape.gradient(y, [*inputs, *weights], unconnected_gradients="zero")
 
     function = both if backward else forward
     if "eager" not in how:
@@ -73,13 +74,13 @@ def _jax(model, inputs, backward, how):
 
         return jax.grad(total, argnums=(0, 1))(trainable, inputs)
 
-    function = jax.jit(both if backward else forward)
+    function = jax.jit(both if backward else forward).lower(trainable, others, *inputs).compile()
 
     def step():
         jax.block_until_ready(function(trainable, others, *inputs))
 
     if jax.default_backend() == "gpu":
-        memory = function.lower(trainable, others, *inputs).compile().memory_analysis()
+        memory = function.memory_analysis()
         step.peak_bytes = lambda: memory.temp_size_in_bytes + memory.output_size_in_bytes
     return step
 
@@ -108,10 +109,13 @@ def compiled(torch, function):
 def torch_step(torch, function, inputs, backward, parameters):
     on_gpu = inputs[0].device.type == "cuda"
 
+    def forget():
+        for value in (*inputs, *parameters):
+            value.grad = None
+
     def step():
         if backward:
-            for value in (*inputs, *parameters):
-                value.grad = None
+            forget()
             function(*inputs).float().sum().backward()
         else:
             with torch.inference_mode():
@@ -120,6 +124,7 @@ def torch_step(torch, function, inputs, backward, parameters):
             torch.cuda.synchronize()
 
     def peak_bytes():
+        forget()
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         step()

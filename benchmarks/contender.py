@@ -24,9 +24,7 @@ def main():
         from benchmarks.engines import prepare
 
         step, facts = prepare(spec)
-        start = time.perf_counter()
         first = peak_of(step)
-        facts["first_seconds"] = time.perf_counter() - start
         # A runtime keeps the memory of its first run, a framework gives back that of each, and
         # traces and compiles in the first. On a GPU the framework knows.
         keeps = facts.pop("keeps_memory", False)

@@ -4,7 +4,22 @@ from benchmarks.backends import keras_step
 from benchmarks.peers import KERAS_PEERS, TORCH_PEERS
 from benchmarks.reference import reference_step
 from benchmarks.runtimes import RUNTIMES, runtime_step
-from benchmarks.subjects import build, operations, shapes_of, traffic
+from benchmarks.subjects import NETWORKS, build, operations, shapes_of, traffic
+
+
+def require_gpu(engine):
+    """Raises an error if an engine has no GPU, and has float32 mean the same in all of them."""
+    import torch
+
+    # JAX multiplies float32 in TF32 where the GPU can.
+    torch.set_float32_matmul_precision("high")
+    found = torch.cuda.is_available()
+    if engine == "jax":
+        import jax
+
+        found = jax.default_backend() == "gpu"
+    if not found:
+        raise RuntimeError(f"{engine} finds no GPU here")
 
 
 def prepare(spec):
@@ -15,9 +30,12 @@ def prepare(spec):
       `"plain PyTorch"`, alone or with `compiled` or `ONNX`;
     - `subject`: a name of `benchmarks.subjects`, `benchmarks.reference` or `benchmarks.peers`;
     - optionally `shapes` of the inputs, `dtype`, a policy of Keras or `"int8"`, `backward`, whether
-      to compute all gradients too, and `training`, whether to train on one batch.
+      to compute all gradients too, `training`, whether to train on one batch, and `device`, `"gpu"`
+      or by default the processor.
     """
     engine, subject = spec["engine"], spec["subject"]
+    if spec.get("device") == "gpu":
+        require_gpu(engine)
     if engine.startswith("plain PyTorch") or subject in TORCH_PEERS:
         return reference_step(spec)
     shapes = shapes_of(subject, spec.get("shapes"))
@@ -33,8 +51,9 @@ def prepare(spec):
     keras.config.set_dtype_policy(spec.get("dtype", "float32"))
     model = KERAS_PEERS[subject]() if subject in KERAS_PEERS else build(subject, shapes)
     step = keras_step(model, shapes, spec)
-    if not (spec.get("backward") or spec.get("training")):
-        outputs = model.compute_output_shape(shapes[0] if len(shapes) == 1 else shapes)
-        outputs = outputs if isinstance(outputs, list) else [outputs]
-        facts["bytes"] = traffic(shapes, outputs, model.count_params(), spec.get("dtype", ""))
+    if spec.get("device") == "gpu" and not spec.get("backward"):
+        # Networks have float32 logits, layers the dtype that they compute in.
+        output_bytes = 2 if "16" in spec["dtype"] and subject not in NETWORKS else 4
+        outputs = [model.compute_output_shape(shapes[0])]
+        facts["bytes"] = traffic(shapes, outputs, model.count_params(), output_bytes)
     return step, {**facts, "keeps_memory": engine.startswith("tensorflow")}

@@ -15,9 +15,11 @@ Measured by `python -m benchmarks`, which writes this page. Every contender is a
 own; they run one after another in turns, so that ratios hold where seconds drift. Times are
 medians, with quartiles in brackets. "Share" is what a contender computes, two operations for each
 multiply-add of products and convolutions, over what the fastest library here makes of a product of
-two 2048x2048 matrices in the same turns. "Memory" is the highest that one run needs above what the
-process holds; for TensorFlow and the runtimes, which keep theirs, of the first run, with what they
-prepare in it. What was tried, and what did not help, is in [NOTES.md](NOTES.md).
+two 2048x2048 float32 matrices in the same turns, also for smaller numbers, which can pass it.
+"Memory" is the highest that one run needs above what the process holds; for TensorFlow and the
+runtimes, which keep theirs, of the first run, with what they prepare in it. "ONNX" is ONNX Runtime
+on what `format="onnx_cpu"` writes. What was tried, and what did not help, is in
+[NOTES.md](NOTES.md).
 """
 
 
@@ -54,7 +56,8 @@ def _comparison(found):
         shape = "x".join(map(str, result["shapes"][0])) if result.get("shapes") else ""
         if "error" in result:
             error = result["error"].replace("|", "/")
-            rows.append([result["subject"], shape, label, f"not here: {error}", "", "", "", ""])
+            empty = [""] * (5 if by_memory else 4)
+            rows.append([result["subject"], shape, label, f"not here: {error}", *empty])
             continue
         low, high = (1e3 * value for value in result["quartiles"])
         rows.append(
@@ -70,7 +73,8 @@ def _comparison(found):
             ]
         )
         if by_memory:
-            rows[-1].append(f"{100 * result.get('memory_share', 0):.0f} %")
+            share = result.get("memory_share")
+            rows[-1].append("" if share is None else f"{100 * share:.0f} %")
     header = ["subject", "input", "engine", "time", "to fastest", "GFLOP/s", "share", "memory"]
     if by_memory:
         header.append("share of a copy's rate")
@@ -79,7 +83,9 @@ def _comparison(found):
         for result in found
         if result["subject"] == YARDSTICK and "gflops" in result
     )
-    return table(header, rows) + f"\n\nProducts of matrices, GFLOP/s: {rates}."
+    copies = [r["bytes"] / r["median"] for r in found if r["subject"] == "copy" and "median" in r]
+    copied = f" A copy, GB/s: {max(copies) / 1e9:.0f}." if by_memory else ""
+    return table(header, rows) + f"\n\nProducts of matrices, GFLOP/s: {rates}.{copied}"
 
 
 def _start(found):

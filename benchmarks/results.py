@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import platform
+import shutil
+import subprocess
 import time
 from importlib import metadata
 from pathlib import Path
@@ -50,6 +52,10 @@ def machine():
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    gpu = None
+    if shutil.which("nvidia-smi"):
+        query = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        gpu = subprocess.run(query, capture_output=True, text=True).stdout.strip()
     versions = {}
     for package in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
@@ -57,6 +63,7 @@ def machine():
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
+        **({"gpu": gpu} if gpu else {}),
         "python": platform.python_version(),
         "versions": versions,
         "date": time.strftime("%Y-%m-%d"),
@@ -65,4 +72,5 @@ def machine():
 
 def machine_text(found):
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
-    return f"{found['cpu']}, {found['cores']} cores, {found['date']}; {versions}."
+    gpu = f", {found['gpu']}" if "gpu" in found else ""
+    return f"{found['cpu']}, {found['cores']} cores{gpu}, {found['date']}; {versions}."

@@ -14,7 +14,7 @@ THREADS = os.cpu_count()
 # Format of `keras_segattn.export`, and the name of what is written.
 RUNTIMES = {
     "SavedModel": ("saved_model", "model"),
-    "ONNX": ("onnx", "model.onnx"),
+    "ONNX": ("onnx_cpu", "model.onnx"),
     "OpenVINO": ("openvino", "model"),
     "LiteRT": ("litert", "model.tflite"),
 }
@@ -56,6 +56,7 @@ def write_artefact(subject, format, path, dtype, shapes):
 
     from keras_segattn.data import RoadScenes
     from keras_segattn.export.formats import FORMATS
+    from keras_segattn.export.native_resize import native_resize
     from keras_segattn.export.serving_model import serving_model
     from keras_segattn.weights.preprocessing import IMAGENET
 
@@ -70,8 +71,9 @@ def write_artefact(subject, format, path, dtype, shapes):
         if format == "openvino":
             Path(path).mkdir()
             path = f"{path}/model.xml"
-        format = {"saved_model": "tf_saved_model"}.get(format, format)
-        model.export(path, format=format, verbose=False)
+        format = {"saved_model": "tf_saved_model", "onnx_cpu": "onnx"}.get(format, format)
+        with native_resize():
+            model.export(path, format=format, verbose=False)
         return
     model = serving_model(model, None, "logits", fixed)
     drawn = RoadScenes("train", 4, size=fixed[1:])

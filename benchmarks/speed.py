@@ -108,12 +108,16 @@ def on_gpu():
             found[name] = yardsticks + [{"engine": engine, **shared} for engine in engines]
         for batch in (1, 16):
             found[f"{GPU}networks, batch {batch}, {dtype}"] = yardsticks + [
-                {"engine": engine, "subject": subject, "dtype": dtype, "shapes": [shape]}
-                for shape in [(batch, 512, 1024, 3)]
+                {
+                    "engine": engine,
+                    "subject": subject,
+                    "dtype": dtype,
+                    "shapes": [(batch, 512, 1024, 3)],
+                }
                 for subject in networks
                 for engine in ("jax", "torch", "torch compiled")
             ]
-    return found
+    return {name: [{**spec, "device": "gpu"} for spec in specs] for name, specs in found.items()}
 
 
 def comparisons():

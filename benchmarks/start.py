@@ -16,7 +16,7 @@ built = time.perf_counter()
 model.predict_on_batch(inputs_of(shapes)[0])
 called = time.perf_counter()
 with tempfile.TemporaryDirectory() as folder:
-    write_artefact({name!r}, "onnx", folder + "/model.onnx", "float32", str(shapes))
+    write_artefact({name!r}, "onnx_cpu", folder + "/model.onnx", "float32", str(shapes))
 print(built - begin, called - built, time.perf_counter() - called)
 """
 # What an import must not bring with it: each is slow, and needed by some users only.

@@ -98,10 +98,13 @@ def batch_of(shape):
     return images, np.where(rng.random(shape[:3]) < 0.1, 255, masks).astype("int32")
 
 
-def traffic(shapes, outputs, weights, dtype):
-    """Returns the bytes that one call must at least read and write: of inputs, weights, outputs."""
-    numbers = weights + sum(math.prod(shape) for shape in (*shapes, *outputs))
-    return numbers * (2 if "16" in dtype else 4)
+def traffic(shapes, outputs, weights, output_bytes=4):
+    """Returns the bytes that one call must at least read and write.
+
+    Inputs and weights are in float32 under mixed policies too.
+    """
+    read = 4 * (weights + sum(map(math.prod, shapes)))
+    return read + output_bytes * sum(map(math.prod, outputs))
 
 
 def operations(name, shapes):

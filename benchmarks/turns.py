@@ -1,7 +1,7 @@
 """Compares contenders one run after another in turns, each in a process of its own.
 
 A backend, a runtime and its threads belong to a process, so that every contender has one. They run
-in turns, never at the same time: what the machine does meanwhile meets all alike, and ratios hold
+in turns, and no two at a time: what the machine does meanwhile meets all alike, and ratios hold
 where seconds drift. Matrix products run among them, as the yardstick of what the machine can do.
 """
 
@@ -30,13 +30,12 @@ class Contender:
 
     def __init__(self, spec):
         self.spec, self.times = spec, []
-        # On a GPU, contenders share its memory.
-        environment = {
-            **os.environ,
-            "TF_CPP_MIN_LOG_LEVEL": "3",
-            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
-            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
-        }
+        environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        if spec.get("device") == "gpu":
+            # Contenders share its memory.
+            environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+        else:
+            environment |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
         backend = spec["engine"].split()[0]
         known = ("tensorflow", "jax", "torch")
         environment["KERAS_BACKEND"] = backend if backend in known else "tensorflow"
@@ -98,7 +97,7 @@ def compare(specs, runs=15, log=print):
     """Runs every contender `runs` times in turns, and returns a result for each.
 
     Args:
-        specs: List of dicts that `benchmarks.contender.prepare` understands.
+        specs: List of dicts that `benchmarks.engines.prepare` understands.
         runs: Integer, at least 2. Defaults to `15`.
         log: Callable for lines on progress. Defaults to `print`.
 
@@ -113,8 +112,10 @@ def compare(specs, runs=15, log=print):
         specs = [*YARDSTICKS, *specs]
     contenders = []
     try:
-        # They build and compile side by side, mostly on one core each.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        # They build and compile side by side, mostly on one core each; for a GPU one by one, since
+        # XLA tries there which kernels are fastest.
+        on_gpu = any(spec.get("device") == "gpu" for spec in specs)
+        with ThreadPoolExecutor(1 if on_gpu else os.cpu_count()) as pool:
             for contender in pool.map(Contender, specs):
                 contenders.append(contender)
                 log(f"ready: {describe(contender.spec)} {contender.facts}")
@@ -133,8 +134,9 @@ def compare(specs, runs=15, log=print):
     }
     for result in results:
         if "median" in result and result.get("flops"):
-            result["gflops"] = result["flops"] / result["median"] / 1e9
-            result["share"] = 1e9 * result["gflops"] / max(rates[YARDSTICK])
+            rate = result["flops"] / result["median"]
+            result["gflops"] = rate / 1e9
+            result["share"] = rate / max(rates[YARDSTICK])
         if "median" in result and result.get("bytes") and rates["copy"]:
             result["memory_share"] = result["bytes"] / result["median"] / max(rates["copy"])
         log(f"{describe(result)}: {result.get('median', result.get('error'))}")
@@ -148,5 +150,7 @@ def take_turns(contenders, runs):
 
 
 def describe(spec):
-    keys = ("subject", "shapes", "dtype", "backward", "training")
-    return f"{spec['engine']}: " + " ".join(str(spec[key]) for key in keys if spec.get(key))
+    shapes = ["x".join(map(str, shape)) for shape in spec.get("shapes", ())]
+    keys = ("dtype", "backward", "training")
+    more = [f"{key}={spec[key]}" for key in keys if spec.get(key)]
+    return f"{spec['engine']}: " + " ".join([spec["subject"], *shapes, *more])

@@ -1,6 +1,6 @@
 """Serves an exported ONNX model over HTTP: an image in, its classes out.
 
-    python -m keras_segattn.export model.keras --format onnx --to canet.onnx
+    python -m keras_segattn.export model.keras --format onnx_cpu --to canet.onnx
     pip install "keras-segattn[serve]"
     python examples/serve.py canet.onnx --port 8000
 
@@ -92,7 +92,8 @@ class Segmenter:
         else:
             # Bilinear without antialiasing, as `keras_segattn.inference` resizes.
             steps = (width / self.size[1], 0, 0, 0, height / self.size[0], 0)
-            resized = Image.fromarray(pixels.squeeze()).transform(
+            image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+            resized = image.transform(
                 self.size[::-1], Image.Transform.AFFINE, steps, Image.Resampling.BILINEAR
             )
             pixels = np.asarray(resized).reshape(*self.size, -1)

@@ -66,11 +66,21 @@ def test_the_page_is_what_was_measured():
 
 @pytest.mark.once
 def test_contenders_are_known_and_a_failing_one_says_why():
+    from benchmarks.peers import KERAS_PEERS, TORCH_PEERS
+    from benchmarks.reference import YARDSTICKS
+    from benchmarks.runtimes import RUNTIMES
     from benchmarks.speed import comparisons
+    from benchmarks.subjects import LAYERS, NETWORKS
     from benchmarks.turns import compare
 
     specs = [spec for contenders in comparisons().values() for spec in contenders]
     assert json.loads(json.dumps(specs))
+    known = {*LAYERS, *NETWORKS, *KERAS_PEERS, *TORCH_PEERS, *YARDSTICKS}
+    assert {spec["subject"] for spec in specs} <= known
+    assert {spec["engine"].split(" ")[0] for spec in specs} <= {
+        *("tensorflow", "jax", "torch", "plain"),
+        *RUNTIMES,
+    }
     subjects = ("matmul", "copy", "no such network")
     specs = [
         {"engine": "plain PyTorch", "subject": subject, "shapes": [(256, 256)]}
@@ -80,5 +90,5 @@ def test_contenders_are_known_and_a_failing_one_says_why():
     assert "no such network" in unknown["error"]
     assert product["runs"] == copy["runs"] == 2
     assert product["gflops"] == pytest.approx(2 * 256**3 / product["median"] / 1e9)
-    assert product["share"] == copy["memory_share"] == 1
+    assert product["share"] == copy["memory_share"] == pytest.approx(1)
     assert product["quartiles"][0] <= product["quartiles"][1]

@@ -20,7 +20,7 @@ def reference_step(spec):
 
     torch.set_num_threads(os.cpu_count())
     torch.manual_seed(0)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = "cuda" if spec.get("device") == "gpu" else "cpu"
     dtype = getattr(torch, spec.get("dtype", "float32").removeprefix("mixed_"))
     if spec["subject"] in YARDSTICKS:
         return YARDSTICKS[spec["subject"]](torch, spec, device, dtype)
@@ -30,21 +30,27 @@ def reference_step(spec):
     batch, height, width, channels = (spec.get("shapes") or [shape])[0]
     backward, how = bool(spec.get("backward")), spec["engine"].split()[2:]
     x = np.random.default_rng(0).standard_normal((batch, channels, height, width))
-    x = torch.tensor(x, dtype=dtype, device=device)
-    module = module.to(device, dtype).eval()
+    x = torch.tensor(x, dtype=torch.float32, device=device)
+    module = module.to(device).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         y = module(x)
     facts = {"flops": counter.get_total_flops() * (3 if backward else 1), "batch": batch}
     if not backward:
         weights = sum(weight.numel() for weight in module.parameters())
         y = getattr(y, "logits", y)
-        facts["bytes"] = traffic([x.shape], [y.shape], weights, str(dtype))
+        facts["bytes"] = traffic([x.shape], [y.shape], weights, dtype.itemsize)
     if "ONNX" in how:
         file = io.BytesIO()
         torch.onnx.export(module, (x,), file, dynamo=False, opset_version=17)
         return run_onnx(file.getvalue(), [x.numpy()]), {**facts, "keeps_memory": True}
     x.requires_grad_(backward)
-    function = compiled(torch, module) if "compiled" in how else module
+    network = compiled(torch, module) if "compiled" in how else module
+
+    def function(x):
+        # As Keras's mixed policies: float32 weights, cast where they are used.
+        with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+            return network(x)
+
     return torch_step(torch, function, [x], backward, list(module.parameters())), facts
 
 

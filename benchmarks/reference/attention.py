@@ -31,7 +31,8 @@ class CrissCrossReference(nn.Module):
         rows = [t.permute(0, 2, 1, 3).reshape(b * h, -1, w) for t in (q, k, v)]
         index = torch.arange(h, device=x.device)
         itself = index[:, None] == index[None, :]
-        column = torch.bmm(columns[0].transpose(1, 2), columns[1]).masked_fill(itself, -1e30)
+        column = torch.bmm(columns[0].transpose(1, 2), columns[1])
+        column = column.masked_fill(itself, torch.finfo(column.dtype).min)
         row = torch.bmm(rows[0].transpose(1, 2), rows[1])
         energy = torch.cat([column.view(b, w, h, h).transpose(1, 2), row.view(b, h, w, w)], dim=3)
         scores = energy.softmax(dim=3)

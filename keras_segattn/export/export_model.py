@@ -47,6 +47,7 @@ def export_model(
     |---|---|---|---|
     | `"saved_model"` | folder | float32 | TensorFlow, TensorFlow Serving |
     | `"onnx"` | `.onnx` | float32, float16, int8 | ONNX Runtime, Triton and others |
+    | `"onnx_cpu"` | `.onnx` | float32, float16, int8 | ONNX Runtime on a processor alone, faster |
     | `"litert"` | `.tflite` | float32, float16, int8 | LiteRT |
     | `"openvino"` | folder | float32, float16, int8 | OpenVINO |
     | `"tensorrt"` | folder | float32, float16 | TensorRT, on the GPU it was built on |

@@ -12,12 +12,21 @@ of outputs, the logits among them; `read_metadata(path)` returns what `write` wa
 import importlib.util
 from pathlib import Path
 
-from keras_segattn.export import litert, onnx, openvino, saved_model, tensorrt, tf_trt
+from keras_segattn.export import (
+    litert,
+    onnx,
+    onnx_cpu,
+    openvino,
+    saved_model,
+    tensorrt,
+    tf_trt,
+)
 
 FORMATS = {
     "saved_model": saved_model,
     "tf_trt": tf_trt,
     "onnx": onnx,
+    "onnx_cpu": onnx_cpu,
     "tensorrt": tensorrt,
     "litert": litert,
     "openvino": openvino,

@@ -3,8 +3,8 @@
 import json
 import warnings
 
-from keras_segattn.export.native_resize import with_native_resize
-from keras_segattn.export.onnx_graph import pad_for_each_reader, resize_channels_last
+from keras_segattn.export.native_resize import native_resize
+from keras_segattn.export.onnx_graph import pad_for_each_reader
 
 SUFFIX = ".onnx"
 DTYPES = ("float32", "float16", "int8")
@@ -16,18 +16,18 @@ METADATA = "keras_segattn"
 QUANTIZED = ("Add", "Clip", "Concat", "Conv", "ConvTranspose", "Mul", "Relu")
 
 
-def write(served, path, metadata, dtype="float32", calibration=None):
+@native_resize()
+def write(served, path, metadata, dtype="float32", calibration=None, rewrites=()):
     """Writes an ONNX file from `images` to the output, of standard operators.
 
     float16 stores the weights in half precision and computes in float32; int8 quantizes
     convolutions, per channel, and what is between them, by pairs of QuantizeLinear and
-    DequantizeLinear.
+    DequantizeLinear. `rewrites` are functions that change the graph in place before that.
     """
     import keras
     import numpy as np
     import onnx
 
-    served = with_native_resize(served)
     # Keras refuses to export a model to ONNX that was never called.
     batch, height, width, channels = served.input_shape
     served(np.zeros((batch or 1, height or 64, width or 64, channels), served.input.dtype))
@@ -43,8 +43,8 @@ def write(served, path, metadata, dtype="float32", calibration=None):
             verbose=False,
         )
     exported = onnx.load(path)
-    pad_for_each_reader(exported.graph)
-    resize_channels_last(exported.graph)
+    for rewrite in (pad_for_each_reader, *rewrites):
+        rewrite(exported.graph)
     if dtype == "int8":
         onnx.save(exported, path)
         _quantize(path, calibration)

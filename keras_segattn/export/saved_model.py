@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from keras_segattn.export.native_resize import with_native_resize
+from keras_segattn.export.native_resize import native_resize
 
 SUFFIX = ""
 DTYPES = ("float32",)
@@ -11,6 +11,7 @@ RUNTIME, WRITERS, EXTRA = ("tensorflow",), (), "export"
 METADATA = Path("assets.extra", "keras_segattn.json")
 
 
+@native_resize()
 def write(served, path, metadata, dtype="float32", calibration=None):
     """Writes a SavedModel with the signatures `serving_default`, `serve_encoded`, `serve_logits`.
 
@@ -21,7 +22,6 @@ def write(served, path, metadata, dtype="float32", calibration=None):
     import keras
     import tensorflow as tf
 
-    served = with_native_resize(served)
     (output,) = set(served.output) - {"logits"} or {"logits"}
     images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
     archive = keras.export.ExportArchive()
@@ -51,12 +51,12 @@ def write_metadata(path, metadata):
     file.write_text(json.dumps(metadata, indent=2) + "\n")
 
 
+@native_resize()
 def write_both_outputs(served, path):
     """Writes a SavedModel for other converters: one signature, the output and the logits."""
     import keras
     import tensorflow as tf
 
-    served = with_native_resize(served)
     images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
     archive = keras.export.ExportArchive()
     archive.track(served)

@@ -62,20 +62,23 @@ class ResizeLike(keras.layers.Layer):
         if self.interpolation == "nearest":
             x = ops.take(x, self._nearest_index(source[0], target[0]), axis=1)
             return ops.take(x, self._nearest_index(source[1], target[1]), axis=2)
-        x = ops.cast(x, "float32")
+        y = self._bilinear(ops.cast(x, "float32"), source, target)
+        return ops.cast(y, self.compute_dtype)
+
+    def _bilinear(self, x, source, target):
         static = all(isinstance(size, int) for size in (*source, *target))
         if static and not self.align_corners:
-            y = ops.image.resize(x, target, interpolation="bilinear", data_format="channels_last")
-        else:
-            rows = self._bilinear_matrix(source[0], target[0])  # (height, h)
-            columns = self._bilinear_matrix(source[1], target[1])  # (width, w)
-            # Columns first: images are wider than high, and the second product is the larger.
-            # Both matrices stand on the left, where no map need be transposed.
-            y = ops.matmul(columns, x)  # (batch, h, width, channels)
-            y = ops.reshape(y, (-1, source[0], target[1] * x.shape[3]))
-            y = ops.matmul(rows, y)  # (batch, height, width * channels)
-            y = ops.reshape(y, (-1, *target, x.shape[3]))
-        return ops.cast(y, self.compute_dtype)
+            return ops.image.resize(
+                x, target, interpolation="bilinear", data_format="channels_last"
+            )
+        rows = self._bilinear_matrix(source[0], target[0])  # (height, h)
+        columns = self._bilinear_matrix(source[1], target[1])  # (width, w)
+        # Columns first: images are wider than high, and the second product is the larger. Both
+        # matrices stand on the left, where no map need be transposed.
+        y = ops.matmul(columns, x)  # (batch, h, width, channels)
+        y = ops.reshape(y, (-1, source[0], target[1] * x.shape[3]))
+        y = ops.matmul(rows, y)  # (batch, height, width * channels)
+        return ops.reshape(y, (-1, *target, x.shape[3]))
 
     def _nearest_index(self, source, target):
         i = ops.arange(0, target, 1, dtype="int32")

@@ -66,10 +66,10 @@ class SpatialGate(keras.layers.Layer):
         if self.squeeze:
             # A row of pixels keeps its channels last when exported; over those of a map ONNX
             # Runtime takes several times as long.
-            batch, height, width, channels = ops.shape(x)
-            pixels = ops.reshape(x, (batch, -1, channels))
+            _, height, width, channels = ops.shape(x)
+            pixels = ops.reshape(x, (-1, height * width, channels))
             squeezed = ops.stack([ops.max(pixels, axis=-1), ops.mean(pixels, axis=-1)], axis=-1)
-            x = ops.reshape(squeezed, (batch, height, width, 2))
+            x = ops.reshape(squeezed, (-1, height, width, 2))
         energy = self.conv(x)  # (batch, height, width, 1)
         if self.norm is not None:
             energy = self.norm(energy, training=training)

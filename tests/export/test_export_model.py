@@ -453,33 +453,100 @@ def test_command_line(tmp_path, capsys):
     assert "--format litert --dtype int8" in capsys.readouterr().out
 
 
+def small_network(function, **arguments):
+    backbone = {AttaNet: "light", CANet: tiny_backbone()}[function]
+    return function(classes=5, backbone=backbone, **arguments)
+
+
 @pytest.mark.tensorflow
-@pytest.mark.parametrize("shape", [(None, None, None), (1, 64, 96)])
-@pytest.mark.parametrize("function", [AttaNet, CANet])
-def test_onnx_enlarges_the_logits_in_one_pass(function, shape, rng, tmp_path):
-    onnx = pytest.importorskip("onnx")
-    backbone = {AttaNet: {"backbone": "light"}, CANet: {"backbone": tiny_backbone()}}[function]
-    model = function(classes=5, **backbone)
-    images = [rng.integers(0, 256, (64, 96, 3), dtype="uint8")]
-    path = tmp_path / "m.onnx"
-    report = export_model(model, path, "onnx", output="logits", input_shape=shape, images=images)
+@pytest.mark.parametrize("format", PATHS)
+@pytest.mark.parametrize(
+    ("function", "shape"),
+    [(AttaNet, (None, None, None)), (AttaNet, (1, 37, 61)), (CANet, (None, None, None))],
+)
+def test_logits_are_resized_as_in_keras(function, shape, format, rng, tmp_path):
+    needs_runtime(format)
+    model = small_network(function)
+    images = [rng.integers(0, 256, (37, 61, 3), dtype="uint8")]
+    path = tmp_path / PATHS[format]
+    report = export_model(model, path, format, output="logits", input_shape=shape, images=images)
     assert report.largest_logit_difference < 1e-4
-    *_, last = onnx.load(path).graph.node
-    assert (last.op_type, list(last.output)) == ("Resize", ["logits"])
 
 
 @pytest.mark.tensorflow
-def test_onnx_pads_every_map_where_it_is_read(rng, tmp_path):
+@pytest.mark.parametrize("shape", [(None, None, None), (1, 37, 61)])
+def test_onnx_for_processors_resizes_channels_last(shape, rng, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    images = [rng.integers(0, 256, (37, 61, 3), dtype="uint8")]
+    last = {}
+    for format in ("onnx", "onnx_cpu"):
+        path = tmp_path / f"{format}.onnx"
+        report = export_model(
+            small_network(AttaNet),
+            path,
+            format,
+            output="logits",
+            input_shape=shape,
+            images=images,
+        )
+        assert report.largest_logit_difference < 1e-4
+        *_, node = onnx.load(path).graph.node
+        assert list(node.output) == ["logits"]
+        last[format] = node.op_type
+    assert last == {"onnx": "Transpose", "onnx_cpu": "Resize"}
+
+
+@pytest.mark.tensorflow
+def test_onnx_for_processors_leaves_other_resizing_alone(rng, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    images = keras.Input((16, 24, 3))
+    x = keras.layers.Conv2D(4, 3, strides=2, padding="same")(images)
+    x = keras.layers.UpSampling2D(interpolation="bicubic")(x)
+    model = keras.Model(images, keras.layers.Conv2D(5, 1)(x))
+    pictures = [rng.integers(0, 256, (16, 24, 3), dtype="uint8")]
+    path = tmp_path / "m.onnx"
+    report = export_model(model, path, "onnx_cpu", preprocess=False, images=pictures)
+    assert report.agreement >= 0.999
+    modes = [str(n.attribute) for n in onnx.load(path).graph.node if n.op_type == "Resize"]
+    assert len(modes) == 1
+    assert "cubic" in modes[0]
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_onnx_pads_every_map_where_it_is_read(dtype, rng, tmp_path):
     onnx = pytest.importorskip("onnx")
     images = keras.Input((None, None, 3))
     x = keras.layers.Conv2D(3, 1)(STDCBlock(16, strides=2)(images))
     model = keras.Model(images, ResizeLike(name="logits")([x, images]))
     randomize(model, rng)
     path = tmp_path / "m.onnx"
-    images = [rng.integers(0, 256, (9, 14, 3), dtype="uint8")]
-    report = export_model(model, path, "onnx", preprocess=False, images=images)
-    assert report.largest_logit_difference < 1e-3
+    images = [rng.integers(0, 256, (9, 14, 3), dtype="uint8") for _ in range(4)]
+    report = export_model(
+        model, path, "onnx", preprocess=False, images=images, dtype=dtype, least_agreement=0.9
+    )
+    assert report.largest_logit_difference < 1e-3 or dtype == "int8"
     graph = onnx.load(path).graph
     padded = [node.output[0] for node in graph.node if node.op_type == "Pad"]
     read = [name for node in graph.node for name in node.input]
-    assert [read.count(name) for name in padded] == [1, 1]
+    # Quantizing folds them.
+    assert [read.count(name) for name in padded] == ([1, 1] if dtype == "float32" else [])
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("format", PATHS)
+def test_a_model_that_was_compiled_exports_and_stays_as_it_was(format, rng, tmp_path):
+    needs_runtime(format)
+    inside = small_network(AttaNet)
+    images = keras.Input((None, None, 3))
+    model = keras.Model(images, inside(images))
+    for network in (inside, model):
+        network.compile("adam", loss=lambda masks, logits: keras.ops.mean(logits))
+    nodes = [len(layer._inbound_nodes) for layer in inside.layers]
+    pictures = [rng.integers(0, 256, (32, 48, 3), dtype="uint8")]
+    path = tmp_path / PATHS[format]
+    report = export_model(model, path, format, preprocess=False, images=pictures)
+    assert report.agreement >= 0.999
+    assert [len(layer._inbound_nodes) for layer in inside.layers] == nodes
+    # Outside of an export the layer computes by Keras again.
+    assert ResizeLike._bilinear.__module__ == ResizeLike.__module__
