@@ -20,6 +20,8 @@ ROOT = Path(__file__).resolve().parent
 BACKENDS = ("tensorflow", "jax", "torch")
 # The versions that the tests are known to pass with.
 CONSTRAINTS = ROOT / "constraints.txt"
+# Two processes share the tests; more would need more memory than many machines have.
+PARALLEL = ("-n", "2", "--dist", "worksteal")
 
 
 def environment(name, *requirements):
@@ -55,7 +57,7 @@ def test(rest):
     python = environment("test", "-c", CONSTRAINTS, "-e", ".[test,jax,torch]")
     for backend in BACKENDS:
         print(f"=== tests on the {backend} backend", flush=True)
-        run([python, "-m", "pytest", "-q", *rest], KERAS_BACKEND=backend)
+        run([python, "-m", "pytest", "-q", *PARALLEL, *rest], KERAS_BACKEND=backend)
 
 
 def lint(rest):
@@ -74,7 +76,7 @@ def docs(rest):
 
 def oldest(rest):
     python = environment("oldest", "-c", ROOT / "constraints-oldest.txt", "-e", ".[test]")
-    run([python, "-m", "pytest", "-q", *rest], KERAS_BACKEND="tensorflow")
+    run([python, "-m", "pytest", "-q", *PARALLEL, *rest], KERAS_BACKEND="tensorflow")
 
 
 TASKS = {function.__name__: function for function in (demo, test, lint, docs, oldest)}
