@@ -22,6 +22,8 @@ from tests.applications.cases import tiny_backbone
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["--scenes", "8", "--epochs", "3", "--batch-size", "4", "--crop", "32", "48"]
 SMALL += ["--learning-rate", "1e-3", "--deterministic", "--formats"]
+# The smallest network: most of each run is the time to trace it.
+SMALL += ["--recipe", "attanet_light_camvid", "--warmup-steps", "0"]
 
 
 def start(run, *arguments, **options):
