@@ -25,8 +25,8 @@ def main():
 
         step, facts = prepare(spec)
         first = peak_of(step)
-        # A runtime keeps the memory of its first run, a framework gives back that of each, and
-        # traces and compiles in the first. On a GPU the framework knows.
+        # Runtimes, TensorFlow and JAX keep the memory of their first run; PyTorch gives back that
+        # of each, and may compile in the first. On a GPU the framework knows.
         keeps = facts.pop("keeps_memory", False)
         if hasattr(step, "peak_bytes"):
             peak = step.peak_bytes()

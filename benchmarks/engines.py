@@ -56,4 +56,4 @@ def prepare(spec):
         output_bytes = 2 if "16" in spec["dtype"] and subject not in NETWORKS else 4
         outputs = [model.compute_output_shape(shapes[0])]
         facts["bytes"] = traffic(shapes, outputs, model.count_params(), output_bytes)
-    return step, {**facts, "keeps_memory": engine.startswith("tensorflow")}
+    return step, {**facts, "keeps_memory": not engine.startswith("torch")}
