@@ -17,8 +17,8 @@ medians, with quartiles in brackets. "Share" is what a contender computes, two o
 multiply-add of products and convolutions, over what the fastest library here makes of a product of
 two 2048x2048 float32 matrices in the same turns, also for smaller numbers, which can pass it.
 "Memory" is the highest that one run needs above what the process holds; for TensorFlow, JAX and the
-runtimes, which keep theirs, of the first run, with what they prepare in it. "ONNX" is ONNX Runtime
-on what `format="onnx_cpu"` writes. What was tried, and what did not help, is in
+runtimes, which keep theirs, of the first run, with what they prepare in it. "ONNX" is ONNX Runtime,
+for networks on what `format="onnx_cpu"` writes. What was tried, and what did not help, is in
 [NOTES.md](NOTES.md).
 """
 

@@ -128,6 +128,7 @@ def test_json_and_fixed_sizes(tmp_path, rng):
     noise = rng.integers(0, 256, (150, 190, 3), dtype="uint8")
     expected = ExportedSegmenter(path)(noise).class_map
     assert np.mean(segmenter(Image.fromarray(noise)) == expected) > 0.98
+    assert segmenter(Image.new("RGB", (7, 1))).shape == (1, 7)
     image, mask = ColorPatches().read(3)
     body = serve.io.BytesIO()
     Image.fromarray(image).resize((192, 128), Image.Resampling.NEAREST).save(body, "PNG")
