@@ -22,7 +22,8 @@ def write(served, path, metadata, dtype="float32", calibration=None, rewrites=()
 
     float16 stores the weights in half precision and computes in float32; int8 quantizes
     convolutions, per channel, and what is between them, by pairs of QuantizeLinear and
-    DequantizeLinear. `rewrites` are functions that change the graph in place before that.
+    DequantizeLinear. `rewrites` are functions that change the graph in place before that, with
+    batch normalization folded.
     """
     import keras
     import numpy as np
@@ -43,12 +44,13 @@ def write(served, path, metadata, dtype="float32", calibration=None, rewrites=()
             verbose=False,
         )
     exported = onnx.load(path)
-    for rewrite in (pad_for_each_reader, *rewrites):
+    pad_for_each_reader(exported.graph)
+    if rewrites or dtype == "int8":
+        exported = onnx.shape_inference.infer_shapes(_folded(exported, path))
+    for rewrite in rewrites:
         rewrite(exported.graph)
     if dtype == "int8":
-        onnx.save(exported, path)
-        _quantize(path, calibration)
-        exported = onnx.load(path)
+        exported = _quantized(exported, path, calibration)
     if dtype == "float16":
         _halve(exported.graph)
     for value in (*exported.graph.input, *exported.graph.output):
@@ -56,6 +58,8 @@ def write(served, path, metadata, dtype="float32", calibration=None, rewrites=()
         for dimension, name in zip(dimensions, ("batch", "height", "width"), strict=False):
             if not dimension.HasField("dim_value"):
                 dimension.dim_param = name
+    # Rewrites may have left some that are none any more.
+    del exported.graph.value_info[:]
     if len(exported.graph.output) > 1:
         # The tensor keeps its name, by which `load` finds it.
         (hidden,) = (value for value in exported.graph.output if value.name == "logits")
@@ -117,17 +121,30 @@ def _halve(graph):
     graph.node.extend(nodes)
 
 
-def _quantize(path, calibration):
+def _folded(exported, path):
+    """Folds batch normalization and other constants into convolutions, as ONNX Runtime does."""
     import onnx
     import onnxruntime
-    from onnxruntime import quantization
 
-    # Batch normalization is folded into convolutions first: what is between them would be rounded.
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    folded = path.with_suffix(".folded.onnx")
-    options.optimized_model_filepath = str(folded)
-    onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    options.optimized_model_filepath = str(path)
+    onnxruntime.InferenceSession(
+        exported.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    folded = onnx.load(path)
+    # ONNX Runtime lists every domain that it knows.
+    used = {node.domain for node in folded.graph.node}
+    for opset in [opset for opset in folded.opset_import if opset.domain not in used]:
+        folded.opset_import.remove(opset)
+    return folded
+
+
+def _quantized(folded, path, calibration):
+    """Quantizes a graph with folded constants: what is between them would be rounded."""
+    import onnx
+    from onnxruntime import quantization
+
     images = iter(calibration)
 
     class Reader(quantization.CalibrationDataReader):
@@ -140,12 +157,12 @@ def _quantize(path, calibration):
         path,
         Reader(),
         op_types_to_quantize=list(QUANTIZED),
-        nodes_to_exclude=_not_of_pixels(onnx.load(folded).graph),
+        nodes_to_exclude=_not_of_pixels(folded.graph),
         per_channel=True,
         weight_type=quantization.QuantType.QInt8,
         activation_type=quantization.QuantType.QInt8,
     )
-    folded.unlink()
+    return onnx.load(path)
 
 
 def _not_of_pixels(graph):

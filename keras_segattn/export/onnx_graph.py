@@ -41,7 +41,7 @@ def resize_channels_last(graph):
         if not _is_linear_resize(node) or node.output[0] in outputs:
             continue
         readers = _readers(graph, node)
-        if len(readers) != 1 or _attributes(readers[0]).get("perm") != list(CHANNELS_LAST):
+        if len(readers) != 1 or attributes(readers[0]).get("perm") != list(CHANNELS_LAST):
             continue
         (transpose,) = readers
         small, order, sizes = (f"{node.name}_{part}" for part in ("small", "order", "sizes"))
@@ -59,10 +59,11 @@ def resize_channels_last(graph):
 
 
 def _is_linear_resize(node):
-    return node.op_type == "Resize" and _attributes(node).get("mode") == b"linear"
+    return node.op_type == "Resize" and attributes(node).get("mode") == b"linear"
 
 
-def _attributes(node):
+def attributes(node):
+    """Returns what an ONNX node is set to, by name."""
     from onnx import helper
 
     return {value.name: helper.get_attribute_value(value) for value in node.attribute}
