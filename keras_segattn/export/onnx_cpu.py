@@ -1,7 +1,7 @@
 """ONNX for ONNX Runtime on a processor: the file is faster there than that of `onnx`.
 
-Its `Resize` has the channels last, which ONNX Runtime computes on processors and not on GPUs, and in
-float32 its large convolutions multiply half as often.
+Its `Resize` has the channels last, which ONNX Runtime computes on processors and not on GPUs. In
+float32 its large convolutions are computed with fewer products.
 """
 
 from keras_segattn.export import onnx

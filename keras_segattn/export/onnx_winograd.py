@@ -1,11 +1,12 @@
-"""Winograd's form of the 3x3 convolutions of an ONNX graph: half the products, the same result."""
+"""Winograd's form of 3x3 convolutions in an ONNX graph: fewer products, the same result."""
 
 import numpy as np
 
 from keras_segattn.export.onnx_graph import attributes
 
-# F(4, 3) along the height: six rows of the map, transformed, times six transformed rows of the
-# kernel give four rows of the result, which would take twelve products.
+# F(4, 3) along an axis: six pixels of the map, transformed, times the kernel's three, transformed
+# to six, give four pixels of the result, which would take twelve products. The sums that end it
+# are in `_four_of_six`.
 FROM_MAP = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -14,68 +15,85 @@ FROM_MAP = np.array(
         [0, -2, -1, 2, 1, 0],
         [0, 2, -1, -2, 1, 0],
         [0, 4, 0, -5, 0, 1],
-    ]
+    ],
+    "float32",
 )
-FROM_KERNEL = np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]])
-FROM_KERNEL = FROM_KERNEL / 24
+FROM_KERNEL = np.array(
+    [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], "float32"
+)
+FROM_KERNEL /= 24
 # With fewer, the transformations take the time that the products save.
 MIN_CHANNELS, MIN_FILTERS = 128, 64
-# The rows are computed in groups of four times the dilation: of the last group, some in vain.
+# From here on the second axis saves more than it takes. A dilation would need too many nodes.
+MIN_CHANNELS_BOTH, MIN_FILTERS_BOTH = 512, 256
+# Pixels are computed in groups of four times the dilation: of the last group, some in vain.
 MAX_WASTE, MAX_DILATION = 0.3, 4
+HEIGHT, WIDTH = 2, 3
 
 
 def winograd_convolutions(graph):
-    """Writes 3x3 convolutions with half the products: those of stride 1 with many channels.
+    """Writes 3x3 convolutions of stride 1 and many channels with half or a quarter of the products.
 
     Six depthwise convolutions with six taps down and stride four transform the map; each result is
-    convolved with kernels of one row; four sums of those are the rows of the result in turns. A
-    dilation sets rows apart that have nothing in common, and each set is computed by itself. The
-    kernels are transformed by ONNX Runtime when it loads the file, which becomes no larger.
+    convolved with kernels of one row; four sums of those are the rows of the result in turns. With
+    very many channels the kernels of one row are treated so along the width. A dilation sets pixels
+    apart that have nothing in common, and each set is computed by itself. ONNX Runtime transforms
+    the kernels when it loads the file, which becomes no larger.
 
     Args:
         graph: ONNX `GraphProto`, changed in place. Batch normalization should be folded already:
-            it could not be folded into sums. Heights are taken from its `value_info`, and may be
+            it could not be folded into sums. Sizes are taken from its `value_info`, and may be
             unknown.
 
     Reference:
 
-    - Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.1,
-      along one axis.
+    - Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.1.
     """
     weights = {tensor.name: tensor for tensor in graph.initializer}
     maps = {value.name: value.type.tensor_type.shape.dim for value in graph.value_info}
-    # 0 if it is unknown.
-    heights = {name: shape[2].dim_value for name, shape in maps.items() if len(shape) == 4}
+    # 0 if unknown.
+    sizes = {name: [d.dim_value for d in dims[2:]] for name, dims in maps.items()}
     nodes, constants = [], {}
     for node in graph.node:
         weight = weights.get(node.input[1]) if node.op_type == "Conv" else None
-        height = heights.get(node.output[0], 0)
-        if weight is not None and _has_gain(node, weight, height):
-            builder = _Builder(node.name, constants)
-            _winograd(builder, node, weight, height)
-            nodes.extend(builder.nodes)
+        size = sizes.get(node.output[0], [0, 0])
+        axes = _axes(node, weight, size) if weight is not None else []
+        if axes:
+            nodes.extend(_Winograd(node, weight, size, axes, constants).nodes)
         else:
             nodes.append(node)
     del graph.node[:]
     graph.node.extend(nodes)
-    used = {name for node in nodes for name in node.input}
-    tensors = [tensor for tensor in graph.initializer if tensor.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend((*tensors, *constants.values()))
+    graph.initializer.extend(constants.values())
 
 
-class _Builder:
-    """Collects nodes, named after the one that they replace, and the constants of the graph."""
+class _Winograd:
+    """The nodes that compute what `node`, a convolution with `weight`, does.
 
-    def __init__(self, prefix, constants):
-        self.prefix, self.constants, self.nodes = prefix, constants, []
+    Their names begin with that of its result, and `constants`, which nodes share, collects tensors.
+    """
+
+    def __init__(self, node, weight, size, axes, constants):
+        image, kernel, *bias = node.input
+        self.prefix, self.constants, self.nodes = node.output[0], constants, []
+        self.filters, self.channels = weight.dims[:2]
+        self.dilation = dilation = _dilations(node)[0]
+        row = {"dilations": [1, dilation], "pads": [0, dilation, 0, dilation]}
+        self.last_convolution = {} if WIDTH in axes else row
+        result = self.convolve(image, self.kernels(kernel, axes), bias, axes)
+        # The last group may reach over the edge.
+        if any(not length or length % (4 * dilation) for length in size[: len(axes)]):
+            first = self.constant(f"first_of_{len(axes)}", [0] * len(axes))
+            end = self.add("Shape", image, start=HEIGHT, end=HEIGHT + len(axes))
+            self.add("Slice", result, first, end, self.constant(f"{len(axes)}_axes", axes))
+        self.nodes[-1].output[0] = node.output[0]
 
     def constant(self, name, values):
         from onnx import numpy_helper
 
         name = f"winograd_{name}"
         if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.ascontiguousarray(values), name)
+            self.constants[name] = numpy_helper.from_array(np.array(values), name)
         return name
 
     def add(self, operator, *inputs, outputs=1, **attributes):
@@ -86,100 +104,100 @@ class _Builder:
         self.nodes.append(helper.make_node(operator, inputs, names, name, **attributes))
         return names if outputs > 1 else name
 
+    def kernels(self, kernel, axes):
+        """Transforms the kernel to six of one row, or to six lists of six of one pixel."""
+        across = FROM_KERNEL if WIDTH in axes else np.eye(3, dtype="float32")
+        transform, width = np.kron(FROM_KERNEL, across), 1 if WIDTH in axes else 3
+        parts = len(transform) // width
+        pixels = self.add("Reshape", kernel, self.constant("pixels", [-1, 9]))
+        transform = self.constant(f"from_kernel_to_{parts}", np.ascontiguousarray(transform.T))
+        pixels = self.add("MatMul", pixels, transform)
+        shape = self.constant(
+            f"{parts}_of_{self.filters}_{self.channels}",
+            [self.filters, self.channels, parts, width],
+        )
+        kernels = self.add("Split", self.add("Reshape", pixels, shape), outputs=parts, axis=2)
+        return [kernels[i : i + 6] for i in range(0, 36, 6)] if WIDTH in axes else kernels
 
-def _has_gain(node, weight, height):
-    if len(weight.dims) != 4:
-        return False
-    filters, channels, *size = weight.dims
+    def convolve(self, image, kernel, bias, axes):
+        """Convolves along `axes` by six products for the first, each of which does the others."""
+        if not axes:
+            return self.add("Conv", image, kernel, *bias, **self.last_convolution)
+        (axis, *others), groups = axes, [None] * 4 * self.dilation
+        for phase in range(self.dilation):
+            products = []
+            for number, part in enumerate(kernel):
+                transformed = self.from_map(image, number, axis, phase)
+                # Every pixel of the result has the second product once, and with it the bias.
+                part_bias = bias if number == 1 else []
+                products.append(self.convolve(transformed, part, part_bias, others))
+            groups[phase :: self.dilation] = self.four_of_six(*products)
+        return self.in_turns(groups, axis)
+
+    def from_map(self, image, number, axis, phase):
+        """Transforms every pixel of a group of `4 * dilation` to one of six maps of a phase."""
+
+        def along(length, other):
+            return [length, other] if axis == HEIGHT else [other, length]
+
+        taps = FROM_MAP[number].reshape(1, 1, *along(6, 1))
+        taps = self.constant(
+            f"from_map_{number}_{self.channels}_{axis}", np.tile(taps, (self.channels, 1, 1, 1))
+        )
+        return self.add(
+            "Conv",
+            image,
+            taps,
+            group=self.channels,
+            dilations=along(self.dilation, 1),
+            strides=along(4 * self.dilation, 1),
+            # So much after them lets the last pixels of any map have a group.
+            pads=[*along(self.dilation - phase, 0), *along(4 * self.dilation + phase, 0)],
+        )
+
+    def four_of_six(self, m0, m1, m2, m3, m4, m5):
+        """Sums six products to four pixels of the result."""
+        two, four, eight = (self.constant(f"{n}", np.float32(n)) for n in (2, 4, 8))
+        near, near_odd = self.add("Add", m1, m2), self.add("Sub", m1, m2)
+        far, far_odd = self.add("Add", m3, m4), self.add("Sub", m3, m4)
+        return (
+            self.add("Add", m0, self.add("Add", near, far)),
+            self.add("Add", near_odd, self.add("Mul", far_odd, two)),
+            self.add("Add", near, self.add("Mul", far, four)),
+            self.add("Add", m5, self.add("Add", near_odd, self.add("Mul", far_odd, eight))),
+        )
+
+    def in_turns(self, groups, axis):
+        """Puts the pixels of maps along an axis: the first of each, then the second of each."""
+        inner = self.constant(f"after_{axis}", [axis + 1])
+        maps = [self.add("Unsqueeze", group, inner) for group in groups]
+        maps = self.add("Concat", *maps, axis=axis + 1)
+        if axis == WIDTH:
+            return self.add("Reshape", maps, self.constant("rows", [0, 0, 0, -1]))
+        width = self.add("Shape", groups[0], start=WIDTH, end=WIDTH + 1)
+        shape = self.add("Concat", self.constant("columns", [0, 0, -1]), width, axis=0)
+        return self.add("Reshape", maps, shape)
+
+
+def _axes(node, weight, size):
+    """The axes along which products are saved: none, the height, or the width too."""
+    filters, channels, *window = weight.dims
     of_node, dilations = attributes(node), _dilations(node)
-    return (
-        size == [3, 3]
-        and channels >= MIN_CHANNELS
-        and filters >= MIN_FILTERS
-        and of_node.get("group", 1) == 1
-        and of_node.get("strides", [1, 1]) == [1, 1]
-        and dilations[0] == dilations[1] <= MAX_DILATION
-        and -height % (4 * dilations[0]) <= MAX_WASTE * height
-        and (of_node.get("auto_pad") == b"SAME_UPPER" or of_node.get("pads") == dilations * 2)
-    )
-
-
-def _winograd(builder, node, weight, height):
-    """Adds the nodes that compute what `node`, a convolution with `weight`, does."""
-    image, biases = node.input[0], node.input[2:]
-    dilation = _dilations(node)[0]
-    kernels = _kernels(builder, weight)
-    rows = [None] * 4 * dilation
-    for phase in range(dilation):
-        products = []
-        for number, kernel in enumerate(kernels):
-            # A row of the result has the second product once, and with it the bias.
-            bias = biases if number == 1 else []
-            transformed = _from_map(builder, image, weight.dims[1], number, dilation, phase)
-            products.append(
-                builder.add(
-                    "Conv",
-                    transformed,
-                    kernel,
-                    *bias,
-                    kernel_shape=[1, 3],
-                    dilations=[1, dilation],
-                    pads=[0, dilation, 0, dilation],
-                )
-            )
-        rows[phase::dilation] = _to_rows(builder, *products)
-    width = builder.add("Shape", image, start=3, end=4)
-    shape = builder.add("Concat", builder.constant("rows", [0, 0, -1]), width, axis=0)
-    result = builder.add("Reshape", builder.add("Concat", *rows, axis=3), shape)
-    if not height or height % len(rows):
-        first, axis = builder.constant("first", [0]), builder.constant("height", [2])
-        builder.add("Slice", result, first, builder.add("Shape", image, start=2, end=3), axis)
-    builder.nodes[-1].output[0] = node.output[0]
-
-
-def _kernels(builder, weight):
-    """Transforms `(filters, channels, 3, 3)` to six of `(filters, channels, 1, 3)`."""
-    from onnx import numpy_helper
-
-    filters, channels = weight.dims[:2]
-    by_row = numpy_helper.to_array(weight).transpose(2, 0, 1, 3).reshape(3, -1)
-    six = builder.add(
-        "MatMul",
-        builder.constant("from_kernel", FROM_KERNEL.astype("float32")),
-        builder.constant(weight.name, by_row),
-    )
-    shape = builder.constant(f"kernels_{filters}_{channels}", [6 * filters, channels, 1, 3])
-    return builder.add("Split", builder.add("Reshape", six, shape), outputs=6, axis=0)
-
-
-def _from_map(builder, image, channels, number, dilation, phase):
-    """Transforms the rows of one phase, of `4 * dilation` rows one."""
-    taps = np.tile(FROM_MAP[number].astype("float32")[:, None], (channels, 1, 1, 1))
-    return builder.add(
-        "Conv",
-        image,
-        builder.constant(f"from_map_{number}_{channels}", taps),
-        group=channels,
-        kernel_shape=[6, 1],
-        dilations=[dilation, 1],
-        strides=[4 * dilation, 1],
-        # By so much below, the last rows of a map of any height are still in a group.
-        pads=[dilation - phase, 0, 4 * dilation + phase, 0],
-    )
-
-
-def _to_rows(builder, *products):
-    """Sums the six products to four rows of the result."""
-    add, factors = builder.add, {n: builder.constant(f"{n}", np.float32(n)) for n in (2, 4, 8)}
-    m0, m1, m2, m3, m4, m5 = products
-    near, near_odd = add("Add", m1, m2), add("Sub", m1, m2)
-    far, far_odd = add("Add", m3, m4), add("Sub", m3, m4)
-    return (
-        add("Add", m0, add("Add", near, far)),
-        add("Add", near_odd, add("Mul", far_odd, factors[2])),
-        add("Add", near, add("Mul", far, factors[4])),
-        add("Add", m5, add("Add", near_odd, add("Mul", far_odd, factors[8]))),
-    )
+    if (
+        window != [3, 3]
+        or of_node.get("group", 1) != 1
+        or of_node.get("strides", [1, 1]) != [1, 1]
+        or (of_node.get("auto_pad") != b"SAME_UPPER" and of_node.get("pads") != dilations * 2)
+        or dilations[0] != dilations[1]
+        or dilations[0] > MAX_DILATION
+        or channels < MIN_CHANNELS
+        or filters < MIN_FILTERS
+    ):
+        return []
+    both = channels >= MIN_CHANNELS_BOTH and filters >= MIN_FILTERS_BOTH and dilations == [1, 1]
+    axes = [HEIGHT, WIDTH] if both else [HEIGHT]
+    in_vain = [-length % (4 * dilations[0]) / (length or 1) for length in size[: len(axes)]]
+    return [] if max(in_vain) > MAX_WASTE else axes
 
 
 def _dilations(node):

@@ -497,6 +497,19 @@ def test_onnx_for_processors_resizes_channels_last(shape, rng, tmp_path):
 
 
 @pytest.mark.tensorflow
+@pytest.mark.parametrize(
+    ("format", "dtype", "fewer"),
+    [("onnx", "float32", False), ("onnx_cpu", "float32", True), ("onnx_cpu", "float16", False)],
+)
+def test_onnx_for_processors_computes_fewer_products(format, dtype, fewer, rng, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    images = [rng.integers(0, 256, (37, 61, 3), dtype="uint8")]
+    path = tmp_path / "m.onnx"
+    export_model(small_network(AttaNet), path, format, dtype=dtype, images=images)
+    assert any("winograd" in node.name for node in onnx.load(path).graph.node) == fewer
+
+
+@pytest.mark.tensorflow
 def test_onnx_for_processors_leaves_other_resizing_alone(rng, tmp_path):
     onnx = pytest.importorskip("onnx")
     images = keras.Input((16, 24, 3))

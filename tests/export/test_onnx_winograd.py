@@ -41,24 +41,59 @@ def same(dilation=1, **attributes):
     return {"dilations": [dilation] * 2, "pads": [dilation] * 4, **attributes}
 
 
-def rewritten(model):
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    winograd_convolutions(copy.graph)
-    onnx.checker.check_model(copy, full_check=True)
-    return copy
+def rewritten(model, size=None):
+    """The model with fewer products, whose writer knows the size of the maps or does not."""
+    other = onnx.ModelProto()
+    other.CopyFrom(model)
+    if size:
+        shape = other.graph.input[0].type.tensor_type.shape.dim
+        for dimension, length in zip(shape[2:], size, strict=True):
+            dimension.dim_value = length
+        other = onnx.shape_inference.infer_shapes(other)
+    winograd_convolutions(other.graph)
+    onnx.checker.check_model(other, full_check=True)
+    return other
+
+
+def operators(model):
+    return [node.op_type for node in model.graph.node]
 
 
 @pytest.mark.parametrize(
-    "attributes", [*map(same, (1, 2, 3, 4)), {"auto_pad": "SAME_UPPER"}], ids=str
+    ("channels", "filters", "attributes"),
+    [
+        *((128, 64, same(dilation)) for dilation in (1, 2, 3, 4)),
+        (128, 64, {"auto_pad": "SAME_UPPER"}),
+        (512, 256, same()),
+        (512, 256, same(2)),
+    ],
 )
-def test_result_is_that_of_the_convolution(attributes, rng):
-    model = graph_of(rng, (128, 64, attributes))
+def test_result_is_that_of_the_convolution(channels, filters, attributes, rng):
+    model = graph_of(rng, (channels, filters, attributes))
     other = rewritten(model)
     assert len(other.graph.node) > 1
     for size in SIZES:
-        images = rng.normal(size=(2, 128, *size)).astype("float32")
-        np.testing.assert_allclose(run(other, images), run(model, images), atol=2e-5)
+        images = rng.normal(size=(2, channels, *size)).astype("float32")
+        np.testing.assert_allclose(run(other, images), run(model, images), atol=1e-4)
+
+
+@pytest.mark.parametrize("channels", [128, 512])
+def test_maps_of_known_size_are_only_cut_if_groups_reach_over_them(channels, rng):
+    model = graph_of(rng, (channels, 256, same()), (256, 32, same()))
+    images = rng.normal(size=(1, channels, 16, 12)).astype("float32")
+    fitting = rewritten(model, (16, 12))
+    assert "Slice" not in operators(fitting)
+    for other in (fitting, rewritten(model)):
+        np.testing.assert_allclose(run(other, images), run(model, images), atol=1e-4)
+    assert "Slice" in operators(rewritten(model, (15, 12)))
+    # The width is only grouped with very many channels.
+    assert ("Slice" in operators(rewritten(model, (16, 11)))) == (channels == 512)
+
+
+@pytest.mark.parametrize(("height", "gains"), [(24, True), (20, True), (16, False), (13, False)])
+def test_low_maps_with_a_dilation_are_left_alone(height, gains, rng):
+    model = graph_of(rng, (128, 128, same(3)), (128, 32, same()))
+    assert ("Split" in operators(rewritten(model, (height, 40)))) == gains
 
 
 def products(model, size, folder):
@@ -66,17 +101,11 @@ def products(model, size, folder):
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.optimized_model_filepath = str(folder / "loaded.onnx")
-    fixed = onnx.ModelProto()
-    fixed.CopyFrom(model)
-    for dimension, length in zip(
-        fixed.graph.input[0].type.tensor_type.shape.dim, size, strict=True
-    ):
-        dimension.dim_value = length
     onnxruntime.InferenceSession(
-        fixed.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     graph = onnx.shape_inference.infer_shapes(onnx.load(folder / "loaded.onnx")).graph
-    assert all(node.op_type != "MatMul" for node in graph.node)
+    assert all(node.op_type not in ("MatMul", "Split") for node in graph.node)
     kernels = {tensor.name: tensor.dims for tensor in graph.initializer}
     values = (*graph.value_info, *graph.output)
     maps = {value.name: value.type.tensor_type.shape.dim for value in values}
@@ -85,19 +114,34 @@ def products(model, size, folder):
         if node.op_type == "Conv":
             _, _, height, width = (dimension.dim_value for dimension in maps[node.output[0]])
             count += np.prod(kernels[node.input[1]]) * height * width
-    return count / (size[2] * size[3])
+    return count / np.prod(size)
 
 
-def test_products_are_half_and_the_file_no_larger(rng, tmp_path):
-    model = graph_of(rng, (256, 128, same()), (128, 128, same()))
-    other = rewritten(model)
-    images = rng.normal(size=(1, 256, 16, 12)).astype("float32")
-    np.testing.assert_allclose(run(other, images), run(model, images), atol=1e-4)
+@pytest.mark.parametrize(
+    ("channels", "filters", "share", "transformation"),
+    # Nine products transform a channel's pixel: six times six taps for each group of four. Along
+    # the width, the six maps again, each of a quarter of the pixels.
+    [(256, 128, 1 / 2, 9), (512, 256, 1 / 4, 9 + 9 * 6 / 4)],
+)
+def test_products_are_fewer_and_the_file_no_larger(
+    channels, filters, share, transformation, rng, tmp_path
+):
+    size = (16, 12)
+    model = graph_of(rng, (channels, filters, same()), (filters, 32, same()))
+    other = rewritten(model, size)
     assert len(other.SerializeToString()) < 1.05 * len(model.SerializeToString())
-    plain, fewer = (products(each, images.shape, tmp_path) for each in (model, other))
-    assert plain == 9 * 128 * (256 + 128)
-    # Nine taps, of six depthwise convolutions for four rows, in the transformation of each channel.
-    assert fewer == plain / 2 + 9 * (256 + 128)
+    left_alone = 9 * filters * 32
+    assert products(rewritten(graph_of(rng, (96, 32, same())), size), size, tmp_path) == 9 * 96 * 32
+    assert products(other, size, tmp_path) == (
+        share * 9 * filters * channels + transformation * channels + left_alone
+    )
+
+
+def test_kernels_may_be_shared(rng):
+    model = graph_of(rng, (128, 128, same()), (128, 128, same()))
+    model.graph.node[1].input[1] = model.graph.node[0].input[1]
+    images = rng.normal(size=(1, 128, 9, 12)).astype("float32")
+    np.testing.assert_allclose(run(rewritten(model), images), run(model, images), atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -119,4 +163,4 @@ def test_products_are_half_and_the_file_no_larger(rng, tmp_path):
 )
 def test_other_convolutions_are_left_alone(channels, filters, attributes, rng):
     model = graph_of(rng, (channels, filters, attributes))
-    assert rewritten(model) == model
+    assert operators(rewritten(model)) == ["Conv"]
