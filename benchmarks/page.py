@@ -13,9 +13,10 @@ HEAD = """# Speed
 
 Measured by `python -m benchmarks`, which writes this page. Every contender is a process of its
 own; they run one after another in turns, so that ratios hold where seconds drift. Times are
-medians, with quartiles in brackets. "Share" is what a contender computes, two operations for each
-multiply-add of products and convolutions, over what the fastest library here makes of a product of
-two 2048x2048 float32 matrices in the same turns, also for smaller numbers, which can pass it.
+medians, with quartiles in brackets. "Share" is what the subject computes, two operations for each
+multiply-add of its products and convolutions, over what the fastest library here makes of a product
+of two 2048x2048 float32 matrices in the same turns. It can pass 1: a contender may compute the same
+with fewer operations, or in smaller numbers, and convolutions can be faster than that product.
 "Memory" is the highest that one run needs above what the process holds; for TensorFlow, JAX and the
 runtimes, which keep theirs, of the first run, with what they prepare in it. "ONNX" is ONNX Runtime,
 for networks on what `format="onnx_cpu"` writes. What was tried, and what did not help, is in

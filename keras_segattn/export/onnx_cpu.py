@@ -14,13 +14,13 @@ from keras_segattn.export.onnx import (  # noqa: F401, this format's own too
     load,
     read_metadata,
 )
-from keras_segattn.export.onnx_graph import resize_channels_last
+from keras_segattn.export.onnx_graph import gather_columns, resize_channels_last
 from keras_segattn.export.onnx_winograd import winograd_convolutions
 
 
 def write(served, path, metadata, dtype="float32", calibration=None):
     """Writes an ONNX file as `keras_segattn.export.onnx` does."""
-    rewrites = [resize_channels_last]
+    rewrites = [gather_columns, resize_channels_last]
     if dtype == "float32":
         # The transformed kernels have a greater range than fewer bits hold.
         rewrites.insert(0, winograd_convolutions)

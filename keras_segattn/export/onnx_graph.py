@@ -1,6 +1,54 @@
 """Rewrites of an exported ONNX graph: the same results by fewer passes over memory."""
 
+import hashlib
+
+import numpy as np
+
+# Orders of the axes of (batch, channels, height, width).
 CHANNELS_LAST = (0, 2, 3, 1)
+COLUMNS_CHANNELS_LAST = (0, 3, 2, 1)
+
+
+class Replacement:
+    """Nodes in the place of one, named after its result and what they do, and their constants."""
+
+    def __init__(self, node, purpose, constants):
+        self.result, self.prefix = node.output[0], f"{node.output[0]}_{purpose}"
+        self.nodes, self.constants = [], constants
+
+    def constant(self, values):
+        """Returns the name of a tensor, which is the same for the same values."""
+        from onnx import numpy_helper
+
+        values = np.array(values, order="C")
+        digest = hashlib.sha256(values.tobytes()).hexdigest()[:16]
+        name = f"{values.dtype}_{values.shape}_{digest}"
+        if name not in self.constants:
+            self.constants[name] = numpy_helper.from_array(values, name)
+        return name
+
+    def add(self, operator, *inputs, outputs=1, **attributes):
+        """Adds a node, and returns the name of its output or a list of them."""
+        from onnx import helper
+
+        name = f"{self.prefix}_{len(self.nodes)}"
+        names = [name] + [f"{name}_{number}" for number in range(1, outputs)]
+        self.nodes.append(helper.make_node(operator, inputs, names, name, **attributes))
+        return names if outputs > 1 else name
+
+    def finish(self):
+        """Gives the last node's output the name that it had, and returns the nodes."""
+        self.nodes[-1].output[0] = self.result
+        return self.nodes
+
+
+def replace_nodes(graph, replace):
+    """Puts the nodes that `replace(node, constants)` returns, if any, in the place of each node."""
+    constants, nodes = {tensor.name: None for tensor in graph.initializer}, []
+    for node in graph.node:
+        nodes.extend(replace(node, constants) or [node])
+    _set_nodes(graph, nodes)
+    graph.initializer.extend(tensor for tensor in constants.values() if tensor is not None)
 
 
 def pad_for_each_reader(graph):
@@ -29,7 +77,6 @@ def resize_channels_last(graph):
     transposed is smaller where it is enlarged. Its kernels for GPUs would take the last two axes
     for height and width.
     """
-    import numpy as np
     from onnx import helper, numpy_helper
 
     outputs = {value.name for value in graph.output}
@@ -56,6 +103,35 @@ def resize_channels_last(graph):
         node.output[0] = transpose.output[0]
         moved.add(transpose.name)
     _set_nodes(graph, nodes)
+
+
+def gather_columns(graph):
+    """Orders maps by columns, which criss-cross attention multiplies along, by gathering, in place.
+
+    ONNX Runtime makes one transposition of that order and of the channels last, and is slow at it:
+    it moves single numbers, and not the channels of a pixel at once.
+    """
+    replace_nodes(graph, _gather_columns)
+
+
+def _gather_columns(node, constants):
+    if attributes(node).get("perm") != list(COLUMNS_CHANNELS_LAST):
+        return None
+    new, image = Replacement(node, "by_columns", constants), node.input[0]
+    size = new.add("Shape", image, start=2, end=4)
+    zero, one = new.constant(0), new.constant(1)
+    pixels = new.add("Range", zero, new.add("ReduceProd", size, keepdims=0), one)
+    by_columns = new.add("Transpose", new.add("Reshape", pixels, size), perm=[1, 0])
+    flat = new.constant([-1])
+    indices = new.add("Reshape", by_columns, flat)
+
+    batch, channels = new.constant([0]), new.add("Shape", image, start=1, end=2)
+    image = new.add("Transpose", image, perm=CHANNELS_LAST)
+    image = new.add("Reshape", image, new.add("Concat", batch, flat, channels, axis=0))
+    image = new.add("Gather", image, indices, axis=1)
+    size = new.add("Shape", by_columns)
+    new.add("Reshape", image, new.add("Concat", batch, size, channels, axis=0))
+    return new.finish()
 
 
 def _is_linear_resize(node):

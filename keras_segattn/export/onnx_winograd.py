@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_segattn.export.onnx_graph import attributes
+from keras_segattn.export.onnx_graph import Replacement, attributes, replace_nodes
 
 # F(4, 3) along an axis: six pixels of the map, transformed, times the kernel's three, transformed
 # to six, give four pixels of the result, which would take twelve products. The sums that end it
@@ -53,29 +53,22 @@ def winograd_convolutions(graph):
     maps = {value.name: value.type.tensor_type.shape.dim for value in graph.value_info}
     # 0 if unknown.
     sizes = {name: [d.dim_value for d in dims[2:]] for name, dims in maps.items()}
-    nodes, constants = [], {}
-    for node in graph.node:
+
+    def replace(node, constants):
         weight = weights.get(node.input[1]) if node.op_type == "Conv" else None
         size = sizes.get(node.output[0], [0, 0])
         axes = _axes(node, weight, size) if weight is not None else []
-        if axes:
-            nodes.extend(_Winograd(node, weight, size, axes, constants).nodes)
-        else:
-            nodes.append(node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(constants.values())
+        return _Winograd(node, weight, size, axes, constants).finish() if axes else None
+
+    replace_nodes(graph, replace)
 
 
-class _Winograd:
-    """The nodes that compute what `node`, a convolution with `weight`, does.
-
-    Their names begin with that of its result, and `constants`, which nodes share, collects tensors.
-    """
+class _Winograd(Replacement):
+    """Computes what `node`, a convolution with `weight`, does on a map of this size."""
 
     def __init__(self, node, weight, size, axes, constants):
+        super().__init__(node, "winograd", constants)
         image, kernel, *bias = node.input
-        self.prefix, self.constants, self.nodes = node.output[0], constants, []
         self.filters, self.channels = weight.dims[:2]
         self.dilation = dilation = _dilations(node)[0]
         row = {"dilations": [1, dilation], "pads": [0, dilation, 0, dilation]}
@@ -83,39 +76,18 @@ class _Winograd:
         result = self.convolve(image, self.kernels(kernel, axes), bias, axes)
         # The last group may reach over the edge.
         if any(not length or length % (4 * dilation) for length in size[: len(axes)]):
-            first = self.constant(f"first_of_{len(axes)}", [0] * len(axes))
+            first = self.constant([0] * len(axes))
             end = self.add("Shape", image, start=HEIGHT, end=HEIGHT + len(axes))
-            self.add("Slice", result, first, end, self.constant(f"{len(axes)}_axes", axes))
-        self.nodes[-1].output[0] = node.output[0]
-
-    def constant(self, name, values):
-        from onnx import numpy_helper
-
-        name = f"winograd_{name}"
-        if name not in self.constants:
-            self.constants[name] = numpy_helper.from_array(np.array(values), name)
-        return name
-
-    def add(self, operator, *inputs, outputs=1, **attributes):
-        from onnx import helper
-
-        name = f"{self.prefix}_winograd_{len(self.nodes)}"
-        names = [name] + [f"{name}_{number}" for number in range(1, outputs)]
-        self.nodes.append(helper.make_node(operator, inputs, names, name, **attributes))
-        return names if outputs > 1 else name
+            self.add("Slice", result, first, end, self.constant(axes))
 
     def kernels(self, kernel, axes):
         """Transforms the kernel to six of one row, or to six lists of six of one pixel."""
         across = FROM_KERNEL if WIDTH in axes else np.eye(3, dtype="float32")
         transform, width = np.kron(FROM_KERNEL, across), 1 if WIDTH in axes else 3
         parts = len(transform) // width
-        pixels = self.add("Reshape", kernel, self.constant("pixels", [-1, 9]))
-        transform = self.constant(f"from_kernel_to_{parts}", np.ascontiguousarray(transform.T))
-        pixels = self.add("MatMul", pixels, transform)
-        shape = self.constant(
-            f"{parts}_of_{self.filters}_{self.channels}",
-            [self.filters, self.channels, parts, width],
-        )
+        pixels = self.add("Reshape", kernel, self.constant([-1, 9]))
+        pixels = self.add("MatMul", pixels, self.constant(transform.T))
+        shape = self.constant([self.filters, self.channels, parts, width])
         kernels = self.add("Split", self.add("Reshape", pixels, shape), outputs=parts, axis=2)
         return [kernels[i : i + 6] for i in range(0, 36, 6)] if WIDTH in axes else kernels
 
@@ -141,13 +113,10 @@ class _Winograd:
             return [length, other] if axis == HEIGHT else [other, length]
 
         taps = FROM_MAP[number].reshape(1, 1, *along(6, 1))
-        taps = self.constant(
-            f"from_map_{number}_{self.channels}_{axis}", np.tile(taps, (self.channels, 1, 1, 1))
-        )
         return self.add(
             "Conv",
             image,
-            taps,
+            self.constant(np.tile(taps, (self.channels, 1, 1, 1))),
             group=self.channels,
             dilations=along(self.dilation, 1),
             strides=along(4 * self.dilation, 1),
@@ -157,7 +126,7 @@ class _Winograd:
 
     def four_of_six(self, m0, m1, m2, m3, m4, m5):
         """Sums six products to four pixels of the result."""
-        two, four, eight = (self.constant(f"{n}", np.float32(n)) for n in (2, 4, 8))
+        two, four, eight = (self.constant(np.float32(n)) for n in (2, 4, 8))
         near, near_odd = self.add("Add", m1, m2), self.add("Sub", m1, m2)
         far, far_odd = self.add("Add", m3, m4), self.add("Sub", m3, m4)
         return (
@@ -169,13 +138,13 @@ class _Winograd:
 
     def in_turns(self, groups, axis):
         """Puts the pixels of maps along an axis: the first of each, then the second of each."""
-        inner = self.constant(f"after_{axis}", [axis + 1])
+        inner = self.constant([axis + 1])
         maps = [self.add("Unsqueeze", group, inner) for group in groups]
         maps = self.add("Concat", *maps, axis=axis + 1)
         if axis == WIDTH:
-            return self.add("Reshape", maps, self.constant("rows", [0, 0, 0, -1]))
+            return self.add("Reshape", maps, self.constant([0, 0, 0, -1]))
         width = self.add("Shape", groups[0], start=WIDTH, end=WIDTH + 1)
-        shape = self.add("Concat", self.constant("columns", [0, 0, -1]), width, axis=0)
+        shape = self.add("Concat", self.constant([0, 0, -1]), width, axis=0)
         return self.add("Reshape", maps, shape)
 
 
