@@ -58,7 +58,7 @@ def write(served, path, metadata, dtype="float32", calibration=None, rewrites=()
         for dimension, name in zip(dimensions, ("batch", "height", "width"), strict=False):
             if not dimension.HasField("dim_value"):
                 dimension.dim_param = name
-    # Rewrites may have left some that are none any more.
+    # Those of maps that rewrites replaced.
     del exported.graph.value_info[:]
     if len(exported.graph.output) > 1:
         # The tensor keeps its name, by which `load` finds it.
@@ -122,7 +122,10 @@ def _halve(graph):
 
 
 def _folded(exported, path):
-    """Folds batch normalization and other constants into convolutions, as ONNX Runtime does."""
+    """Returns the graph as ONNX Runtime simplifies it: batch normalization is in the convolutions.
+
+    It writes that to `path`.
+    """
     import onnx
     import onnxruntime
 
@@ -141,7 +144,7 @@ def _folded(exported, path):
 
 
 def _quantized(folded, path, calibration):
-    """Quantizes a graph with folded constants: what is between them would be rounded."""
+    """Quantizes a folded graph: between a convolution and its normalization nothing is rounded."""
     import onnx
     from onnxruntime import quantization
 

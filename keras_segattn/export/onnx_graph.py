@@ -13,14 +13,17 @@ class Replacement:
     """Nodes in the place of one, named after its result and what they do, and their constants."""
 
     def __init__(self, node, purpose, constants):
-        self.result, self.prefix = node.output[0], f"{node.output[0]}_{purpose}"
-        self.nodes, self.constants = [], constants
+        self.prefix, self.nodes = f"{node.output[0]}_{purpose}", []
+        self.constants = constants
 
     def constant(self, values):
         """Returns the name of a tensor, which is the same for the same values."""
         from onnx import numpy_helper
 
         values = np.array(values, order="C")
+        if values.dtype.kind == "i":
+            # NumPy's integers are shorter on some platforms than ONNX's of shapes.
+            values = values.astype("int64")
         digest = hashlib.sha256(values.tobytes()).hexdigest()[:16]
         name = f"{values.dtype}_{values.shape}_{digest}"
         if name not in self.constants:
@@ -36,17 +39,18 @@ class Replacement:
         self.nodes.append(helper.make_node(operator, inputs, names, name, **attributes))
         return names if outputs > 1 else name
 
-    def finish(self):
-        """Gives the last node's output the name that it had, and returns the nodes."""
-        self.nodes[-1].output[0] = self.result
+    def finish(self, result):
+        """Names the last node's output and returns the nodes."""
+        self.nodes[-1].output[0] = result
         return self.nodes
 
 
 def replace_nodes(graph, replace):
-    """Puts the nodes that `replace(node, constants)` returns, if any, in the place of each node."""
+    """Puts what `replace(node, constants)` returns in the place of a node, unless it is `None`."""
     constants, nodes = {tensor.name: None for tensor in graph.initializer}, []
     for node in graph.node:
-        nodes.extend(replace(node, constants) or [node])
+        new = replace(node, constants)
+        nodes.extend([node] if new is None else new)
     _set_nodes(graph, nodes)
     graph.initializer.extend(tensor for tensor in constants.values() if tensor is not None)
 
@@ -77,32 +81,26 @@ def resize_channels_last(graph):
     transposed is smaller where it is enlarged. Its kernels for GPUs would take the last two axes
     for height and width.
     """
-    from onnx import helper, numpy_helper
+    outputs, moved = {value.name for value in graph.output}, set()
 
-    outputs = {value.name for value in graph.output}
-    nodes, moved = [], set()
-    for node in graph.node:
+    def replace(node, constants):
         if node.name in moved:
-            continue
-        nodes.append(node)
+            return []
         if not _is_linear_resize(node) or node.output[0] in outputs:
-            continue
+            return None
         readers = _readers(graph, node)
         if len(readers) != 1 or attributes(readers[0]).get("perm") != list(CHANNELS_LAST):
-            continue
-        (transpose,) = readers
-        small, order, sizes = (f"{node.name}_{part}" for part in ("small", "order", "sizes"))
-        graph.initializer.append(numpy_helper.from_array(np.array(CHANNELS_LAST, "int64"), order))
-        nodes[-1:] = [
-            helper.make_node("Transpose", [node.input[0]], [small], small, perm=CHANNELS_LAST),
-            # The last input are the sizes, or without them the scales.
-            helper.make_node("Gather", [node.input[-1], order], [sizes], sizes),
-            node,
-        ]
-        node.input[0], node.input[-1] = small, sizes
-        node.output[0] = transpose.output[0]
-        moved.add(transpose.name)
-    _set_nodes(graph, nodes)
+            return None
+        moved.add(readers[0].name)
+        new = Replacement(node, "channels_last", constants)
+        # The last input are the sizes, or without them the scales.
+        image, *others, sizes = node.input
+        image = new.add("Transpose", image, perm=CHANNELS_LAST)
+        sizes = new.add("Gather", sizes, new.constant(CHANNELS_LAST))
+        new.add("Resize", image, *others, sizes, **attributes(node))
+        return new.finish(readers[0].output[0])
+
+    replace_nodes(graph, replace)
 
 
 def gather_columns(graph):
@@ -118,20 +116,21 @@ def _gather_columns(node, constants):
     if attributes(node).get("perm") != list(COLUMNS_CHANNELS_LAST):
         return None
     new, image = Replacement(node, "by_columns", constants), node.input[0]
-    size = new.add("Shape", image, start=2, end=4)
-    zero, one = new.constant(0), new.constant(1)
-    pixels = new.add("Range", zero, new.add("ReduceProd", size, keepdims=0), one)
-    by_columns = new.add("Transpose", new.add("Reshape", pixels, size), perm=[1, 0])
-    flat = new.constant([-1])
-    indices = new.add("Reshape", by_columns, flat)
+    rows_columns = new.add("Shape", image, start=2, end=4)
+    count = new.add("ReduceProd", rows_columns, keepdims=0)
+    by_rows = new.add("Range", new.constant(0), count, new.constant(1))
+    by_columns = new.add("Transpose", new.add("Reshape", by_rows, rows_columns), perm=[1, 0])
 
-    batch, channels = new.constant([0]), new.add("Shape", image, start=1, end=2)
-    image = new.add("Transpose", image, perm=CHANNELS_LAST)
-    image = new.add("Reshape", image, new.add("Concat", batch, flat, channels, axis=0))
-    image = new.add("Gather", image, indices, axis=1)
-    size = new.add("Shape", by_columns)
-    new.add("Reshape", image, new.add("Concat", batch, size, channels, axis=0))
-    return new.finish()
+    # In the shape of a `Reshape` 0 keeps the batch, and -1 are all pixels.
+    batch, pixels = new.constant([0]), new.constant([-1])
+    channels = new.add("Shape", image, start=1, end=2)
+    channels_last = new.add("Transpose", image, perm=CHANNELS_LAST)
+    shape = new.add("Concat", batch, pixels, channels, axis=0)
+    in_a_row = new.add("Reshape", channels_last, shape)
+    gathered = new.add("Gather", in_a_row, new.add("Reshape", by_columns, pixels), axis=1)
+    shape = new.add("Concat", batch, new.add("Shape", by_columns), channels, axis=0)
+    new.add("Reshape", gathered, shape)
+    return new.finish(node.output[0])
 
 
 def _is_linear_resize(node):

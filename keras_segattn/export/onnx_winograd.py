@@ -6,7 +6,7 @@ from keras_segattn.export.onnx_graph import Replacement, attributes, replace_nod
 
 # F(4, 3) along an axis: six pixels of the map, transformed, times the kernel's three, transformed
 # to six, give four pixels of the result, which would take twelve products. The sums that end it
-# are in `_four_of_six`.
+# are in `four_of_six`.
 FROM_MAP = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -18,10 +18,10 @@ FROM_MAP = np.array(
     ],
     "float32",
 )
+# Over 24: whole numbers keep their values in a file of float16.
 FROM_KERNEL = np.array(
     [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], "float32"
 )
-FROM_KERNEL /= 24
 # With fewer, the transformations take the time that the products save.
 MIN_CHANNELS, MIN_FILTERS = 128, 64
 # From here on the second axis saves more than it takes. A dilation would need too many nodes.
@@ -50,15 +50,18 @@ def winograd_convolutions(graph):
     - Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016, section 4.1.
     """
     weights = {tensor.name: tensor for tensor in graph.initializer}
-    maps = {value.name: value.type.tensor_type.shape.dim for value in graph.value_info}
+    values = (*graph.value_info, *graph.output)
+    maps = {value.name: value.type.tensor_type.shape.dim for value in values}
     # 0 if unknown.
-    sizes = {name: [d.dim_value for d in dims[2:]] for name, dims in maps.items()}
+    sizes = {name: [length.dim_value for length in shape[2:]] for name, shape in maps.items()}
 
     def replace(node, constants):
         weight = weights.get(node.input[1]) if node.op_type == "Conv" else None
-        size = sizes.get(node.output[0], [0, 0])
+        size = sizes.get(node.output[0]) or [0, 0]
         axes = _axes(node, weight, size) if weight is not None else []
-        return _Winograd(node, weight, size, axes, constants).finish() if axes else None
+        if not axes:
+            return None
+        return _Winograd(node, weight, size, axes, constants).finish(node.output[0])
 
     replace_nodes(graph, replace)
 
@@ -87,6 +90,7 @@ class _Winograd(Replacement):
         parts = len(transform) // width
         pixels = self.add("Reshape", kernel, self.constant([-1, 9]))
         pixels = self.add("MatMul", pixels, self.constant(transform.T))
+        pixels = self.add("Mul", pixels, self.constant(np.float32(24.0 ** -len(axes))))
         shape = self.constant([self.filters, self.channels, parts, width])
         kernels = self.add("Split", self.add("Reshape", pixels, shape), outputs=parts, axis=2)
         return [kernels[i : i + 6] for i in range(0, 36, 6)] if WIDTH in axes else kernels
@@ -164,9 +168,9 @@ def _axes(node, weight, size):
     ):
         return []
     both = channels >= MIN_CHANNELS_BOTH and filters >= MIN_FILTERS_BOTH and dilations == [1, 1]
-    axes = [HEIGHT, WIDTH] if both else [HEIGHT]
-    in_vain = [-length % (4 * dilations[0]) / (length or 1) for length in size[: len(axes)]]
-    return [] if max(in_vain) > MAX_WASTE else axes
+    group = 4 * dilations[0]
+    height, width = (-length % group <= MAX_WASTE * length for length in size)
+    return [HEIGHT, WIDTH] if height and width and both else [HEIGHT] if height else []
 
 
 def _dilations(node):

@@ -11,18 +11,29 @@ from keras_segattn.data import SegmentationDataset
 from keras_segattn.export import export_model, load_exported, read_metadata
 from keras_segattn.export.formats import FORMATS
 from keras_segattn.export.serving_model import serving_model
-from keras_segattn.layers import ResizeLike, STDCBlock
+from keras_segattn.layers import CrissCrossAttention, ResizeLike, STDCBlock
 from keras_segattn.weights import Preprocessing
 from tests.applications.cases import tiny_backbone
 from tests.training import randomize
 
 NAMES = ["road", "car", "tree", "sky", "person"]
 PALETTE = [(128, 64, 128), (0, 0, 142), (107, 142, 35), (70, 130, 180), (220, 20, 60)]
-PATHS = {"saved_model": "saved", "onnx": "m.onnx", "litert": "m.tflite", "openvino": "ov"}
+PATHS = {
+    "saved_model": "saved",
+    "onnx": "m.onnx",
+    "onnx_cpu": "cpu.onnx",
+    "litert": "m.tflite",
+    "openvino": "ov",
+}
 
 
 def needs_runtime(format):
-    modules = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "openvino": "openvino"}
+    modules = {
+        "onnx": "onnxruntime",
+        "onnx_cpu": "onnxruntime",
+        "litert": "ai_edge_litert",
+        "openvino": "openvino",
+    }
     if format in modules:
         pytest.importorskip(modules[format], reason=f"{format} needs {modules[format]}")
 
@@ -216,7 +227,7 @@ def color_network():
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
-@pytest.mark.parametrize("format", ["onnx", "litert", "openvino"])
+@pytest.mark.parametrize("format", ["onnx", "onnx_cpu", "litert", "openvino"])
 def test_smaller_numbers(format, dtype, tmp_path):
     needs_runtime(format)
     if (format, dtype) == ("openvino", "int8"):
@@ -498,15 +509,37 @@ def test_onnx_for_processors_resizes_channels_last(shape, rng, tmp_path):
 
 @pytest.mark.tensorflow
 @pytest.mark.parametrize(
-    ("format", "dtype", "fewer"),
-    [("onnx", "float32", False), ("onnx_cpu", "float32", True), ("onnx_cpu", "float16", False)],
+    ("format", "dtype", "rewritten"),
+    [
+        ("onnx", "float32", False),
+        ("onnx_cpu", "float32", True),
+        ("onnx_cpu", "float16", True),
+        ("onnx_cpu", "int8", False),
+    ],
 )
-def test_onnx_for_processors_computes_fewer_products(format, dtype, fewer, rng, tmp_path):
+def test_onnx_for_processors_has_fewer_products(format, dtype, rewritten, rng, tmp_path):
     onnx = pytest.importorskip("onnx")
-    images = [rng.integers(0, 256, (37, 61, 3), dtype="uint8")]
+    images = keras.Input((None, None, 3))
+    # As in CCNet, attention after a convolution with channels first.
+    x = keras.layers.Rescaling(1 / 255)(images)
+    x = keras.layers.Conv2D(128, 3, padding="same")(x)
+    x = keras.layers.Conv2D(64, 3, padding="same", activation="relu")(x)
+    x = CrissCrossAttention()(x)
+    model = keras.Model(images, keras.layers.Conv2D(5, 1, name="logits")(x))
+    model.layers[-2].gamma.assign([0.5])
     path = tmp_path / "m.onnx"
-    export_model(small_network(AttaNet), path, format, dtype=dtype, images=images)
-    assert any("winograd" in node.name for node in onnx.load(path).graph.node) == fewer
+    pictures = [rng.integers(0, 256, (9, 14, 3), dtype="uint8") for _ in range(4)]
+    arguments = {"dtype": dtype, "preprocess": False, "least_agreement": 0.2}
+    report = export_model(model, path, format, images=pictures, **arguments)
+    graph = onnx.load(path).graph
+    assert any("winograd" in node.name for node in graph.node) == rewritten
+    assert any("by_columns" in node.name for node in graph.node) == (format == "onnx_cpu")
+    assert {node.domain for node in graph.node} <= {"", "ai.onnx"}
+    if dtype == "float32":
+        assert report.largest_logit_difference < 1e-5
+    elif rewritten:
+        plain = export_model(model, tmp_path / "plain.onnx", "onnx", images=pictures, **arguments)
+        assert report.largest_logit_difference < 2 * plain.largest_logit_difference
 
 
 @pytest.mark.tensorflow

@@ -1,40 +1,29 @@
 import numpy as np
 import pytest
 
-from keras_segattn.export.onnx_winograd import winograd_convolutions
-
 onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime")
+
+from keras_segattn.export.onnx_winograd import winograd_convolutions  # noqa: E402
+from tests.export import onnx_files  # noqa: E402
+from tests.export.onnx_files import loaded, model_of, operators, run  # noqa: E402
 
 SIZES = [(1, 1), (3, 2), (8, 8), (17, 9), (30, 5)]
 
 
-def graph_of(rng, *convolutions):
-    """Convolutions one after another; of each its channels and attributes."""
+def convolutions(rng, *layers, bias=True):
+    """Convolutions one after another, each of its channels, filters and attributes."""
     nodes, tensors, name = [], [], "images"
-    for number, (channels, filters, attributes) in enumerate(convolutions):
+    for number, (channels, filters, attributes) in enumerate(layers):
         size = attributes.get("kernel_shape", [3, 3])
         shape = (filters, channels // attributes.get("group", 1), *size)
         kernel = rng.normal(size=shape) / np.sqrt(np.prod(shape[1:]))
-        inputs = [name, f"kernel{number}", f"bias{number}"]
-        for tensor, values in zip(inputs[1:], (kernel, rng.normal(size=filters)), strict=True):
-            values = values.astype("float32")
-            tensors.append(onnx.numpy_helper.from_array(values, tensor))
-        name = f"map{number}"
+        own = [(f"kernel{number}", kernel), (f"bias{number}", rng.normal(size=filters))]
+        own = own if bias else own[:1]
+        inputs, name = [name, *(tensor for tensor, _ in own)], f"map{number}"
         nodes.append(onnx.helper.make_node("Conv", inputs, [name], name, **attributes))
-    value = onnx.helper.make_tensor_value_info
-    images = value("images", 1, ["batch", convolutions[0][0], "height", "width"])
-    result = value(name, 1, ["batch", convolutions[-1][1], "rows", "columns"])
-    graph = onnx.helper.make_graph(nodes, "convolutions", [images], [result], tensors)
-    opset = onnx.helper.make_opsetid("", 17)
-    return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
-
-
-def run(model, images):
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
-    return session.run(None, {"images": images})[0]
+        tensors.extend(own)
+    return model_of(nodes, layers[0][0], name, tensors)
 
 
 def same(dilation=1, **attributes):
@@ -42,106 +31,115 @@ def same(dilation=1, **attributes):
 
 
 def rewritten(model, size=None):
-    """The model with fewer products, whose writer knows the size of the maps or does not."""
-    other = onnx.ModelProto()
-    other.CopyFrom(model)
-    if size:
-        shape = other.graph.input[0].type.tensor_type.shape.dim
-        for dimension, length in zip(shape[2:], size, strict=True):
-            dimension.dim_value = length
-        other = onnx.shape_inference.infer_shapes(other)
-    winograd_convolutions(other.graph)
-    onnx.checker.check_model(other, full_check=True)
-    return other
+    return onnx_files.rewritten(model, winograd_convolutions, size)
 
 
-def operators(model):
-    return [node.op_type for node in model.graph.node]
+def kernels(model):
+    """How many kernels there are instead of one, of each convolution."""
+    return [len(node.output) for node in model.graph.node if node.op_type == "Split"]
+
+
+def images_of(rng, channels, size, batch=1):
+    return rng.normal(size=(batch, channels, *size)).astype("float32")
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("channels", "filters", "attributes", "parts"),
+    [
+        *((128, 64, same(dilation), 6) for dilation in (1, 2, 3, 4)),
+        (128, 64, {"auto_pad": "SAME_UPPER"}, 6),
+        (512, 256, same(), 36),
+        (512, 256, same(2), 6),
+    ],
+)
+def test_result_is_that_of_the_convolution(channels, filters, attributes, parts, bias, rng):
+    model = convolutions(rng, (channels, filters, attributes), bias=bias)
+    other = rewritten(model)
+    assert kernels(other) == [parts]
+    for size in SIZES:
+        images = images_of(rng, channels, size, batch=2)
+        np.testing.assert_allclose(run(other, images), run(model, images), atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    ("channels", "filters", "attributes"),
+    ("channels", "dilation", "size", "parts", "cut"),
     [
-        *((128, 64, same(dilation)) for dilation in (1, 2, 3, 4)),
-        (128, 64, {"auto_pad": "SAME_UPPER"}),
-        (512, 256, same()),
-        (512, 256, same(2)),
+        (128, 1, (16, 11), 6, False),
+        (128, 1, (15, 12), 6, True),
+        (512, 1, (16, 12), 36, False),
+        (512, 1, (16, 11), 36, True),
+        # More than 0.3 of the columns would be computed in vain, or of the rows.
+        (512, 1, (16, 9), 6, False),
+        (128, 3, (24, 7), 6, False),
+        (128, 3, (20, 7), 6, True),
+        (128, 3, (16, 7), None, False),
     ],
 )
-def test_result_is_that_of_the_convolution(channels, filters, attributes, rng):
-    model = graph_of(rng, (channels, filters, attributes))
-    other = rewritten(model)
-    assert len(other.graph.node) > 1
-    for size in SIZES:
-        images = rng.normal(size=(2, channels, *size)).astype("float32")
-        np.testing.assert_allclose(run(other, images), run(model, images), atol=1e-4)
+def test_known_sizes_are_made_use_of(channels, dilation, size, parts, cut, rng):
+    model = convolutions(rng, (channels, 256, same(dilation)))
+    other = rewritten(model, size)
+    assert kernels(other) == ([parts] if parts else [])
+    assert ("Slice" in operators(other)) == cut
+    images = images_of(rng, channels, size)
+    np.testing.assert_allclose(run(other, images), run(model, images), atol=1e-4)
 
 
-@pytest.mark.parametrize("channels", [128, 512])
-def test_maps_of_known_size_are_only_cut_if_groups_reach_over_them(channels, rng):
-    model = graph_of(rng, (channels, 256, same()), (256, 32, same()))
-    images = rng.normal(size=(1, channels, 16, 12)).astype("float32")
-    fitting = rewritten(model, (16, 12))
-    assert "Slice" not in operators(fitting)
-    for other in (fitting, rewritten(model)):
-        np.testing.assert_allclose(run(other, images), run(model, images), atol=1e-4)
-    assert "Slice" in operators(rewritten(model, (15, 12)))
-    # The width is only grouped with very many channels.
-    assert ("Slice" in operators(rewritten(model, (16, 11)))) == (channels == 512)
-
-
-@pytest.mark.parametrize(("height", "gains"), [(24, True), (20, True), (16, False), (13, False)])
-def test_low_maps_with_a_dilation_are_left_alone(height, gains, rng):
-    model = graph_of(rng, (128, 128, same(3)), (128, 32, same()))
-    assert ("Split" in operators(rewritten(model, (height, 40)))) == gains
+def test_nothing_may_be_known_of_a_map(rng):
+    model = convolutions(rng, (128, 64, same()), (64, 8, same()))
+    model.graph.value_info.append(onnx.helper.make_tensor_value_info("map0", 1, None))
+    assert kernels(rewritten(model)) == [6]
 
 
 def products(model, size, folder):
-    """Multiplications for each pixel as ONNX Runtime computes them: its graph, once loaded."""
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    options.optimized_model_filepath = str(folder / "loaded.onnx")
-    onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    """Multiplications for each pixel as ONNX Runtime computes them."""
+    graph = loaded(model, folder).graph
+    assert not {"MatMul", "Mul", "Split"}.intersection(
+        node.op_type for node in graph.node if "kernel" in node.input[0]
     )
-    graph = onnx.shape_inference.infer_shapes(onnx.load(folder / "loaded.onnx")).graph
-    assert all(node.op_type not in ("MatMul", "Split") for node in graph.node)
-    kernels = {tensor.name: tensor.dims for tensor in graph.initializer}
+    sizes = {tensor.name: tensor.dims for tensor in graph.initializer}
     values = (*graph.value_info, *graph.output)
     maps = {value.name: value.type.tensor_type.shape.dim for value in values}
     count = 0
     for node in graph.node:
         if node.op_type == "Conv":
-            _, _, height, width = (dimension.dim_value for dimension in maps[node.output[0]])
-            count += np.prod(kernels[node.input[1]]) * height * width
+            _, _, height, width = (length.dim_value for length in maps[node.output[0]])
+            count += np.prod(sizes[node.input[1]]) * height * width
     return count / np.prod(size)
 
 
 @pytest.mark.parametrize(
     ("channels", "filters", "share", "transformation"),
     # Nine products transform a channel's pixel: six times six taps for each group of four. Along
-    # the width, the six maps again, each of a quarter of the pixels.
-    [(256, 128, 1 / 2, 9), (512, 256, 1 / 4, 9 + 9 * 6 / 4)],
+    # the width, the six maps again, each of a quarter of the pixels. Nothing is saved with 96.
+    [(96, 128, 1, 0), (256, 128, 1 / 2, 9), (512, 256, 1 / 4, 9 + 9 * 6 / 4)],
 )
 def test_products_are_fewer_and_the_file_no_larger(
     channels, filters, share, transformation, rng, tmp_path
 ):
     size = (16, 12)
-    model = graph_of(rng, (channels, filters, same()), (filters, 32, same()))
+    model = convolutions(rng, (channels, filters, same()))
     other = rewritten(model, size)
     assert len(other.SerializeToString()) < 1.05 * len(model.SerializeToString())
-    left_alone = 9 * filters * 32
-    assert products(rewritten(graph_of(rng, (96, 32, same())), size), size, tmp_path) == 9 * 96 * 32
-    assert products(other, size, tmp_path) == (
-        share * 9 * filters * channels + transformation * channels + left_alone
-    )
+    expected = share * 9 * filters * channels + transformation * channels
+    assert products(other, size, tmp_path) == expected
 
 
 def test_kernels_may_be_shared(rng):
-    model = graph_of(rng, (128, 128, same()), (128, 128, same()))
+    model = convolutions(rng, (128, 128, same()), (128, 128, same()))
     model.graph.node[1].input[1] = model.graph.node[0].input[1]
-    images = rng.normal(size=(1, 128, 9, 12)).astype("float32")
-    np.testing.assert_allclose(run(rewritten(model), images), run(model, images), atol=1e-4)
+    other = rewritten(model)
+    assert kernels(other) == [6, 6]
+    images = images_of(rng, 128, (9, 12))
+    np.testing.assert_allclose(run(other, images), run(model, images), atol=1e-4)
+
+
+def test_a_computed_kernel_is_left_alone(rng):
+    model = convolutions(rng, (128, 128, same()))
+    kernel, _ = model.graph.initializer
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["kernel0"], value=kernel))
+    model.graph.initializer.remove(kernel)
+    assert operators(rewritten(model)) == ["Constant", "Conv"]
 
 
 @pytest.mark.parametrize(
@@ -162,5 +160,5 @@ def test_kernels_may_be_shared(rng):
     ],
 )
 def test_other_convolutions_are_left_alone(channels, filters, attributes, rng):
-    model = graph_of(rng, (channels, filters, attributes))
+    model = convolutions(rng, (channels, filters, attributes))
     assert operators(rewritten(model)) == ["Conv"]

@@ -1,0 +1,58 @@
+"""Small ONNX models, and what ONNX Runtime makes of them."""
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def model_of(nodes, channels, result, tensors=()):
+    """A model from `images` of any size to a map `result`."""
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        nodes,
+        "graph",
+        [value("images", 1, ["batch", channels, "height", "width"])],
+        [value(result, 1, [None] * 4)],
+        [onnx.numpy_helper.from_array(np.float32(values), name) for name, values in tensors],
+    )
+    opset = onnx.helper.make_opsetid("", 17)
+    return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8)
+
+
+def rewritten(model, rewrite, size=None):
+    """The model after `rewrite`, which knows the size of the images or does not."""
+    other = onnx.ModelProto()
+    other.CopyFrom(model)
+    if size:
+        shape = other.graph.input[0].type.tensor_type.shape.dim
+        for dimension, length in zip(shape[2:], size, strict=True):
+            dimension.dim_value = length
+        other = onnx.shape_inference.infer_shapes(other)
+    rewrite(other.graph)
+    onnx.checker.check_model(other, full_check=True)
+    return other
+
+
+def operators(model):
+    return [node.op_type for node in model.graph.node]
+
+
+def run(model, images):
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    return session.run(None, {"images": images})[0]
+
+
+def loaded(model, folder):
+    """The model as ONNX Runtime computes it, but for the layout of maps."""
+    path = folder / "loaded.onnx"
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(path)
+    onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return onnx.shape_inference.infer_shapes(onnx.load(path))
