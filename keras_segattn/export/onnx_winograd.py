@@ -72,7 +72,7 @@ class _Winograd(Replacement):
     def __init__(self, node, weight, size, axes, constants):
         super().__init__(node, "winograd", constants)
         image, kernel, *bias = node.input
-        self.filters, self.channels = weight.dims[:2]
+        self.channels = weight.dims[1]
         self.dilation = dilation = _dilations(node)[0]
         row = {"dilations": [1, dilation], "pads": [0, dilation, 0, dilation]}
         self.last_convolution = {} if WIDTH in axes else row
@@ -86,13 +86,12 @@ class _Winograd(Replacement):
     def kernels(self, kernel, axes):
         """Transforms the kernel to six of one row, or to six lists of six of one pixel."""
         across = FROM_KERNEL if WIDTH in axes else np.eye(3, dtype="float32")
-        transform, width = np.kron(FROM_KERNEL, across), 1 if WIDTH in axes else 3
-        parts = len(transform) // width
-        pixels = self.add("Reshape", kernel, self.constant([-1, 9]))
-        pixels = self.add("MatMul", pixels, self.constant(transform.T))
+        transform = np.kron(FROM_KERNEL, across)
+        # In an order that keeps few copies of what is six or 36 parts of nine.
+        pixels = self.add("Reshape", kernel, self.constant([0, 0, 1, 9]))
         pixels = self.add("Mul", pixels, self.constant(np.float32(24.0 ** -len(axes))))
-        shape = self.constant([self.filters, self.channels, parts, width])
-        kernels = self.add("Split", self.add("Reshape", pixels, shape), outputs=parts, axis=2)
+        pixels = self.add("MatMul", pixels, self.constant(transform.T))
+        kernels = self.add("Split", pixels, outputs=6 ** len(axes), axis=3)
         return [kernels[i : i + 6] for i in range(0, 36, 6)] if WIDTH in axes else kernels
 
     def convolve(self, image, kernel, bias, axes):
