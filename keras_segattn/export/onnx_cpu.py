@@ -1,7 +1,7 @@
 """ONNX for ONNX Runtime on a processor: the file is faster there than that of `onnx`.
 
-Its `Resize` has the channels last, which ONNX Runtime computes on processors and not on GPUs. But
-in int8, its large convolutions have fewer products.
+Its `Resize` has the channels last, which ONNX Runtime computes on processors and not on GPUs.
+Its large convolutions, except in int8, have fewer products.
 """
 
 from keras_segattn.export import onnx
@@ -21,7 +21,7 @@ from keras_segattn.export.onnx_winograd import winograd_convolutions
 def write(served, path, metadata, dtype="float32", calibration=None):
     """Writes an ONNX file as `keras_segattn.export.onnx` does."""
     rewrites = [gather_columns, resize_channels_last]
+    # In int8 products cost less, and the sums that replace some would be rounded too.
     if dtype != "int8":
-        # There, products are cheaper than the sums, which 8 bits would round too.
         rewrites.append(winograd_convolutions)
     onnx.write(served, path, metadata, dtype, calibration, rewrites)
