@@ -1,22 +1,104 @@
-"""Stochastic gradient descent at several learning rates."""
+"""Keras's optimizers with a learning rate of their own for some layers."""
 
 import keras
 
 
+class LayerwiseRates:
+    """Mixin for a Keras optimizer that multiplies the learning rate in some layers.
+
+    `rate(w) = learning_rate * factor`, with the factor of the layer, or of a layer around it, that
+    `rate_factors` names, and 1 for all other weights. Weights do not know the nested model they are
+    in, such as the backbone of a network: `expand_rate_factors` turns its name into the names of
+    its layers.
+
+    `LayerwiseSGD`, `LayerwiseAdam` and `LayerwiseAdamW` have it. Any other optimizer gets it by
+    inheritance: `class LayerwiseLion(LayerwiseRates, keras.optimizers.Lion)`. Keras's
+    `MultiOptimizer` takes one optimizer per rate instead; it needs Keras 3.15 and has no learning
+    rate that callbacks could read.
+
+    Args:
+        *args: Positional arguments of the optimizer, such as the learning rate.
+        rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
+        **kwargs: Keyword arguments of the optimizer.
+
+    Raises:
+        ValueError: If a factor is negative, or, when the optimizer is built, if a name belongs to
+            no trainable weight.
+    """
+
+    def __init__(self, *args, rate_factors=None, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.rate_factors = dict(rate_factors or {})
+        negative = {name: factor for name, factor in self.rate_factors.items() if not factor >= 0}
+        if negative:
+            raise ValueError(f"`rate_factors` must not be negative. Received: {negative}")
+
+    def build(self, variables):
+        super().build(variables)
+        names = {name for variable in variables for name in variable.path.split("/")}
+        unknown = sorted(self.rate_factors.keys() - names)
+        if unknown:
+            layers = sorted({variable.path.split("/")[0] for variable in variables})
+            raise ValueError(
+                f"`rate_factors` names {unknown}, which have no trainable weights here. Choose among "
+                f"{layers}; for a backbone pass `expand_rate_factors(model, rate_factors)`."
+            )
+
+    def update_step(self, gradient, variable, learning_rate):
+        # Backends pass their own variables here, which do not know their paths.
+        names = self._trainable_variables[self._get_variable_index(variable)].path.split("/")
+        factors = (self.rate_factors[name] for name in names if name in self.rate_factors)
+        super().update_step(gradient, variable, learning_rate * next(factors, 1.0))
+
+    def get_config(self):
+        return {**super().get_config(), "rate_factors": self.rate_factors}
+
+
+def expand_rate_factors(model, rate_factors):
+    """Returns `rate_factors` with the name of each nested model replaced by those of its layers.
+
+    Args:
+        model: The model to train.
+        rate_factors: Dict from names of layers or nested models of `model` to factors. A
+            pretrained backbone usually learns at 0.1 to 0.25 of the rate of a new decoder.
+
+    Returns:
+        Dict from names of layers to factors, as `LayerwiseRates` takes it.
+
+    Raises:
+        ValueError: If `model` has no layer of a name.
+
+    Example:
+
+    >>> model = keras_segattn.applications.CANet(classes=2)
+    >>> factors = expand_rate_factors(model, {"mobilenet_v2": 0.25, "classifier": 2.0})
+    >>> factors["classifier"], factors["stem"], len(factors)
+    (2.0, 0.25, 53)
+    """
+    model = getattr(model, "network", model)  # the heads of a `DeepSupervision` are in there
+    expanded = {}
+    for name, factor in rate_factors.items():
+        layer = model.get_layer(name)
+        if isinstance(layer, keras.Model):
+            expanded.update({w.path.split("/")[0]: factor for w in layer.trainable_weights})
+        else:
+            expanded[name] = factor
+    return expanded
+
+
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class LayerwiseSGD(keras.optimizers.SGD):
+class LayerwiseSGD(LayerwiseRates, keras.optimizers.SGD):
     """SGD whose learning rate is multiplied in some layers, such as a new head.
 
-    `rate(w) = learning_rate * factor`, with the factor of the layer, or of a layer or model around
-    it, that `rate_factors` names, and 1 where it names none.
-
-    Keras's `MultiOptimizer` does so by one optimizer per rate; it came with Keras 3.15, and has no
-    learning rate that callbacks could read.
+    `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes.
 
     Args:
         learning_rate: Float or schedule. Defaults to `0.01`.
-        rate_factors: Dict from names of layers to factors. Defaults to `None`, which is plain SGD.
-        **kwargs: Those of `keras.optimizers.SGD`, such as `momentum`.
+        rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
+        **kwargs: Further arguments of `keras.optimizers.SGD`, such as `momentum`.
+
+    Raises:
+        ValueError: If a factor is negative or a name belongs to no trainable weight.
 
     Example:
 
@@ -28,15 +110,46 @@ class LayerwiseSGD(keras.optimizers.SGD):
         The code of "AttaNet" (Song et al., 2021), whose output heads learn at ten times the rate.
     """
 
-    def __init__(self, learning_rate=0.01, rate_factors=None, **kwargs):
-        super().__init__(learning_rate, **kwargs)
-        self.rate_factors = dict(rate_factors or {})
 
-    def update_step(self, gradient, variable, learning_rate):
-        # Backends pass their own variables here, which do not know their paths.
-        names = self._trainable_variables[self._get_variable_index(variable)].path.split("/")
-        factors = (self.rate_factors[name] for name in names if name in self.rate_factors)
-        super().update_step(gradient, variable, learning_rate * next(factors, 1.0))
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class LayerwiseAdam(LayerwiseRates, keras.optimizers.Adam):
+    """Adam whose learning rate is multiplied in some layers, such as a pretrained backbone.
 
-    def get_config(self):
-        return {**super().get_config(), "rate_factors": self.rate_factors}
+    `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes.
+
+    Args:
+        learning_rate: Float or schedule. Defaults to `0.001`.
+        rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
+        **kwargs: Further arguments of `keras.optimizers.Adam`.
+
+    Raises:
+        ValueError: If a factor is negative or a name belongs to no trainable weight.
+
+    Example:
+
+    >>> LayerwiseAdam(1e-3, rate_factors={"stem": 0.25}).get_config()["rate_factors"]
+    {'stem': 0.25}
+    """
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class LayerwiseAdamW(LayerwiseRates, keras.optimizers.AdamW):
+    """AdamW whose learning rate is multiplied in some layers, such as a pretrained backbone.
+
+    `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes. The decoupled weight decay
+    uses `learning_rate` in all layers.
+
+    Args:
+        learning_rate: Float or schedule. Defaults to `0.001`.
+        rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
+        **kwargs: Further arguments of `keras.optimizers.AdamW`, such as `weight_decay`.
+
+    Raises:
+        ValueError: If a factor is negative or a name belongs to no trainable weight.
+
+    Example:
+
+    >>> optimizer = LayerwiseAdamW(1e-3, rate_factors={"stem": 0.1}, weight_decay=0.01)
+    >>> optimizer.get_config()["rate_factors"]
+    {'stem': 0.1}
+    """

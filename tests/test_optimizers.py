@@ -4,7 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn.optimizers import LayerwiseSGD
+from keras_segattn.optimizers import (
+    LayerwiseAdam,
+    LayerwiseAdamW,
+    LayerwiseSGD,
+    expand_rate_factors,
+)
 from keras_segattn.schedules import PolyDecay
 
 
@@ -51,26 +56,55 @@ def test_schedule_refuses(arguments, message):
         PolyDecay(**arguments)
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.9])
-def test_layers_learn_at_their_own_rate(momentum, rng, tmp_path):
-    def train(optimizer):
-        keras.utils.set_random_seed(0)
-        model = keras.Sequential(
-            [keras.Input((3,)), keras.layers.Dense(2, name="body"), keras.layers.Dense(1)]
-        )
-        model.compile(optimizer, "mse")
-        before = model.get_weights()
-        model.train_on_batch(x, y)
-        changes = [a - b for a, b in zip(model.get_weights(), before, strict=True)]
-        return model, changes
+def small_model():
+    keras.utils.set_random_seed(0)
+    inner_input = keras.Input((3,))
+    inner = keras.Model(inner_input, keras.layers.Dense(2, name="body")(inner_input), name="inner")
+    outer_input = keras.Input((3,))
+    return keras.Model(outer_input, keras.layers.Dense(1, name="head")(inner(outer_input)))
 
+
+def changes_in_training(optimizer, x, y):
+    model = small_model()
+    model.compile(optimizer, "mse")
+    before = model.get_weights()
+    model.train_on_batch(x, y)
+    changes = [a - b for a, b in zip(model.get_weights(), before, strict=True)]
+    return model, changes
+
+
+@pytest.mark.parametrize(
+    ("layerwise", "plain", "arguments"),
+    [
+        (LayerwiseSGD, keras.optimizers.SGD, {}),
+        (LayerwiseSGD, keras.optimizers.SGD, {"momentum": 0.9}),
+        (LayerwiseAdam, keras.optimizers.Adam, {}),
+        (LayerwiseAdamW, keras.optimizers.AdamW, {"weight_decay": 0.0}),
+    ],
+)
+def test_layers_learn_at_their_own_rate(layerwise, plain, arguments, rng, tmp_path):
     x, y = rng.normal(size=(8, 3)), rng.normal(size=(8, 1))
-    _, plain = train(keras.optimizers.SGD(0.01, momentum=momentum))
-    optimizer = LayerwiseSGD(0.01, rate_factors={"body": 10.0}, momentum=momentum)
-    model, ours = train(optimizer)
-    for one, other, factor in zip(ours, plain, (10, 10, 1, 1), strict=True):
+    _, want = changes_in_training(plain(0.01, **arguments), x, y)
+    optimizer = layerwise(0.01, rate_factors={"body": 10.0}, **arguments)
+    model, ours = changes_in_training(optimizer, x, y)
+    for one, other, factor in zip(ours, want, (10, 10, 1, 1), strict=True):
         np.testing.assert_allclose(one, factor * other, rtol=1e-4, atol=1e-7)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.optimizer.rate_factors == {"body": 10.0}
     assert float(loaded.optimizer.learning_rate) == pytest.approx(0.01)
+
+
+def test_a_nested_model_stands_for_its_layers():
+    model = small_model()
+    assert expand_rate_factors(model, {"inner": 0.1, "head": 2.0}) == {"body": 0.1, "head": 2.0}
+    with pytest.raises(ValueError, match="No such layer: other"):
+        expand_rate_factors(model, {"other": 0.1})
+
+
+def test_rate_factors_are_checked(rng):
+    with pytest.raises(ValueError, match="must not be negative. Received: {'body': -1}"):
+        LayerwiseAdam(rate_factors={"body": -1})
+    optimizer = LayerwiseSGD(rate_factors={"inner": 0.1})
+    with pytest.raises(ValueError, match=r"\['inner'\], which have no trainable weights here"):
+        optimizer.build(small_model().trainable_variables)

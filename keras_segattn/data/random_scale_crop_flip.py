@@ -22,10 +22,14 @@ class RandomScaleCropFlip:
             the image is resized to, such as CCNet's `(300, 375, 450, 525, 600)` for ADE20K.
             Defaults to `None`.
         flip: Boolean, whether to mirror half of the samples. Defaults to `True`.
+        rare_class_crops: Share of the samples, from 0 to 1, whose crop is placed to contain a
+            pixel of a class that is drawn uniformly from those in the image, so that rare classes
+            are seen as often as common ones. It acts where the crop is smaller than the resized
+            image. Defaults to `0.0`: every place is equally likely.
 
     Raises:
-        ValueError: If a size or factor is not positive, or both `scales` and `short_sides` are
-            given.
+        ValueError: If a size or factor is not positive, both `scales` and `short_sides` are given,
+            or `rare_class_crops` is not from 0 to 1.
 
     Example:
 
@@ -44,7 +48,15 @@ class RandomScaleCropFlip:
 
     fill = (124, 116, 104)
 
-    def __init__(self, crop_size, scale=(0.5, 2.0), scales=None, short_sides=None, flip=True):
+    def __init__(
+        self,
+        crop_size,
+        scale=(0.5, 2.0),
+        scales=None,
+        short_sides=None,
+        flip=True,
+        rare_class_crops=0.0,
+    ):
         if min(crop_size) < 1:
             raise ValueError(f"`crop_size` must be positive. Received: {crop_size}")
         if not 0 < scale[0] <= scale[1]:
@@ -56,11 +68,16 @@ class RandomScaleCropFlip:
         for name, values in (("scales", scales), ("short_sides", short_sides)):
             if values is not None and not (len(values) and min(values) > 0):
                 raise ValueError(f"`{name}` must be positive numbers. Received: {values}")
+        if not 0 <= rare_class_crops <= 1:
+            raise ValueError(
+                f"`rare_class_crops` must be from 0 to 1. Received: {rare_class_crops}"
+            )
         self.crop_size = tuple(crop_size)
         self.scale = tuple(scale)
         self.scales = scales
         self.short_sides = short_sides
         self.flip = flip
+        self.rare_class_crops = rare_class_crops
 
     def __call__(self, image, mask, rng):
         """Returns the changed image and mask.
@@ -95,8 +112,12 @@ class RandomScaleCropFlip:
         return np.asarray(image), np.asarray(mask)
 
     def _crop(self, image, mask, rng):
+        pixel = (None, None)
+        if self.rare_class_crops and rng.random() < self.rare_class_crops:
+            pixel = _pixel_of_random_class(mask, rng)
         (in_rows, out_rows), (in_columns, out_columns) = (
-            _overlap(have, want, rng) for have, want in zip(mask.shape, self.crop_size, strict=True)
+            _overlap(have, want, rng, inside)
+            for have, want, inside in zip(mask.shape, self.crop_size, pixel, strict=True)
         )
         cropped = np.empty((*self.crop_size, 3), dtype="uint8")
         cropped[:] = self.fill
@@ -106,9 +127,24 @@ class RandomScaleCropFlip:
         return cropped, cropped_mask
 
 
-def _overlap(have, want, rng):
-    """The slices of an axis of `have` pixels and of its crop of `want` that coincide."""
+def _pixel_of_random_class(mask, rng):
+    """The row and column of a random pixel of a random class; `None` twice if all is void."""
+    classes = np.setdiff1d(np.unique(mask), [IGNORE_LABEL])
+    if not len(classes):
+        return None, None
+    pixels = np.flatnonzero(mask == rng.choice(classes))
+    return np.unravel_index(rng.choice(pixels), mask.shape)
+
+
+def _overlap(have, want, rng, inside=None):
+    """The slices of an axis of `have` pixels and of its crop of `want` that coincide.
+
+    With `inside` the crop contains the pixel of that index.
+    """
     # A negative offset puts the image inside a crop that is larger than it.
-    offset = int(rng.integers(min(0, have - want), max(0, have - want), endpoint=True))
+    lowest, highest = min(0, have - want), max(0, have - want)
+    if inside is not None and have > want:
+        lowest, highest = max(0, inside - want + 1), min(have - want, inside)
+    offset = int(rng.integers(lowest, highest, endpoint=True))
     start, stop = max(0, offset), max(0, offset) + min(have, want)
     return slice(start, stop), slice(start - offset, stop - offset)

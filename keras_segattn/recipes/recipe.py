@@ -2,7 +2,7 @@
 
 import dataclasses
 
-OPTIMIZERS = ("adam", "sgd")
+OPTIMIZERS = ("adam", "adamw", "sgd")
 LOSSES = ("weighted_cross_entropy", "focal", "ohem")
 
 
@@ -18,18 +18,19 @@ class Recipe:
         network: Name of a function in `keras_segattn.applications`.
         network_arguments: Dict of its arguments, without `classes`.
         dataset: Name of the data set: `"camvid"`, `"cityscapes"` or `"ade20k"`.
-        optimizer: `"adam"` or `"sgd"`.
+        optimizer: `"adam"`, `"adamw"` or `"sgd"`.
         learning_rate: Float, the rate at the start, or after the warm-up.
         end_learning_rate: Float, the rate that the schedule ends at. Defaults to `0.0`.
         momentum: Float, of SGD. Defaults to `0.9`.
         decay_by: `"step"` or `"epoch"`: when the rate decays, with the power 0.9. Defaults to
             `"step"`.
         warmup_steps: Integer, steps of geometric growth of the rate from 1e-5. Defaults to `0`.
-        weight_decay: Float, the factor of L2 in the gradient, as PyTorch's optimizers add it.
+        weight_decay: Float, the factor of L2 in the gradient, as PyTorch's optimizers add it; for
+            AdamW its decoupled decay.
         decay_kernels_only: Boolean, whether biases and batch normalization are spared. Defaults to
             `False`.
-        rate_factors: Dict from names of layers to factors of their learning rate, for SGD.
-            Defaults to `None`.
+        rate_factors: Dict from names of layers to factors of their learning rate; the name of the
+            backbone stands for all its layers. Defaults to `None`.
         batch_size: Integer.
         crop: Tuple `(height, width)`, or `None` for the size of the first image. Defaults to
             `None`.
@@ -37,6 +38,8 @@ class Recipe:
         scales: Sequence of factors to draw from instead. Defaults to `None`.
         short_sides: Sequence of lengths of the shorter side to draw from instead. Defaults to
             `None`.
+        rare_class_crops: Float, the share of crops that are placed on a class drawn uniformly from
+            those in the image. Defaults to `0.0`.
         color_jitter: Float, strength of `ColorJitter`. Defaults to `0.0`, none.
         loss: `"weighted_cross_entropy"`, `"focal"` or `"ohem"`. Defaults to the first.
         loss_arguments: Dict of arguments of the loss. Defaults to `None`.
@@ -68,6 +71,7 @@ class Recipe:
     scale: tuple = (0.5, 2.0)
     scales: tuple | None = None
     short_sides: tuple | None = None
+    rare_class_crops: float = 0.0
     color_jitter: float = 0.0
     loss: str = "weighted_cross_entropy"
     loss_arguments: dict | None = None
@@ -91,8 +95,6 @@ class Recipe:
                 "A recipe has `epochs` or `steps`, one of the two. Received: "
                 f"epochs={self.epochs}, steps={self.steps}"
             )
-        if self.rate_factors and self.optimizer != "sgd":
-            raise ValueError(f"`rate_factors` are for SGD. Received: optimizer={self.optimizer!r}")
 
     def epochs_of(self, steps_per_epoch):
         """Returns the number of epochs, the last one begun to reach the number of steps."""

@@ -6,7 +6,12 @@ from keras_segattn import applications
 from keras_segattn.data import ColorJitter, Compose, RandomScaleCropFlip
 from keras_segattn.losses import FocalLoss, OHEMCrossEntropy, WeightedCrossEntropy
 from keras_segattn.metrics import SegmentationScores
-from keras_segattn.optimizers import LayerwiseSGD
+from keras_segattn.optimizers import (
+    LayerwiseAdam,
+    LayerwiseAdamW,
+    LayerwiseSGD,
+    expand_rate_factors,
+)
 from keras_segattn.schedules import PolyDecay
 
 LOSSES = {
@@ -29,11 +34,12 @@ def build_model(recipe, data, backbone_weights=None):
     return model
 
 
-def build_optimizer(recipe, steps_per_epoch, **options):
+def build_optimizer(recipe, model, steps_per_epoch, **options):
     """Returns the optimizer of a recipe with its schedule.
 
     Args:
         recipe: A `Recipe`.
+        model: The network to train, in which the names of `recipe.rate_factors` are looked up.
         steps_per_epoch: Integer.
         **options: Further arguments of a Keras optimizer, such as `gradient_accumulation_steps` or
             `use_ema`.
@@ -45,11 +51,17 @@ def build_optimizer(recipe, steps_per_epoch, **options):
         warmup_steps=recipe.warmup_steps,
         steps_per_epoch=steps_per_epoch if recipe.decay_by == "epoch" else None,
     )
+    factors = expand_rate_factors(model, recipe.rate_factors or {})
     if recipe.optimizer == "adam":
-        return keras.optimizers.Adam(rate, **options)
-    if recipe.rate_factors:
-        return LayerwiseSGD(rate, recipe.rate_factors, momentum=recipe.momentum, **options)
-    return keras.optimizers.SGD(rate, momentum=recipe.momentum, **options)
+        return LayerwiseAdam(rate, rate_factors=factors, **options)
+    if recipe.optimizer == "sgd":
+        return LayerwiseSGD(rate, rate_factors=factors, momentum=recipe.momentum, **options)
+    optimizer = LayerwiseAdamW(
+        rate, rate_factors=factors, weight_decay=recipe.weight_decay, **options
+    )
+    if recipe.decay_kernels_only:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
+    return optimizer
 
 
 def build_loss(recipe, data):
@@ -66,7 +78,11 @@ def build_metric(data):
 def build_augmentation(recipe, image_size):
     """Returns the augmentation of a recipe; `image_size` is the crop where it has none."""
     geometry = RandomScaleCropFlip(
-        recipe.crop or image_size, recipe.scale, recipe.scales, recipe.short_sides
+        recipe.crop or image_size,
+        recipe.scale,
+        recipe.scales,
+        recipe.short_sides,
+        rare_class_crops=recipe.rare_class_crops,
     )
     if not recipe.color_jitter:
         return geometry
@@ -74,10 +90,14 @@ def build_augmentation(recipe, image_size):
 
 
 def add_weight_decay(model, recipe):
-    """Adds L2 to the gradient, as PyTorch's optimizers do; Keras's own decay is that of AdamW.
+    """Adds L2 to the gradient, as PyTorch's optimizers do; Keras's own decay is decoupled.
+
+    AdamW decays the weights itself, so that nothing is added for it.
 
     It is not saved with the model: call it again on a model that was loaded.
     """
+    if recipe.optimizer == "adamw":
+        return
     for weight in model.trainable_weights:
         if not recipe.decay_kernels_only or "kernel" in weight.name:
             weight.regularizer = keras.regularizers.L2(recipe.weight_decay / 2)

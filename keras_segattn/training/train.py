@@ -86,7 +86,11 @@ def train(
                 model.set_weights(initial.get_weights())
             model.compile(
                 build_optimizer(
-                    recipe, steps, gradient_accumulation_steps=gradient_accumulation_steps, **ema
+                    recipe,
+                    model,
+                    steps,
+                    gradient_accumulation_steps=gradient_accumulation_steps,
+                    **ema,
                 ),
                 build_loss(recipe, data["train"]),
                 metrics=[build_metric(data["train"])],

@@ -70,6 +70,8 @@ def test_refusals_name_the_value():
         RandomScaleCropFlip((8, 8), scales=[])
     with pytest.raises(ValueError, match="not both"):
         RandomScaleCropFlip((8, 8), scales=[1.0], short_sides=[8])
+    with pytest.raises(ValueError, match="`rare_class_crops` must be from 0 to 1. Received: 2"):
+        RandomScaleCropFlip((8, 8), rare_class_crops=2)
     with pytest.raises(ValueError, match=r"`contrast` must be from 0 to 1\. Received: 2"):
         ColorJitter(contrast=2)
 
@@ -86,6 +88,32 @@ def test_scale_is_one_of_the_choices(choice, sides):
         for seed in range(30)
     }
     assert seen == sides
+
+
+def test_crops_can_show_rare_classes_as_often_as_common_ones():
+    """One pixel of class 1 in 60x60: nearly half of the crops have it, not a hundredth."""
+    image, mask = np.zeros((60, 60, 3), "uint8"), np.zeros((60, 60), "uint8")
+    mask[3, 57], mask[30, 30] = 1, 255
+
+    def share(rare_class_crops):
+        augment = RandomScaleCropFlip((6, 6), (1.0, 1.0), rare_class_crops=rare_class_crops)
+        crops = [augment(image, mask, np.random.default_rng(seed))[1] for seed in range(300)]
+        assert {crop.shape for crop in crops} == {(6, 6)}
+        return np.mean([(crop == 1).any() for crop in crops])
+
+    assert share(0.0) < 0.02
+    assert share(1.0) == pytest.approx(0.5, abs=0.1)
+    assert share(0.5) == pytest.approx(0.25, abs=0.1)
+
+
+def test_rare_class_crops_of_images_that_are_void_or_smaller_than_the_crop():
+    image, void = np.zeros((20, 90, 3), "uint8"), np.full((20, 90), 255, "uint8")
+    augment = RandomScaleCropFlip((30, 40), (1.0, 1.0), rare_class_crops=1.0)
+    assert (augment(image, void, np.random.default_rng(0))[1] == 255).all()
+    mask = void.copy()
+    mask[5, 80] = 4
+    for seed in range(20):
+        assert (augment(image, mask, np.random.default_rng(seed))[1] == 4).sum() == 1
 
 
 def test_color_jitter_changes_each_of_the_three(rng):
