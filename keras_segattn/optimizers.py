@@ -40,8 +40,8 @@ class LayerwiseRates:
         if unknown:
             layers = sorted({variable.path.split("/")[0] for variable in variables})
             raise ValueError(
-                f"`rate_factors` names {unknown}, which have no trainable weights here. Choose among "
-                f"{layers}; for a backbone pass `expand_rate_factors(model, rate_factors)`."
+                f"`rate_factors` names {unknown}, which have no trainable weights here. Choose "
+                f"among {layers}; for a backbone pass `expand_rate_factors(model, rate_factors)`."
             )
 
     def update_step(self, gradient, variable, learning_rate):

@@ -103,7 +103,7 @@ def test_a_nested_model_stands_for_its_layers():
 
 
 def test_rate_factors_are_checked(rng):
-    with pytest.raises(ValueError, match="must not be negative. Received: {'body': -1}"):
+    with pytest.raises(ValueError, match=r"must not be negative\. Received: {'body': -1}"):
         LayerwiseAdam(rate_factors={"body": -1})
     optimizer = LayerwiseSGD(rate_factors={"inner": 0.1})
     with pytest.raises(ValueError, match=r"\['inner'\], which have no trainable weights here"):

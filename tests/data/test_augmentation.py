@@ -70,7 +70,7 @@ def test_refusals_name_the_value():
         RandomScaleCropFlip((8, 8), scales=[])
     with pytest.raises(ValueError, match="not both"):
         RandomScaleCropFlip((8, 8), scales=[1.0], short_sides=[8])
-    with pytest.raises(ValueError, match="`rare_class_crops` must be from 0 to 1. Received: 2"):
+    with pytest.raises(ValueError, match=r"`rare_class_crops` must be from 0 to 1\. Received: 2"):
         RandomScaleCropFlip((8, 8), rare_class_crops=2)
     with pytest.raises(ValueError, match=r"`contrast` must be from 0 to 1\. Received: 2"):
         ColorJitter(contrast=2)
