@@ -36,8 +36,10 @@ def test_every_recipe_can_be_built(recipe):
     assert optimizer.get_config()
     # Eight pixels, of which few are kept.
     logits = np.zeros((1, 2, 4, 11), "float32")
-    loss = build_loss(recipe, DATA)(np.zeros((1, 2, 4), "uint8"), logits)
-    assert np.isfinite(float(loss))
+    losses = build_loss(recipe, DATA)
+    assert isinstance(losses, list) == (recipe.auxiliary_loss is not None)
+    for loss in losses if isinstance(losses, list) else [losses]:
+        assert np.isfinite(float(loss(np.zeros((1, 2, 4), "uint8"), logits)))
     image, mask = DATA.read(0)
     small = dataclasses.replace(recipe, crop=(40, 56))
     image, mask = build_augmentation(small, None)(image, mask, np.random.default_rng(0))
@@ -57,6 +59,9 @@ def test_recipes_hold_the_figures_of_the_papers():
     assert canet.crop == (769, 769)
     assert (cbam.batch_size, cbam.steps, cbam.end_learning_rate) == (24, 10_000, 1e-4)
     assert cbam.scale == (0.5, 2.5)
+    # Section 3.4: alpha * cross-entropy of the main output + (1 - alpha) * focal loss.
+    assert (cbam.loss, cbam.auxiliary_loss) == ("weighted_cross_entropy", "focal")
+    assert sum(cbam.loss_weights) == 1
     ccnet, attanet = RECIPES["ccnet_ade20k"], RECIPES["attanet_resnet18_cityscapes"]
     assert ccnet.short_sides == (300, 375, 450, 525, 600)
     assert (attanet.batch_size, attanet.steps, attanet.weight_decay) == (16, 200_000, 5e-4)
@@ -118,6 +123,9 @@ def test_options_replace_fields():
     [
         ({"optimizer": "lamb"}, "`optimizer` must be one of .* Received: 'lamb'"),
         ({"steps": 5}, "epochs=300, steps=5"),
+        ({"auxiliary_loss": "focal"}, "`auxiliary_loss` needs network_arguments="),
+        ({"loss_weights": (1, 0.4)}, "`loss_weights` needs network_arguments="),
+        ({"auxiliary_loss": "dice"}, "`auxiliary_loss` must be one of .* Received: 'dice'"),
     ],
 )
 def test_refusals(changes, message):

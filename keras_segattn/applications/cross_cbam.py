@@ -85,8 +85,8 @@ def CrossCBAM(
         dilations: Dilations of the context, as in the paper's Table 5. Defaults to `(1, 3)`.
         reduction: Integer, reduction of the channel attention in `CCBAM`. Defaults to `16`.
         auxiliary_heads: Boolean, whether a head on P4 helps in training. Defaults to `False`.
-        auxiliary_weight: Weight of the loss of that head against that of the network, the paper's
-            `(1 - alpha) / alpha`. Defaults to `1.0`.
+        auxiliary_weight: Weight of the loss of that head, unless `compile` is given
+            `loss_weights`. Defaults to `1.0`.
         name: Name of the model. Defaults to `"cross_cbam"`.
 
     Returns:
@@ -109,8 +109,9 @@ def CrossCBAM(
 
     **Differences from the paper**: it gives neither the channels around the fusions, nor the heads,
     nor `alpha`. The channels and heads are those that meet all numbers of parameters and FLOPs in
-    Tables 5 and 6, which include the parameters of the auxiliary head. Its loss is the one given
-    to `compile` here, the focal loss in the paper. Table 4's "FCN" head is taken for the head of
+    Tables 5 and 6, which include the parameters of the auxiliary head. The paper's loss, which
+    the recipes use, is `compile(loss=[WeightedCrossEntropy(), FocalLoss()],
+    loss_weights=[alpha, 1 - alpha])`. Table 4's "FCN" head is taken for the head of
     the full network: its baseline is `context="convolution", fusion=None`.
     """
     check_image_and_classes(input_shape, classes)

@@ -7,12 +7,19 @@ from keras_segattn.applications.segmentation_model import SegmentationModel
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class DeepSupervision(SegmentationModel):
-    """A functional model whose auxiliary outputs exist in training alone.
+    """A functional model with auxiliary outputs that exist only in training.
 
-    `loss = loss(y, main) + sum_i auxiliary_weights[i] * loss(y, auxiliary_i)`, with the loss given
-    to `compile`. `fit` takes ordinary batches of images and masks; metrics see the main output;
-    `predict`, `evaluate`, a call without `training=True`, and exports return it alone. A trained
-    model without the auxiliary weights is `keras.Model(model.input, model.output)`.
+    `loss = w[0] * losses[0](y, main) + sum_i w[i] * losses[i](y, auxiliary_i)`
+
+    `fit` takes ordinary batches of images and masks. Metrics see the main output; `predict`,
+    `evaluate`, a call without `training=True`, and exports return only the main output.
+
+    `compile` takes the losses as Keras does for several outputs:
+
+    - `loss`: one loss for all outputs; or a list of one loss per output, the main one first; or a
+      list of two, where the second serves all auxiliary outputs.
+    - `loss_weights`: a list of one weight per output, the `w` above. Defaults to `1` for the main
+      output and `auxiliary_weights` for the others.
 
     Args:
         network: A functional model with one input and a list of outputs: the main logits, then the
@@ -22,7 +29,7 @@ class DeepSupervision(SegmentationModel):
             `name` and `preprocessing` default to the network's.
 
     Raises:
-        ValueError: If the weights are not one per auxiliary output.
+        ValueError: If the weights or the losses given to `compile` do not fit the outputs.
 
     Example:
 
@@ -31,6 +38,8 @@ class DeepSupervision(SegmentationModel):
     >>> model = DeepSupervision(keras.Model(image, outputs), auxiliary_weights=[0.4])
     >>> model.output_shape
     (None, 8, 8, 2)
+    >>> main, auxiliary = keras_segattn.losses.OHEMCrossEntropy(), keras_segattn.losses.FocalLoss()
+    >>> model.compile("sgd", loss=[main, auxiliary], loss_weights=[0.7, 0.3])
     """
 
     def __init__(self, network, auxiliary_weights, **kwargs):
@@ -48,6 +57,54 @@ class DeepSupervision(SegmentationModel):
             self._layers.append(network)
         self.auxiliary_weights = list(auxiliary_weights)
 
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
+        main, auxiliary = self._losses_by_output(loss)
+        weights = self._weights_by_output(loss_weights)
+        main_weight = None if loss_weights is None else weights[:1]
+        super().compile(optimizer, main, loss_weights=main_weight, **kwargs)
+        # Tuples, which Keras does not wrap for tracking.
+        self._auxiliary_losses = tuple(zip(weights[1:], auxiliary, strict=True))
+        self._loss_arguments = {"loss": loss, "loss_weights": loss_weights}
+
+    def _losses_by_output(self, loss):
+        """Returns the loss of the main output, and a callable loss for each auxiliary one."""
+        count = len(self.auxiliary_weights)
+        if isinstance(loss, dict):
+            raise ValueError(
+                "The outputs of a DeepSupervision have an order and no names: pass one loss for "
+                f"all, or a list, the main output's loss first. Received: loss={loss}"
+            )
+        if not isinstance(loss, (list, tuple)):
+            main, auxiliary = loss, [loss] * count
+        elif len(loss) == 2:
+            main, auxiliary = loss[0], [loss[1]] * count
+        elif len(loss) == 1 + count:
+            main, *auxiliary = loss
+        else:
+            raise ValueError(
+                f"{len(loss)} losses do not fit a main output and {count} auxiliary ones. Pass "
+                f"one loss for all, [main, auxiliary], or {1 + count} losses."
+            )
+        return main, [None if one is None else _as_loss(one) for one in auxiliary]
+
+    def _weights_by_output(self, loss_weights):
+        if loss_weights is None:
+            return [1.0, *self.auxiliary_weights]
+        if not isinstance(loss_weights, (list, tuple)) or len(loss_weights) != 1 + len(
+            self.auxiliary_weights
+        ):
+            raise ValueError(
+                "`loss_weights` must be a list of one weight per output: the main one and "
+                f"{len(self.auxiliary_weights)} auxiliary ones. Received: {loss_weights}"
+            )
+        return list(loss_weights)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        if config:
+            config |= keras.saving.serialize_keras_object(self._loss_arguments)
+        return config
+
     def call(self, inputs, training=None, mask=None):
         if training:
             return self.network(inputs, training=True)
@@ -58,19 +115,10 @@ class DeepSupervision(SegmentationModel):
             return super().compute_loss(x, y, y_pred, sample_weight, training)
         main, *auxiliary = y_pred
         total = super().compute_loss(x, y, main, sample_weight, training)
-        for weight, logits in zip(self.auxiliary_weights, auxiliary, strict=True):
-            total = total + weight * self._auxiliary_loss(y, logits, sample_weight)
+        for (weight, loss), logits in zip(self._auxiliary_losses, auxiliary, strict=True):
+            if loss is not None:
+                total = total + weight * loss(y, logits, sample_weight=sample_weight)
         return total
-
-    def _auxiliary_loss(self, y, logits, sample_weight):
-        if isinstance(self.loss, keras.losses.Loss):
-            return self.loss(y, logits, sample_weight=sample_weight)
-        if not (isinstance(self.loss, str) or callable(self.loss)):
-            raise ValueError(
-                "Deep supervision applies one loss to all outputs. Received: "
-                f"loss={self.loss!r}; pass a single loss to `compile`."
-            )
-        return _FunctionLoss(keras.losses.get(self.loss))(y, logits, sample_weight=sample_weight)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         main = y_pred[0] if isinstance(y_pred, (list, tuple)) else y_pred
@@ -93,6 +141,10 @@ class DeepSupervision(SegmentationModel):
         )
         preprocessing = keras.saving.deserialize_keras_object(config.pop("preprocessing"))
         return cls(network, preprocessing=preprocessing, **config)
+
+
+def _as_loss(loss):
+    return loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(keras.losses.get(loss))
 
 
 class _FunctionLoss(keras.losses.Loss):

@@ -79,6 +79,12 @@ class SegmentationModel(keras.Model):
             )
         return None if values is None else tuple(values)
 
+    def compile_from_config(self, config):
+        # Keras compiles a loaded model only where `compile` is its own.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
     def get_config(self):
         return {**super().get_config(), **self._description()}
 

@@ -1,4 +1,4 @@
-"""Focal loss that leaves void pixels out, alone or mixed with cross-entropy."""
+"""Focal loss over the pixels that are not void."""
 
 import keras
 from keras import ops
@@ -8,11 +8,11 @@ from keras_segattn.losses.pixel_loss import PixelLoss
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class FocalLoss(PixelLoss):
-    """Focal loss of logits over the pixels that are not void, mixed with cross-entropy.
+    """Focal loss over the pixels that are not void.
 
     ```
     p    = softmax(x_i)[y_i]
-    l_i  = a * -log(p) + (1 - a) * -(1 - p)^gamma * log(p)        a = cross_entropy_share
+    l_i  = -(1 - p)^gamma * log(p)
     loss = sum_i w[y_i] * l_i / sum_i w[y_i]
     ```
 
@@ -21,8 +21,6 @@ class FocalLoss(PixelLoss):
 
     Args:
         gamma: Exponent, from 0, where it is cross-entropy, upwards. Defaults to `2.0`.
-        cross_entropy_share: The `alpha` of Cross-CBAM, from 0 (focal loss alone) to 1
-            (cross-entropy alone). Defaults to `0.0`.
         class_weights: Sequence of one weight per class, or `None` for equal weights. Defaults to
             `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
@@ -37,8 +35,7 @@ class FocalLoss(PixelLoss):
         Scalar; of shape `(batch, height, width)` with `reduction=None`.
 
     Raises:
-        ValueError: If `gamma` is negative, the share is not from 0 to 1, or the class weights do
-            not fit.
+        ValueError: If `gamma` is negative, or the class weights do not fit.
 
     Example:
 
@@ -51,15 +48,14 @@ class FocalLoss(PixelLoss):
         "Cross-CBAM: A Lightweight network for Scene Segmentation" (Zhang et al., 2023), section
         3.4; "Focal Loss for Dense Object Detection" (Lin et al., 2017), equation 4.
 
-    **Differences from the paper**: it gives neither `alpha` nor `gamma`. Its focal loss is written
-    for two classes; here `p` is the softmax probability of the true class. The authors' code has
-    one sigmoid per class, and the focal loss on the auxiliary head alone.
+    **Differences from the paper**: Cross-CBAM does not give `gamma`. Its focal loss is written for
+    two classes; here `p` is the softmax probability of the true class. The authors' code has one
+    sigmoid per class.
     """
 
     def __init__(
         self,
         gamma=2.0,
-        cross_entropy_share=0.0,
         class_weights=None,
         ignore_class=255,
         name="focal_loss",
@@ -68,23 +64,13 @@ class FocalLoss(PixelLoss):
         super().__init__(class_weights, ignore_class, name=name, **kwargs)
         if gamma < 0:
             raise ValueError(f"`gamma` must not be negative. Received: {gamma}")
-        if not 0 <= cross_entropy_share <= 1:
-            raise ValueError(
-                f"`cross_entropy_share` must be from 0 to 1. Received: {cross_entropy_share}"
-            )
         self.gamma = gamma
-        self.cross_entropy_share = cross_entropy_share
 
     def pixel_losses(self, labels, logits):
         cross_entropy = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
         # 1 - exp(-x) is 0 for a pixel that is certainly right, where a power has no gradient.
         wrong = ops.maximum(-ops.expm1(-cross_entropy), 1e-7)
-        share = self.cross_entropy_share
-        return cross_entropy * (share + (1 - share) * ops.power(wrong, self.gamma))
+        return cross_entropy * ops.power(wrong, self.gamma)
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "gamma": self.gamma,
-            "cross_entropy_share": self.cross_entropy_share,
-        }
+        return {**super().get_config(), "gamma": self.gamma}

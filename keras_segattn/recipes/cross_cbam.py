@@ -4,7 +4,10 @@ from keras_segattn.recipes.recipe import Recipe
 
 SOURCE = "Cross-CBAM (Zhang et al., 2023), sections 3.4 and 4.2"
 
-ALPHA = "alpha and gamma are not given: 0.5, which the weights of the authors' code come to, and 2"
+# Loss = ALPHA * cross-entropy of the main output + (1 - ALPHA) * focal loss of the auxiliary one.
+ALPHA = 0.5
+ALPHA_REASON = "alpha is not given; both outputs weigh the same in the authors' code"
+GAMMA_REASON = "gamma is not given; 2 is the choice of the focal loss's paper"
 
 
 def _recipe(size, backbone, dataset, **fields):
@@ -19,9 +22,11 @@ def _recipe(size, backbone, dataset, **fields):
         end_learning_rate=1e-4,
         momentum=0.9,
         weight_decay=5e-4,
-        loss="focal",
-        loss_arguments={"gamma": 2.0, "cross_entropy_share": 0.5},
-        our_choices={"loss_arguments": ALPHA},
+        loss="weighted_cross_entropy",
+        auxiliary_loss="focal",
+        auxiliary_loss_arguments={"gamma": 2.0},
+        loss_weights=(ALPHA, 1 - ALPHA),
+        our_choices={"loss_weights": ALPHA_REASON, "auxiliary_loss_arguments": GAMMA_REASON},
         **fields,
     )
 

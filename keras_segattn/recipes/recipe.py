@@ -43,13 +43,19 @@ class Recipe:
         color_jitter: Float, strength of `ColorJitter`. Defaults to `0.0`, none.
         loss: `"weighted_cross_entropy"`, `"focal"` or `"ohem"`. Defaults to the first.
         loss_arguments: Dict of arguments of the loss. Defaults to `None`.
+        auxiliary_loss: Name of the loss of the auxiliary heads. Defaults to `None`, which gives
+            them the loss of the main output.
+        auxiliary_loss_arguments: Dict of arguments of that loss. Defaults to `None`.
+        loss_weights: Sequence of the weight of the main output and of each auxiliary one. Defaults
+            to `None`: 1 for the main output, and the network's own weights for the others.
         class_weights: `None`, or the method of `class_weights` of the data set. Defaults to `None`.
         epochs: Integer; or `None` where `steps` is given. Defaults to `None`.
         steps: Integer, the number of batches of the whole training. Defaults to `None`.
         our_choices: Dict from fields that the paper leaves open to the reason for their value.
 
     Raises:
-        ValueError: If neither or both of `epochs` and `steps` are given, or a name is unknown.
+        ValueError: If neither or both of `epochs` and `steps` are given, a name is unknown, or a
+            loss or weight is given for auxiliary heads that the network does not have.
     """
 
     name: str
@@ -75,6 +81,9 @@ class Recipe:
     color_jitter: float = 0.0
     loss: str = "weighted_cross_entropy"
     loss_arguments: dict | None = None
+    auxiliary_loss: str | None = None
+    auxiliary_loss_arguments: dict | None = None
+    loss_weights: tuple | None = None
     class_weights: str | None = None
     epochs: int | None = None
     steps: int | None = None
@@ -84,6 +93,7 @@ class Recipe:
         for field, choices in (
             ("optimizer", OPTIMIZERS),
             ("loss", LOSSES),
+            ("auxiliary_loss", (None, *LOSSES)),
             ("decay_by", ("step", "epoch")),
         ):
             if getattr(self, field) not in choices:
@@ -94,6 +104,17 @@ class Recipe:
             raise ValueError(
                 "A recipe has `epochs` or `steps`, one of the two. Received: "
                 f"epochs={self.epochs}, steps={self.steps}"
+            )
+        for field in ("auxiliary_loss", "auxiliary_loss_arguments", "loss_weights"):
+            if getattr(self, field) and not self.network_arguments.get("auxiliary_heads"):
+                raise ValueError(
+                    f"`{field}` needs network_arguments={{'auxiliary_heads': True}}. Received: "
+                    f"{field}={getattr(self, field)!r}, network_arguments={self.network_arguments}"
+                )
+        if self.auxiliary_loss_arguments and not self.auxiliary_loss:
+            raise ValueError(
+                "`auxiliary_loss_arguments` needs `auxiliary_loss`. Received: "
+                f"{self.auxiliary_loss_arguments}"
             )
 
     def epochs_of(self, steps_per_epoch):

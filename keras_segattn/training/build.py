@@ -65,9 +65,20 @@ def build_optimizer(recipe, model, steps_per_epoch, **options):
 
 
 def build_loss(recipe, data):
-    """Returns the loss of a recipe; class weights are counted from the masks of a data set."""
+    """Returns the loss of a recipe; class weights are counted from the masks of a data set.
+
+    It is a list of the loss of the main output and that of the auxiliary ones where the recipe has
+    two, as `DeepSupervision.compile` takes it.
+    """
     class_weights = recipe.class_weights and data.class_weights(recipe.class_weights)
-    return LOSSES[recipe.loss](class_weights=class_weights, **(recipe.loss_arguments or {}))
+
+    def build(name, arguments):
+        return LOSSES[name](class_weights=class_weights, **(arguments or {}))
+
+    loss = build(recipe.loss, recipe.loss_arguments)
+    if recipe.auxiliary_loss is None:
+        return loss
+    return [loss, build(recipe.auxiliary_loss, recipe.auxiliary_loss_arguments)]
 
 
 def build_metric(data):

@@ -93,6 +93,7 @@ def train(
                     **ema,
                 ),
                 build_loss(recipe, data["train"]),
+                loss_weights=recipe.loss_weights,
                 metrics=[build_metric(data["train"])],
                 jit_compile=jit_compile,
             )

@@ -4,7 +4,7 @@ import pytest
 
 from keras_segattn import applications
 from keras_segattn.applications.deep_supervision import DeepSupervision
-from keras_segattn.losses import WeightedCrossEntropy
+from keras_segattn.losses import FocalLoss, OHEMCrossEntropy, WeightedCrossEntropy
 from keras_segattn.metrics import SegmentationScores
 from tests.applications.cases import network, tiny_backbone
 from tests.training import to_numpy
@@ -99,13 +99,58 @@ def test_losses_that_are_names_or_functions(loss, rng):
     assert values[1] == pytest.approx(1.5 * values[0], rel=1e-4)
 
 
-def test_a_loss_per_output_is_refused():
-    image = keras.Input((4, 4, 3))
-    network = keras.Model(image, [keras.layers.Conv2D(2, 1)(image) for _ in range(2)])
-    model = DeepSupervision(network, [1])
-    model.compile("sgd", [WeightedCrossEntropy()])
-    with pytest.raises(ValueError, match="one loss to all outputs"):
-        model.train_on_batch(np.ones((1, 4, 4, 3)), np.ones((1, 4, 4)))
+def three_outputs():
+    """Returns a supervised model, its inner network, images and masks."""
+    image = keras.Input((4, 6, 3))
+    outputs = [keras.layers.Conv2D(3, 1, name=f"head{i}")(image) for i in range(3)]
+    network = keras.Model(image, outputs)
+    rng = np.random.default_rng(0)
+    images = rng.normal(size=(2, 4, 6, 3)).astype("float32")
+    return DeepSupervision(network, [1.0, 0.5]), images, rng.integers(0, 3, (2, 4, 6))
+
+
+@pytest.mark.parametrize(
+    ("losses", "loss_weights", "weights"),
+    [
+        ([0, 1, 2], None, [1.0, 1.0, 0.5]),
+        ([0, 1], None, [1.0, 1.0, 0.5]),
+        ([0, 1], [0.3, 0.6, 0.1], [0.3, 0.6, 0.1]),
+        (2, [0.3, 0.6, 0.1], [0.3, 0.6, 0.1]),
+    ],
+)
+def test_each_output_has_its_loss_and_weight(losses, loss_weights, weights, tmp_path):
+    choices = [WeightedCrossEntropy(), FocalLoss(3.0), OHEMCrossEntropy(min_kept=5)]
+    model, images, masks = three_outputs()
+    loss = [choices[i] for i in losses] if isinstance(losses, list) else choices[losses]
+    model.compile(keras.optimizers.SGD(0.0), loss, loss_weights=loss_weights)
+    chosen = (losses if isinstance(losses, list) else [losses]) * 3
+    chosen = chosen[:3] if len(set(chosen)) != 2 else [chosen[0], chosen[1], chosen[1]]
+    values = [
+        float(choices[i](masks, output))
+        for i, output in zip(chosen, model.network(images, training=True), strict=True)
+    ]
+    want = float(np.dot(weights, values))
+    assert model.train_on_batch(images, masks) == pytest.approx(want, rel=1e-5)
+    assert model.test_on_batch(images, masks) == pytest.approx(weights[0] * values[0], rel=1e-5)
+    model.save(tmp_path / "model.keras")
+    copy = keras.saving.load_model(tmp_path / "model.keras")
+    assert copy.get_compile_config() == model.get_compile_config()
+    assert copy.train_on_batch(images, masks) == pytest.approx(want, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "loss_weights", "message"),
+    [
+        ([WeightedCrossEntropy()], None, "1 losses do not fit a main output and 2 auxiliary ones"),
+        ({"head0": WeightedCrossEntropy()}, None, "have an order and no names"),
+        (WeightedCrossEntropy(), [1.0, 0.4], "one weight per output: the main one and 2 auxiliary"),
+        (WeightedCrossEntropy(), {"head0": 1.0}, "`loss_weights` must be a list"),
+    ],
+)
+def test_losses_that_do_not_fit_the_outputs_are_refused(loss, loss_weights, message):
+    model, _, _ = three_outputs()
+    with pytest.raises(ValueError, match=message):
+        model.compile("sgd", loss, loss_weights=loss_weights)
 
 
 def test_weights_that_do_not_fit_are_refused():

@@ -51,12 +51,11 @@ def test_without_weights_it_is_that_of_keras(batch):
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
-@pytest.mark.parametrize(("gamma", "share"), [(2.0, 0.0), (0.5, 0.0), (3.0, 0.4), (2.0, 1.0)])
-def test_focal_loss_agrees_with_the_equation(batch, gamma, share, weights):
+@pytest.mark.parametrize("gamma", [2.0, 0.5, 0.0])
+def test_focal_loss_agrees_with_the_equation(batch, gamma, weights):
     labels, values = cross_entropies(*batch)
-    focal = (1 - np.exp(-values)) ** gamma * values
-    want = weighted_mean(share * values + (1 - share) * focal, labels, weights)
-    loss = FocalLoss(gamma, share, class_weights=weights)
+    want = weighted_mean((1 - np.exp(-values)) ** gamma * values, labels, weights)
+    loss = FocalLoss(gamma, class_weights=weights)
     np.testing.assert_allclose(float(loss(*batch)), want, rtol=1e-4)
 
 
@@ -169,7 +168,6 @@ def test_refusals(batch, make):
     ("make", "message"),
     [
         (lambda: FocalLoss(gamma=-1), "`gamma` must not be negative. Received: -1"),
-        (lambda: FocalLoss(cross_entropy_share=1.5), "from 0 to 1. Received: 1.5"),
         (lambda: OHEMCrossEntropy(threshold=0), "between 0 and 1. Received: 0"),
         (lambda: OHEMCrossEntropy(min_kept=0), "at least 1. Received: 0"),
     ],
