@@ -126,7 +126,7 @@ def test_each_output_has_its_loss_and_weight(losses, loss_weights, weights, tmp_
     chosen = (losses if isinstance(losses, list) else [losses]) * 3
     chosen = chosen[:3] if len(set(chosen)) != 2 else [chosen[0], chosen[1], chosen[1]]
     values = [
-        float(choices[i](masks, output))
+        float(to_numpy(choices[i](masks, output)))
         for i, output in zip(chosen, model.network(images, training=True), strict=True)
     ]
     want = float(np.dot(weights, values))
