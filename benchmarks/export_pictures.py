@@ -50,7 +50,7 @@ def main():
         model = AttaNet(backbone="light", classes=11, weights="road_scenes")
     else:
         model = keras.saving.load_model(arguments.model, compile=False)
-    preprocess = getattr(model, "preprocessing", IMAGENET)
+    preprocessing = getattr(model, "preprocessing", IMAGENET)
     palette = getattr(model, "palette", None) or default_palette(model.output_shape[-1])
     if arguments.images == "generated":
         scenes = RoadScenes("val", 64, (192, 256))
@@ -58,7 +58,7 @@ def main():
     else:
         images = image_files([Path(arguments.images)])
     shown = [images[i] for i in np.linspace(0, len(images) - 1, arguments.count, dtype=int)]
-    results = [segment(model, image, preprocess=preprocess) for image in shown]
+    results = [segment(model, image, preprocessing=preprocessing) for image in shown]
     height, width = results[0].class_map.shape
 
     found = {}
@@ -71,7 +71,7 @@ def main():
                 model,
                 path,
                 format,
-                preprocess=preprocess,
+                preprocessing=preprocessing,
                 input_shape=(1, height, width),
                 dtype=arguments.dtype,
                 images=images,

@@ -139,15 +139,15 @@ def measure_accuracy(model_path, root):
 
     from keras_segattn.data import CamVid
     from keras_segattn.export import export_model, load_exported
-    from keras_segattn.metrics import scores
+    from keras_segattn.metrics import confusion_scores
     from keras_segattn.weights.preprocessing import IMAGENET
 
     model = keras.saving.load_model(model_path, compile=False)
-    preprocess = getattr(model, "preprocessing", IMAGENET)
+    preprocessing = getattr(model, "preprocessing", IMAGENET)
     train, validation = CamVid(root, "train"), CamVid(root, "val")
 
     def mean_iou(class_map_of):
-        matrix = np.zeros((len(train.classes),) * 2, dtype="int64")
+        matrix = np.zeros((len(train.class_names),) * 2, dtype="int64")
         start = 0.0
         for index in range(len(validation)):
             image, mask = validation.read(index)
@@ -156,7 +156,9 @@ def measure_accuracy(model_path, root):
             start += time.time() - begin
             known = mask != 255
             np.add.at(matrix, (mask[known], found[known]), 1)
-        return float(scores(matrix, train.classes)["mean_iou"]), start / len(validation)
+        return float(confusion_scores(matrix, train.class_names)["mean_iou"]), start / len(
+            validation
+        )
 
     def measure(key, class_map_of, **more):
         results = read_results()
@@ -168,7 +170,7 @@ def measure_accuracy(model_path, root):
 
     measure(
         "keras float32",
-        lambda: lambda images: model.predict_on_batch(preprocess(images)).argmax(axis=-1),
+        lambda: lambda images: model.predict_on_batch(preprocessing(images)).argmax(axis=-1),
     )
     with tempfile.TemporaryDirectory() as folder:
         for format, dtype in ACCURACY:
@@ -180,7 +182,7 @@ def measure_accuracy(model_path, root):
                 model,
                 path,
                 format,
-                preprocess=preprocess,
+                preprocessing=preprocessing,
                 input_shape=(1, *SIZE),
                 dtype=dtype,
                 images=train,

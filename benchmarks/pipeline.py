@@ -33,7 +33,7 @@ def pipeline(runs, log=print):
             Image.fromarray(image).save(Path(folder) / "images" / f"{index}.png")
             Image.fromarray(mask.astype(np.uint8)).save(Path(folder) / "masks" / f"{index}.png")
         data = SegmentationFolder(
-            Path(folder) / "images", Path(folder) / "masks", classes=drawn.classes
+            Path(folder) / "images", Path(folder) / "masks", class_names=drawn.class_names
         )
         augmentation = RandomScaleCropFlip(CROP)
         batches = data.to_tf_dataset(BATCH, training=True, augmentation=augmentation)

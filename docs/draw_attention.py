@@ -50,7 +50,7 @@ def train(name):
     keras.utils.set_random_seed(0)
     scenes = RoadScenes("train", SCENES, SIZE)
     model = NETWORKS[name]()
-    model.class_names, model.palette = scenes.classes, scenes.palette
+    model.class_names, model.palette = scenes.class_names, scenes.palette
     steps = SCENES // BATCH
     optimizer = keras.optimizers.Adam(PolyDecay(RATE, steps * EPOCHS))
     model.compile(optimizer, WeightedCrossEntropy(), metrics=[SegmentationScores(11)])
@@ -76,7 +76,7 @@ def draw(name):
         [image],
         [mask],
         [segment(model, image).class_map],
-        scenes.classes,
+        scenes.class_names,
         scenes.palette,
         errors=True,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 import keras
 
 from keras_segattn.data import ADE20K, CamVid, Cityscapes
-from keras_segattn.metrics import scores
+from keras_segattn.metrics import confusion_scores
 from keras_segattn.training import count_confusions, draw_predictions, print_scores
 from keras_segattn.training.run_folder import write_json
 from keras_segattn.visualization import plot_confusion_matrix
@@ -41,14 +41,14 @@ def main():
     if arguments.tile:
         options["tile"] = tuple(arguments.tile)
     matrix = count_confusions(model, data, **options)
-    result = scores(matrix, data.classes)
+    result = confusion_scores(matrix, data.class_names)
     print_scores(result)
 
     folder = arguments.output or Path(arguments.model).parent / f"evaluation_{arguments.split}"
     folder.mkdir(parents=True, exist_ok=True)
     about = {"model": arguments.model, "dataset": arguments.dataset, "split": arguments.split}
     write_json(folder / "scores.json", {**about, **options, **result})
-    plot_confusion_matrix(folder / "confusions.png", matrix, data.classes)
+    plot_confusion_matrix(folder / "confusions.png", matrix, data.class_names)
     draw_predictions(model, data, folder / "predictions.png", **options)
     print("written:", folder)
 

@@ -68,7 +68,7 @@ def main(arguments=None):
         tile=arguments.tile,
         scales=arguments.scales,
         flip=arguments.flip,
-        preprocess=IMAGENET if arguments.imagenet else None,
+        preprocessing=IMAGENET if arguments.imagenet else None,
         keep_probabilities=False,
     )
     progress = keras.utils.Progbar(len(todo), unit_name="image")

@@ -9,22 +9,25 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
     """Polynomial decay of the learning rate after a warm-up.
 
     ```
-    step < W :  rate = warmup_rate * (initial_rate / warmup_rate)^(step / W)        W = warmup_steps
-    else     :  rate = (initial_rate - end_rate) * (1 - (step - W) / (steps - W))^power + end_rate
+    W, S = warmup_steps, decay_steps
+    initial, end, first = initial_learning_rate, end_learning_rate, warmup_learning_rate
+
+    step < W :  rate = first * (initial / first)^(step / W)
+    else     :  rate = (initial - end) * (1 - (step - W) / (S - W))^power + end
     ```
 
-    By epoch, `steps` and `step` count whole epochs: `floor(step / steps_per_epoch)`. Without
+    By epoch, `decay_steps` and `step` count whole epochs: `floor(step / steps_per_epoch)`. Without
     warm-up and by step this is Keras's `PolynomialDecay`, which has neither of the two.
 
     Args:
-        initial_rate: Float, the rate after the warm-up.
-        steps: Integer, the number of steps of the whole training, warm-up included. `end_rate`
-            from there on.
+        initial_learning_rate: Float, the rate after the warm-up.
+        decay_steps: Integer, the number of steps of the whole training, warm-up included.
+            `end_learning_rate` from there on.
         power: Float. Defaults to `0.9`.
-        end_rate: Float, the least rate. Defaults to `0.0`.
+        end_learning_rate: Float, the least rate. Defaults to `0.0`.
         warmup_steps: Integer. Defaults to `0`.
-        warmup_rate: Float, the rate of the first step of the warm-up, which grows geometrically.
-            Defaults to `1e-5`.
+        warmup_learning_rate: Float, the rate of the first step of the warm-up, which grows
+            geometrically. Defaults to `1e-5`.
         steps_per_epoch: Integer, to lower the rate between epochs alone; `None` to lower it at
             every step. Defaults to `None`.
 
@@ -33,7 +36,7 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     Example:
 
-    >>> schedule = PolyDecay(0.01, steps=100, end_rate=1e-4)
+    >>> schedule = PolyDecay(0.01, decay_steps=100, end_learning_rate=1e-4)
     >>> [round(float(schedule(step)), 4) for step in (0, 50, 100)]
     [0.01, 0.0054, 0.0001]
 
@@ -45,57 +48,62 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     def __init__(
         self,
-        initial_rate,
-        steps,
+        initial_learning_rate,
+        decay_steps,
         power=0.9,
-        end_rate=0.0,
+        end_learning_rate=0.0,
         warmup_steps=0,
-        warmup_rate=1e-5,
+        warmup_learning_rate=1e-5,
         steps_per_epoch=None,
     ):
-        for name, rate in (("initial_rate", initial_rate), ("warmup_rate", warmup_rate)):
+        rates = {
+            "initial_learning_rate": initial_learning_rate,
+            "warmup_learning_rate": warmup_learning_rate,
+        }
+        for name, rate in rates.items():
             if not rate > 0:
                 raise ValueError(f"`{name}` must be positive. Received: {rate}")
-        if not 0 <= end_rate <= initial_rate:
+        if not 0 <= end_learning_rate <= initial_learning_rate:
             raise ValueError(
-                f"`end_rate` must be from 0 to the initial rate {initial_rate}. Received: "
-                f"{end_rate}"
+                "`end_learning_rate` must be from 0 to the initial rate "
+                f"{initial_learning_rate}. Received: {end_learning_rate}"
             )
-        if not 0 <= warmup_steps < steps:
+        if not 0 <= warmup_steps < decay_steps:
             raise ValueError(
-                f"`steps` must be more than those of the warm-up. Received: steps={steps}, "
-                f"warmup_steps={warmup_steps}"
+                "`decay_steps` must be more than those of the warm-up. Received: "
+                f"decay_steps={decay_steps}, warmup_steps={warmup_steps}"
             )
-        self.initial_rate = initial_rate
-        self.steps = steps
+        self.initial_learning_rate = initial_learning_rate
+        self.decay_steps = decay_steps
         self.power = power
-        self.end_rate = end_rate
+        self.end_learning_rate = end_learning_rate
         self.warmup_steps = warmup_steps
-        self.warmup_rate = warmup_rate
+        self.warmup_learning_rate = warmup_learning_rate
         self.steps_per_epoch = steps_per_epoch
 
     def __call__(self, step):
         step = ops.cast(step, "float32")
         progress = step - self.warmup_steps
-        length = self.steps - self.warmup_steps
+        length = self.decay_steps - self.warmup_steps
         if self.steps_per_epoch:
             progress = ops.floor(progress / self.steps_per_epoch)
             length = length / self.steps_per_epoch
         left = ops.clip(1 - progress / length, 0.0, 1.0)
-        rate = (self.initial_rate - self.end_rate) * ops.power(left, self.power) + self.end_rate
+        span = self.initial_learning_rate - self.end_learning_rate
+        rate = span * ops.power(left, self.power) + self.end_learning_rate
         if not self.warmup_steps:
             return rate
-        growth = self.initial_rate / self.warmup_rate
-        warmup = self.warmup_rate * ops.power(growth, step / self.warmup_steps)
+        growth = self.initial_learning_rate / self.warmup_learning_rate
+        warmup = self.warmup_learning_rate * ops.power(growth, step / self.warmup_steps)
         return ops.where(step < self.warmup_steps, warmup, rate)
 
     def get_config(self):
         return {
-            "initial_rate": self.initial_rate,
-            "steps": self.steps,
+            "initial_learning_rate": self.initial_learning_rate,
+            "decay_steps": self.decay_steps,
             "power": self.power,
-            "end_rate": self.end_rate,
+            "end_learning_rate": self.end_learning_rate,
             "warmup_steps": self.warmup_steps,
-            "warmup_rate": self.warmup_rate,
+            "warmup_learning_rate": self.warmup_learning_rate,
             "steps_per_epoch": self.steps_per_epoch,
         }

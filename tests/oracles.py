@@ -51,7 +51,7 @@ def conv_norm_act(block, x):
     if block.filters is None:
         y = depthwise_conv2d(x, kernel, block.strides)
     else:
-        y = conv2d(x, kernel, block.strides, block.dilation_rate)
+        y = conv2d(x, kernel, block.strides, block.dilations)
     y = batch_norm(y, block.norm)
     return {"relu": relu, "relu6": relu6, "linear": lambda y: y}[block.activation.__name__](y)
 

@@ -22,7 +22,7 @@ from keras_segattn.training import command_line
 from tests.applications.cases import tiny_backbone
 
 # The package has a function of this name.
-training = importlib.import_module("keras_segattn.training.train")
+training = importlib.import_module("keras_segattn.training.run")
 LearningRateLog = training.LearningRateLog
 
 

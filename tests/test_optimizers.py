@@ -20,25 +20,25 @@ def rates(schedule, steps):
 def test_poly_by_step_is_that_of_keras():
     theirs = keras.optimizers.schedules.PolynomialDecay(0.01, 50, 1e-4, power=0.9)
     steps = range(0, 60, 7)
-    ours = PolyDecay(0.01, 50, end_rate=1e-4)
+    ours = PolyDecay(0.01, 50, end_learning_rate=1e-4)
     np.testing.assert_allclose(rates(ours, steps), rates(theirs, steps), rtol=1e-5)
 
 
 def test_poly_by_epoch():
-    schedule = PolyDecay(0.1, steps=40, steps_per_epoch=10)
+    schedule = PolyDecay(0.1, decay_steps=40, steps_per_epoch=10)
     want = [0.1 * (1 - epoch / 4) ** 0.9 for epoch in (0, 0, 1, 3, 3)]
     np.testing.assert_allclose(rates(schedule, [0, 9, 10, 30, 39]), want, rtol=1e-5)
     assert float(schedule(40)) == 0
 
 
 def test_warm_up_is_that_of_the_reference():
-    schedule = PolyDecay(1e-2, steps=300, warmup_steps=100, warmup_rate=1e-5)
+    schedule = PolyDecay(1e-2, decay_steps=300, warmup_steps=100, warmup_learning_rate=1e-5)
     want = [1e-5, 1e-5 * 1000**0.5, 1e-2, 1e-2 * 0.5**0.9, 0]
     np.testing.assert_allclose(rates(schedule, [0, 50, 100, 200, 300]), want, rtol=1e-4)
 
 
 def test_schedule_is_saved_with_an_optimizer():
-    optimizer = keras.optimizers.SGD(PolyDecay(0.1, steps=40, warmup_steps=3))
+    optimizer = keras.optimizers.SGD(PolyDecay(0.1, decay_steps=40, warmup_steps=3))
     copy = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert copy._learning_rate.get_config() == optimizer._learning_rate.get_config()
 
@@ -46,9 +46,18 @@ def test_schedule_is_saved_with_an_optimizer():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"initial_rate": 0, "steps": 5}, "`initial_rate` must be positive. Received: 0"),
-        ({"initial_rate": 0.1, "steps": 5, "end_rate": 0.2}, "from 0 to the initial rate 0.1"),
-        ({"initial_rate": 0.1, "steps": 5, "warmup_steps": 5}, "steps=5, warmup_steps=5"),
+        (
+            {"initial_learning_rate": 0, "decay_steps": 5},
+            "`initial_learning_rate` must be positive. Received: 0",
+        ),
+        (
+            {"initial_learning_rate": 0.1, "decay_steps": 5, "end_learning_rate": 0.2},
+            "from 0 to the initial rate 0.1",
+        ),
+        (
+            {"initial_learning_rate": 0.1, "decay_steps": 5, "warmup_steps": 5},
+            "decay_steps=5, warmup_steps=5",
+        ),
     ],
 )
 def test_schedule_refuses(arguments, message):

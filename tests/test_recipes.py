@@ -83,7 +83,7 @@ def test_schedule_ends_with_the_training():
 def test_decay_and_rates_reach_the_layers_that_they_name():
     recipe = RECIPES["attanet_light_cityscapes"]
     model = build_model(recipe, DATA)
-    assert model.class_names == DATA.classes
+    assert model.class_names == DATA.class_names
     assert model.palette == DATA.palette
     add_weight_decay(model, recipe)
     for weight in model.trainable_weights:
@@ -167,7 +167,7 @@ def test_evaluation_counts_by_hand():
     """A model that tells the class from the red of the image, where every second mask is void."""
 
     class Coded(RoadScenes):
-        classes = ("a", "b", "c")
+        class_names = ("a", "b", "c")
 
         def read(self, index):
             mask = np.random.default_rng(index).integers(0, 3, (32, 40), dtype="uint8")

@@ -13,8 +13,8 @@ from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
-from keras_segattn.weights.pretrained import preprocessing_of
-from keras_segattn.weights.published import PUBLISHED, load_published
+from keras_segattn.weights.bundled import BUNDLED, load_bundled
+from keras_segattn.weights.imagenet import preprocessing_of
 
 __all__ = ["AttaNet", "preprocess_input"]
 
@@ -155,7 +155,7 @@ def AttaNet(
         x = ConvNormAct(fusion_filters, name="fused")(x)
     x = ConvNormAct(filters, name="decoder1")(x)
     if attention is not None:
-        x = StripAttention(narrow, axis=attention, name="attention")(x)
+        x = StripAttention(narrow, orientation=attention, name="attention")(x)
     if not light:
         x = ResizeLike(interpolation, name="up")([x, levels["P3"]])
     x = ConvNormAct(filters, name="decoder2")(x)
@@ -173,8 +173,8 @@ def AttaNet(
     model = SegmentationModel(inputs, x, name=name, preprocessing=preprocessing)
     if auxiliary_heads:
         model = DeepSupervision(model, AUXILIARY_WEIGHTS)
-    if weights in PUBLISHED:
-        load_published(model, "attanet", backbone, weights)
+    if weights in BUNDLED:
+        load_bundled(model, "attanet", backbone, weights)
     elif weights is not None:
         model.load_weights(weights)
     return model

@@ -14,8 +14,8 @@ from keras_segattn.layers import (
     FeatureCrossAttention,
 )
 from keras_segattn.layers.feature_cross_attention import ORDERS
-from keras_segattn.weights.pretrained import preprocessing_of
-from keras_segattn.weights.published import PUBLISHED, load_published
+from keras_segattn.weights.bundled import BUNDLED, load_bundled
+from keras_segattn.weights.imagenet import preprocessing_of
 
 __all__ = ["CANet", "preprocess_input"]
 
@@ -130,8 +130,8 @@ def CANet(
         x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
         x = full_size_logits(x, inputs, classifier_activation)
     model = SegmentationModel(inputs, x, name=name, preprocessing=preprocessing)
-    if weights in PUBLISHED:
-        load_published(model, "canet", backbone, weights)
+    if weights in BUNDLED:
+        load_bundled(model, "canet", backbone, weights)
     elif weights is not None:
         model.load_weights(weights)
     return model

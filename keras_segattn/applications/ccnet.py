@@ -20,7 +20,7 @@ from keras_segattn.layers import (
     NonLocal,
 )
 from keras_segattn.layers.conv_norm_act import leaky_relu
-from keras_segattn.weights.pretrained import preprocessing_of
+from keras_segattn.weights.imagenet import preprocessing_of
 
 __all__ = ["CCNet", "preprocess_input"]
 

@@ -13,7 +13,7 @@ from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import ASPP, CCBAM, SEASPP, ConvNormAct, FCNHead, ResizeLike
-from keras_segattn.weights.pretrained import preprocessing_of
+from keras_segattn.weights.imagenet import preprocessing_of
 
 __all__ = ["CrossCBAM", "preprocess_input"]
 

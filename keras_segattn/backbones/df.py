@@ -3,7 +3,7 @@
 import keras
 
 from keras_segattn.layers.conv_norm_act import ConvNormAct
-from keras_segattn.weights.loading import load_backbone_weights
+from keras_segattn.weights.backbone_weights import load_backbone_weights
 
 # pyramid level, then filters and number of blocks of the groups that make it
 DF1_STAGES = (

@@ -3,7 +3,7 @@
 import keras
 
 from keras_segattn.layers.conv_norm_act import ConvNormAct
-from keras_segattn.weights.loading import load_backbone_weights
+from keras_segattn.weights.backbone_weights import load_backbone_weights
 
 # name, filters, kernel size, stride, pyramid level
 CONVOLUTIONS = (

@@ -4,7 +4,7 @@ import keras
 
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
-from keras_segattn.weights.loading import load_backbone_weights
+from keras_segattn.weights.backbone_weights import load_backbone_weights
 
 # expansion factor, output channels, number of blocks, stride of the first (the paper's table 2)
 STAGES = (

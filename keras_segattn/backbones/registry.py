@@ -9,7 +9,7 @@ from keras_segattn.backbones.pyramid import LEVELS, feature_pyramid
 from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101, architecture_with
 from keras_segattn.backbones.shufflenet_v2 import ShuffleNetV2
 from keras_segattn.backbones.stdc import STDC1, STDC2
-from keras_segattn.weights.loading import load_backbone_weights
+from keras_segattn.weights.backbone_weights import load_backbone_weights
 
 BACKBONES = {
     "df1": DF1,

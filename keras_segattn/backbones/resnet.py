@@ -3,7 +3,7 @@
 import keras
 
 from keras_segattn.layers.conv_norm_act import ConvNormAct
-from keras_segattn.weights.loading import load_backbone_weights
+from keras_segattn.weights.backbone_weights import load_backbone_weights
 
 OUTPUT_STRIDES = (8, 16, 32)
 STEMS = ("standard", "deep")
@@ -263,14 +263,14 @@ def _stem(x, width, stem):
 
 
 def _basic_block(x, filters, strides, dilation, name):
-    y = ConvNormAct(filters, strides=strides, dilation_rate=dilation, name=f"{name}_conv1")(x)
-    y = ConvNormAct(filters, dilation_rate=dilation, activation=None, name=f"{name}_conv2")(y)
+    y = ConvNormAct(filters, strides=strides, dilations=dilation, name=f"{name}_conv1")(x)
+    y = ConvNormAct(filters, dilations=dilation, activation=None, name=f"{name}_conv2")(y)
     return _add_shortcut(x, y, strides, name)
 
 
 def _bottleneck(x, filters, strides, dilation, name):
     y = ConvNormAct(filters, 1, name=f"{name}_conv1")(x)
-    y = ConvNormAct(filters, strides=strides, dilation_rate=dilation, name=f"{name}_conv2")(y)
+    y = ConvNormAct(filters, strides=strides, dilations=dilation, name=f"{name}_conv2")(y)
     y = ConvNormAct(4 * filters, 1, activation=None, name=f"{name}_conv3")(y)
     return _add_shortcut(x, y, strides, name)
 

@@ -6,7 +6,7 @@ from keras import ops
 from keras_segattn.layers.channel_shuffle import ChannelShuffle
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
-from keras_segattn.weights.loading import load_backbone_weights
+from keras_segattn.weights.backbone_weights import load_backbone_weights
 
 # stage, output channels, number of units, pyramid level (the paper's table 5, width 1.0)
 STAGES = (

@@ -4,7 +4,7 @@ import keras
 
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.stdc_block import STDCBlock
-from keras_segattn.weights.loading import load_backbone_weights
+from keras_segattn.weights.backbone_weights import load_backbone_weights
 
 
 def STDC1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="stdc1"):

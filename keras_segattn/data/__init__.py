@@ -5,14 +5,14 @@ from keras_segattn.data.camvid import CamVid
 from keras_segattn.data.cityscapes import Cityscapes
 from keras_segattn.data.color_jitter import ColorJitter
 from keras_segattn.data.compose import Compose
-from keras_segattn.data.dataset import IGNORE_LABEL, SegmentationDataset
+from keras_segattn.data.dataset import IGNORE_CLASS, SegmentationDataset
 from keras_segattn.data.random_scale_crop_flip import RandomScaleCropFlip
 from keras_segattn.data.road_scenes import RoadScenes
 from keras_segattn.data.segmentation_folder import SegmentationFolder
 
 __all__ = [
     "ADE20K",
-    "IGNORE_LABEL",
+    "IGNORE_CLASS",
     "CamVid",
     "Cityscapes",
     "ColorJitter",

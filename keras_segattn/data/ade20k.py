@@ -4,7 +4,7 @@ import csv
 import types
 from pathlib import Path
 
-from keras_segattn.data.dataset import IGNORE_LABEL
+from keras_segattn.data.dataset import IGNORE_CLASS
 from keras_segattn.data.paired_files import PairedFiles, image_files, pair
 from keras_segattn.palette import default_palette
 
@@ -38,7 +38,7 @@ class ADE20K(PairedFiles):
 
     ```python
     train = keras_segattn.data.ADE20K("ADEChallengeData2016", "train")
-    train.classes[:3]  # ("wall", "building", "sky")
+    train.class_names[:3]  # ("wall", "building", "sky")
     ```
 
     Reference:
@@ -49,7 +49,7 @@ class ADE20K(PairedFiles):
 
     palette = tuple(default_palette(CLASS_COUNT))
     label_map = types.MappingProxyType(
-        {0: IGNORE_LABEL, **{label: label - 1 for label in range(1, CLASS_COUNT + 1)}}
+        {0: IGNORE_CLASS, **{label: label - 1 for label in range(1, CLASS_COUNT + 1)}}
     )
 
     def __init__(self, root, split):
@@ -61,7 +61,7 @@ class ADE20K(PairedFiles):
             image_files(self.root / kind / FOLDERS[split], HOW_TO_GET)
             for kind in ("images", "annotations")
         )
-        self.classes = _class_names(self.root / CLASS_FILE)
+        self.class_names = _class_names(self.root / CLASS_FILE)
         super().__init__(pair(images, masks, self.root))
 
 

@@ -3,7 +3,7 @@
 import types
 from pathlib import Path
 
-from keras_segattn.data.dataset import IGNORE_LABEL
+from keras_segattn.data.dataset import IGNORE_CLASS
 from keras_segattn.data.image_files import read_colors
 from keras_segattn.data.paired_files import PairedFiles, image_files, pair
 
@@ -80,7 +80,7 @@ class CamVid(PairedFiles):
         2008); the split is that of "SegNet" (Badrinarayanan et al., 2017).
     """
 
-    classes = (
+    class_names = (
         "Sky",
         "Building",
         "Pole",
@@ -108,7 +108,7 @@ class CamVid(PairedFiles):
     )
 
     # SegNet's masks; those of the original release are colours.
-    label_map = types.MappingProxyType({**{i: i for i in range(11)}, 11: IGNORE_LABEL})
+    label_map = types.MappingProxyType({**{i: i for i in range(11)}, 11: IGNORE_CLASS})
 
     def __init__(self, root, split):
         if split not in SPLITS:
@@ -137,7 +137,7 @@ class CamVid(PairedFiles):
 def _label_of_color():
     labels = {}
     for name, colors in ORIGINAL_COLORS.items():
-        label = IGNORE_LABEL if name == "Void" else CamVid.classes.index(name)
+        label = IGNORE_CLASS if name == "Void" else CamVid.class_names.index(name)
         for color in colors:
             labels[tuple(int(value) for value in color.split()[1:])] = label
     return labels

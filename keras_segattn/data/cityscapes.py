@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from keras_segattn.data.dataset import IGNORE_LABEL
+from keras_segattn.data.dataset import IGNORE_CLASS
 from keras_segattn.data.paired_files import PairedFiles, image_files, pair
 
 SPLITS = ("train", "val", "test")
@@ -44,7 +44,7 @@ class Cityscapes(PairedFiles):
         "The Cityscapes Dataset for Semantic Urban Scene Understanding" (Cordts et al., 2016).
     """
 
-    classes = (
+    class_names = (
         "road",
         "sidewalk",
         "building",
@@ -104,7 +104,7 @@ class Cityscapes(PairedFiles):
                 ending = "_gtFine_labelTrainIds"
             else:
                 ending = "_gtFine_labelIds"
-                self.label_map = dict.fromkeys((*range(LABEL_ID_COUNT), 255), IGNORE_LABEL)
+                self.label_map = dict.fromkeys((*range(LABEL_ID_COUNT), 255), IGNORE_CLASS)
                 self.label_map.update({label: i for i, label in enumerate(LABEL_IDS)})
             pairs = pair(images, image_files(folder, HOW_TO_GET, ending=ending), self.root)
         super().__init__(pairs)

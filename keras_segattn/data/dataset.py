@@ -3,7 +3,7 @@
 import numpy as np
 
 # The label of void pixels in every data set of this package, and of the masks that pad a crop.
-IGNORE_LABEL = 255
+IGNORE_CLASS = 255
 
 
 class SegmentationDataset:
@@ -13,14 +13,14 @@ class SegmentationDataset:
     TensorFlow; `to_tf_dataset` and `to_py_dataset` feed it to `fit`.
 
     Attributes:
-        classes: Tuple of class names; class `i` has label `i`.
+        class_names: Tuple of class names; class `i` has label `i`.
         palette: Tuple of one RGB colour per class.
-        ignore_label: The label of void pixels, 255 in all data sets.
+        ignore_class: The label of void pixels, 255 in all data sets.
     """
 
-    classes = ()
+    class_names = ()
     palette = ()
-    ignore_label = IGNORE_LABEL
+    ignore_class = IGNORE_CLASS
 
     def __len__(self):
         raise NotImplementedError
@@ -37,7 +37,7 @@ class SegmentationDataset:
 
         Returns:
             Tuple of the image, uint8 RGB of shape `(height, width, 3)`, and the mask, uint8 of
-            shape `(height, width)` with labels from 0 to `len(classes) - 1`, and 255 for void.
+            shape `(height, width)` with labels from 0 to `len(class_names) - 1`, and 255 for void.
 
         Raises:
             ValueError: If a file cannot be read or its content is wrong; names the file.
@@ -72,16 +72,16 @@ class SegmentationDataset:
         occurs = held.any(axis=0)
         pixels = (held * counts.sum(axis=1, keepdims=True)).sum(axis=0)
         frequencies = counts.sum(axis=0)[occurs] / pixels[occurs]
-        weights = np.zeros(len(self.classes))
+        weights = np.zeros(len(self.class_names))
         weights[occurs] = np.median(frequencies) / frequencies
         return [float(weight) for weight in weights]
 
     def _pixel_counts(self):
         """The number of pixels of each class (column) in each image (row)."""
-        counts = np.zeros((len(self), len(self.classes)), dtype="int64")
+        counts = np.zeros((len(self), len(self.class_names)), dtype="int64")
         for index in range(len(self)):
             _, mask = self.read(index)
-            counts[index] = np.bincount(mask.ravel(), minlength=256)[: len(self.classes)]
+            counts[index] = np.bincount(mask.ravel(), minlength=256)[: len(self.class_names)]
         if not counts.any():
             raise ValueError(f"All pixels of {self!r} are void.")
         return counts
@@ -100,11 +100,11 @@ class SegmentationDataset:
                 faults.append(str(error))
                 continue
             labels = np.unique(mask)
-            unknown = labels[(labels >= len(self.classes)) & (labels != self.ignore_label)]
+            unknown = labels[(labels >= len(self.class_names)) & (labels != self.ignore_class)]
             if len(unknown):
                 faults.append(
                     f"{self.name(index)} holds the label {unknown[0]}; there are "
-                    f"{len(self.classes)} classes, and void is {self.ignore_label}."
+                    f"{len(self.class_names)} classes, and void is {self.ignore_class}."
                 )
         return faults
 
@@ -183,4 +183,4 @@ class SegmentationDataset:
         return SegmentationPyDataset(sampler, preprocessing, first_epoch, workers)
 
     def __repr__(self):
-        return f"{type(self).__name__}({len(self)} samples, {len(self.classes)} classes)"
+        return f"{type(self).__name__}({len(self)} samples, {len(self.class_names)} classes)"

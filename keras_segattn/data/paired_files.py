@@ -19,8 +19,8 @@ class PairedFiles(SegmentationDataset):
             and all of the mask is then void.
 
     Attributes:
-        label_map: Dict from the labels in the files to those of `classes` or to 255; a label that
-            it lacks is an error. `None` where the files hold the labels of `classes`.
+        label_map: Dict from the labels in the files to those of `class_names` or to 255; a label
+            that it lacks is an error. `None` where the files hold the labels of `class_names`.
     """
 
     label_map = None
@@ -42,7 +42,7 @@ class PairedFiles(SegmentationDataset):
         image_path, mask_path = self._pairs[index]
         image = read_rgb(image_path)
         if mask_path is None:
-            return image, np.full(image.shape[:2], self.ignore_label, dtype="uint8")
+            return image, np.full(image.shape[:2], self.ignore_class, dtype="uint8")
         mask = self._read_mask(mask_path)
         if image.shape[:2] != mask.shape:
             raise ValueError(
@@ -55,7 +55,7 @@ class PairedFiles(SegmentationDataset):
         mask = read_labels(path)
         label_map = self.label_map
         if label_map is None:
-            label_map = {i: i for i in (*range(len(self.classes)), self.ignore_label)}
+            label_map = {i: i for i in (*range(len(self.class_names)), self.ignore_class)}
         table = np.full(256, -1)
         table[list(label_map)] = list(label_map.values())
         mapped = table[mask]

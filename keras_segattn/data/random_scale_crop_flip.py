@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_segattn.data.dataset import IGNORE_LABEL
+from keras_segattn.data.dataset import IGNORE_CLASS
 
 
 class RandomScaleCropFlip:
@@ -121,7 +121,7 @@ class RandomScaleCropFlip:
         )
         cropped = np.empty((*self.crop_size, 3), dtype="uint8")
         cropped[:] = self.fill
-        cropped_mask = np.full(self.crop_size, IGNORE_LABEL, dtype="uint8")
+        cropped_mask = np.full(self.crop_size, IGNORE_CLASS, dtype="uint8")
         cropped[out_rows, out_columns] = image[in_rows, in_columns]
         cropped_mask[out_rows, out_columns] = mask[in_rows, in_columns]
         return cropped, cropped_mask

@@ -3,9 +3,9 @@
 import numpy as np
 
 from keras_segattn.data.camvid import SPLITS, CamVid
-from keras_segattn.data.dataset import IGNORE_LABEL, SegmentationDataset
+from keras_segattn.data.dataset import IGNORE_CLASS, SegmentationDataset
 
-CLASS = {name: label for label, name in enumerate(CamVid.classes)}
+CLASS = {name: label for label, name in enumerate(CamVid.class_names)}
 # Scenes are drawn this much larger and reduced, which smooths the edges of the image.
 OVERSAMPLING = 2
 
@@ -33,7 +33,7 @@ class RoadScenes(SegmentationDataset):
     ((96, 128, 3), (96, 128))
     """
 
-    classes = CamVid.classes
+    class_names = CamVid.class_names
     palette = CamVid.palette
 
     def __init__(self, split, count=64, size=(96, 128), seed=0):
@@ -73,7 +73,7 @@ class _Scene:
         self.rng = rng
         self.height, self.width = (OVERSAMPLING * side for side in size)
         self.image = Image.new("RGB", (self.width, self.height))
-        self.mask = Image.new("L", (self.width, self.height), IGNORE_LABEL)
+        self.mask = Image.new("L", (self.width, self.height), IGNORE_CLASS)
         self._brushes = ImageDraw.Draw(self.image), ImageDraw.Draw(self.mask)
         self.horizon = rng.uniform(0.35, 0.5)
         self.vanishing = rng.uniform(0.35, 0.65)
@@ -224,4 +224,4 @@ class _Scene:
             brush.ellipse(box, fill=fill)
 
     def label(self, name):
-        return IGNORE_LABEL if name is None else CLASS[name]
+        return IGNORE_CLASS if name is None else CLASS[name]

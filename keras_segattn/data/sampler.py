@@ -90,7 +90,7 @@ class Sampler:
         """Returns the image and the mask of a sample as an epoch has them."""
         if index < 0:
             image, mask = self._sample(0)
-            return np.zeros_like(image), np.full_like(mask, self._dataset.ignore_label)
+            return np.zeros_like(image), np.full_like(mask, self._dataset.ignore_class)
         image, mask = self._sample(int(index))
         if self.augmentation is None:
             return image, mask

@@ -19,11 +19,11 @@ class SegmentationFolder(PairedFiles):
         images: Folder of the images, searched with its subfolders.
         masks: Folder of the masks, whose names differ from those of the images in the suffix alone.
             `None` for images without masks. Defaults to `None`.
-        classes: Sequence of class names; class `i` has label `i`.
+        class_names: Sequence of class names; class `i` has label `i`.
         palette: Sequence of one RGB colour per class. Defaults to PASCAL VOC's map of colours.
         color_masks: Boolean, whether masks hold the colours of `palette`. Defaults to `False`.
-        label_map: Dict from the labels in the masks to those of `classes` or to 255. Defaults to
-            `None`, where they are the same.
+        label_map: Dict from the labels in the masks to those of `class_names` or to 255. Defaults
+            to `None`, where they are the same.
         list_file: Text file with a line `IMAGE MASK` (or `IMAGE`) for each sample, relative to
             `images` and `masks`. Defaults to `None`, which takes all files.
 
@@ -36,7 +36,7 @@ class SegmentationFolder(PairedFiles):
 
     ```python
     data = keras_segattn.data.SegmentationFolder(
-        "photos", "masks", classes=["background", "leaf", "stem"]
+        "photos", "masks", class_names=["background", "leaf", "stem"]
     )
     faults = data.verify()
     batches = data.to_tf_dataset(8, training=True, augmentation=RandomScaleCropFlip((256, 256)))
@@ -48,30 +48,35 @@ class SegmentationFolder(PairedFiles):
         images,
         masks=None,
         *,
-        classes,
+        class_names,
         palette=None,
         color_masks=False,
         label_map=None,
         list_file=None,
     ):
-        self.classes = tuple(classes)
-        if isinstance(classes, str) or not self.classes:
-            raise ValueError(f"`classes` must be a sequence of names. Received: {classes!r}")
+        self.class_names = tuple(class_names)
+        if isinstance(class_names, str) or not self.class_names:
+            raise ValueError(
+                f"`class_names` must be a sequence of names. Received: {class_names!r}"
+            )
         if palette is None:
             if color_masks:
                 raise ValueError("`color_masks=True` needs the colours of the classes: `palette`.")
             # Its first colour is black.
-            palette = default_palette(len(self.classes) + 1)[1:]
+            palette = default_palette(len(self.class_names) + 1)[1:]
         self.palette = tuple(tuple(map(int, color)) for color in palette)
-        if len(self.palette) != len(self.classes):
-            raise ValueError(f"{len(self.palette)} colours do not fit {len(self.classes)} classes.")
+        if len(self.palette) != len(self.class_names):
+            raise ValueError(
+                f"{len(self.palette)} colours do not fit {len(self.class_names)} classes."
+            )
         if label_map is not None:
-            allowed = {*range(len(self.classes)), self.ignore_label}
+            allowed = {*range(len(self.class_names)), self.ignore_class}
             wrong = sorted(set(label_map.values()) - allowed)
             if wrong or not all(0 <= label <= 255 for label in label_map):
                 raise ValueError(
                     "`label_map` must map labels from 0 to 255 to those of the "
-                    f"{len(self.classes)} classes or to {self.ignore_label}. Received: {label_map}"
+                    f"{len(self.class_names)} classes or to {self.ignore_class}. Received: "
+                    f"{label_map}"
                 )
         self.label_map = label_map
         self.color_masks = color_masks
@@ -90,7 +95,7 @@ class SegmentationFolder(PairedFiles):
         if not self.color_masks:
             return super()._read_mask(path)
         label_of_color = {color: label for label, color in enumerate(self.palette)}
-        return read_colors(path, {(0, 0, 0): self.ignore_label, **label_of_color})
+        return read_colors(path, {(0, 0, 0): self.ignore_class, **label_of_color})
 
 
 def _listed(list_file, images, masks):

@@ -8,7 +8,7 @@ import keras
 from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
 from keras_segattn.data import RoadScenes
 
-CLASSES = len(RoadScenes.classes)
+CLASSES = len(RoadScenes.class_names)
 FOR_PHOTOS, FOR_DRAWINGS = "CANet, for photos of roads", "AttaNet, for drawn roads"
 # What can be tried without a file. Untrained ones find nothing, but show what they look at.
 OFFERED = {
@@ -29,7 +29,7 @@ def load_network(choice):
     if choice in OFFERED:
         model = OFFERED[choice]()
         # Those of CamVid, all of them.
-        model.class_names, model.palette = RoadScenes.classes, RoadScenes.palette
+        model.class_names, model.palette = RoadScenes.class_names, RoadScenes.palette
         return model
     path = Path(choice).expanduser()
     if path.suffix != ".keras" or not path.is_file():

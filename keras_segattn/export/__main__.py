@@ -6,8 +6,8 @@ from pathlib import Path
 
 import keras
 
-from keras_segattn.export.export_model import export_model
 from keras_segattn.export.formats import FORMATS
+from keras_segattn.export.model_export import export_model
 from keras_segattn.export.serving_model import OUTPUTS
 from keras_segattn.export.verification import LEAST_AGREEMENT
 from keras_segattn.image_files import IMAGE_SUFFIXES
@@ -117,7 +117,7 @@ def main(arguments=None):
     arguments = parse_arguments(arguments)
     suffix = FORMATS[arguments.format].SUFFIX
     default = arguments.model.with_suffix(suffix or f".{arguments.format}")
-    preprocess = {"model": True, "imagenet": IMAGENET, "outside": False}[arguments.preprocessing]
+    preprocessing = {"model": True, "imagenet": IMAGENET, "outside": False}[arguments.preprocessing]
     try:
         images = image_files(arguments.images) if arguments.images else None
         if not arguments.model.is_file():
@@ -127,7 +127,7 @@ def main(arguments=None):
             model,
             arguments.to or default,
             arguments.format,
-            preprocess=preprocess,
+            preprocessing=preprocessing,
             output=arguments.output,
             input_shape=(arguments.batch, *(arguments.size or (None, None))),
             dtype=arguments.dtype,

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_segattn.export.formats import load_exported, read_metadata
 from keras_segattn.inference.image import read_image, to_pixels
-from keras_segattn.inference.segment import LEAST_SIDE
+from keras_segattn.inference.prediction import LEAST_SIDE
 from keras_segattn.inference.segmentation import Segmentation
 
 
@@ -58,8 +58,8 @@ class ExportedSegmenter:
         if (dtype, metadata["output"]) != ("uint8", "class_map") or batch not in (None, 1):
             raise ValueError(
                 f"{path} takes {dtype} images in batches of {batch or 'any size'} and returns "
-                f"{metadata['output']}; export it with preprocess=True, output='class_map' and a "
-                "free batch."
+                f"{metadata['output']}; export it with preprocessing=True, output='class_map' and "
+                "a free batch."
             )
         return metadata
 

@@ -13,7 +13,7 @@ from keras_segattn.weights.preprocessing import Preprocessing
 OUTPUTS = ("class_map", "coarse_class_map", "probabilities", "logits")
 
 
-def serving_model(model, preprocess, output="class_map", input_shape=(None, None, None)):
+def serving_model(model, preprocessing, output="class_map", input_shape=(None, None, None)):
     """Wraps a segmentation model with its preprocessing and the choice of the class.
 
     Args:
@@ -27,7 +27,7 @@ def serving_model(model, preprocess, output="class_map", input_shape=(None, None
 
     Returns:
         A functional float32 model from `images` `(batch, height, width, channels)`, uint8, or
-        float32 without `preprocess`. Its outputs are a dict with the key `output` and the key
+        float32 without `preprocessing`. Its outputs are a dict with the key `output` and the key
         `"logits"`, by which exports are verified. The class map `(batch, height, width)` is uint8,
         or int32 above 256 classes. That of `"coarse_class_map"` has the key `"class_map"` too, and
         its `"logits"` are those before they are resized.
@@ -44,10 +44,10 @@ def serving_model(model, preprocess, output="class_map", input_shape=(None, None
         model = _in_float32(model)
         images = keras.Input(
             batch_shape=(*_sizes(model, input_shape), model.input_shape[-1]),
-            dtype="float32" if preprocess is None else "uint8",
+            dtype="float32" if preprocessing is None else "uint8",
             name="images",
         )
-        x = images if preprocess is None else _preprocessed(images, preprocess)
+        x = images if preprocessing is None else _preprocessed(images, preprocessing)
         if output == "coarse_class_map":
             logits = _before_resizing(model)(x)
             aligned = model.get_layer("logits").align_corners
@@ -88,16 +88,16 @@ def _sizes(model, input_shape):
     return batch, *sizes
 
 
-def _preprocessed(images, preprocess):
+def _preprocessed(images, preprocessing):
     """Preprocesses a Keras tensor, by a 1x1 convolution where that is the same but for rounding.
 
     Its numbers are one per channel, and runtimes whose convolutions have channels first are slow
     at arithmetic along the last axis, unless it is a convolution.
     """
-    if not isinstance(preprocess, Preprocessing):
-        return preprocess(images)
+    if not isinstance(preprocessing, Preprocessing):
+        return preprocessing(images)
     channels = images.shape[-1]
-    black, *pure = preprocess(np.concatenate([np.zeros((1, channels)), 255 * np.eye(channels)]))
+    black, *pure = preprocessing(np.concatenate([np.zeros((1, channels)), 255 * np.eye(channels)]))
     black, pure = ops.convert_to_numpy(black), ops.convert_to_numpy(ops.stack(pure))
     convolution = keras.layers.Conv2D(channels, 1, name="preprocessing")
     x = convolution(ops.cast(images, "float32"))

@@ -86,7 +86,7 @@ def atrous_convolutions(filters, dilations, dtype):
         ConvNormAct(
             filters,
             1 if dilation == 1 else 3,
-            dilation_rate=dilation,
+            dilations=dilation,
             dtype=dtype,
             name=f"atrous{dilation}",
         )

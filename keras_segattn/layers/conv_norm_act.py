@@ -25,14 +25,14 @@ def leaky_relu(x):
 class ConvNormAct(keras.layers.Layer):
     """2D convolution, batch normalization and activation.
 
-    `y = activation(norm(conv(x)))`, padded by `dilation_rate * (kernel_size // 2)` on **every**
+    `y = activation(norm(conv(x)))`, padded by `dilations * (kernel_size // 2)` on **every**
     side, so that a stride of `s` turns `n` pixels into `ceil(n / s)`.
 
     Args:
         filters: Integer, the number of output channels.
         kernel_size: Odd integer, height and width of the kernel. Defaults to `3`.
         strides: Integer. Defaults to `1`.
-        dilation_rate: Integer. Defaults to `1`.
+        dilations: Integer. Defaults to `1`.
         use_bias: Boolean, whether the convolution has a bias, which the normalization makes
             idle but some checkpoints hold. Defaults to `False`.
         activation: Name of an activation, a callable, or `None`. Defaults to `"relu"`.
@@ -64,7 +64,7 @@ class ConvNormAct(keras.layers.Layer):
         filters,
         kernel_size=3,
         strides=1,
-        dilation_rate=1,
+        dilations=1,
         use_bias=False,
         activation="relu",
         kernel_initializer="he_normal",
@@ -78,12 +78,12 @@ class ConvNormAct(keras.layers.Layer):
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides
-        self.dilation_rate = dilation_rate
+        self.dilations = dilations
         self.use_bias = use_bias
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
 
-        padding = dilation_rate * (kernel_size // 2)
+        padding = dilations * (kernel_size // 2)
         # Without strides "same" is symmetric, and spares a padded copy of the map.
         self.pad = None
         if strides > 1 and padding:
@@ -91,7 +91,7 @@ class ConvNormAct(keras.layers.Layer):
         self.conv = self._make_conv(
             kernel_size=kernel_size,
             strides=strides,
-            dilation_rate=dilation_rate,
+            dilation_rate=dilations,
             padding="valid" if strides > 1 else "same",
             use_bias=use_bias,
             dtype=self.dtype_policy,
@@ -127,7 +127,7 @@ class ConvNormAct(keras.layers.Layer):
             "filters": self.filters,
             "kernel_size": self.kernel_size,
             "strides": self.strides,
-            "dilation_rate": self.dilation_rate,
+            "dilations": self.dilations,
             "use_bias": self.use_bias,
             "activation": keras.activations.serialize(self.activation),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),

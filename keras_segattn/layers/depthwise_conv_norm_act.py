@@ -14,7 +14,7 @@ class DepthwiseConvNormAct(ConvNormAct):
     Args:
         kernel_size: Odd integer, height and width of the kernel. Defaults to `3`.
         strides: Integer. Defaults to `1`.
-        dilation_rate: Integer. Defaults to `1`.
+        dilations: Integer. Defaults to `1`.
         use_bias: Boolean, whether the convolution has a bias. Defaults to `False`.
         activation: Name of an activation, a callable, or `None`. Defaults to `"relu"`.
         kernel_initializer: Initializer of the kernel. Defaults to `"he_normal"`.

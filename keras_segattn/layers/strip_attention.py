@@ -25,8 +25,8 @@ class StripAttention(keras.layers.Layer):
 
     Args:
         key_filters: Integer, channels of the queries and keys. Defaults to `64`.
-        axis: Direction of the strips: `"vertical"`, one strip per column, or `"horizontal"`, one
-            per row. Defaults to `"vertical"`, the paper's choice.
+        orientation: Direction of the strips: `"vertical"`, one strip per column, or
+            `"horizontal"`, one per row. Defaults to `"vertical"`, the paper's choice.
         normalize: Boolean, whether batch normalization and ReLU follow the projections, as in the
             authors' network; `False` makes them plain convolutions, as in the paper's text.
             Defaults to `True`.
@@ -42,7 +42,7 @@ class StripAttention(keras.layers.Layer):
         over the strips: `width` of them if vertical, `height` if horizontal.
 
     Raises:
-        ValueError: If `axis` is unknown or `key_filters` is below 1.
+        ValueError: If `orientation` is unknown or `key_filters` is below 1.
 
     Example:
 
@@ -61,14 +61,16 @@ class StripAttention(keras.layers.Layer):
     text does not mention (`normalize=False`).
     """
 
-    def __init__(self, key_filters=64, axis="vertical", normalize=True, **kwargs):
+    def __init__(self, key_filters=64, orientation="vertical", normalize=True, **kwargs):
         super().__init__(**kwargs)
-        if axis not in POOLED_AXIS:
-            raise ValueError(f"`axis` must be one of {tuple(POOLED_AXIS)}. Received: {axis!r}")
+        if orientation not in POOLED_AXIS:
+            raise ValueError(
+                f"`orientation` must be one of {tuple(POOLED_AXIS)}. Received: {orientation!r}"
+            )
         if key_filters < 1:
             raise ValueError(f"`key_filters` must be at least 1. Received: {key_filters}")
         self.key_filters = key_filters
-        self.axis = axis
+        self.orientation = orientation
         self.normalize = normalize
         self.query = self._projection(key_filters, "query")
         self.key = self._projection(key_filters, "key")
@@ -88,7 +90,7 @@ class StripAttention(keras.layers.Layer):
             projection.build(x_shape)
 
     def call(self, x, return_attention_scores=False, training=None):
-        pooled = POOLED_AXIS[self.axis]
+        pooled = POOLED_AXIS[self.orientation]
         query = self._project(self.query, x, training)  # (batch, height, width, key_filters)
         key = self._project(self.key, x, training)
         value = self._project(self.value, x, training)
@@ -122,7 +124,7 @@ class StripAttention(keras.layers.Layer):
         return batch * height * width * strips * (self.key_filters + channels)
 
     def _strips(self, x_shape):
-        return x_shape[3 - POOLED_AXIS[self.axis]]
+        return x_shape[3 - POOLED_AXIS[self.orientation]]
 
     def compute_output_shape(self, x_shape):
         return x_shape
@@ -138,7 +140,7 @@ class StripAttention(keras.layers.Layer):
         return {
             **super().get_config(),
             "key_filters": self.key_filters,
-            "axis": self.axis,
+            "orientation": self.orientation,
             "normalize": self.normalize,
         }
 

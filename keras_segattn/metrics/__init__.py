@@ -1,6 +1,6 @@
 """Metrics of segmentation, all read from one confusion matrix without void pixels."""
 
-from keras_segattn.metrics.confusion_matrix import ConfusionMatrix, scores
+from keras_segattn.metrics.confusion_matrix import ConfusionMatrix, confusion_scores
 from keras_segattn.metrics.segmentation_scores import SegmentationScores
 
-__all__ = ["ConfusionMatrix", "SegmentationScores", "scores"]
+__all__ = ["ConfusionMatrix", "SegmentationScores", "confusion_scores"]

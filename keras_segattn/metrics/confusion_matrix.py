@@ -10,7 +10,7 @@ class ConfusionMatrix(keras.metrics.Metric):
     """Counts the pixels of each true class (row) that were given each class (column).
 
     `matrix[i, j] = |{p : y(p) = i and argmax_c x(p)_c = j}|` over all pixels `p` that are not void.
-    `scores` reads the intersection over union and the accuracy from it.
+    `confusion_scores` reads the intersection over union and the accuracy from it.
 
     Args:
         num_classes: Integer, the number of classes.
@@ -71,7 +71,7 @@ class ConfusionMatrix(keras.metrics.Metric):
         }
 
 
-def scores(matrix, class_names=None):
+def confusion_scores(matrix, class_names=None):
     """Reads intersection over union and accuracy from a confusion matrix.
 
     `IoU_i = matrix[i, i] / (row_i + column_i - matrix[i, i])`, the mean over the classes that
@@ -87,7 +87,7 @@ def scores(matrix, class_names=None):
 
     Example:
 
-    >>> scores([[6, 2], [0, 2]], ["road", "car"])["iou"]
+    >>> confusion_scores([[6, 2], [0, 2]], ["road", "car"])["iou"]
     {'road': 0.75, 'car': 0.5}
     """
     matrix = np.asarray(matrix, dtype="float64")

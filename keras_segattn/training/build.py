@@ -25,11 +25,11 @@ def build_model(recipe, data, backbone_weights=None):
     """Returns the network of a recipe for the classes of a data set, with their names."""
     constructor = getattr(applications, recipe.network)
     model = constructor(
-        classes=len(data.classes),
+        classes=len(data.class_names),
         backbone_weights=backbone_weights,
         **recipe.network_arguments,
     )
-    model.class_names = data.classes
+    model.class_names = data.class_names
     model.palette = data.palette
     return model
 
@@ -46,8 +46,8 @@ def build_optimizer(recipe, model, steps_per_epoch, **options):
     """
     rate = PolyDecay(
         recipe.learning_rate,
-        steps=recipe.epochs_of(steps_per_epoch) * steps_per_epoch,
-        end_rate=recipe.end_learning_rate,
+        decay_steps=recipe.epochs_of(steps_per_epoch) * steps_per_epoch,
+        end_learning_rate=recipe.end_learning_rate,
         warmup_steps=recipe.warmup_steps,
         steps_per_epoch=steps_per_epoch if recipe.decay_by == "epoch" else None,
     )
@@ -83,7 +83,7 @@ def build_loss(recipe, data):
 
 def build_metric(data):
     """Returns mean IoU, pixel accuracy and the IoU of each class, in one metric."""
-    return SegmentationScores(len(data.classes), class_names=data.classes)
+    return SegmentationScores(len(data.class_names), class_names=data.class_names)
 
 
 def build_augmentation(recipe, image_size):

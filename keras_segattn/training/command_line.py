@@ -13,10 +13,10 @@ import keras
 from keras_segattn import recipes
 from keras_segattn.callbacks import save_atomically
 from keras_segattn.export import export_model
-from keras_segattn.training.evaluate import draw_predictions, evaluate, print_scores
+from keras_segattn.training.evaluation import draw_predictions, evaluate, print_scores
+from keras_segattn.training.run import train
 from keras_segattn.training.run_folder import RunFolder, write_json
 from keras_segattn.training.strategies import STRATEGIES, open_strategy
-from keras_segattn.training.train import train
 from keras_segattn.visualization import PredictionPictures, plot_history
 
 # Fields of a recipe that an option of the same name replaces, and the type of their values.
@@ -191,7 +191,7 @@ def _train(arguments, data):
         logs = run.path / "tensorboard"
         callbacks.append(keras.callbacks.TensorBoard(logs))
         callbacks.append(
-            PredictionPictures(run.path / "pictures", data["val"], log_folder=logs / "pictures")
+            PredictionPictures(run.path / "pictures", data["val"], log_dir=logs / "pictures")
         )
     model = train(
         recipe,

@@ -172,7 +172,7 @@ def _(layer: StripAttention, x, pixel):
     strips = _to_numpy(layer.attention(x))[(0, *pixel)]
     height, width = x.shape[1:3]
     # Keys and values are means over a strip, so that its pixels share its weight.
-    shared = strips / height if layer.axis == "vertical" else strips[:, None] / width
+    shared = strips / height if layer.orientation == "vertical" else strips[:, None] / width
     return {"strips": np.broadcast_to(shared, (height, width)).copy()}
 
 

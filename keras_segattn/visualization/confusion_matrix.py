@@ -5,28 +5,28 @@ import numpy as np
 from keras_segattn.visualization.figures import new_figure, save_figure
 
 
-def plot_confusion_matrix(path, matrix, classes):
+def plot_confusion_matrix(path, matrix, class_names):
     """Draws a confusion matrix: of the pixels of each true class, the share given each class.
 
     Args:
         path: The file, of a format of matplotlib's.
         matrix: Array of shape `(classes, classes)`, true classes in rows, such as the result of
             `keras_segattn.metrics.ConfusionMatrix`.
-        classes: Class names.
+        class_names: Class names.
 
     Raises:
         ValueError: If the matrix is not square or does not fit the names.
     """
     matrix = np.asarray(matrix, dtype="float64")
-    if matrix.shape != (len(classes), len(classes)):
+    if matrix.shape != (len(class_names), len(class_names)):
         raise ValueError(
-            f"{len(classes)} class names need a matrix of shape {(len(classes),) * 2}. Received: "
-            f"shape {matrix.shape}"
+            f"{len(class_names)} class names need a matrix of shape {(len(class_names),) * 2}. "
+            f"Received: shape {matrix.shape}"
         )
     totals = matrix.sum(axis=1, keepdims=True)
     # A class that no pixel has gets an empty row.
     shares = np.divide(matrix, totals, out=np.full_like(matrix, np.nan), where=totals > 0)
-    side = 2 + 0.55 * len(classes)
+    side = 2 + 0.55 * len(class_names)
     figure = new_figure(side, side)
     axis = figure.subplots()
     axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -35,8 +35,8 @@ def plot_confusion_matrix(path, matrix, classes):
             color = "white" if share > 0.5 else "black"
             text = f"{100 * share:.0f}"
             axis.text(column, row, text, ha="center", va="center", color=color, fontsize=8)
-    axis.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
-    axis.set_yticks(range(len(classes)), classes)
+    axis.set_xticks(range(len(class_names)), class_names, rotation=45, ha="right")
+    axis.set_yticks(range(len(class_names)), class_names)
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.set_title("% of the pixels of each true class")

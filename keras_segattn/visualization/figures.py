@@ -24,11 +24,11 @@ def save_figure(figure, path, dpi):
     os.replace(temporary, path)
 
 
-def class_patches(classes, palette):
+def class_patches(class_names, palette):
     """Returns the entries of a legend, one coloured patch per class."""
     from matplotlib.patches import Patch
 
     return [
         Patch(color=[value / 255 for value in color], label=name)
-        for name, color in zip(classes, palette, strict=True)
+        for name, color in zip(class_names, palette, strict=True)
     ]

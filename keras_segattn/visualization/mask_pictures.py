@@ -6,22 +6,22 @@ from keras_segattn.visualization.figures import class_patches, new_figure, save_
 from keras_segattn.visualization.masks import error_map, overlay_mask
 
 
-def plot_overlay(path, image, mask, classes, palette, alpha=0.6):
+def plot_overlay(path, image, mask, class_names, palette, alpha=0.6):
     """Writes a picture of a mask over its image, with the classes that occur and their shares.
 
     Args:
         path: The file, of a format of matplotlib's.
         image: uint8 array of shape `(height, width, 3)`.
         mask: Integer array of shape `(height, width)`; labels without a class are void.
-        classes: Class names.
+        class_names: Class names.
         palette: One RGB colour per class.
         alpha: Opacity of the mask, from 0 to 1. Defaults to `0.6`.
     """
     mask = np.asarray(mask, dtype="int64")
-    labels = mask[(mask >= 0) & (mask < len(classes))]
-    counts = np.bincount(labels, minlength=len(classes))
+    labels = mask[(mask >= 0) & (mask < len(class_names))]
+    counts = np.bincount(labels, minlength=len(class_names))
     present = [label for label in np.argsort(-counts) if counts[label]]
-    names = [f"{classes[label]} {counts[label] / mask.size:.1%}" for label in present]
+    names = [f"{class_names[label]} {counts[label] / mask.size:.1%}" for label in present]
     height, width = mask.shape
     figure = new_figure(8, 8 * height / width + 0.3 * -(-len(names) // 4))
     axis = figure.subplots()
@@ -32,7 +32,7 @@ def plot_overlay(path, image, mask, classes, palette, alpha=0.6):
     save_figure(figure, path, dpi=100)
 
 
-def plot_predictions(path, images, masks, predictions, classes, palette, errors=False):
+def plot_predictions(path, images, masks, predictions, class_names, palette, errors=False):
     """Writes a picture with a row per image: the image, its mask, the prediction, and a legend.
 
     Args:
@@ -40,7 +40,7 @@ def plot_predictions(path, images, masks, predictions, classes, palette, errors=
         images: Sequence of uint8 arrays of shape `(height, width, 3)`.
         masks: Sequence of the true masks `(height, width)`.
         predictions: Sequence of the predicted masks `(height, width)`.
-        classes: Class names.
+        class_names: Class names.
         palette: One RGB colour per class.
         errors: Boolean, whether a fourth column shows the wrong pixels. Defaults to `False`.
     """
@@ -54,11 +54,11 @@ def plot_predictions(path, images, masks, predictions, classes, palette, errors=
         row[1].imshow(overlay_mask(image, mask, palette))
         row[2].imshow(overlay_mask(image, prediction, palette))
         if errors:
-            row[3].imshow(error_map(image, mask, prediction, len(classes)))
+            row[3].imshow(error_map(image, mask, prediction, len(class_names)))
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title)
     for axis in axes.flat:
         axis.set_axis_off()
-    patches = class_patches(classes, palette)
+    patches = class_patches(class_names, palette)
     figure.legend(handles=patches, loc="outside lower center", ncols=min(len(patches), 6))
     save_figure(figure, path, dpi=80)

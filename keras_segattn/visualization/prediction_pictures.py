@@ -20,13 +20,13 @@ class PredictionPictures(keras.callbacks.Callback):
         dataset: A `keras_segattn.data.SegmentationDataset`, of which images from first to last
             are drawn.
         count: Integer, the number of images. Defaults to `4`.
-        every: Integer, the number of epochs between two pictures. Defaults to `1`.
-        log_folder: Folder for TensorBoard, for which TensorFlow must be installed, or `None`.
+        freq: Integer, the number of epochs between two pictures. Defaults to `1`.
+        log_dir: Folder for TensorBoard, for which TensorFlow must be installed, or `None`.
             Defaults to `None`.
 
     Raises:
-        ValueError: If `count` or `every` is below 1, or the data set is empty.
-        ImportError: If `log_folder` is given and TensorFlow is missing.
+        ValueError: If `count` or `freq` is below 1, or the data set is empty.
+        ImportError: If `log_dir` is given and TensorFlow is missing.
 
     Example:
 
@@ -36,31 +36,31 @@ class PredictionPictures(keras.callbacks.Callback):
     ```
     """
 
-    def __init__(self, folder, dataset, count=4, every=1, log_folder=None):
+    def __init__(self, folder, dataset, count=4, freq=1, log_dir=None):
         super().__init__()
-        if min(count, every, len(dataset)) < 1:
+        if min(count, freq, len(dataset)) < 1:
             raise ValueError(
-                "`count`, `every` and the number of samples must be at least 1. Received: "
-                f"count={count}, every={every}, {len(dataset)} samples"
+                "`count`, `freq` and the number of samples must be at least 1. Received: "
+                f"count={count}, freq={freq}, {len(dataset)} samples"
             )
         self.folder = Path(folder)
         self.dataset = dataset
-        self.every = every
+        self.freq = freq
         chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset)), dtype=int)
         self.samples = [dataset.read(int(index)) for index in chosen]
-        self.writer = None if log_folder is None else _summary_writer(log_folder)
+        self.writer = None if log_dir is None else _summary_writer(log_dir)
 
     def on_train_begin(self, logs=None):
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def on_epoch_end(self, epoch, logs=None):
-        if (epoch + 1) % self.every:
+        if (epoch + 1) % self.freq:
             return
         images, masks = zip(*self.samples, strict=True)
         predictions = [self._predict(image) for image in images]
-        classes, palette = self.dataset.classes, self.dataset.palette
+        class_names, palette = self.dataset.class_names, self.dataset.palette
         path = self.folder / f"epoch-{epoch + 1:04d}.png"
-        plot_predictions(path, images, masks, predictions, classes, palette, errors=True)
+        plot_predictions(path, images, masks, predictions, class_names, palette, errors=True)
         if self.writer is not None:
             self._log(epoch, images, predictions)
 
@@ -89,7 +89,7 @@ def _summary_writer(folder):
         import tensorflow as tf
     except ImportError as error:
         raise ImportError(
-            "`log_folder` needs TensorFlow, which writes TensorBoard's files: "
+            "`log_dir` needs TensorFlow, which writes TensorBoard's files: "
             "pip install 'keras-segattn[tensorflow]'"
         ) from error
     return tf.summary.create_file_writer(str(folder))

@@ -32,9 +32,9 @@ def adapt_to_channels(kernel, channels, preprocessing=None):
         return kernel[:, :, index] * shares[:, None], np.zeros(kernel.shape[-1])
     scale, offset = np.ones(count), np.zeros(count)
     if preprocessing is not None and len(preprocessing.mean) == count:
-        mean, deviation = np.array(preprocessing.mean), np.array(preprocessing.standard_deviation)
+        mean, deviation = np.array(preprocessing.mean), np.array(preprocessing.std)
         grey = preprocessing.for_channels(1)
-        scale = grey.standard_deviation[0] / deviation
+        scale = grey.std[0] / deviation
         offset = (grey.mean[0] - mean) / deviation
     summed = np.sum(kernel * scale[:, None], axis=2, keepdims=True)
     constant = np.sum(kernel * offset[:, None], axis=(0, 1, 2))

@@ -11,14 +11,14 @@ CHANNEL_ORDERS = ("RGB", "BGR")
 class Preprocessing:
     """Normalizes images from 0 to 255 as the weights of a network expect them.
 
-    `y = (x / 255 - mean) / standard_deviation`, per channel, in the order that the weights take.
+    `y = (x / 255 - mean) / std`, per channel, in the order that the weights take.
 
     Every network has one, `model.preprocessing`, and keeps it when it is saved.
 
     Args:
         mean: Sequence of one number per channel, in units of the full range, in the order
             `channel_order`.
-        standard_deviation: The same, all positive.
+        std: The same, all positive.
         channel_order: `"RGB"`, or `"BGR"` for weights that take blue first; images are RGB in
             either case. Defaults to `"RGB"`.
 
@@ -36,24 +36,21 @@ class Preprocessing:
 
     Example:
 
-    >>> preprocessing = Preprocessing(mean=[0.5] * 3, standard_deviation=[0.5] * 3)
+    >>> preprocessing = Preprocessing(mean=[0.5] * 3, std=[0.5] * 3)
     >>> image = np.full((2, 2, 3), 255, "uint8")
     >>> np.array(preprocessing(image))[0, 0].tolist()
     [1.0, 1.0, 1.0]
     """
 
-    def __init__(self, mean, standard_deviation, channel_order="RGB"):
+    def __init__(self, mean, std, channel_order="RGB"):
         mean = tuple(float(value) for value in mean)
-        standard_deviation = tuple(float(value) for value in standard_deviation)
-        if len(mean) != len(standard_deviation):
+        std = tuple(float(value) for value in std)
+        if len(mean) != len(std):
             raise ValueError(
-                "`mean` and `standard_deviation` must have one number per channel. Received: "
-                f"{mean} and {standard_deviation}"
+                f"`mean` and `std` must have one number per channel. Received: {mean} and {std}"
             )
-        if not all(value > 0 for value in standard_deviation):
-            raise ValueError(
-                f"`standard_deviation` must be positive. Received: {standard_deviation}"
-            )
+        if not all(value > 0 for value in std):
+            raise ValueError(f"`std` must be positive. Received: {std}")
         if channel_order not in CHANNEL_ORDERS:
             raise ValueError(
                 f"`channel_order` must be one of {CHANNEL_ORDERS}. Received: {channel_order!r}"
@@ -63,7 +60,7 @@ class Preprocessing:
                 f"The channel order 'BGR' needs three channels. Received: {len(mean)} means"
             )
         self.mean = mean
-        self.standard_deviation = standard_deviation
+        self.std = std
         self.channel_order = channel_order
 
     def __call__(self, images):
@@ -72,8 +69,8 @@ class Preprocessing:
                 f"This preprocessing is for images of shape (..., {len(self.mean)}). Received "
                 f"images of shape {tuple(images.shape)}."
             )
-        scale, offset = 1 / (255 * np.array(self.standard_deviation)), -np.array(self.mean)
-        offset = offset / np.array(self.standard_deviation)
+        scale, offset = 1 / (255 * np.array(self.std)), -np.array(self.mean)
+        offset = offset / np.array(self.std)
         order = slice(None, None, -1 if self.channel_order == "BGR" else 1)
         rescale = keras.layers.Rescaling(
             scale[order].tolist(), offset[order].tolist(), dtype=keras.config.floatx()
@@ -94,17 +91,13 @@ class Preprocessing:
         if channels == len(self.mean):
             return self
         if channels < len(self.mean):
-            return Preprocessing(
-                [np.mean(self.mean)] * channels, [np.mean(self.standard_deviation)] * channels
-            )
-        return Preprocessing(
-            np.resize(self.mean, channels), np.resize(self.standard_deviation, channels)
-        )
+            return Preprocessing([np.mean(self.mean)] * channels, [np.mean(self.std)] * channels)
+        return Preprocessing(np.resize(self.mean, channels), np.resize(self.std, channels))
 
     def get_config(self):
         return {
             "mean": list(self.mean),
-            "standard_deviation": list(self.standard_deviation),
+            "std": list(self.std),
             "channel_order": self.channel_order,
         }
 
@@ -116,14 +109,13 @@ class Preprocessing:
         return isinstance(other, Preprocessing) and self.get_config() == other.get_config()
 
     def __hash__(self):
-        return hash((self.mean, self.standard_deviation, self.channel_order))
+        return hash((self.mean, self.std, self.channel_order))
 
     def __repr__(self):
         return (
-            f"Preprocessing(mean={self.mean}, standard_deviation={self.standard_deviation}, "
-            f"channel_order={self.channel_order!r})"
+            f"Preprocessing(mean={self.mean}, std={self.std}, channel_order={self.channel_order!r})"
         )
 
 
 # torchvision's, for all its ImageNet weights.
-IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), standard_deviation=(0.229, 0.224, 0.225))
+IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))

@@ -34,7 +34,7 @@ def load_torch_state_dict(target, state_dict, strict=True):
     Args:
         target: A built layer, a model of `keras_segattn.backbones`, or a network of
             `keras_segattn.applications`; changed in place.
-        state_dict: Dict from names to arrays, such as `load_torch_checkpoint` returns.
+        state_dict: Dict from names to arrays, such as `load_checkpoint` returns.
         strict: Boolean, whether weights may neither be missing nor be left over. With `False`
             those that are there are loaded. Weights of another shape are an error in either case.
             Defaults to `True`.

@@ -32,10 +32,10 @@ def test_preprocessing_runs_inside_tf_data(rng):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"mean": [0.5], "standard_deviation": [1.0, 1.0]}, "one number per channel"),
-        ({"mean": [0.5], "standard_deviation": [0.0]}, "must be positive"),
-        ({"mean": [0.5] * 3, "standard_deviation": [1] * 3, "channel_order": "GBR"}, "'GBR'"),
-        ({"mean": [0.5], "standard_deviation": [1], "channel_order": "BGR"}, "three channels"),
+        ({"mean": [0.5], "std": [1.0, 1.0]}, "one number per channel"),
+        ({"mean": [0.5], "std": [0.0]}, "must be positive"),
+        ({"mean": [0.5] * 3, "std": [1] * 3, "channel_order": "GBR"}, "'GBR'"),
+        ({"mean": [0.5], "std": [1], "channel_order": "BGR"}, "three channels"),
     ],
 )
 def test_preprocessing_refuses(arguments, message):

@@ -24,7 +24,7 @@ def test_every_block_of_a_stage_is_dilated(network, output_stride, dilations):
     model = network(output_stride=output_stride)
     convs = [layer for layer in model.layers if getattr(layer, "kernel_size", 1) == 3]
     for stage, dilation in enumerate(dilations, start=1):
-        rates = {c.dilation_rate for c in convs if c.name.startswith(f"layer{stage}_")}
+        rates = {c.dilations for c in convs if c.name.startswith(f"layer{stage}_")}
         assert rates == {dilation}
 
 

@@ -4,7 +4,7 @@ import pytest
 from keras_segattn.backbones import STDC1, STDC2, build_backbone
 from keras_segattn.backbones.stdc import _stdc
 from keras_segattn.layers import STDCBlock
-from keras_segattn.weights.loading import load_backbone_weights
+from keras_segattn.weights.backbone_weights import load_backbone_weights
 from tests import golden
 from tests.layers.test_stdc_block import assign_stdc_block
 from tests.training import randomize, to_numpy

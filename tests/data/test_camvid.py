@@ -53,8 +53,8 @@ def test_frequencies_of_the_real_training_masks(shared):
     data = CamVid(shared("camvid"), "train")
     np.testing.assert_allclose(data.class_frequencies(), counts / counts.sum(), rtol=1e-12)
     weights = data.class_weights()
-    assert np.argmax(weights) == data.classes.index("Bicyclist")
-    assert np.argmin(weights) == data.classes.index("Road")
+    assert np.argmax(weights) == data.class_names.index("Bicyclist")
+    assert np.argmin(weights) == data.class_names.index("Road")
     # Counted independently with void among the pixels; without the class Bicyclist.
     want = [0.2793, 0.2017, 4.7865, 0.1490, 1.0000, 0.4217, 3.8467, 1.9736, 0.7889, 6.3747]
     np.testing.assert_allclose(data.class_weights("median_frequency")[:10], want, rtol=5e-3)

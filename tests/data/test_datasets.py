@@ -39,7 +39,7 @@ def test_cityscapes_tables_are_those_of_the_authors(shared):
     with open(shared("facts", "cityscapes_labels.csv"), newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["train_id"] not in ("255", "-1")]
     rows.sort(key=lambda row: int(row["train_id"]))
-    assert tuple(row["name"] for row in rows) == Cityscapes.classes
+    assert tuple(row["name"] for row in rows) == Cityscapes.class_names
     assert tuple(int(row["id"]) for row in rows) == LABEL_IDS
     colors = tuple(tuple(int(row[channel]) for channel in "rgb") for row in rows)
     assert colors == Cityscapes.palette
@@ -96,9 +96,9 @@ def test_ade20k_turns_0_into_void(tmp_path):
     ade20k(tmp_path, [*names, "screen, silver screen", "screen, CRT screen"])
     data = ADE20K(tmp_path, "train")
     assert data.read(0)[1][0].tolist() == [255, *range(150)]
-    assert data.classes[:2] == ("wall", "building")
-    assert data.classes[-2:] == ("screen, silver screen", "screen, CRT screen")
-    assert len(data.classes) == len(set(data.palette)) == 150
+    assert data.class_names[:2] == ("wall", "building")
+    assert data.class_names[-2:] == ("screen, silver screen", "screen, CRT screen")
+    assert len(data.class_names) == len(set(data.palette)) == 150
     with pytest.raises(FileNotFoundError, match=r"validation.*ADEChallengeData2016"):
         ADE20K(tmp_path, "val")
     with pytest.raises(ValueError, match="Received: 'test'"):
@@ -126,19 +126,19 @@ def folder(tmp_path):
 
 
 def test_folder_pairs_by_name(folder):
-    data = SegmentationFolder(folder / "images", folder / "masks", classes=CLASSES)
+    data = SegmentationFolder(folder / "images", folder / "masks", class_names=CLASSES)
     assert [data.name(i) for i in range(2)] == ["two", "one"]
     assert data.read(0)[1].tolist() == [[1, 255, 0]]
     assert len(set(data.palette)) == 2
     assert data.verify() == []
-    alone = SegmentationFolder(folder / "images", classes=CLASSES)
+    alone = SegmentationFolder(folder / "images", class_names=CLASSES)
     assert np.all(alone.read(1)[1] == 255)
 
 
 def test_folder_takes_webp(folder):
     (folder / "images" / "one.jpg").unlink()
     Image.new("RGB", (3, 1), "red").save(folder / "images" / "one.webp", lossless=True)
-    data = SegmentationFolder(folder / "images", folder / "masks", classes=CLASSES)
+    data = SegmentationFolder(folder / "images", folder / "masks", class_names=CLASSES)
     assert data.read(1)[0].tolist() == [[[255, 0, 0]] * 3]
 
 
@@ -149,7 +149,7 @@ def test_folder_with_palette_masks_and_a_label_map(folder):
     data = SegmentationFolder(
         folder / "images",
         folder / "masks",
-        classes=CLASSES,
+        class_names=CLASSES,
         label_map={0: 0, 7: 1, 9: 255, 1: 1, 255: 255},
     )
     assert data.read(1)[1].tolist() == [[0, 1, 255]]
@@ -159,7 +159,7 @@ def test_folder_with_color_masks(folder):
     for name in ("one", "b/two"):
         colors = [[[255, 0, 0], [0, 0, 0], [0, 255, 0]]]
         write(folder / "masks" / f"{name}.png", colors)
-    arguments = {"classes": CLASSES, "color_masks": True}
+    arguments = {"class_names": CLASSES, "color_masks": True}
     images, masks = folder / "images", folder / "masks"
     data = SegmentationFolder(images, masks, palette=[(0, 255, 0), (255, 0, 0)], **arguments)
     assert data.read(0)[1].tolist() == [[1, 255, 0]]
@@ -171,7 +171,7 @@ def test_folder_with_color_masks(folder):
 def test_folder_by_a_list(folder):
     list_file = folder / "val.txt"
     list_file.write_text("one.jpg b/two.png\n\n")
-    arguments = {"classes": CLASSES, "list_file": list_file}
+    arguments = {"class_names": CLASSES, "list_file": list_file}
     data = SegmentationFolder(folder / "images", folder / "masks", **arguments)
     assert len(data) == 1
     assert data.read(0)[1].tolist() == [[1, 255, 0]]
@@ -188,10 +188,10 @@ def test_folder_by_a_list(folder):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"classes": "leaf"}, "a sequence of names. Received: 'leaf'"),
-        ({"classes": CLASSES, "palette": [(1, 2, 3)]}, "1 colours do not fit 2 classes"),
-        ({"classes": CLASSES, "color_masks": True}, "needs the colours"),
-        ({"classes": CLASSES, "label_map": {0: 0, 1: 2}}, "2 classes or to 255. Received"),
+        ({"class_names": "leaf"}, "a sequence of names. Received: 'leaf'"),
+        ({"class_names": CLASSES, "palette": [(1, 2, 3)]}, "1 colours do not fit 2 classes"),
+        ({"class_names": CLASSES, "color_masks": True}, "needs the colours"),
+        ({"class_names": CLASSES, "label_map": {0: 0, 1: 2}}, "2 classes or to 255. Received"),
     ],
 )
 def test_folder_refuses(folder, arguments, message):
@@ -203,7 +203,7 @@ def test_verify_reports_every_fault(folder):
     write(folder / "masks" / "one.png", [[0, 1, 2]])
     path = folder / "images" / "b" / "two.jpg"
     path.write_bytes(path.read_bytes()[:50])
-    data = SegmentationFolder(folder / "images", folder / "masks", classes=CLASSES)
+    data = SegmentationFolder(folder / "images", folder / "masks", class_names=CLASSES)
     faults = data.verify()
     assert len(faults) == 2
     assert "two.jpg cannot be read" in faults[0]
@@ -213,12 +213,12 @@ def test_verify_reports_every_fault(folder):
 def test_verify_finds_labels_beyond_the_classes():
     data = RoadScenes("train", 2)
     assert data.verify() == []
-    data.classes = data.classes[:2]
+    data.class_names = data.class_names[:2]
     assert "train_00000 holds the label" in data.verify()[0]
 
 
 def test_median_frequency_is_that_of_the_equation(folder):
-    data = SegmentationFolder(folder / "images", folder / "masks", classes=["a", "b", "none"])
+    data = SegmentationFolder(folder / "images", folder / "masks", class_names=["a", "b", "none"])
     # a: 2 of the 5 pixels of the two images that hold it; b: 3 of 5.
     want = [0.5 / (2 / 5), 0.5 / (3 / 5), 0.0]
     np.testing.assert_allclose(data.class_weights("median_frequency"), want)
@@ -229,6 +229,6 @@ def test_median_frequency_is_that_of_the_equation(folder):
 
 
 def test_no_class_is_frequent_where_all_is_void(folder):
-    data = SegmentationFolder(folder / "images", classes=CLASSES)
+    data = SegmentationFolder(folder / "images", class_names=CLASSES)
     with pytest.raises(ValueError, match=r"All pixels of .*2 samples.* are void"):
         data.class_weights()

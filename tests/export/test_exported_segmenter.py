@@ -5,7 +5,7 @@ import pytest
 from keras_segattn.export import ExportedSegmenter, export_model, load_exported
 from keras_segattn.inference import segment
 from keras_segattn.inference.image import to_pixels
-from tests.export.test_export_model import ColorPatches, color_network, needs_runtime
+from tests.export.test_model_export import ColorPatches, color_network, needs_runtime
 
 pytestmark = pytest.mark.once
 
@@ -57,7 +57,7 @@ def test_resized_to_a_fixed_size_as_in_keras(tmp_path, artefact, rng, shape):
     ("options", "message"),
     [
         ({"output": "probabilities"}, "returns probabilities"),
-        ({"preprocess": False}, "takes float32 images"),
+        ({"preprocessing": False}, "takes float32 images"),
         ({"input_shape": (2, None, None)}, "batches of 2"),
     ],
 )

@@ -74,7 +74,7 @@ FCA = layers.FeatureCrossAttention
 CASES = [
     case("conv", layers.ConvNormAct, 4, filters=6),
     case("conv_stride2", layers.ConvNormAct, 4, filters=6, strides=2, kernel_size=7),
-    case("conv_dilated", layers.ConvNormAct, 4, filters=6, dilation_rate=2, activation="relu6"),
+    case("conv_dilated", layers.ConvNormAct, 4, filters=6, dilations=2, activation="relu6"),
     case("conv_linear", layers.ConvNormAct, 4, filters=6, kernel_size=1, activation=None),
     case("depthwise", layers.DepthwiseConvNormAct, 4, strides=2),
     case("deconv", layers.DeconvNormAct, [4, 3], input_strides=[2, 1], filters=6),
@@ -104,7 +104,7 @@ CASES = [
         for order in ("spatial_channel", "channel_spatial", "parallel", "spatial")
     ),
     case("strip_vertical", layers.StripAttention, 4, key_filters=6),
-    case("strip_horizontal", layers.StripAttention, 4, key_filters=6, axis="horizontal"),
+    case("strip_horizontal", layers.StripAttention, 4, key_filters=6, orientation="horizontal"),
     case("strip_plain", layers.StripAttention, 4, key_filters=6, normalize=False),
     case("afm", AFM, [4, 6], input_strides=[1, 2], filters=5),
     case("afm_light", AFM, [4, 6], input_strides=[1, 2], filters=5, light=True),

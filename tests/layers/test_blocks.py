@@ -22,7 +22,7 @@ def check(layer, inputs, expected, rng):
 @pytest.mark.parametrize(("kernel", "stride", "dilation"), [(3, 2, 1), (7, 2, 1), (3, 1, 2)])
 def test_conv_norm_act(kernel, stride, dilation, rng):
     x = rng.normal(size=(1, 8, 11, 3)).astype("float32")
-    layer = layers.ConvNormAct(4, kernel, strides=stride, dilation_rate=dilation, name="block")
+    layer = layers.ConvNormAct(4, kernel, strides=stride, dilations=dilation, name="block")
     check(
         layer,
         x,

@@ -29,7 +29,7 @@ def test_equations(dilations, rng):
 def test_dilation_one_is_a_1x1_convolution():
     layer = SEASPP(dilations=(1, 3, 5))
     assert [conv.kernel_size for conv in layer.atrous] == [1, 3, 3]
-    assert [conv.dilation_rate for conv in layer.atrous] == [1, 3, 5]
+    assert [conv.dilations for conv in layer.atrous] == [1, 3, 5]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ SAM = ["sam_C12_q4_1x7", "sam_C16_q8_6x10", "sam_C16_q8_9x5"]
 
 def oracle(layer, x):
     """Every pixel on its own: energies, softmax over the strips, sum of values."""
-    if layer.axis == "horizontal":
+    if layer.orientation == "horizontal":
         x = x.transpose(0, 2, 1, 3)
     query, key, value = (
         conv_norm_act(block, x.astype("float64")) for block in (layer.query, layer.key, layer.value)
@@ -25,15 +25,15 @@ def oracle(layer, x):
         scores[b, h, w] = np.exp(energies) / np.exp(energies).sum()
         context = sum(scores[b, h, w, j] * value[b, :, j].mean(axis=0) for j in range(width))
         y[b, h, w] = x[b, h, w] + context
-    if layer.axis == "horizontal":
+    if layer.orientation == "horizontal":
         y, scores = y.transpose(0, 2, 1, 3), scores.transpose(0, 2, 1, 3)
     return y, scores
 
 
-@pytest.mark.parametrize("axis", ["vertical", "horizontal"])
+@pytest.mark.parametrize("orientation", ["vertical", "horizontal"])
 @pytest.mark.parametrize(("height", "width"), [(4, 7), (5, 3), (1, 6), (6, 1)])
-def test_equals_the_equations(axis, height, width, rng):
-    layer = StripAttention(key_filters=6, axis=axis)
+def test_equals_the_equations(orientation, height, width, rng):
+    layer = StripAttention(key_filters=6, orientation=orientation)
     x = rng.normal(size=(2, height, width, 4)).astype("float32")
     layer.build(x.shape)
     randomize(layer, rng)
@@ -48,14 +48,16 @@ def test_equals_the_equations(axis, height, width, rng):
 def test_equals_the_authors_code(name, shared):
     golden = load_golden(shared("golden", f"{name}.npz"))
     x = golden["x_nhwc"]
-    for axis, expected in (("vertical", "y_nhwc"), ("horizontal", "y_horizontal_nhwc")):
-        layer = StripAttention(key_filters=golden["w/conv1.conv.weight"].shape[0], axis=axis)
+    for orientation, expected in (("vertical", "y_nhwc"), ("horizontal", "y_horizontal_nhwc")):
+        layer = StripAttention(
+            key_filters=golden["w/conv1.conv.weight"].shape[0], orientation=orientation
+        )
         layer.build(x.shape)
         for ours, theirs in (("key", "conv1"), ("query", "conv2"), ("value", "conv3")):
             assign_block(getattr(layer, ours), golden, f"{theirs}.conv", f"{theirs}.bn")
         y, scores = layer(x, return_attention_scores=True)
         assert_close(to_numpy(y), golden[expected])
-        if axis == "vertical":
+        if orientation == "vertical":
             batch, height, width, _ = x.shape
             attention = golden["attn"].transpose(0, 2, 1).reshape(batch, height, width, width)
             assert_close(to_numpy(scores), attention)
@@ -81,15 +83,15 @@ def test_scores_are_float32_and_sum_to_one_in_half_precision(rng):
     np.testing.assert_allclose(to_numpy(scores).sum(axis=-1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("axis", ["vertical", "horizontal"])
-def test_scores_in_a_functional_model_of_unknown_size(axis, rng):
+@pytest.mark.parametrize("orientation", ["vertical", "horizontal"])
+def test_scores_in_a_functional_model_of_unknown_size(orientation, rng):
     inputs = keras.Input((None, None, 4))
-    outputs = StripAttention(6, axis=axis)(inputs, return_attention_scores=True)
+    outputs = StripAttention(6, orientation=orientation)(inputs, return_attention_scores=True)
     assert [output.shape for output in outputs] == [(None, None, None, 4), (None,) * 4]
     model = keras.Model(inputs, outputs)
     y, scores = model.predict(rng.normal(size=(2, 3, 5, 4)).astype("float32"), verbose=0)
     assert y.shape == (2, 3, 5, 4)
-    assert scores.shape == (2, 3, 5, {"vertical": 5, "horizontal": 3}[axis])
+    assert scores.shape == (2, 3, 5, {"vertical": 5, "horizontal": 3}[orientation])
     copy = keras.Model.from_config(model.get_config())
     assert len(copy.outputs) == 2
 
@@ -104,14 +106,16 @@ def test_published_operations():
 
 def test_operations_follow_the_number_of_strips():
     counts = {}
-    for axis in ("vertical", "horizontal"):
-        layer = StripAttention(key_filters=6, axis=axis)
+    for orientation in ("vertical", "horizontal"):
+        layer = StripAttention(key_filters=6, orientation=orientation)
         layer.build((None, None, None, 4))
-        counts[axis] = count_flops(layer, (5, 9, 4)) - 5 * 9 * 4 * (6 + 6 + 4)
+        counts[orientation] = count_flops(layer, (5, 9, 4)) - 5 * 9 * 4 * (6 + 6 + 4)
     assert counts == {"vertical": 5 * 9 * 9 * (6 + 4), "horizontal": 5 * 9 * 5 * (6 + 4)}
 
 
-@pytest.mark.parametrize("arguments", [{"axis": "diagonal"}, {"axis": 1}, {"key_filters": 0}])
+@pytest.mark.parametrize(
+    "arguments", [{"orientation": "diagonal"}, {"orientation": 1}, {"key_filters": 0}]
+)
 def test_refuses_bad_arguments(arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         StripAttention(**arguments)

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn.metrics import ConfusionMatrix, SegmentationScores, scores
+from keras_segattn.metrics import ConfusionMatrix, SegmentationScores, confusion_scores
 
 CLASSES = 4
 NAMES = ["road", "car", "tree", "sky"]
@@ -42,7 +42,7 @@ def test_matrix_over_batches_with_void(batches):
 
 
 def test_scores_for_the_logs_are_those_of_the_matrix(batches):
-    want = scores(count(batches), NAMES)
+    want = confusion_scores(count(batches), NAMES)
     metric = SegmentationScores(CLASSES, class_names=NAMES)
     for labels, logits in batches:
         metric.update_state(labels, logits)
@@ -54,7 +54,7 @@ def test_scores_for_the_logs_are_those_of_the_matrix(batches):
 
 def test_mean_iou_is_that_of_keras(batches):
     theirs = keras.metrics.MeanIoU(CLASSES, ignore_class=255, sparse_y_pred=False)
-    result = scores(updated(ConfusionMatrix(CLASSES), batches))
+    result = confusion_scores(updated(ConfusionMatrix(CLASSES), batches))
     np.testing.assert_allclose(result["mean_iou"], updated(theirs, batches), rtol=1e-6)
 
 
@@ -71,13 +71,13 @@ def test_scores_for_the_logs_of_classes_that_do_not_occur():
 
 
 def test_scores_of_classes_that_do_not_occur():
-    result = scores([[3, 1, 0], [0, 4, 0], [0, 0, 0]], ["road", "car", "tree"])
+    result = confusion_scores([[3, 1, 0], [0, 4, 0], [0, 0, 0]], ["road", "car", "tree"])
     assert result["iou"] == {"road": 0.75, "car": 0.8, "tree": None}
     assert result["mean_iou"] == pytest.approx(0.775)
     assert result["pixel_accuracy"] == pytest.approx(7 / 8)
-    assert scores(np.zeros((2, 2)))["mean_iou"] is None
+    assert confusion_scores(np.zeros((2, 2)))["mean_iou"] is None
     with pytest.raises(ValueError, match="1 class names do not fit a matrix of 2"):
-        scores(np.zeros((2, 2)), ["road"])
+        confusion_scores(np.zeros((2, 2)), ["road"])
 
 
 def test_sample_weight(batches):
@@ -106,7 +106,7 @@ def test_fit_and_evaluate_give_what_is_counted_by_hand(rng):
     metric = SegmentationScores(CLASSES, class_names=NAMES)
     model.compile(keras.optimizers.SGD(0.0), loss, metrics=[metric])
     history = model.fit(images, labels, batch_size=4, verbose=0).history
-    want = scores(count([(labels, model.predict(images, verbose=0))]), NAMES)
+    want = confusion_scores(count([(labels, model.predict(images, verbose=0))]), NAMES)
     logs = model.evaluate(images, labels, batch_size=4, verbose=0, return_dict=True)
     for name in ("pixel_accuracy", "mean_iou"):
         assert history[name][0] == pytest.approx(want[name])

@@ -71,12 +71,12 @@ def test_non_local(rng):
     np.testing.assert_allclose(got, want / want.sum(), rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("axis", ["vertical", "horizontal"])
-def test_strips(axis, rng):
-    layer, x = random_layer(layers.StripAttention(6, axis), rng, (1, 4, 5, 8))
+@pytest.mark.parametrize("orientation", ["vertical", "horizontal"])
+def test_strips(orientation, rng):
+    layer, x = random_layer(layers.StripAttention(6, orientation), rng, (1, 4, 5, 8))
     got = attention_maps(layer, x, PIXEL)["strips"]
     _, scores = strip_oracle(layer, x)
-    across = 0 if axis == "vertical" else 1
+    across = 0 if orientation == "vertical" else 1
     np.testing.assert_allclose(got.sum(axis=across), scores[(0, *PIXEL)], rtol=1e-3, atol=1e-5)
     assert np.ptp(got, axis=across).max() == 0
     np.testing.assert_allclose(got.sum(), 1, rtol=1e-5)

@@ -33,7 +33,7 @@ def test_pictures_show_the_predictions_of_the_epoch(tmp_path, monkeypatch):
 
     monkeypatch.setattr(prediction_pictures, "plot_predictions", spy)
     scenes = RoadScenes("val", 3, (32, 48))
-    model = fit(PredictionPictures(tmp_path / "p", scenes, count=2, every=2), epochs=4)
+    model = fit(PredictionPictures(tmp_path / "p", scenes, count=2, freq=2), epochs=4)
     names = sorted(path.name for path in (tmp_path / "p").iterdir())
     assert names == ["epoch-0002.png", "epoch-0004.png"]
     assert all((tmp_path / "p" / name).stat().st_size > 5_000 for name in names)
@@ -50,7 +50,7 @@ def test_pictures_in_tensorboard(tmp_path):
     import tensorflow as tf
 
     scenes = RoadScenes("val", 2, (32, 48))
-    fit(PredictionPictures(tmp_path / "p", scenes, count=2, log_folder=tmp_path / "logs"), 2)
+    fit(PredictionPictures(tmp_path / "p", scenes, count=2, log_dir=tmp_path / "logs"), 2)
     (path,) = (tmp_path / "logs").iterdir()
     found = {}
     for record in tf.data.TFRecordDataset(str(path)):
@@ -65,9 +65,9 @@ def test_pictures_in_tensorboard(tmp_path):
 @pytest.mark.once
 def test_refuses_what_does_not_fit(tmp_path, monkeypatch):
     scenes = RoadScenes("val", 2, (32, 48))
-    for arguments in ({"count": 0}, {"every": 0}):
+    for arguments in ({"count": 0}, {"freq": 0}):
         with pytest.raises(ValueError, match="must be at least 1"):
             PredictionPictures(tmp_path, scenes, **arguments)
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     with pytest.raises(ImportError, match=r"keras-segattn\[tensorflow\]"):
-        PredictionPictures(tmp_path, scenes, log_folder=tmp_path)
+        PredictionPictures(tmp_path, scenes, log_dir=tmp_path)

@@ -7,6 +7,7 @@ from keras_segattn.training.strategies.data_parallel import DataParallel
 from keras_segattn.training.strategies.mirrored import Mirrored
 from keras_segattn.training.strategies.multi_worker import MultiWorker
 from keras_segattn.training.strategies.one_device import OneDevice
+from keras_segattn.training.strategies.strategy import Strategy
 
 STRATEGIES = {
     "none": OneDevice,
@@ -49,7 +50,7 @@ def open_strategy(
         mixed_precision: `"float16"`, `"bfloat16"` or `None`. Defaults to `None`.
 
     Returns:
-        A `OneDevice` or a subclass.
+        A `Strategy`.
 
     Raises:
         ValueError: If the backend, the devices or the arguments do not allow it.
@@ -96,4 +97,4 @@ def open_strategy(
     return strategy
 
 
-__all__ = ["DataParallel", "Mirrored", "MultiWorker", "OneDevice", "open_strategy"]
+__all__ = ["DataParallel", "Mirrored", "MultiWorker", "OneDevice", "Strategy", "open_strategy"]

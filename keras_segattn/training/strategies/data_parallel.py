@@ -4,10 +4,10 @@ import os
 
 import keras
 
-from keras_segattn.training.strategies.one_device import OneDevice
+from keras_segattn.training.strategies.strategy import Strategy
 
 
-class DataParallel(OneDevice):
+class DataParallel(Strategy):
     """`keras.distribution.DataParallel` with `fit`.
 
     Several processes find one another by the environment variables of

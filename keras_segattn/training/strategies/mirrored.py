@@ -1,10 +1,10 @@
 """Several devices of one machine on TensorFlow."""
 
 from keras_segattn.data.tf_data import tf_dataset
-from keras_segattn.training.strategies.one_device import OneDevice
+from keras_segattn.training.strategies.strategy import Strategy
 
 
-class Mirrored(OneDevice):
+class Mirrored(Strategy):
     """`tf.distribute.MirroredStrategy` with `fit`: all GPUs of the machine, or parts of its CPU.
 
     Args:

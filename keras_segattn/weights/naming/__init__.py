@@ -1,7 +1,7 @@
 """How known sources name the weights that layers, backbones and networks have here."""
 
 from keras_segattn.weights.naming import attanet, ccnet, layers, stdc_seg, torchvision
-from keras_segattn.weights.naming.archive import archive
+from keras_segattn.weights.naming.backbone_archives import archive
 
 # Functions from the paths of a target's weights to a `Naming`, or None if it is not theirs.
 NAMINGS = (

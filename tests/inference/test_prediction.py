@@ -16,7 +16,7 @@ from tests.applications.cases import tiny_backbone
 from tests.training import randomize
 
 COLORS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
-IDENTITY = Preprocessing(mean=[0.0] * 3, standard_deviation=[1.0] * 3)
+IDENTITY = Preprocessing(mean=[0.0] * 3, std=[1.0] * 3)
 
 
 def pixelwise(channels=3, classes=3, size=(None, None)):
@@ -173,7 +173,7 @@ def test_large_image_in_bounded_memory(tmp_path):
         import resource, sys
         import numpy as np
         from keras_segattn.inference import segment
-        from tests.inference.test_segment import pixelwise
+        from tests.inference.test_prediction import pixelwise
         model = pixelwise()
         image = np.lib.format.open_memmap(sys.argv[1], "w+", "uint8", (4000, 8000, 3))
         segment(model, image[:1100, :1100], tile=1000)
@@ -291,4 +291,4 @@ def test_wrong_arguments():
     plain = keras.Model(model.input, model.output)
     with pytest.raises(ValueError, match="does not know its preprocessing"):
         segment(plain, image)
-    segment(plain, image, preprocess=IDENTITY)
+    segment(plain, image, preprocessing=IDENTITY)

@@ -28,7 +28,7 @@ def export_model(
     path,
     format="saved_model",
     *,
-    preprocess=True,
+    preprocessing=True,
     output="class_map",
     input_shape=(None, None, None),
     dtype="float32",
@@ -112,7 +112,7 @@ def export_model(
     if hasattr(target, "check"):
         target.check()
     check_packages(format, writing=True)
-    inside, outside = _preprocessing(model, preprocess)
+    inside, outside = _preprocessing(model, preprocessing)
     served = serving_model(model, inside, output, input_shape)
     if dtype in getattr(target, "NEED_FIXED_SIZES", ()) and None in served.input_shape[1:3]:
         raise ValueError(
@@ -179,16 +179,16 @@ def _write_with_tensorflow(format, served, artefact, metadata, dtype, calibratio
         )
 
 
-def _preprocessing(model, preprocess):
+def _preprocessing(model, preprocessing):
     """Returns what goes into the artefact, and what remains to be done before it."""
     own = getattr(model, "preprocessing", None)
-    if preprocess is None or preprocess is False:
+    if preprocessing is None or preprocessing is False:
         return None, own
-    if preprocess is not True:
-        return preprocess, None
+    if preprocessing is not True:
+        return preprocessing, None
     if own is None:
         raise ValueError(
-            f"Model {model.name!r} does not know its preprocessing; pass `preprocess`, such as "
+            f"Model {model.name!r} does not know its preprocessing; pass `preprocessing`, such as "
             "keras_segattn.weights.Preprocessing(...), or False to leave it outside."
         )
     return own, None

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 
 from keras_segattn.layers.conv_norm_act import BATCH_NORM_EPSILON
-from keras_segattn.weights.naming.archive import archive
-from keras_segattn.weights.pretrained import fetch, imagenet_weights
+from keras_segattn.weights.checkpoint import load_checkpoint
+from keras_segattn.weights.imagenet import fetch, imagenet_weights
+from keras_segattn.weights.naming.backbone_archives import archive
 from keras_segattn.weights.slot import layers_with_weights, slots_of
-from keras_segattn.weights.torch_checkpoint import load_torch_checkpoint
 from keras_segattn.weights.torch_state_dict import assign_state_dict
 
 CHECKPOINTS = (".npz", ".safetensors", ".pth", ".pt", ".tar", ".bin")
@@ -53,7 +53,7 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
     if path.name.endswith(".weights.h5"):
         _load_keras_file(backbone, path, preprocessing)
     elif path.suffix in CHECKPOINTS:
-        state_dict = load_torch_checkpoint(path)
+        state_dict = load_checkpoint(path)
         _check_epsilon(state_dict.pop("bn_eps", BATCH_NORM_EPSILON), path)
         try:
             assign_state_dict(backbone, state_dict, preprocessing=preprocessing)

@@ -10,7 +10,7 @@ import pytest
 
 from keras_segattn.applications import AttaNet, CCNet
 from keras_segattn.backbones import DF1, STDC1, LightBackbone, ResNet18, ShuffleNetV2
-from keras_segattn.weights import Preprocessing, load_backbone_weights, pretrained
+from keras_segattn.weights import Preprocessing, imagenet, load_backbone_weights
 from tests.training import randomize, to_numpy
 from tests.weights.test_torch_state_dict import state_dict_of
 
@@ -73,12 +73,12 @@ def published(server, content, cache, monkeypatch):
     """Publishes `content` on the server, as the weights of ShuffleNetV2."""
     server.answer = 200, len(content), content
     weights = replace(
-        pretrained.IMAGENET_WEIGHTS["shufflenet_v2"],
+        imagenet.IMAGENET_WEIGHTS["shufflenet_v2"],
         url=f"http://127.0.0.1:{server.server_port}/shufflenet-weights.npz",
         sha256=hashlib.sha256(content).hexdigest()[:10],
         preprocessing=BGR,
     )
-    monkeypatch.setitem(pretrained.IMAGENET_WEIGHTS, "shufflenet_v2", weights)
+    monkeypatch.setitem(imagenet.IMAGENET_WEIGHTS, "shufflenet_v2", weights)
     return weights
 
 
@@ -165,7 +165,7 @@ def test_a_network_keeps_the_preprocessing_of_its_weights(published, source, tmp
     )
     assert model.preprocessing == other
     assert AttaNet(backbone="light", classes=2, input_shape=(None, None, 1)).preprocessing == (
-        pretrained.IMAGENET.for_channels(1)
+        imagenet.IMAGENET.for_channels(1)
     )
 
 
@@ -192,7 +192,7 @@ def test_what_cannot_be_fetched(make, message):
 
 
 def test_hashes_are_those_that_torchvision_puts_into_its_names():
-    for weights in pretrained.IMAGENET_WEIGHTS.values():
+    for weights in imagenet.IMAGENET_WEIGHTS.values():
         assert weights.url.startswith("https://download.pytorch.org/models/")
         published = weights.url.rpartition("-")[2].removesuffix(".pth")
         assert weights.sha256.startswith(published)

@@ -151,7 +151,7 @@ def test_artefacts_say_what_they_are(format, tmp_path):
     path = tmp_path / PATHS[format]
     # All sizes fixed, logits out and preprocessing outside, here too.
     report = export_model(
-        model, path, format, preprocess=False, output="logits", input_shape=(2, 64, 96)
+        model, path, format, preprocessing=False, output="logits", input_shape=(2, 64, 96)
     )
     assert report.noise
     assert report.agreement >= 0.999
@@ -376,10 +376,10 @@ def test_wrong_arguments(path, arguments, message, tmp_path):
 def test_a_model_that_lacks_preprocessing_or_has_fixed_sizes(tmp_path):
     image = keras.Input((40, 40, 3))
     model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
-    with pytest.raises(ValueError, match="does not know its preprocessing; pass `preprocess`"):
+    with pytest.raises(ValueError, match="does not know its preprocessing; pass `preprocessing`"):
         export_model(model, tmp_path / "x")
     with pytest.raises(ValueError, match=r"images of \(40, 40\) alone"):
-        export_model(model, tmp_path / "x", preprocess=False, input_shape=(1, 64, 64))
+        export_model(model, tmp_path / "x", preprocessing=False, input_shape=(1, 64, 64))
 
 
 @pytest.mark.tensorflow
@@ -508,7 +508,9 @@ def test_nearest_pixels_are_those_of_keras(
     x = ResizeLike("nearest", align_corners, name="logits")([x, images])
     path = tmp_path / PATHS[format]
     pictures = [rng.integers(0, 256, (*target, 3), dtype="uint8")]
-    report = export_model(keras.Model(images, x), path, format, preprocess=False, images=pictures)
+    report = export_model(
+        keras.Model(images, x), path, format, preprocessing=False, images=pictures
+    )
     assert report.agreement == 1
     assert report.largest_logit_difference < 1e-3
     if format.startswith("onnx"):
@@ -526,7 +528,7 @@ def test_a_coarse_class_map_of_a_fixed_size(format, rng, tmp_path):
     pictures = [rng.integers(0, 256, (32, 48, 3), dtype="uint8")]
     path = tmp_path / PATHS[format]
     report = export_model(
-        model, path, format, output="coarse_class_map", preprocess=False, images=pictures
+        model, path, format, output="coarse_class_map", preprocessing=False, images=pictures
     )
     assert report.agreement == 1
 
@@ -576,7 +578,7 @@ def test_onnx_for_processors_has_fewer_products(format, dtype, rewritten, rng, t
     model.layers[-2].gamma.assign([0.5])
     path = tmp_path / "m.onnx"
     pictures = [rng.integers(0, 256, (9, 14, 3), dtype="uint8") for _ in range(4)]
-    arguments = {"dtype": dtype, "preprocess": False, "least_agreement": 0.2}
+    arguments = {"dtype": dtype, "preprocessing": False, "least_agreement": 0.2}
     report = export_model(model, path, format, images=pictures, **arguments)
     graph = onnx.load(path).graph
     assert any("winograd" in node.name for node in graph.node) == rewritten
@@ -598,7 +600,7 @@ def test_onnx_for_processors_leaves_other_resizing_alone(rng, tmp_path):
     model = keras.Model(images, keras.layers.Conv2D(5, 1)(x))
     pictures = [rng.integers(0, 256, (16, 24, 3), dtype="uint8")]
     path = tmp_path / "m.onnx"
-    report = export_model(model, path, "onnx_cpu", preprocess=False, images=pictures)
+    report = export_model(model, path, "onnx_cpu", preprocessing=False, images=pictures)
     assert report.agreement >= 0.999
     modes = [str(n.attribute) for n in onnx.load(path).graph.node if n.op_type == "Resize"]
     assert len(modes) == 1
@@ -616,7 +618,7 @@ def test_onnx_pads_every_map_where_it_is_read(dtype, rng, tmp_path):
     path = tmp_path / "m.onnx"
     images = [rng.integers(0, 256, (9, 14, 3), dtype="uint8") for _ in range(4)]
     report = export_model(
-        model, path, "onnx", preprocess=False, images=images, dtype=dtype, least_agreement=0.9
+        model, path, "onnx", preprocessing=False, images=images, dtype=dtype, least_agreement=0.9
     )
     assert report.largest_logit_difference < 1e-3 or dtype == "int8"
     graph = onnx.load(path).graph
@@ -638,7 +640,7 @@ def test_a_model_that_was_compiled_exports_and_stays_as_it_was(format, rng, tmp_
     nodes = [len(layer._inbound_nodes) for layer in inside.layers]
     pictures = [rng.integers(0, 256, (32, 48, 3), dtype="uint8")]
     path = tmp_path / PATHS[format]
-    report = export_model(model, path, format, preprocess=False, images=pictures)
+    report = export_model(model, path, format, preprocessing=False, images=pictures)
     assert report.agreement >= 0.999
     assert [len(layer._inbound_nodes) for layer in inside.layers] == nodes
     # Outside of an export the layer computes by Keras again.

@@ -24,7 +24,7 @@ def segment(
     scales=(1.0,),
     flip=False,
     keep_probabilities=None,
-    preprocess=None,
+    preprocessing=None,
     batch_size=1,
 ):
     """Finds the class of every pixel of an image, or of each of several images.
@@ -71,7 +71,7 @@ def segment(
     >>> result.class_map.shape, result.class_map.dtype.name
     ((70, 90), 'uint8')
     """
-    preprocess = _preprocessing(model) if preprocess is None else preprocess
+    preprocessing = _preprocessing(model) if preprocessing is None else preprocessing
     tile = _window(model, tile)
     if not 0 <= overlap < 1:
         raise ValueError(f"`overlap` must be at least 0 and below 1. Received: {overlap}")
@@ -79,7 +79,7 @@ def segment(
         raise ValueError(f"`scales` must be positive numbers, one at least. Received: {scales}")
     if keep_probabilities is None:
         keep_probabilities = tile is None
-    predict = _predictor(model, preprocess, scales, flip)
+    predict = _predictor(model, preprocessing, scales, flip)
     if isinstance(image, (list, tuple)) or getattr(image, "ndim", None) == 4:
         several, images = True, image
     else:
@@ -104,7 +104,7 @@ def _preprocessing(model):
     preprocessing = getattr(model, "preprocessing", None)
     if preprocessing is None:
         raise ValueError(
-            f"Model {model.name!r} does not know its preprocessing; pass `preprocess`, such as "
+            f"Model {model.name!r} does not know its preprocessing; pass `preprocessing`, such as "
             "keras_segattn.weights.Preprocessing(...)."
         )
     return preprocessing
@@ -124,7 +124,7 @@ def _window(model, tile):
     return window
 
 
-def _predictor(model, preprocess, scales, flip):
+def _predictor(model, preprocessing, scales, flip):
     """Returns a function from pixels `(n, h, w, channels)` to probabilities `(n, h, w, classes)`.
 
     It averages over scales and mirror images.
@@ -135,7 +135,7 @@ def _predictor(model, preprocess, scales, flip):
         height, width = pixels.shape[1:3]
         missing = [max(0, LEAST_SIDE - side) for side in (height, width)]
         padded = np.pad(pixels, [(0, 0), (0, missing[0]), (0, missing[1]), (0, 0)], mode="edge")
-        outputs = model.predict_on_batch(preprocess(padded))[:, :height, :width]
+        outputs = model.predict_on_batch(preprocessing(padded))[:, :height, :width]
         return ops.convert_to_numpy(ops.softmax(outputs)) if softmax else outputs
 
     def predict(pixels):

@@ -7,7 +7,7 @@ import pytest
 from keras_segattn.applications import AttaNet, CANet
 from keras_segattn.data import CamVid, RoadScenes
 from keras_segattn.training import evaluate
-from keras_segattn.weights import published
+from keras_segattn.weights import bundled
 from tests.training import to_numpy
 
 
@@ -15,7 +15,7 @@ from tests.training import to_numpy
 def test_camvid_weights_segment_real_images(shared):
     """On every twentieth validation image; on all of them it is 73.8 (benchmarks/camvid.md)."""
     model = CANet(weights="camvid", classes=11)
-    assert model.class_names == CamVid.classes
+    assert model.class_names == CamVid.class_names
     assert model.palette == CamVid.palette
     data = CamVid(shared("camvid"), "val")
     data._pairs = data._pairs[::20]
@@ -26,7 +26,7 @@ def test_camvid_weights_segment_real_images(shared):
 def test_road_scenes_weights_segment_drawn_images():
     """On a few test scenes; docs/weights.md has the score on 120."""
     model = AttaNet(backbone="light", weights="road_scenes", classes=11)
-    assert model.class_names == RoadScenes.classes
+    assert model.class_names == RoadScenes.class_names
     assert evaluate(model, RoadScenes("test", 8, (192, 256)))["mean_iou"] > 0.6
     supervised = AttaNet(backbone="light", weights="road_scenes", classes=11, auxiliary_heads=True)
     image = RoadScenes("test", 1).read(0)[0][None]
@@ -45,14 +45,14 @@ def test_camvid_weights_come_with_the_features_alone():
 
 
 def test_pack_and_load(tmp_path, monkeypatch):
-    monkeypatch.setattr(published, "FOLDER", tmp_path)
+    monkeypatch.setattr(bundled, "FOLDER", tmp_path)
     arguments = {"classes": 2, "filters": 16, "up_channels": 8}
     model = CANet(**arguments)
     model.class_names, model.palette = ("road", "other"), ((1, 2, 3), (4, 5, 6))
-    published.pack(model, tmp_path / "canet_tiny_here.npz")
+    bundled.pack(model, tmp_path / "canet_tiny_here.npz")
     assert [path.name for path in tmp_path.iterdir()] == ["canet_tiny_here.npz"]
     other = CANet(**arguments)
-    published.load_published(other, "canet", "tiny", "here")
+    bundled.load_bundled(other, "canet", "tiny", "here")
     for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-6)
     assert other.class_names == ("road", "other")
@@ -61,7 +61,7 @@ def test_pack_and_load(tmp_path, monkeypatch):
     wrong = CANet(**{**arguments, "filters": 8})
     before = wrong.get_weights()
     with pytest.raises(ValueError, match=r"default arguments and classes=2: .* and \d+ more"):
-        published.load_published(wrong, "canet", "tiny", "here")
+        bundled.load_bundled(wrong, "canet", "tiny", "here")
     for one, two in zip(before, wrong.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
 

@@ -10,13 +10,13 @@ import numpy as np
 
 FOLDER = Path(__file__).parent / "files"
 # What `weights=` takes beside paths.
-PUBLISHED = ("camvid", "road_scenes")
+BUNDLED = ("camvid", "road_scenes")
 
 # Class names, colours and scores lie in the archive beside the weights, under these names.
 CLASS_NAMES, PALETTE = "class_names", "palette"
 
 
-def load_published(model, network, backbone, name):
+def load_bundled(model, network, backbone, name):
     """Loads weights that come with the package, with the names and colours of their classes.
 
     Args:
@@ -61,7 +61,7 @@ def load_published(model, network, backbone, name):
 
 
 def pack(model, path):
-    """Writes a trained network as `load_published` reads it: kernels in float16, all else float32.
+    """Writes a trained network as `load_bundled` reads it: kernels in float16, all else float32.
 
     Args:
         model: The network, with `class_names` and `palette`.

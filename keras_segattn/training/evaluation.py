@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_segattn.inference import segment
-from keras_segattn.metrics import scores
+from keras_segattn.metrics import confusion_scores
 from keras_segattn.visualization import plot_predictions
 
 
@@ -26,7 +26,7 @@ def count_confusions(model, data, **options):
     Raises:
         ValueError: If the model has another number of classes than the data set.
     """
-    classes = len(data.classes)
+    classes = len(data.class_names)
     if model.output.shape[-1] != classes:
         raise ValueError(
             f"Model {model.name!r} has {model.output.shape[-1]} classes, the data set {classes}."
@@ -36,7 +36,7 @@ def count_confusions(model, data, **options):
     for index in range(len(data)):
         image, mask = data.read(index)
         found = segment(model, image, keep_probabilities=False, **options).class_map
-        seen = mask != data.ignore_label
+        seen = mask != data.ignore_class
         cells = mask[seen].astype("int64") * classes + found[seen]
         matrix += np.bincount(cells, minlength=classes**2).reshape(classes, classes)
         progress.add(1)
@@ -52,10 +52,10 @@ def evaluate(model, data, **options):
         **options: Those of `count_confusions`.
 
     Returns:
-        Dict with `"mean_iou"`, `"pixel_accuracy"` and `"iou"`, as `keras_segattn.metrics.scores`
-        returns it.
+        Dict with `"mean_iou"`, `"pixel_accuracy"` and `"iou"`, as
+        `keras_segattn.metrics.confusion_scores` returns it.
     """
-    return scores(count_confusions(model, data, **options), data.classes)
+    return confusion_scores(count_confusions(model, data, **options), data.class_names)
 
 
 def draw_predictions(model, data, path, count=4, **options):
@@ -74,7 +74,7 @@ def draw_predictions(model, data, path, count=4, **options):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-    plot_predictions(temporary, images, masks, found, data.classes, data.palette)
+    plot_predictions(temporary, images, masks, found, data.class_names, data.palette)
     os.replace(temporary, path)
 
 

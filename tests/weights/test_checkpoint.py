@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from keras_segattn.layers import CrissCrossAttention
-from keras_segattn.weights import load_torch_checkpoint, load_torch_state_dict
+from keras_segattn.weights import load_checkpoint, load_torch_state_dict
 from keras_segattn.weights.torch_pickle import read_pickle
 from tests.training import randomize, to_numpy
 from tests.weights import torch_files
@@ -28,7 +28,7 @@ def path(tmp_path):
 
 def refuses(path, message=""):
     with pytest.raises(ValueError, match=f"(?s){re.escape(str(path))}.*{message}"):
-        load_torch_checkpoint(path)
+        load_checkpoint(path)
 
 
 def tensors_of_every_kind(torch):
@@ -64,7 +64,7 @@ def test_files_of_torch(zipped, path):
     torch = pytest.importorskip("torch")
     tensors = tensors_of_every_kind(torch)
     torch.save(tensors, path, _use_new_zipfile_serialization=zipped)
-    arrays = load_torch_checkpoint(path)
+    arrays = load_checkpoint(path)
     assert list(arrays) == list(tensors)
     for name, value in tensors.items():
         value = value.detach()
@@ -90,9 +90,9 @@ def test_state_dict_in_what_trainings_save(zipped, path):
         "optimizer": optimizer.state_dict(),
     }
     torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
-    arrays = load_torch_checkpoint(path)
+    arrays = load_checkpoint(path)
     assert set(arrays) == set(model.state_dict())
-    assert set(load_torch_checkpoint(path, entry="optimizer.state.0")) == {
+    assert set(load_checkpoint(path, entry="optimizer.state.0")) == {
         "step",
         "exp_avg",
         "exp_avg_sq",
@@ -100,9 +100,9 @@ def test_state_dict_in_what_trainings_save(zipped, path):
     checkpoint["ema"] = model.state_dict()
     torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
     refuses(path, "choose one by `entry`: .'ema', 'state_dict'.")
-    assert set(load_torch_checkpoint(path, entry="ema")) == set(arrays)
+    assert set(load_checkpoint(path, entry="ema")) == set(arrays)
     with pytest.raises(ValueError, match="no entry 'model'"):
-        load_torch_checkpoint(path, entry="model")
+        load_checkpoint(path, entry="model")
 
 
 def test_other_files_of_torch_are_refused(path):
@@ -118,7 +118,7 @@ def test_other_files_of_torch_are_refused(path):
 @pytest.mark.parametrize("write", [torch_files.write_zip, torch_files.write_stream])
 def test_files_put_together_by_hand(write, path):
     write(path, dictionary(a=tensor(), b=tensor(offset=1, size=(2,), stride=(2,))))
-    arrays = load_torch_checkpoint(path)
+    arrays = load_checkpoint(path)
     np.testing.assert_array_equal(arrays["a"], np.array(SHIFTS, "float32"), strict=True)
     np.testing.assert_array_equal(arrays["b"], [1, 3])
 
@@ -126,19 +126,19 @@ def test_files_put_together_by_hand(write, path):
 def test_ordered_dicts_of_python_2(path):
     pair = b"](" + text("a") + tensor() + b"e"
     torch_files.write_stream(path, ORDERED_DICT + sequence(b"](" + pair + b"e") + b"R")
-    np.testing.assert_array_equal(load_torch_checkpoint(path)["a"], SHIFTS)
+    np.testing.assert_array_equal(load_checkpoint(path)["a"], SHIFTS)
 
 
 def test_byte_order_of_the_machine_that_wrote(path):
     entries = {"data/0": np.arange(4, dtype=">f4").tobytes(), "byteorder": b"big"}
     torch_files.write_zip(path, dictionary(a=tensor()), entries)
-    np.testing.assert_array_equal(load_torch_checkpoint(path)["a"], SHIFTS)
+    np.testing.assert_array_equal(load_checkpoint(path)["a"], SHIFTS)
 
 
 def test_other_kinds_of_files(path):
     path = path.with_suffix(".npz")
     np.savez(path, a=np.ones(3), b=np.float16(2))
-    arrays = load_torch_checkpoint(path)
+    arrays = load_checkpoint(path)
     assert arrays["a"].shape == (3,)
     assert arrays["b"].dtype == "float16"
     np.savez(path, a=np.array([{}]))
@@ -156,7 +156,7 @@ def test_safetensors(path):
     # The upper halves of 1 and -2 in float32.
     data = np.arange(4, dtype="<f4").tobytes() + np.array([0x3F80, 0xC000], "<u2").tobytes()
     path.write_bytes(struct.pack("<Q", len(header)) + header + data)
-    arrays = load_torch_checkpoint(path)
+    arrays = load_checkpoint(path)
     np.testing.assert_array_equal(arrays["a"], SHIFTS)
     np.testing.assert_array_equal(arrays["b"], [1, -2])
     path.write_bytes(path.read_bytes()[:-1])
@@ -168,12 +168,12 @@ def test_safetensors_that_is_not_installed(path, monkeypatch):
     path.touch()
     monkeypatch.setitem(sys.modules, "safetensors", None)
     with pytest.raises(ImportError, match=r"keras-segattn\[weights\]"):
-        load_torch_checkpoint(path)
+        load_checkpoint(path)
 
 
 def test_missing_empty_and_foreign_files(path):
     with pytest.raises(FileNotFoundError, match=r"weights\.pth"):
-        load_torch_checkpoint(path)
+        load_checkpoint(path)
     for content in (b"", b"GIF89a", b"\x89HDF\r\n\x1a\n" * 99, b"PK\x03\x04", b"\x80\x02."):
         path.write_bytes(content)
         refuses(path)
@@ -280,7 +280,7 @@ def test_keys_that_are_no_text(path):
 def test_a_few_bytes_do_not_ask_for_memory(path):
     # A view, as torch has it too: nothing is allocated until somebody copies it.
     torch_files.write_zip(path, dictionary(a=tensor(size=(HUGE,), stride=(0,))))
-    assert load_torch_checkpoint(path)["a"].shape == (HUGE,)
+    assert load_checkpoint(path)["a"].shape == (HUGE,)
     numbers = {f"data/{key}": bytes(100_000) for key in range(2)}
     torch_files.write_zip(path, dictionary(a=tensor(numel=25_000)), numbers, zipfile.ZIP_DEFLATED)
     refuses(path, "more in data.pkl than torch.save writes|more in data/0")
@@ -320,7 +320,7 @@ def test_damaged_files_never_load_by_halves(zipped, path, rng):
     else:
         torch_files.write_stream(path, dictionary(**items), storages)
     whole = path.read_bytes()
-    assert set(load_torch_checkpoint(path)) == set(shapes)
+    assert set(load_checkpoint(path)) == set(shapes)
 
     refused = 0
     for step in range(400):
@@ -332,7 +332,7 @@ def test_damaged_files_never_load_by_halves(zipped, path, rng):
                 data[place] ^= 1 << rng.integers(8)
         path.write_bytes(data)
         try:
-            load_torch_state_dict(layer, load_torch_checkpoint(path))
+            load_torch_state_dict(layer, load_checkpoint(path))
         except ValueError:
             refused += 1
             for weight, value in zip(layer.weights, before, strict=True):

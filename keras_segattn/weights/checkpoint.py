@@ -39,7 +39,7 @@ SAFETENSORS_TYPES = {
 DEEPEST_ENTRY = 3
 
 
-def load_torch_checkpoint(path, entry=None):
+def load_checkpoint(path, entry=None):
     """Reads the tensors of a checkpoint, without torch and without running anything from it.
 
     Read are files of `torch.save`, in its zip form and in the stream form that it had before torch
@@ -67,7 +67,7 @@ def load_torch_checkpoint(path, entry=None):
     >>> import tempfile
     >>> path = tempfile.mkdtemp() + "/weights.npz"
     >>> np.savez(path, weight=np.zeros((2, 3)))
-    >>> load_torch_checkpoint(path)["weight"].shape
+    >>> load_checkpoint(path)["weight"].shape
     (2, 3)
     """
     path = Path(path)

@@ -1,0 +1,102 @@
+"""The base class of the strategies."""
+
+import contextlib
+import importlib.util
+
+from keras_segattn.data.py_dataset import SegmentationPyDataset
+from keras_segattn.data.sampler import Sampler
+from keras_segattn.data.tf_data import tf_dataset
+
+
+class Strategy:
+    """Training by `fit`. A subclass overrides what differs when several devices share it.
+
+    Args:
+        virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
+            devices that there are. Only strategies of one process take a number. Defaults to
+            `None`.
+
+    Attributes:
+        devices: Number of devices that share a batch, in all processes.
+        processes: Number of processes.
+        process: Number of this process, from 0; process 0 is the chief, which alone writes.
+        lost_worker: Tuple of the errors by which the framework tells that a process is gone.
+    """
+
+    backend = None
+    devices = 1
+    processes = 1
+    process = 0
+    lost_worker = ()
+
+    def __init__(self, virtual_devices=None):
+        del virtual_devices
+
+    @property
+    def chief(self):
+        """Whether this process is the one that writes."""
+        return self.process == 0
+
+    def check(self, batch_size, jit_compile):
+        """Raises ValueError where a batch cannot be divided, or XLA cannot be used."""
+        del jit_compile
+        if batch_size % self.devices:
+            below = batch_size - batch_size % self.devices
+            choice = f"{below} or {below + self.devices}" if below else f"{self.devices}"
+            raise ValueError(
+                f"A batch of {batch_size} cannot be divided among {self.devices} devices. Pass "
+                f"--batch-size {choice}, or use another number of devices."
+            )
+
+    def check_agreement(self, epochs_done, folder):
+        """Raises ValueError where processes would go on from different epochs."""
+        found = self._gather(epochs_done)
+        if len(set(found)) > 1:
+            raise ValueError(
+                f"The processes find {found} finished epochs in {folder}. --run must be a folder "
+                "that all of them share."
+            )
+
+    def _gather(self, number):
+        """Returns a number of every process."""
+        return [number]
+
+    def scope(self):
+        """Returns the context in which the model is made and compiled."""
+        return contextlib.nullcontext()
+
+    def batches(
+        self,
+        data,
+        batch_size,
+        training=False,
+        augmentation=None,
+        preprocessing=None,
+        seed=0,
+        first_epoch=0,
+    ):
+        """Returns this process's share of the batches of a data set, as `fit` takes them."""
+        sampler = Sampler(
+            data,
+            batch_size,
+            training,
+            augmentation,
+            seed,
+            cache=False,
+            share=(self.process, self.processes),
+            fill=self.devices > 1,
+        )
+        # tf.data where there is TensorFlow, which reads ahead further; the samples are the same.
+        if importlib.util.find_spec("tensorflow"):
+            return self._distribute(sampler, preprocessing, first_epoch)
+        return SegmentationPyDataset(sampler, preprocessing, first_epoch)
+
+    def _distribute(self, sampler, preprocessing, first_epoch):
+        return tf_dataset(sampler, preprocessing, first_epoch)
+
+    def fit(self, model, batches, **arguments):
+        """Trains as `fit` does, with its arguments."""
+        model.fit(batches, shuffle=False, **arguments)  # the pipeline shuffles
+
+    def close(self):
+        """Lets the other processes go."""

@@ -1,0 +1,32 @@
+"""Names of modules and of what they export."""
+
+import importlib
+import pkgutil
+import types
+
+import pytest
+
+import keras_segattn
+
+pytestmark = pytest.mark.once
+
+PACKAGES = [
+    "keras_segattn",
+    *(
+        module.name
+        for module in pkgutil.walk_packages(keras_segattn.__path__, "keras_segattn.")
+        if module.ispkg
+    ),
+]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_has_the_name_of_what_its_package_exports(package):
+    package = importlib.import_module(package)
+    modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    hidden = [
+        name
+        for name in modules & vars(package).keys()
+        if not isinstance(getattr(package, name), types.ModuleType)
+    ]
+    assert not hidden
