@@ -129,7 +129,7 @@ class RandomScaleCropFlip:
 
 def _pixel_of_random_class(mask, rng):
     """The row and column of a random pixel of a random class; `None` twice if all is void."""
-    classes = np.setdiff1d(np.unique(mask), [IGNORE_LABEL])
+    classes = np.setdiff1d(np.unique(mask), [IGNORE_CLASS])
     if not len(classes):
         return None, None
     pixels = np.flatnonzero(mask == rng.choice(classes))
