@@ -10,6 +10,7 @@ of outputs, the logits among them; `read_metadata(path)` returns what `write` wa
 """
 
 import importlib.util
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from keras_segattn.export import (
@@ -88,6 +89,26 @@ def read_metadata(path):
     except Exception as error:
         # Each runtime has errors of its own for a file that it cannot read.
         raise ValueError(f"{path} has no metadata of export_model: {error!r}") from error
+
+
+def is_artefact(path, folder):
+    """Whether a path holds what `export_model` wrote, and nothing else.
+
+    Args:
+        path: Path of a file or folder that exists.
+        folder: Boolean, whether the artifact is a folder.
+    """
+    if path.is_dir() != folder:
+        return False
+    try:
+        read_metadata(path)
+    except (ImportError, ValueError):
+        return False
+    if not folder:
+        return True
+    files = (file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
+    names = (file.relative_to(path).as_posix() for file in files)
+    return all(any(fnmatchcase(name, known) for known in _format_of(path).FILES) for name in names)
 
 
 def check_packages(format, writing=False):

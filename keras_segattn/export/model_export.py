@@ -2,19 +2,18 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from keras_segattn.applications.arguments import check_choice
-from keras_segattn.export.formats import FORMATS, check_packages
+from keras_segattn.export.formats import FORMATS, check_packages, is_artefact
 from keras_segattn.export.report import ExportReport
 from keras_segattn.export.serving_model import OUTPUTS, serving_model
+from keras_segattn.export.staging import check_replaceable, replace, staging_folder
 from keras_segattn.export.verification import LEAST_AGREEMENT, compare, input_batches
 from keras_segattn.version import __version__
 from keras_segattn.weights.preprocessing import Preprocessing
@@ -61,7 +60,8 @@ def export_model(
     Args:
         model: A functional model from preprocessed images to logits, such as `CANet`. A model in
             mixed precision is exported in float32.
-        path: The folder or file to write.
+        path: The folder or file to write. An artifact that is there is replaced; anything else is
+            refused.
         format: One of the formats above. Defaults to `"saved_model"`.
         preprocess: `True` to put `model.preprocessing` inside; `False` or `None` to leave it
             outside, the artefact then taking float32 images that are preprocessed; or a callable
@@ -87,9 +87,11 @@ def export_model(
 
     Raises:
         ImportError: If a package that the format needs is missing; names the extra.
-        ValueError: If an argument has a value that is not named above.
-        RuntimeError: If the export fails, the format cannot be written on this machine, or the
-            share of equal pixels is too low; nothing is then written.
+        ValueError: If an argument has a value that is not named above, or `path` is a symbolic
+            link or holds something that `export_model` did not write.
+        RuntimeError: If the export fails, the format cannot be written on this machine, logits
+            are not finite, the share of equal pixels is too low, or another process exports to
+            `path`; nothing is then written.
 
     Example:
 
@@ -105,6 +107,7 @@ def export_model(
     if path.suffix != target.SUFFIX and (target.SUFFIX or path.suffix in FILES):
         kind = f"file that ends in {target.SUFFIX}" if target.SUFFIX else "folder"
         raise ValueError(f"{format!r} is written to a {kind}. Received: path={str(path)!r}")
+    check_replaceable(path, lambda path: is_artefact(path, folder=not target.SUFFIX))
     if images is not None and not len(images):
         raise ValueError("`images` is empty.")
     if dtype == "int8" and images is None:
@@ -125,8 +128,8 @@ def export_model(
     least_agreement = LEAST_AGREEMENT[dtype] if least_agreement is None else least_agreement
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-        artefact = Path(folder) / path.name
+    with staging_folder(path) as folder:
+        artefact = folder / f"artefact{target.SUFFIX}"
         calibration = calibration if dtype == "int8" else None
         if keras.backend.backend() == "tensorflow":
             try:
@@ -145,7 +148,7 @@ def export_model(
             )
         files = artefact.rglob("*") if artefact.is_dir() else [artefact]
         size = sum(file.stat().st_size for file in files)
-        _replace(artefact, path)
+        replace(artefact, path, folder)
     return ExportReport(
         path,
         format,
@@ -211,19 +214,3 @@ def _metadata(model, served, inside, output, dtype):
         "class_names": getattr(model, "class_names", None),
         "palette": getattr(model, "palette", None),
     }
-
-
-def _replace(source, path):
-    """Moves a file or folder to a name that may be taken, which a folder cannot do in one step."""
-    before = None
-    if path.is_dir():
-        before = path.with_name(f".{path.name}.before")
-        os.replace(path, before)
-    try:
-        os.replace(source, path)
-    except OSError:
-        if before is not None:
-            os.replace(before, path)
-        raise
-    if before is not None:
-        shutil.rmtree(before)

@@ -9,6 +9,7 @@ SUFFIX = ""
 DTYPES = ("float32", "float16", "int8")
 RUNTIME, WRITERS, EXTRA = ("openvino",), ("nncf",), "openvino"
 MODEL = "model.xml"
+FILES = (MODEL, "model.bin")
 CHANNELS_FIRST = "logits_channels_first"
 METADATA = ["keras_segattn", "metadata"]
 # Attention: its products have no fixed range.

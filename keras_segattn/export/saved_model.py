@@ -9,6 +9,7 @@ SUFFIX = ""
 DTYPES = ("float32",)
 RUNTIME, WRITERS, EXTRA = ("tensorflow",), (), "export"
 METADATA = Path("assets.extra", "keras_segattn.json")
+FILES = ("saved_model.pb", "fingerprint.pb", "variables/*", "assets.extra/keras_segattn.json")
 
 
 @native_resize()

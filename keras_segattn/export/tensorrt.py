@@ -10,6 +10,7 @@ SUFFIX = ""
 # As Triton calls it.
 ENGINE = "model.plan"
 METADATA = "keras_segattn.json"
+FILES = (ENGINE, METADATA)
 DTYPES = ("float32", "float16")
 RUNTIME, WRITERS, EXTRA = ("tensorrt",), ("onnx", "tf2onnx"), "export"
 # What a free size may be: least, best and most.

@@ -61,6 +61,7 @@ def write(served, path, metadata, dtype="float32", calibration=None):
 
 
 load = saved_model.load
+FILES = saved_model.FILES
 read_metadata = saved_model.read_metadata
 
 

@@ -51,13 +51,26 @@ def _spread(indices, count):
 
 
 def compare(served, run, output, batches):
-    """Returns the smallest share of equal pixels, and the largest difference of the logits."""
+    """Returns the smallest share of equal pixels, and the largest difference of the logits.
+
+    Raises:
+        RuntimeError: If the logits of the model or the artifact are not finite, or the shapes of
+            the outputs differ.
+    """
     shares, differences = [], []
     for images in batches:
         expected, got = (
             keras.tree.map_structure(keras.ops.convert_to_numpy, served(images)),
             run(images),
         )
+        for name, outputs in (("model", expected), ("artifact", got)):
+            count = np.sum(~np.isfinite(outputs["logits"]))
+            if count:
+                raise RuntimeError(
+                    f"{count} of {outputs['logits'].size} logits of the {name} are NaN or "
+                    "infinite, so that the class map means nothing. Check the weights, and the "
+                    "range of the images."
+                )
         maps = [
             outputs[output] if output == "class_map" else outputs[output].argmax(axis=-1)
             for outputs in (expected, got)

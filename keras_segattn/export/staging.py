@@ -1,0 +1,128 @@
+"""Writing an artifact whole in the place of an older one, and of nothing else."""
+
+import contextlib
+import os
+import shutil
+
+try:
+    import fcntl
+except ImportError:  # Windows: exports to one path at once are not kept apart there.
+    fcntl = None
+
+LOCK, PREVIOUS = "lock", "previous"
+
+
+def check_replaceable(path, is_artifact):
+    """Raises unless an artifact can be written to a path without a loss.
+
+    Args:
+        path: Path of the file or folder to write.
+        is_artifact: Callable from a path that exists; returns whether all of it was written by
+            `export_model`, which may replace it.
+
+    Raises:
+        ValueError: If the path names no file or folder, is a symbolic link, or holds something
+            that is not an artifact.
+    """
+    if path.name in ("", ".."):
+        raise ValueError(f"The path of an artifact ends in its name. Received: path={str(path)!r}")
+    if path.is_symlink():
+        raise ValueError(
+            f"{path} is a symbolic link to {path.resolve()}: pass that path, or remove the link."
+        )
+    if not path.exists() or _is_empty(path) or is_artifact(path):
+        return
+    kind = "a folder" if path.is_dir() else "a file"
+    raise ValueError(
+        f"{path} is {kind} that `export_model` did not write, or holds more than it wrote. It is "
+        "not replaced: pass another path, or remove it first."
+    )
+
+
+@contextlib.contextmanager
+def staging_folder(path):
+    """Context manager that gives a hidden folder beside `path`, to prepare an artifact in.
+
+    The folder is `.NAME.export`. One process at a time holds it. If a process was killed, the next
+    one clears the folder, and first puts back what that process had moved away from `path`.
+
+    Args:
+        path: Path of the artifact. Its parent must exist.
+
+    Yields:
+        The `pathlib.Path` of the folder, which is removed at the end.
+
+    Raises:
+        RuntimeError: If another process exports to the same path.
+    """
+    folder = path.with_name(f".{path.name}.export")
+    lock = _hold(folder, path)
+    try:
+        _clear(folder, path)
+        yield folder
+    finally:
+        _clear(folder, path)
+        if fcntl is None:  # Windows does not remove open files.
+            os.close(lock)
+        os.unlink(folder / LOCK)
+        folder.rmdir()
+        if fcntl is not None:  # Last: until here no other process may hold the folder.
+            os.close(lock)
+
+
+def replace(source, path, folder):
+    """Moves an artifact from a staging folder to its path, which may hold an older one.
+
+    A folder cannot replace another in one step: the older one is moved into the staging folder.
+    """
+    if path.is_dir():
+        os.replace(path, folder / PREVIOUS)
+    os.replace(source, path)
+
+
+def _is_empty(path):
+    return not any(path.iterdir()) if path.is_dir() else path.stat().st_size == 0
+
+
+def _hold(folder, path):
+    """Returns the descriptor of the folder's lock, which lasts as long as the process."""
+    while True:
+        folder.mkdir(exist_ok=True)
+        try:
+            lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR)
+        except FileNotFoundError:  # Another process has just removed the folder.
+            continue
+        if not _lock(lock):
+            os.close(lock)
+            raise RuntimeError(
+                f"Another process is exporting to {path}: wait for it, or pass another path."
+            )
+        try:
+            if os.path.samestat(os.fstat(lock), os.stat(folder / LOCK)):
+                return lock
+        except FileNotFoundError:  # Removed by the process that held it.
+            pass
+        os.close(lock)
+
+
+def _lock(descriptor):
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _clear(folder, path):
+    previous = folder / PREVIOUS
+    if previous.exists() and not path.exists():
+        os.replace(previous, path)
+    for entry in folder.iterdir():
+        if entry.name == LOCK:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
