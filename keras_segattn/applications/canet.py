@@ -2,7 +2,12 @@
 
 import keras
 
-from keras_segattn.applications.arguments import check_choice, check_image_and_classes
+from keras_segattn.applications.arguments import (
+    check_auxiliary_heads,
+    check_choice,
+    check_image_and_classes,
+)
+from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
@@ -11,6 +16,7 @@ from keras_segattn.layers import (
     ConvNormAct,
     DeconvNormAct,
     DepthwiseConvNormAct,
+    FCNHead,
     FeatureCrossAttention,
 )
 from keras_segattn.layers.feature_cross_attention import ORDERS
@@ -21,6 +27,8 @@ __all__ = ["CANet", "preprocess_input"]
 
 FUSIONS = (*ORDERS, "convolution", "concatenation")
 SPATIAL_BRANCHES = ("separable", "standard", None)
+# The usual width and weight of a head on P4, as in CCNet's code.
+AUXILIARY_FILTERS, AUXILIARY_WEIGHT = 128, 0.4
 
 
 def CANet(
@@ -38,6 +46,7 @@ def CANet(
     filters=256,
     spatial_branch=None,
     up_channels=None,
+    auxiliary_heads=False,
     name="canet",
 ):
     """Cross Attention Network for semantic segmentation.
@@ -80,12 +89,14 @@ def CANet(
             to separable for `"mobilenet_v2"` and to standard for every other backbone.
         up_channels: Integer, width of the first deconvolution. Defaults to half the channels of
             P5.
+        auxiliary_heads: Boolean, whether a head on P4 helps in training, with weight 0.4. The paper
+            has none. Defaults to `False`.
         name: Name of the model. Defaults to `"canet"`.
 
     Returns:
         A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
         its attribute `preprocessing`, to float32 logits
-        `(batch, height, width, classes)`.
+        `(batch, height, width, classes)`; with `auxiliary_heads=True` a `DeepSupervision` of it.
 
     Raises:
         ValueError: If an argument has a value that is not named above.
@@ -108,6 +119,7 @@ def CANet(
     check_image_and_classes(input_shape, classes)
     check_choice("fusion", fusion, FUSIONS)
     check_choice("spatial_branch", spatial_branch, SPATIAL_BRANCHES)
+    check_auxiliary_heads(auxiliary_heads, include_top)
     if spatial_branch is None:
         spatial_branch = "separable" if backbone == "mobilenet_v2" else "standard"
     if preprocessing is None:
@@ -129,7 +141,13 @@ def CANet(
     if include_top:
         x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
         x = full_size_logits(x, inputs, classifier_activation)
+    if auxiliary_heads:
+        auxiliary = FCNHead(classes, AUXILIARY_FILTERS, name="auxiliary")(levels["P4"])
+        auxiliary = full_size_logits(auxiliary, inputs, classifier_activation, prefix="auxiliary_")
+        x = [x, auxiliary]
     model = SegmentationModel(inputs, x, name=name, preprocessing=preprocessing)
+    if auxiliary_heads:
+        model = DeepSupervision(model, [AUXILIARY_WEIGHT])
     if weights in BUNDLED:
         load_bundled(model, "canet", backbone, weights)
     elif weights is not None:

@@ -12,6 +12,10 @@ from tests.training import to_numpy
 # Each network with its auxiliary heads, and the weights of their losses.
 SUPERVISED = {
     "attanet": (network(applications.AttaNet, filters=8, auxiliary_heads=True), [1, 1]),
+    "canet": (
+        network(applications.CANet, filters=16, up_channels=8, auxiliary_heads=True),
+        [0.4],
+    ),
     "ccnet": (network(applications.CCNet, filters=16, auxiliary_heads=True), [0.4]),
     "crosscbam": (
         network(applications.CrossCBAM, filters=16, reduction=2, auxiliary_heads=True),
