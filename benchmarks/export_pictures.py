@@ -20,10 +20,9 @@ from matplotlib.figure import Figure
 from keras_segattn.applications import AttaNet
 from keras_segattn.data import RoadScenes
 from keras_segattn.export import export_model, load_exported
-from keras_segattn.export.__main__ import image_files
 from keras_segattn.export.formats import FORMATS
+from keras_segattn.images import default_palette, find_images
 from keras_segattn.inference import segment
-from keras_segattn.palette import default_palette
 from keras_segattn.visualization import overlay_mask
 from keras_segattn.visualization.figures import save_figure
 from keras_segattn.weights.preprocessing import IMAGENET
@@ -56,7 +55,7 @@ def main():
         scenes = RoadScenes("val", 64, (192, 256))
         images = [scenes.read(index)[0] for index in range(len(scenes))]
     else:
-        images = image_files([Path(arguments.images)])
+        images = find_images(arguments.images)
     shown = [images[i] for i in np.linspace(0, len(images) - 1, arguments.count, dtype=int)]
     results = [segment(model, image, preprocessing=preprocessing) for image in shown]
     height, width = results[0].class_map.shape

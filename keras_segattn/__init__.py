@@ -9,6 +9,7 @@ Rooms of the house:
 - `losses`, `metrics`, `optimizers`, `schedules`, `callbacks`: what Keras lacks.
 - `recipes`, `training`: the papers' settings as data, and training by them.
 - `data`: data sets, paired augmentation, input pipelines.
+- `images`: reading images and masks.
 - `inference`: from any image to its classes.
 - `visualization`: masks, errors, training curves, and what attention looks at, as pictures.
 - `export`: SavedModel, ONNX, LiteRT, OpenVINO and TensorRT, verified.
@@ -23,6 +24,7 @@ from keras_segattn import (
     data,
     export,
     flops,
+    images,
     inference,
     layers,
     losses,
@@ -44,6 +46,7 @@ __all__ = [
     "data",
     "export",
     "flops",
+    "images",
     "inference",
     "layers",
     "losses",

@@ -5,8 +5,8 @@ import types
 from pathlib import Path
 
 from keras_segattn.data.dataset import IGNORE_CLASS
-from keras_segattn.data.paired_files import PairedFiles, image_files, pair
-from keras_segattn.palette import default_palette
+from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
+from keras_segattn.images.palette import default_palette
 
 FOLDERS = {"train": "training", "val": "validation"}
 CLASS_COUNT = 150
@@ -58,7 +58,7 @@ class ADE20K(PairedFiles):
         self.root = Path(root)
         self.split = split
         images, masks = (
-            image_files(self.root / kind / FOLDERS[split], HOW_TO_GET)
+            files_by_name(self.root / kind / FOLDERS[split], HOW_TO_GET)
             for kind in ("images", "annotations")
         )
         self.class_names = _class_names(self.root / CLASS_FILE)

@@ -4,8 +4,8 @@ import types
 from pathlib import Path
 
 from keras_segattn.data.dataset import IGNORE_CLASS
-from keras_segattn.data.image_files import read_colors
-from keras_segattn.data.paired_files import PairedFiles, image_files, pair
+from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
+from keras_segattn.images.masks import read_colors
 
 SPLITS = ("train", "val", "test")
 
@@ -117,15 +117,15 @@ class CamVid(PairedFiles):
         self.split = split
         self.original = (self.root / ORIGINAL_IMAGES).is_dir()
         if self.original:
-            images = image_files(self.root / ORIGINAL_IMAGES, HOW_TO_GET)
-            masks = image_files(self.root / ORIGINAL_LABELS, HOW_TO_GET, ending="_L")
+            images = files_by_name(self.root / ORIGINAL_IMAGES, HOW_TO_GET)
+            masks = files_by_name(self.root / ORIGINAL_LABELS, HOW_TO_GET, ending="_L")
             images, masks = (
                 {stem: path for stem, path in files.items() if _split_of(stem) == split}
                 for files in (images, masks)
             )
         else:
-            images = image_files(self.root / split, HOW_TO_GET)
-            masks = image_files(self.root / f"{split}annot", HOW_TO_GET)
+            images = files_by_name(self.root / split, HOW_TO_GET)
+            masks = files_by_name(self.root / f"{split}annot", HOW_TO_GET)
         super().__init__(pair(images, masks, self.root))
 
     def _read_mask(self, path):

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from keras_segattn.data.dataset import IGNORE_CLASS
-from keras_segattn.data.paired_files import PairedFiles, image_files, pair
+from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
 
 SPLITS = ("train", "val", "test")
 # The labelIds of the 19 classes that are evaluated, in the order of their trainIds.
@@ -92,7 +92,7 @@ class Cityscapes(PairedFiles):
             raise ValueError(f"`split` must be one of {SPLITS}. Received: {split!r}")
         self.root = Path(root)
         self.split = split
-        images = image_files(self.root / "leftImg8bit" / split, HOW_TO_GET, ending="_leftImg8bit")
+        images = files_by_name(self.root / "leftImg8bit" / split, HOW_TO_GET, ending="_leftImg8bit")
         folder = self.root / "gtFine" / split
         if split == "test" and not folder.is_dir():
             pairs = [(images[key], None) for key in sorted(images)]
@@ -106,5 +106,5 @@ class Cityscapes(PairedFiles):
                 ending = "_gtFine_labelIds"
                 self.label_map = dict.fromkeys((*range(LABEL_ID_COUNT), 255), IGNORE_CLASS)
                 self.label_map.update({label: i for i, label in enumerate(LABEL_IDS)})
-            pairs = pair(images, image_files(folder, HOW_TO_GET, ending=ending), self.root)
+            pairs = pair(images, files_by_name(folder, HOW_TO_GET, ending=ending), self.root)
         super().__init__(pairs)

@@ -15,11 +15,13 @@ class SegmentationDataset:
     Attributes:
         class_names: Tuple of class names; class `i` has label `i`.
         palette: Tuple of one RGB colour per class.
+        channels: Integer, the bands of an image. Defaults to `3`.
         ignore_class: The label of void pixels, 255 in all data sets.
     """
 
     class_names = ()
     palette = ()
+    channels = 3
     ignore_class = IGNORE_CLASS
 
     def __len__(self):
@@ -36,7 +38,7 @@ class SegmentationDataset:
             index: Integer from 0 to `len(self) - 1`.
 
         Returns:
-            Tuple of the image, uint8 RGB of shape `(height, width, 3)`, and the mask, uint8 of
+            Tuple of the image, uint8 of shape `(height, width, channels)`, and the mask, uint8 of
             shape `(height, width)` with labels from 0 to `len(class_names) - 1`, and 255 for void.
 
         Raises:

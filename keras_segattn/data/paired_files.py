@@ -1,12 +1,11 @@
 """Data sets that are files: an image each, with its mask in another file."""
 
-from pathlib import Path
-
 import numpy as np
 
 from keras_segattn.data.dataset import SegmentationDataset
-from keras_segattn.data.image_files import read_labels, read_rgb
-from keras_segattn.image_files import IMAGE_SUFFIXES
+from keras_segattn.images import find_images, to_uint8
+from keras_segattn.images.masks import fit_mask, read_labels
+from keras_segattn.images.reading import read_file
 
 
 class PairedFiles(SegmentationDataset):
@@ -40,16 +39,23 @@ class PairedFiles(SegmentationDataset):
 
     def read(self, index):
         image_path, mask_path = self._pairs[index]
-        image = read_rgb(image_path)
+        image = read_file(image_path)
+        try:
+            pixels = to_uint8(image.pixels, self.channels)
+        except ValueError as error:
+            raise ValueError(f"{image_path}: {error}") from error
         if mask_path is None:
-            return image, np.full(image.shape[:2], self.ignore_class, dtype="uint8")
+            return pixels, np.full(pixels.shape[:2], self.ignore_class, dtype="uint8")
         mask = self._read_mask(mask_path)
-        if image.shape[:2] != mask.shape:
+        fitting = fit_mask(mask, image)
+        if fitting is None:
+            height, width = pixels.shape[:2]
+            turned = f", {width}x{height} as stored" if image.orientation in (5, 6, 7, 8) else ""
             raise ValueError(
-                f"{image_path} has {image.shape[0]}x{image.shape[1]} pixels (height x width), but "
-                f"its mask {mask_path} has {mask.shape[0]}x{mask.shape[1]}."
+                f"{image_path} has {height}x{width} pixels (height x width){turned}, but its mask "
+                f"{mask_path} has {mask.shape[0]}x{mask.shape[1]}."
             )
-        return image, mask
+        return pixels, fitting
 
     def _read_mask(self, path):
         mask = read_labels(path)
@@ -67,7 +73,7 @@ class PairedFiles(SegmentationDataset):
         return mapped.astype("uint8")
 
 
-def image_files(folder, how_to_get, ending=""):
+def files_by_name(folder, how_to_get, ending=""):
     """Returns the image files under a folder by their relative path, suffix and `ending` cut off.
 
     Args:
@@ -75,14 +81,21 @@ def image_files(folder, how_to_get, ending=""):
         how_to_get: What to tell a user who has no such folder.
         ending: End of the names that are wanted, without the suffix; cut off.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"There is no folder {folder}. {how_to_get}")
-    files = {
-        str(path.relative_to(folder).with_suffix("")).removesuffix(ending): path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.stem.endswith(ending)
-    }
+    try:
+        found = find_images(folder)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{error}. {how_to_get}") from None
+    files = {}
+    for path in found:
+        if not path.stem.endswith(ending):
+            continue
+        name = str(path.relative_to(folder).with_suffix("")).removesuffix(ending)
+        if name in files:
+            raise ValueError(
+                f"{files[name]} and {path} differ only in their suffix, so a mask or image of that "
+                "name could belong to either; rename or move one of them."
+            )
+        files[name] = path
     if not files:
         raise FileNotFoundError(
             f"{folder} holds no image files {'*' + ending + '.png' if ending else ''}. {how_to_get}"

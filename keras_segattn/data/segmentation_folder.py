@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from keras_segattn.data.image_files import read_colors
-from keras_segattn.data.paired_files import PairedFiles, image_files, pair
-from keras_segattn.palette import default_palette
+from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
+from keras_segattn.images.masks import read_colors
+from keras_segattn.images.palette import default_palette
 
 HOW_TO_GET = "Pass the folder of the images and the folder of the masks."
 
@@ -84,11 +84,11 @@ class SegmentationFolder(PairedFiles):
         if list_file is not None:
             pairs = _listed(Path(list_file), images, masks)
         else:
-            found = image_files(images, HOW_TO_GET)
+            found = files_by_name(images, HOW_TO_GET)
             if masks is None:
                 pairs = [(found[key], None) for key in sorted(found)]
             else:
-                pairs = pair(found, image_files(masks, HOW_TO_GET), f"{images} and {masks}")
+                pairs = pair(found, files_by_name(masks, HOW_TO_GET), f"{images} and {masks}")
         super().__init__(pairs)
 
     def _read_mask(self, path):

@@ -9,7 +9,7 @@ from keras_segattn.data import RoadScenes
 from keras_segattn.demo import PHOTO
 from keras_segattn.demo.networks import FOR_DRAWINGS, FOR_PHOTOS, OFFERED
 from keras_segattn.demo.session import Session
-from keras_segattn.inference.image import read_image
+from keras_segattn.images import read_image
 
 DRAWN_EXAMPLES = 3
 DRAWN_SIZE = (192, 256)

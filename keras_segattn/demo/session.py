@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_segattn.demo.networks import load_network
+from keras_segattn.images import read_image, to_pixels
 from keras_segattn.inference import segment
-from keras_segattn.inference.image import read_image, to_pixels
 from keras_segattn.visualization import attention_layers, model_attention, plot_attention
 
 # Larger images are reduced to this: on a CPU they would take long.

@@ -10,7 +10,7 @@ from keras_segattn.export.formats import FORMATS
 from keras_segattn.export.model_export import export_model
 from keras_segattn.export.serving_model import OUTPUTS
 from keras_segattn.export.verification import LEAST_AGREEMENT
-from keras_segattn.image_files import IMAGE_SUFFIXES
+from keras_segattn.images import IMAGE_SUFFIXES, find_images
 from keras_segattn.weights.preprocessing import IMAGENET
 
 DESCRIPTION = """Exports a trained model for a runtime, and verifies the artefact there.
@@ -97,12 +97,12 @@ def parse_arguments(arguments):
     return parser.parse_args(arguments)
 
 
-def image_files(paths):
+def all_images(paths):
     """Returns the image files among some paths and in the folders among them."""
     files = []
     for path in paths:
         if path.is_dir():
-            found = [f for f in sorted(path.iterdir()) if f.suffix.lower() in IMAGE_SUFFIXES]
+            found = find_images(path)
             if not found:
                 raise FileNotFoundError(f"{path} holds no images {IMAGE_SUFFIXES}")
             files += found
@@ -119,7 +119,7 @@ def main(arguments=None):
     default = arguments.model.with_suffix(suffix or f".{arguments.format}")
     preprocessing = {"model": True, "imagenet": IMAGENET, "outside": False}[arguments.preprocessing]
     try:
-        images = image_files(arguments.images) if arguments.images else None
+        images = all_images(arguments.images) if arguments.images else None
         if not arguments.model.is_file():
             raise FileNotFoundError(f"There is no model {arguments.model}")
         model = keras.saving.load_model(arguments.model, compile=False)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from keras_segattn.export.formats import load_exported, read_metadata
-from keras_segattn.inference.image import read_image, to_pixels
+from keras_segattn.images import read_image, to_pixels
 from keras_segattn.inference.prediction import LEAST_SIDE
 from keras_segattn.inference.segmentation import Segmentation
 

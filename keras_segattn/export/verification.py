@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_segattn.inference.image import read_image, to_pixels
+from keras_segattn.images import read_image, to_pixels
 
 # Pixels whose two best classes are equal up to rounding may differ.
 LEAST_AGREEMENT = {"float32": 0.999, "float16": 0.99, "int8": 0.95}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_segattn.image_files import IMAGE_SUFFIXES
+from keras_segattn.images import IMAGE_SUFFIXES, find_images
 
 FAILED = "failed.txt"
 # How many processes may die at an image before it is passed over.
@@ -115,14 +115,10 @@ def _found(folder, results):
             f"The results {results} are, or contain, the folder of the images {folder}, where "
             "masks would be taken for images; write to a folder beside or inside it."
         )
-    found = False
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder)
-        if path.suffix.lower() in IMAGE_SUFFIXES and masks not in (whole / name).parents:
-            found = True
-            yield path, name
+    found = find_images(folder, but=results)
     if not found:
         raise ValueError(f"{folder} holds no images {IMAGE_SUFFIXES}")
+    return [(path, path.relative_to(folder)) for path in found]
 
 
 def _listed(file):

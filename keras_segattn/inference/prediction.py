@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_segattn.applications.logits import ends_in_softmax
-from keras_segattn.inference.image import read_image, to_pixels
+from keras_segattn.images import read_image, to_pixels
 from keras_segattn.inference.segmentation import Segmentation
 from keras_segattn.inference.sliding_window import blended_bands
 

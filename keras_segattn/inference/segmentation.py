@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from keras_segattn.inference.image import to_pixels
-from keras_segattn.palette import default_palette
+from keras_segattn.images import default_palette, to_pixels
 from keras_segattn.visualization import overlay_mask
 
 

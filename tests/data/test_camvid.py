@@ -90,7 +90,7 @@ def test_unknown_color_of_the_original_release(tmp_path):
     original(tmp_path, ["0006R0_f00930"])
     path = tmp_path / ORIGINAL_LABELS / "0006R0_f00930_L.png"
     write(path, np.full((1, 32, 3), 7, "uint8"))
-    with pytest.raises(ValueError, match=r"0006R0_f00930_L\.png holds the colour \(7, 7, 7\)"):
+    with pytest.raises(ValueError, match=r"0006R0_f00930_L\.png holds the color \(7, 7, 7\)"):
         CamVid(tmp_path, "train").read(0)
 
 

@@ -164,7 +164,7 @@ def test_folder_with_color_masks(folder):
     data = SegmentationFolder(images, masks, palette=[(0, 255, 0), (255, 0, 0)], **arguments)
     assert data.read(0)[1].tolist() == [[1, 255, 0]]
     data = SegmentationFolder(images, masks, palette=[(0, 0, 0), (255, 0, 0)], **arguments)
-    with pytest.raises(ValueError, match=r"two\.png holds the colour \(0, 255, 0\)"):
+    with pytest.raises(ValueError, match=r"two\.png holds the color \(0, 255, 0\)"):
         data.read(0)
 
 

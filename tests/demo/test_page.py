@@ -17,7 +17,7 @@ import pytest
 from keras_segattn.applications import CCNet
 from keras_segattn.demo import PHOTO, __main__
 from keras_segattn.demo.networks import FOR_DRAWINGS, FOR_PHOTOS
-from keras_segattn.inference.image import read_image
+from keras_segattn.images import read_image
 from tests.applications.cases import tiny_backbone
 
 ROOT = Path(__file__).resolve().parents[2]

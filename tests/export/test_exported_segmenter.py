@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from keras_segattn.export import ExportedSegmenter, export_model, load_exported
+from keras_segattn.images import to_pixels
 from keras_segattn.inference import segment
-from keras_segattn.inference.image import to_pixels
 from tests.export.test_model_export import ColorPatches, color_network, needs_runtime
 
 pytestmark = pytest.mark.once
@@ -21,6 +21,9 @@ def artefact(tmp_path_factory):
 @pytest.mark.parametrize("shape", [(64, 96, 3), (40, 51), (17, 90, 4), (1, 1, 3)])
 def test_any_image_as_in_keras(artefact, rng, shape):
     image = rng.integers(0, 256, shape, dtype="uint8")
+    # A fourth band that is opaque: alpha.
+    if image.ndim == 3:
+        image[..., 3:] = 255
     result = ExportedSegmenter(artefact, threads=1)(image)
     expected = segment(color_network(), image)
     np.testing.assert_array_equal(result.class_map, expected.class_map)

@@ -55,7 +55,7 @@ def test_every_way_to_pass_an_image_gives_the_same(picture, tmp_path):
     image, labels = picture
     path = tmp_path / "street.png"
     path.write_bytes(encoded(image))
-    alpha = np.concatenate([image, np.zeros_like(image[..., :1])], axis=-1)
+    alpha = np.concatenate([image, np.full_like(image[..., :1], 255)], axis=-1)
     ways = [
         path,
         str(path),
@@ -264,7 +264,7 @@ def test_overlay_and_shares(picture):
         (b"%PDF-1.7 not an image", ValueError, "The data cannot be read as an image"),
         (encoded(np.eye(64, dtype="uint8"))[:60], ValueError, "cannot be read as an image"),
         (7, TypeError, "a path, the bytes of a file.* Received: int"),
-        (np.zeros((0, 40, 3), "uint8"), ValueError, r"no side being 0. Received shape \(0, 40"),
+        (np.zeros((0, 40, 3), "uint8"), ValueError, r"no side is 0. Received shape \(0, 40"),
         (np.zeros((3,), "uint8"), ValueError, r"Received shape \(3,\)"),
         (np.zeros((3, 40, 50), "uint8"), ValueError, "channels are last"),
         (np.full((40, 40, 3), 255.0), ValueError, "values from 0 to 1: divide it.* to 255"),

@@ -1,8 +1,8 @@
-"""Colours for any number of classes."""
+"""Colors for any number of classes."""
 
 
 def default_palette(classes):
-    """Returns one RGB colour per class, those of PASCAL VOC: far apart, black first.
+    """Returns one RGB color per class, those of PASCAL VOC: far apart, black first.
 
     Args:
         classes: Integer, the number of classes, up to 256.

@@ -1,0 +1,224 @@
+"""Decoding image files, with errors that name the file."""
+
+import contextlib
+import io
+import os
+import re
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from keras_segattn.images.formats import FORMATS, ImageFormatError, ImageSizeError
+
+ORIENTATION = 0x0112
+TIFF_SAMPLE_FORMAT, TIFF_BITS, TIFF_SAMPLES = 339, 258, 277
+TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+NPY_MAGIC = b"\x93NUMPY"
+# Each scan of a progressive JPEG costs a pass over all pixels; encoders write about ten.
+MOST_SCANS = 100
+# The next marker after entropy-coded data: not a stuffed byte, a restart or a fill byte.
+MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
+# By SampleFormat and BitsPerSample. Pillow reads the first as uint8 and the others as int32.
+TIFF_INTEGERS = {(2, 8): "int8", (2, 16): "int16", (2, 32): "int32", (1, 32): "uint32"}
+
+
+class Decoded(NamedTuple):
+    """An upright image.
+
+    Attributes:
+        pixels: Array `(height, width)` or `(height, width, bands)`.
+        orientation: EXIF orientation, 1 to 8, that the file was stored in.
+        format: Name of the format, such as `"JPEG"`.
+    """
+
+    pixels: np.ndarray
+    orientation: int
+    format: str
+
+
+def decode(source, from_pillow, most_pixels=None):
+    """Decodes an image file and turns it upright.
+
+    Args:
+        source: Path of a file, bytes, or binary file object.
+        from_pillow: Callable from an upright `PIL.Image.Image` to an array.
+        most_pixels: Integer, the number of pixels above which an image is refused. Defaults to
+            `None`, Pillow's bound.
+
+    Returns:
+        A `Decoded`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ImportError: If Pillow is not installed.
+        ImageFormatError: If the content is not an image of a known format.
+        ImageSizeError: If the image has too many pixels or scans.
+        ValueError: If the content is damaged, or `from_pillow` raises this itself. The message of
+            this and of the two above, which are ValueErrors too, names the file.
+    """
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise ImportError(
+            "Images are read with Pillow: pip install 'keras-segattn[data]'"
+        ) from error
+    faults = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+    name = source if isinstance(source, (str, os.PathLike)) else "The data"
+    try:
+        with _opened(source) as file:
+            return _decode(file, from_pillow, most_pixels)
+    except FileNotFoundError:
+        raise
+    except (ImageSizeError, ImageFormatError) as error:
+        raise type(error)(f"{name} cannot be read as an image: {error}") from error
+    except Image.DecompressionBombError as error:
+        raise ImageSizeError(f"{name} cannot be read as an image: {error}") from error
+    except faults as error:
+        raise ValueError(f"{name} cannot be read as an image: {error}") from error
+
+
+def decode_pillow(image, from_pillow):
+    """Returns a `PIL.Image.Image` as a `Decoded`."""
+    from PIL import ImageOps
+
+    orientation = image.getexif().get(ORIENTATION, 1)
+    format = image.format
+    # Loading a TIFF file turns it, and removes the orientation.
+    image.load()
+    pixels = _file_dtype(image, from_pillow(ImageOps.exif_transpose(image)))
+    return Decoded(pixels, orientation, format)
+
+
+@contextlib.contextmanager
+def _opened(source):
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        # Opening a pipe would wait for a writer.
+        if path.exists() and not path.is_file():
+            raise ValueError("it is not a regular file")
+        with open(path, "rb") as file:
+            yield file
+    elif hasattr(source, "read"):
+        if source.seekable():
+            source.seek(0)
+            yield source
+        else:
+            yield io.BytesIO(source.read())
+    else:
+        yield io.BytesIO(source)
+
+
+def _decode(file, from_pillow, most_pixels):
+    from PIL import Image, UnidentifiedImageError
+
+    head = file.read(8)
+    file.seek(0)
+    if head.startswith(NPY_MAGIC):
+        array = np.load(file, allow_pickle=False)
+        if array.ndim not in (2, 3):
+            raise ValueError(
+                "an image has shape (height, width) or (height, width, channels), this array "
+                f"{array.shape}"
+            )
+        _check_pixels(array.shape[1::-1], most_pixels)
+        return Decoded(array, 1, "NPY")
+    if head.startswith(b"\xff\xd8"):
+        _check_scans(file.read())
+        file.seek(0)
+    try:
+        with Image.open(file, formats=tuple(FORMATS)) as image:
+            _check_pixels(image.size, most_pixels)
+            bands = len(image.getbands())
+            if image.format != "TIFF" or image.tag_v2.get(TIFF_SAMPLES, 1) <= bands:
+                return decode_pillow(image, from_pillow)
+    except UnidentifiedImageError:
+        if not head.startswith(TIFF_MAGIC):
+            raise ImageFormatError(
+                f"it is in none of the formats {', '.join(FORMATS)} and NPY"
+            ) from None
+    # Pillow knows no TIFF of floats in several bands, and leaves bands beyond the third out.
+    file.seek(0)
+    return _decode_tiff(file, most_pixels)
+
+
+def _decode_tiff(file, most_pixels):
+    try:
+        import tifffile
+    except ImportError:
+        raise ImageFormatError(
+            "Pillow does not read all bands of this TIFF file; tifffile does: "
+            "pip install 'keras-segattn[data]'"
+        ) from None
+    try:
+        with tifffile.TiffFile(file) as tiff:
+            page = tiff.pages[0]
+            _check_pixels((page.imagewidth, page.imagelength), most_pixels)
+            array, axes = page.asarray(), page.axes
+            tag = page.tags.get(ORIENTATION)
+    except ImageSizeError:
+        raise
+    except Exception as error:
+        # Its decoders fail in many ways, all of them because of the file.
+        raise ValueError(str(error) or type(error).__name__) from error
+    if axes == "SYX":
+        array = np.moveaxis(array, 0, -1)
+    elif axes not in ("YX", "YXS"):
+        raise ValueError(f"its first page has the axes {axes}; an image has YX, YXS or SYX")
+    orientation = 1 if tag is None else int(tag.value)
+    return Decoded(turn_upright(array, orientation), orientation, "TIFF")
+
+
+def turn_upright(array, orientation):
+    """Returns an array `(height, width, ...)` turned from an EXIF orientation to upright."""
+    if orientation in (5, 6, 7, 8):
+        array = np.swapaxes(array, 0, 1)
+    if orientation in (3, 4, 7, 8):
+        array = array[::-1]
+    if orientation in (2, 3, 6, 7):
+        array = array[:, ::-1]
+    return array
+
+
+def _file_dtype(image, pixels):
+    """Undoes what Pillow does to integers: the values stay as they are in the file."""
+    if image.mode == "I" and image.format in ("PNG", "PPM"):
+        # Older versions of Pillow read 16 bits as int32.
+        return pixels.astype("uint16")
+    if image.format != "TIFF" or image.mode not in ("L", "I"):
+        return pixels
+    tags = image.tag_v2
+    dtype = TIFF_INTEGERS.get((tags.get(TIFF_SAMPLE_FORMAT, (1,))[0], tags.get(TIFF_BITS, (1,))[0]))
+    if dtype is None:
+        return pixels
+    same_size = np.dtype(dtype).itemsize == pixels.itemsize
+    return pixels.view(dtype) if same_size else pixels.astype(dtype)
+
+
+def _check_pixels(size, most):
+    from PIL import Image
+
+    # The number above which Pillow itself refuses.
+    most = 2 * Image.MAX_IMAGE_PIXELS if most is None and Image.MAX_IMAGE_PIXELS else most
+    if most is not None and size[0] * size[1] > most:
+        raise ImageSizeError(
+            f"{size[0]}x{size[1]} pixels (width x height) are more than {most}; reduce it"
+        )
+
+
+def _check_scans(data):
+    """Counts the scans of a JPEG file, walking from marker to marker as libjpeg does."""
+    scans, at = 0, 2
+    while (found := MARKER.search(data, at)) is not None and scans <= MOST_SCANS:
+        at, marker = found.end(), data[found.end() - 1]
+        if marker == END_OF_IMAGE:
+            break
+        scans += marker == START_OF_SCAN
+        at += int.from_bytes(data[at : at + 2], "big")
+    if scans > MOST_SCANS:
+        raise ImageSizeError(
+            f"it has more than {MOST_SCANS} scans, which would take long to decode; save it again "
+            "with an ordinary encoder"
+        )

@@ -1,0 +1,22 @@
+"""Image formats that are read, and the files that have them."""
+
+# Pillow knows some fifty formats, among them EPS, which it hands to Ghostscript. Files may come
+# from anywhere, so only these reach a decoder.
+FORMATS = {
+    "BMP": (".bmp",),
+    "GIF": (".gif",),
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "PPM": (".pgm", ".ppm"),
+    "TIFF": (".tif", ".tiff"),
+    "WEBP": (".webp",),
+}
+IMAGE_SUFFIXES = (*(suffix for suffixes in FORMATS.values() for suffix in suffixes), ".npy")
+
+
+class ImageFormatError(ValueError):
+    """Raised for content that is not an image of a known format."""
+
+
+class ImageSizeError(ValueError):
+    """Raised for an image with more pixels, or more JPEG scans, than are decoded."""

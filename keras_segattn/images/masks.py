@@ -1,0 +1,100 @@
+"""Reading mask files, with errors that name the file."""
+
+import numpy as np
+
+from keras_segattn.images.decoding import decode, turn_upright
+
+# Labels and colors change when a file is compressed with losses.
+LOSSY = ("JPEG", "MPO")
+
+
+def read_labels(path):
+    """Returns a mask file whose pixels are labels, gray or palette, as uint8 `(height, width)`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, lossy, or holds anything but one band of labels from 0
+            to 255. Names the file.
+    """
+
+    def read(image):
+        if image.mode not in ("L", "P", "1", "I") and not image.mode.startswith("I;16"):
+            raise ValueError(
+                f"a mask of labels has one band of integers, this file has mode {image.mode!r}; "
+                "for a mask of colors pass `color_masks=True` and `palette`"
+            )
+        return np.asarray(image)
+
+    labels = _decode(path, read)
+    if labels.ndim != 2 or labels.dtype.kind not in "biu":
+        raise ValueError(
+            f"{path} cannot be read as a mask: it must be integers of shape (height, width). "
+            f"Received {labels.dtype} of shape {labels.shape}"
+        )
+    if labels.min() < 0 or labels.max() > 255:
+        outside = labels[(labels < 0) | (labels > 255)].flat[0]
+        raise ValueError(f"{path} holds the label {outside}; labels are from 0 to 255.")
+    return labels.astype("uint8")
+
+
+def read_colors(path, label_of_color):
+    """Returns a mask file whose pixels are colors as uint8 labels `(height, width)`.
+
+    Args:
+        path: The file.
+        label_of_color: Dict from RGB tuples to labels.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, lossy, or holds a color that has no label. Names the
+            file.
+    """
+    rgb = _decode(path, lambda image: np.asarray(image.convert("RGB")))
+    if rgb.dtype != "uint8" or rgb.shape[2:] != (3,):
+        raise ValueError(
+            f"{path} cannot be read as a mask: colors are uint8 of shape (height, width, 3). "
+            f"Received {rgb.dtype} of shape {rgb.shape}"
+        )
+    rgb = rgb.astype("int32")
+    packed = (rgb[..., 0] << 16) + (rgb[..., 1] << 8) + rgb[..., 2]
+    label_of_packed = {
+        (r << 16) + (g << 8) + b: label for (r, g, b), label in label_of_color.items()
+    }
+    values, inverse = np.unique(packed, return_inverse=True)
+    unknown = [int(value) for value in values if int(value) not in label_of_packed]
+    if unknown:
+        value = unknown[0]
+        color = (value >> 16, value >> 8 & 255, value & 255)
+        raise ValueError(f"{path} holds the color {color}, which belongs to no class.")
+    labels = np.array([label_of_packed[int(value)] for value in values], dtype="uint8")
+    return labels[inverse].reshape(packed.shape)
+
+
+def fit_mask(mask, image):
+    """Returns a mask upright, as its image is.
+
+    A mask of the size that the image is stored in is turned with it, and a mask of the upright
+    size is taken as it is. Where the two sizes are equal, the mask is turned: annotation tools
+    that ignore EXIF are the ones that write such masks.
+
+    Args:
+        mask: Array `(height, width)`.
+        image: The `Decoded` image.
+
+    Returns:
+        The mask, or `None` if it has neither size.
+    """
+    upright = image.pixels.shape[:2]
+    stored = upright[::-1] if image.orientation in (5, 6, 7, 8) else upright
+    if mask.shape == stored:
+        return np.ascontiguousarray(turn_upright(mask, image.orientation))
+    return mask if mask.shape == upright else None
+
+
+def _decode(path, read):
+    mask = decode(path, read)
+    if mask.format in LOSSY:
+        raise ValueError(
+            f"{path} is a {mask.format} file, whose compression changes labels; save masks as PNG."
+        )
+    return mask.pixels

@@ -1,0 +1,93 @@
+"""From the values of an image to the pixels that a network takes."""
+
+import warnings
+
+import numpy as np
+
+# ITU-R 601, as in Pillow's conversion to gray.
+LUMINANCE = np.array([0.299, 0.587, 0.114], dtype="float32")
+
+
+def to_pixels(image, channels):
+    """Returns an image, or a part of one, as float32 `(height, width, channels)` from 0 to 255.
+
+    Args:
+        image: Array `(height, width)` or `(height, width, bands)` of bool, uint8, uint16, other
+            integers from 0 to 255, or floats from 0 to 1.
+        channels: Integer, the channels of the network. With 3, gray is repeated and the fourth
+            band, alpha, is dropped, with a warning unless it is opaque everywhere. With 1, colors
+            become gray. Any other number must be the number of bands.
+
+    Raises:
+        ValueError: If the values or the number of bands are not as above.
+
+    Example:
+
+    >>> keras_segattn.images.to_pixels(np.full((2, 2), 65535, "uint16"), channels=3)[0, 0].tolist()
+    [255.0, 255.0, 255.0]
+    """
+    image = image[..., None] if image.ndim == 2 else image
+    count = image.shape[-1]
+    if channels in (1, 3) and count in (2, 4):
+        _tell_of_alpha(image[..., -1], channels, count)
+        image, count = image[..., :-1], count - 1
+    if count != channels and (channels, count) not in ((3, 1), (1, 3)):
+        raise ValueError(
+            f"The network takes images (height, width, {channels}). Received an image with "
+            f"{count} channels, of shape {image.shape}; channels are last."
+        )
+    pixels = _scaled(image)
+    if (channels, count) == (3, 1):
+        return np.repeat(pixels, 3, axis=-1)
+    if (channels, count) == (1, 3):
+        return (pixels @ LUMINANCE)[..., None]
+    return pixels
+
+
+def to_uint8(image, channels):
+    """Returns what `to_pixels` returns, rounded to uint8.
+
+    Args:
+        image: Array, as for `to_pixels`.
+        channels: Integer, as for `to_pixels`.
+
+    Example:
+
+    >>> keras_segattn.images.to_uint8(np.full((2, 2, 3), 0.5), channels=1)[0, 0].tolist()
+    [128]
+    """
+    if image.dtype == "uint8" and image.shape[2:] == (channels,):
+        return image
+    return np.rint(to_pixels(image, channels)).astype("uint8")
+
+
+def _scaled(image):
+    if image.dtype == bool:
+        return image * np.float32(255)
+    if image.dtype == "uint16":
+        return image.astype("float32") / 257
+    if image.dtype.kind not in "iuf":
+        raise ValueError(f"Pixels are integers or floats. Received dtype {image.dtype}")
+    pixels = image.astype("float32")
+    if image.dtype == "uint8":
+        return pixels
+    highest, fix = (1, "divide it, or pass uint8") if image.dtype.kind == "f" else (255, "scale it")
+    # Written so that NaN fails too.
+    if not (pixels.min() >= 0 and pixels.max() <= highest):
+        raise ValueError(
+            f"An image of {image.dtype} has values from 0 to {highest}: {fix}. Received values "
+            f"from {pixels.min()} to {pixels.max()}"
+        )
+    return pixels * np.float32(255 / highest)
+
+
+def _tell_of_alpha(band, channels, count):
+    kind = band.dtype
+    opaque = np.iinfo(kind).max if kind.kind == "u" else 255 if kind.kind == "i" else 1
+    if not np.all(band == opaque):
+        warnings.warn(
+            f"The last of {count} bands of an image is taken for alpha and dropped, though it is "
+            f"not opaque everywhere. If it holds data, use a network and a data set of {count} "
+            f"channels, not {channels}.",
+            stacklevel=3,
+        )

@@ -1,0 +1,91 @@
+"""Image files of every kind, made by the tests, with the pixels that they hold."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+SIZE = (40, 48)
+
+
+def encoded(image, format="PNG", **arguments):
+    file = io.BytesIO()
+    if not isinstance(image, Image.Image):
+        image = Image.fromarray(image)
+    image.save(file, format, **arguments)
+    return file.getvalue()
+
+
+def with_orientation(rgb, orientation):
+    """The JPEG file that a camera writes that was held as the orientation says."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return encoded(rgb, "JPEG", exif=exif, quality=95, subsampling=0)
+
+
+# By EXIF orientation: from what the file stores to the upright image.
+UPRIGHT = {
+    1: lambda stored: stored,
+    2: np.fliplr,
+    3: lambda stored: np.rot90(stored, 2),
+    4: np.flipud,
+    5: lambda stored: np.swapaxes(stored, 0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.swapaxes(np.rot90(stored, 2), 0, 1),
+    8: np.rot90,
+}
+
+
+def all_kinds():
+    """Returns a dict from names to tuples of a suffix, the bytes of a file, and its RGB pixels."""
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (*SIZE, 3), dtype="uint8")
+    gray = rng.integers(0, 256, SIZE, dtype="uint8")
+    ramp = np.linspace(0, 65535, gray.size).reshape(SIZE).astype("uint16")
+    bits = rng.integers(0, 2, SIZE, dtype="uint8") * 255
+    few = Image.fromarray(rgb).quantize(16)
+    opaque = np.full((*SIZE, 1), 255, "uint8")
+    # Smooth, so that JPEG keeps it.
+    smooth = np.kron(rng.integers(0, 256, (5, 6, 3), dtype="uint8"), np.ones((8, 8, 1), "uint8"))
+    cmyk = Image.fromarray(smooth).convert("CMYK")
+
+    def colored(values):
+        return np.repeat(values[..., None].astype("float32"), 3, axis=-1)
+
+    kinds = {
+        "rgb": (".png", encoded(rgb), rgb),
+        "gray": (".png", encoded(gray), colored(gray)),
+        "gray_16_bits": (".png", encoded(ramp), colored(ramp / 257)),
+        "one_bit": (".png", encoded(Image.fromarray(bits).convert("1")), colored(bits)),
+        "palette": (".png", encoded(few), np.asarray(few.convert("RGB"))),
+        "gray_and_alpha": (
+            ".png",
+            encoded(np.concatenate([gray[..., None], opaque], -1)),
+            colored(gray),
+        ),
+        "alpha": (".png", encoded(np.concatenate([rgb, opaque], -1)), rgb),
+        "bmp": (".bmp", encoded(rgb, "BMP"), rgb),
+        "gif": (".gif", encoded(few, "GIF"), np.asarray(few.convert("RGB"))),
+        "webp": (".webp", encoded(rgb, "WEBP", lossless=True), rgb),
+        "ppm": (".ppm", encoded(rgb, "PPM"), rgb),
+        "tiff": (".tif", encoded(rgb, "TIFF"), rgb),
+        "tiff_uint16": (".tif", encoded(ramp, "TIFF"), colored(ramp / 257)),
+        "tiff_int32": (".tif", encoded(gray.astype("int32"), "TIFF"), colored(gray)),
+        "tiff_float32": (
+            ".tiff",
+            encoded((ramp / 65535).astype("float32"), "TIFF"),
+            colored(ramp / 257),
+        ),
+        "cmyk": (".jpg", encoded(cmyk, "JPEG", quality=100, subsampling=0), smooth),
+    }
+    stored = np.asarray(Image.open(io.BytesIO(with_orientation(smooth, 1))))
+    for orientation, turn in UPRIGHT.items():
+        file = with_orientation(smooth, orientation)
+        kinds[f"exif_{orientation}"] = (".jpg", file, turn(stored))
+    return kinds
+
+
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()

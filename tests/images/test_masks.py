@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_segattn.data import SegmentationFolder
+from keras_segattn.images.masks import read_colors, read_labels
+from tests.images.files import UPRIGHT, encoded, npy, with_orientation
+
+CLASSES = ["sky", "square"]
+RGB = np.full((48, 64, 3), (0, 0, 80), "uint8")
+RGB[4:20, 4:24] = 255
+MASK = (RGB[..., 0] > 0).astype("uint8")
+
+
+def dataset(folder, image, mask, suffix=".png", **arguments):
+    (folder / "images").mkdir(exist_ok=True)
+    (folder / "masks").mkdir(exist_ok=True)
+    (folder / "images" / "photo.jpg").write_bytes(image)
+    (folder / "masks" / f"photo{suffix}").write_bytes(mask)
+    arguments = {"classes": CLASSES, **arguments}
+    return SegmentationFolder(folder / "images", folder / "masks", **arguments)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("saved", ["as stored", "upright", "with EXIF"])
+def test_image_and_mask_are_upright(orientation, saved, tmp_path):
+    mask = UPRIGHT[orientation](MASK) if saved == "upright" else MASK
+    if saved == "upright" and orientation in (2, 3, 4):
+        pytest.skip("it has the size of the mask as stored, and cannot be told from it")
+    arguments = {}
+    if saved == "with EXIF" and orientation in (5, 6, 7, 8):
+        arguments["exif"] = Image.Exif()
+        arguments["exif"][0x0112] = orientation
+    photo = with_orientation(RGB, orientation)
+    data = dataset(tmp_path, photo, encoded(np.ascontiguousarray(mask), **arguments))
+    image, labels = data.read(0)
+    np.testing.assert_array_equal(labels, UPRIGHT[orientation](MASK))
+    # The image is white where the mask says so, wherever that is after turning.
+    assert image[labels == 1].mean() > 240
+    assert image[labels == 0].mean() < 60
+
+
+def test_other_sizes_are_named(tmp_path):
+    data = dataset(tmp_path, with_orientation(RGB, 6), encoded(MASK[:40]))
+    with pytest.raises(ValueError, match=r"64x48 .*, 48x64 as stored, but its mask .* has 40x64"):
+        data.read(0)
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        (encoded(Image.fromarray(MASK * 255).convert("1")), ".png"),
+        (encoded(MASK.astype("uint16")), ".png"),
+        (encoded(MASK.astype("int32"), "TIFF"), ".tif"),
+        (encoded(MASK, "GIF"), ".gif"),
+        (encoded(MASK, "BMP"), ".bmp"),
+        (npy(MASK.astype("int64")), ".npy"),
+        (npy(MASK > 0), ".npy"),
+    ],
+)
+def test_masks_of_labels(content, suffix, tmp_path):
+    data = dataset(tmp_path, encoded(RGB, "JPEG"), content, suffix)
+    np.testing.assert_array_equal(data.read(0)[1], MASK)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (encoded(MASK, "JPEG"), "mask.png is a JPEG file, whose compression changes labels"),
+        (encoded(RGB), r"mask\.png .*mode 'RGB'; for a mask of colors pass `color_masks=True`"),
+        (encoded(MASK.astype("uint16") * 300), r"mask\.png holds the label 300; labels are from 0"),
+        (npy(MASK.astype("int16") - 1), r"mask\.png holds the label -1"),
+        (npy(MASK.astype("float32")), r"mask\.png .* Received float32 of shape \(48, 64\)"),
+        (npy(MASK[..., None]), r"mask\.png .* Received uint8 of shape \(48, 64, 1\)"),
+    ],
+)
+def test_what_is_no_mask_of_labels(content, message, tmp_path):
+    (tmp_path / "mask.png").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        read_labels(tmp_path / "mask.png")
+
+
+def test_colors(tmp_path):
+    path = tmp_path / "mask.png"
+    path.write_bytes(encoded(RGB))
+    labels = {(0, 0, 80): 0, (255, 255, 255): 1}
+    np.testing.assert_array_equal(read_colors(path, labels), MASK)
+    path.write_bytes(encoded(Image.fromarray(RGB).quantize(2)))
+    np.testing.assert_array_equal(read_colors(path, labels), MASK)
+    path.write_bytes(encoded(RGB, "JPEG"))
+    with pytest.raises(ValueError, match=r"mask\.png is a JPEG file"):
+        read_colors(path, labels)
+    path.write_bytes(npy(MASK))
+    with pytest.raises(ValueError, match=r"colors are uint8 of shape \(height, width, 3\)"):
+        read_colors(path, labels)

@@ -1,0 +1,52 @@
+"""Every part of the package that takes an image file sees the same pixels."""
+
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from keras_segattn.data import SegmentationFolder
+from keras_segattn.export.verification import input_batches
+from keras_segattn.images import read_image, to_pixels
+from keras_segattn.inference import segment
+from tests.images.files import all_kinds
+
+KINDS = all_kinds()
+
+
+def by_data_set(path):
+    return SegmentationFolder(path.parent, classes=["thing"]).read(0)[0]
+
+
+def by_segment(path):
+    seen = []
+    image = keras.Input((None, None, 3))
+    model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
+    segment(model, path, preprocess=lambda pixels: seen.append(pixels) or pixels)
+    return seen[0][0]
+
+
+def by_calibration(path):
+    served = types.SimpleNamespace(
+        input_shape=(None, None, None, 3), input=types.SimpleNamespace(dtype="uint8")
+    )
+    compared, calibration = input_batches(served, [path], None)
+    np.testing.assert_array_equal(compared[0], calibration[0])
+    return compared[0][0]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("reader", [by_data_set, by_segment, by_calibration])
+def test_every_reader_sees_the_same_pixels(reader, kind, tmp_path):
+    suffix, content, expected = KINDS[kind]
+    path = tmp_path / f"image{suffix}"
+    path.write_bytes(content)
+    read = to_pixels(read_image(path), 3)
+    # JPEG and CMYK lose a little.
+    np.testing.assert_allclose(read, expected, atol=6 if kind == "cmyk" else 0.01)
+    seen = reader(path)
+    # A data set and an artifact take whole numbers.
+    np.testing.assert_allclose(seen, read, atol=0.5)
+    if reader is not by_segment:
+        np.testing.assert_array_equal(seen, np.rint(read))
