@@ -17,7 +17,7 @@ def dataset(folder, image, mask, suffix=".png", **arguments):
     (folder / "masks").mkdir(exist_ok=True)
     (folder / "images" / "photo.jpg").write_bytes(image)
     (folder / "masks" / f"photo{suffix}").write_bytes(mask)
-    arguments = {"classes": CLASSES, **arguments}
+    arguments = {"class_names": CLASSES, **arguments}
     return SegmentationFolder(folder / "images", folder / "masks", **arguments)
 
 

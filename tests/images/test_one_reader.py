@@ -16,14 +16,14 @@ KINDS = all_kinds()
 
 
 def by_data_set(path):
-    return SegmentationFolder(path.parent, classes=["thing"]).read(0)[0]
+    return SegmentationFolder(path.parent, class_names=["thing"]).read(0)[0]
 
 
 def by_segment(path):
     seen = []
     image = keras.Input((None, None, 3))
     model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
-    segment(model, path, preprocess=lambda pixels: seen.append(pixels) or pixels)
+    segment(model, path, preprocessing=lambda pixels: seen.append(pixels) or pixels)
     return seen[0][0]
 
 
