@@ -14,7 +14,6 @@ from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
 from keras_segattn.weights.bundled import BUNDLED, load_bundled
-from keras_segattn.weights.imagenet import preprocessing_of
 
 __all__ = ["AttaNet", "preprocess_input"]
 
@@ -64,13 +63,14 @@ def AttaNet(
         weights: `None` for random weights; `"road_scenes"`, for `"light"` with `classes=11`, which
             comes with the package and knows drawn images alone; or the path of a file written by
             `save_weights`. Defaults to `None`.
-        backbone_weights: `None`; `"imagenet"`, for the ResNets, MobileNetV2 and ShuffleNetV2 by
-            name, which fetches torchvision's weights once; or the path of a file that
+        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
+            ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
+            package for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or those of the images; the network keeps it. Defaults to that of
-            `backbone_weights` if they are `"imagenet"`, and to ImageNet's as torchvision has it
-            otherwise.
+            channels or those of the images; the network keeps it. Defaults to the one that the
+            ImageNet weights of the backbone expect: `(x - 127) / 128` for the EfficientNet-Lites,
+            ImageNet's mean and standard deviation for every other backbone.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -140,16 +140,15 @@ def AttaNet(
     supervised = "P4_inner" if light else "P3"
     needed = {"P3", low, high} | ({supervised} if auxiliary_heads else set())
 
-    if preprocessing is None:
-        preprocessing = preprocessing_of(backbone_weights, backbone)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    levels = build_backbone(
+    pyramid = build_backbone(
         backbone,
         channels=inputs.shape[-1],
         weights=backbone_weights,
         preprocessing=preprocessing,
         levels=sorted(needed),
-    )(inputs)
+    )
+    levels = pyramid(inputs)
     x, high = _fuse(levels[low], levels[high], fusion_filters, fusion, interpolation, light)
     if fusion_filters != filters:
         x = ConvNormAct(fusion_filters, name="fused")(x)
@@ -170,7 +169,7 @@ def AttaNet(
             for prefix, (features, width) in heads.items()
         ]
         x = x if auxiliary_heads else x[0]
-    model = SegmentationModel(inputs, x, name=name, preprocessing=preprocessing)
+    model = SegmentationModel(inputs, x, name=name, preprocessing=pyramid.preprocessing)
     if auxiliary_heads:
         model = DeepSupervision(model, AUXILIARY_WEIGHTS)
     if weights in BUNDLED:

@@ -21,7 +21,6 @@ from keras_segattn.layers import (
 )
 from keras_segattn.layers.feature_cross_attention import ORDERS
 from keras_segattn.weights.bundled import BUNDLED, load_bundled
-from keras_segattn.weights.imagenet import preprocessing_of
 
 __all__ = ["CANet", "preprocess_input"]
 
@@ -68,13 +67,14 @@ def CANet(
         weights: `None` for random weights; `"camvid"`, for `"mobilenet_v2"` with `classes=11`,
             which comes with the package; or the path of a file written by `save_weights`. Defaults
             to `None`.
-        backbone_weights: `None`; `"imagenet"`, for the ResNets, MobileNetV2 and ShuffleNetV2 by
-            name, which fetches torchvision's weights once; or the path of a file that
+        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
+            ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
+            package for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or those of the images; the network keeps it. Defaults to that of
-            `backbone_weights` if they are `"imagenet"`, and to ImageNet's as torchvision has it
-            otherwise.
+            channels or those of the images; the network keeps it. Defaults to the one that the
+            ImageNet weights of the backbone expect: `(x - 127) / 128` for the EfficientNet-Lites,
+            ImageNet's mean and standard deviation for every other backbone.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -122,8 +122,6 @@ def CANet(
     check_auxiliary_heads(auxiliary_heads, include_top)
     if spatial_branch is None:
         spatial_branch = "separable" if backbone == "mobilenet_v2" else "standard"
-    if preprocessing is None:
-        preprocessing = preprocessing_of(backbone_weights, backbone)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     pyramid = build_backbone(
         backbone,
@@ -145,7 +143,7 @@ def CANet(
         auxiliary = FCNHead(classes, AUXILIARY_FILTERS, name="auxiliary")(levels["P4"])
         auxiliary = full_size_logits(auxiliary, inputs, classifier_activation, prefix="auxiliary_")
         x = [x, auxiliary]
-    model = SegmentationModel(inputs, x, name=name, preprocessing=preprocessing)
+    model = SegmentationModel(inputs, x, name=name, preprocessing=pyramid.preprocessing)
     if auxiliary_heads:
         model = DeepSupervision(model, [AUXILIARY_WEIGHT])
     if weights in BUNDLED:

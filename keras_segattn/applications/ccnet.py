@@ -11,6 +11,7 @@ from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
+from keras_segattn.backbones.output_stride import check_output_stride
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.backbones.resnet import STEMS
 from keras_segattn.layers import (
@@ -20,7 +21,6 @@ from keras_segattn.layers import (
     NonLocal,
 )
 from keras_segattn.layers.conv_norm_act import leaky_relu
-from keras_segattn.weights.imagenet import preprocessing_of
 
 __all__ = ["CCNet", "preprocess_input"]
 
@@ -42,6 +42,7 @@ def CCNet(
     attention="criss_cross",
     recurrence=2,
     filters=512,
+    output_stride=8,
     stem="standard",
     auxiliary_heads=False,
     name="ccnet",
@@ -49,7 +50,7 @@ def CCNet(
     """Criss-Cross Network for semantic segmentation.
 
     ```
-    X      = P5 of a ResNet with output stride 8                         # 1/8
+    X      = P5 of a backbone with output stride 8                       # 1/8
     H      = conv3x3(X), a quarter of the channels                       # 1/8
     H''    = CrissCrossAttention(recurrence=2)(H)                        # 1/8
     logits = resize(conv1x1(conv3x3([X, conv3x3(H'')])))                 # 1/1
@@ -58,20 +59,22 @@ def CCNet(
     Args:
         backbone: `"resnet101"`, `"resnet50"`, `"resnet18"`, or a model: one of
             `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
-            `"P5"`, and with `"P4"` for the auxiliary head. A name stands for that ResNet with
-            output stride 8, a model keeps its strides. Defaults to `"resnet101"`.
+            `"P5"`, and with `"P4"` for the auxiliary head. By name there are also
+            `"mobilenet_v2"`, `"efficientnet_lite0"`, 1 and 2. A name stands for that backbone with
+            `output_stride`; a model keeps its strides. Defaults to `"resnet101"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 8 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
-        backbone_weights: `None`; `"imagenet"`, for the ResNets, MobileNetV2 and ShuffleNetV2 by
-            name, which fetches torchvision's weights once; or the path of a file that
+        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
+            ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
+            package for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or those of the images; the network keeps it. Defaults to that of
-            `backbone_weights` if they are `"imagenet"`, and to ImageNet's as torchvision has it
-            otherwise.
+            channels or those of the images; the network keeps it. Defaults to the one that the
+            ImageNet weights of the backbone expect: `(x - 127) / 128` for the EfficientNet-Lites,
+            ImageNet's mean and standard deviation for every other backbone.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -83,6 +86,9 @@ def CCNet(
             Table 3. Defaults to `2`.
         filters: Integer, channels of the map that is classified, and of the auxiliary head's.
             Defaults to `512`.
+        output_stride: Stride of P5 of a backbone by name: `8`, the paper's; `16` or `32` give the
+            attention a quarter or a sixteenth of the pixels. A backbone model keeps its strides.
+            Defaults to `8`.
         stem: First layers of a ResNet by name: `"standard"`, torchvision's 7x7 convolution, for
             which ImageNet weights exist, or `"deep"`, the authors' three 3x3 convolutions, for
             their checkpoints. Defaults to `"standard"`.
@@ -97,8 +103,8 @@ def CCNet(
         `keras_segattn.applications.deep_supervision.DeepSupervision` of it.
 
     Raises:
-        ValueError: If an argument has a value that is not named above, `stem` is given with a
-            backbone model, or an auxiliary head is asked for without a top.
+        ValueError: If an argument has a value that is not named above, `output_stride` or `stem` is
+            given with a backbone model, or an auxiliary head is asked for without a top.
 
     Example:
 
@@ -121,13 +127,7 @@ def CCNet(
     check_choice("attention", attention, ATTENTIONS)
     check_choice("stem", stem, STEMS)
     check_auxiliary_heads(auxiliary_heads, include_top)
-    if stem != "standard" and not isinstance(backbone, str):
-        raise ValueError(
-            f"`stem` belongs to a backbone by name. Received: stem={stem!r} and a model; build the "
-            "model with that stem instead."
-        )
-    if preprocessing is None:
-        preprocessing = preprocessing_of(backbone_weights, backbone)
+    options = _backbone_options(backbone, output_stride, stem)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     pyramid = build_backbone(
         backbone,
@@ -135,8 +135,7 @@ def CCNet(
         weights=backbone_weights,
         preprocessing=preprocessing,
         levels=("P4", "P5") if auxiliary_heads else ("P5",),
-        output_stride=8,
-        stem=stem,
+        **options,
     )
 
     levels = pyramid(inputs)
@@ -164,13 +163,30 @@ def CCNet(
         inputs,
         outputs if auxiliary_heads else outputs[0],
         name=name,
-        preprocessing=preprocessing,
+        preprocessing=pyramid.preprocessing,
     )
     if auxiliary_heads:
         model = DeepSupervision(model, [AUXILIARY_WEIGHT])
     if weights is not None:
         model.load_weights(weights)
     return model
+
+
+def _backbone_options(backbone, output_stride, stem):
+    """The arguments of a backbone by name; a model must have been built with its own."""
+    check_output_stride(output_stride)
+    given = {"output_stride": (output_stride, 8), "stem": (stem, "standard")}
+    for name, (value, default) in given.items():
+        if value != default and not isinstance(backbone, str):
+            raise ValueError(
+                f"`{name}` applies to a backbone by name. Received: {name}={value!r} and a model; "
+                f"build the model with that {name} instead."
+            )
+    if not isinstance(backbone, str):
+        return {}
+    options = {"output_stride": output_stride}
+    # Only ResNets have another stem.
+    return options if stem == "standard" else {**options, "stem": stem}
 
 
 def _head(x, filters, attention, recurrence):

@@ -13,7 +13,6 @@ from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import ASPP, CCBAM, SEASPP, ConvNormAct, FCNHead, ResizeLike
-from keras_segattn.weights.imagenet import preprocessing_of
 
 __all__ = ["CrossCBAM", "preprocess_input"]
 
@@ -63,13 +62,14 @@ def CrossCBAM(
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
-        backbone_weights: `None`; `"imagenet"`, for the ResNets, MobileNetV2 and ShuffleNetV2 by
-            name, which fetches torchvision's weights once; or the path of a file that
+        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
+            ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
+            package for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or those of the images; the network keeps it. Defaults to that of
-            `backbone_weights` if they are `"imagenet"`, and to ImageNet's as torchvision has it
-            otherwise.
+            channels or those of the images; the network keeps it. Defaults to the one that the
+            ImageNet weights of the backbone expect: `(x - 127) / 128` for the EfficientNet-Lites,
+            ImageNet's mean and standard deviation for every other backbone.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -118,8 +118,6 @@ def CrossCBAM(
     check_choice("context", context, CONTEXTS)
     check_choice("fusion", fusion, FUSIONS)
     check_auxiliary_heads(auxiliary_heads, include_top)
-    if preprocessing is None:
-        preprocessing = preprocessing_of(backbone_weights, backbone)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     pyramid = build_backbone(
         backbone,
@@ -146,11 +144,11 @@ def CrossCBAM(
         x = FCNHead(classes, HEAD_FILTERS, name="auxiliary")(levels["P4"])
         auxiliary = full_size_logits(x, inputs, classifier_activation, prefix="auxiliary_")
         network = SegmentationModel(
-            inputs, [outputs, auxiliary], name=name, preprocessing=preprocessing
+            inputs, [outputs, auxiliary], name=name, preprocessing=pyramid.preprocessing
         )
         model = DeepSupervision(network, [auxiliary_weight])
     else:
-        model = SegmentationModel(inputs, outputs, name=name, preprocessing=preprocessing)
+        model = SegmentationModel(inputs, outputs, name=name, preprocessing=pyramid.preprocessing)
     if weights is not None:
         model.load_weights(weights)
     return model

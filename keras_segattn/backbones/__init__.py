@@ -1,6 +1,11 @@
 """Backbones: models whose outputs are `{"P2", "P3", "P4", "P5"}` at strides 4, 8, 16 and 32."""
 
 from keras_segattn.backbones.df import DF1, DF2
+from keras_segattn.backbones.efficientnet_lite import (
+    EfficientNetLite0,
+    EfficientNetLite1,
+    EfficientNetLite2,
+)
 from keras_segattn.backbones.light import LightBackbone
 from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
 from keras_segattn.backbones.pyramid import feature_pyramid
@@ -14,6 +19,9 @@ __all__ = [
     "DF2",
     "STDC1",
     "STDC2",
+    "EfficientNetLite0",
+    "EfficientNetLite1",
+    "EfficientNetLite2",
     "LightBackbone",
     "MobileNetV2",
     "ResNet18",

@@ -2,8 +2,9 @@
 
 import keras
 
+from keras_segattn.backbones.inverted_residual import inverted_residual
+from keras_segattn.backbones.output_stride import dilate
 from keras_segattn.layers.conv_norm_act import ConvNormAct
-from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 
 # expansion factor, output channels, number of blocks, stride of the first (the paper's table 2)
@@ -21,7 +22,12 @@ LEVEL_OF_BLOCK = {2: "P2", 5: "P3", 12: "P4", 16: "P5"}
 
 
 def MobileNetV2(
-    *, input_shape=(None, None, 3), weights=None, input_tensor=None, name="mobilenet_v2"
+    *,
+    input_shape=(None, None, 3),
+    output_stride=32,
+    weights=None,
+    input_tensor=None,
+    name="mobilenet_v2",
 ):
     """MobileNetV2 without its classifier, as a feature pyramid.
 
@@ -31,6 +37,9 @@ def MobileNetV2(
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
+        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
+            keep the size of their input and dilate their depthwise convolutions; P4 and P5 are at
+            that stride then. The weights are the same. Defaults to `32`.
         weights: `None` for random weights, `"imagenet"` for torchvision's, which are fetched once,
             or the path of a file that `keras_segattn.weights.load_backbone_weights` reads. Defaults
             to `None`.
@@ -41,6 +50,9 @@ def MobileNetV2(
         A `keras.Model` from images `(batch, height, width, channels)`, normalized by the mean and
         standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 24, 32, 96 and 320
         channels.
+
+    Raises:
+        ValueError: If `output_stride` is not 8, 16 or 32.
 
     Example:
 
@@ -55,28 +67,28 @@ def MobileNetV2(
     leaves it out. Stride-2 convolutions pad both sides, as torchvision does and
     `keras.applications` does not.
     """
+    blocks = [
+        (expansion, filters, stride if i == 0 else 1)
+        for expansion, filters, count, stride in STAGES
+        for i in range(count)
+    ]
+    steps = dilate([stride for _, _, stride in blocks], output_stride, stride=2)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     x = ConvNormAct(32, strides=2, activation="relu6", name="stem")(inputs)
     outputs = {}
-    block = 0
-    for expansion, filters, count, stride in STAGES:
-        for i in range(count):
-            x = _inverted_residual(x, filters, expansion, stride if i == 0 else 1, f"block{block}")
-            if block in LEVEL_OF_BLOCK:
-                outputs[LEVEL_OF_BLOCK[block]] = x
-            block += 1
+    for block, (expansion, filters, stride) in enumerate(blocks):
+        strides, dilations = steps[block]
+        x = inverted_residual(
+            x,
+            filters,
+            expansion,
+            strides=strides,
+            dilations=dilations,
+            add=stride == 1 and x.shape[-1] == filters,
+            name=f"block{block}",
+        )
+        if block in LEVEL_OF_BLOCK:
+            outputs[LEVEL_OF_BLOCK[block]] = x
     model = keras.Model(inputs, outputs, name=name)
     load_backbone_weights(model, weights, "mobilenet_v2")
     return model
-
-
-def _inverted_residual(x, filters, expansion, strides, name):
-    shortcut = x
-    channels = x.shape[-1]
-    if expansion != 1:
-        x = ConvNormAct(expansion * channels, 1, activation="relu6", name=f"{name}_expand")(x)
-    x = DepthwiseConvNormAct(strides=strides, activation="relu6", name=f"{name}_depthwise")(x)
-    x = ConvNormAct(filters, 1, activation=None, name=f"{name}_project")(x)
-    if strides == 1 and channels == filters:
-        x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
-    return x

@@ -3,6 +3,11 @@
 import inspect
 
 from keras_segattn.backbones.df import DF1, DF2
+from keras_segattn.backbones.efficientnet_lite import (
+    EfficientNetLite0,
+    EfficientNetLite1,
+    EfficientNetLite2,
+)
 from keras_segattn.backbones.light import LightBackbone
 from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
 from keras_segattn.backbones.pyramid import LEVELS, feature_pyramid
@@ -10,10 +15,14 @@ from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101, archit
 from keras_segattn.backbones.shufflenet_v2 import ShuffleNetV2
 from keras_segattn.backbones.stdc import STDC1, STDC2
 from keras_segattn.weights.backbone_weights import load_backbone_weights
+from keras_segattn.weights.imagenet import preprocessing_of
 
 BACKBONES = {
     "df1": DF1,
     "df2": DF2,
+    "efficientnet_lite0": EfficientNetLite0,
+    "efficientnet_lite1": EfficientNetLite1,
+    "efficientnet_lite2": EfficientNetLite2,
     "light": LightBackbone,
     "mobilenet_v2": MobileNetV2,
     "resnet18": ResNet18,
@@ -37,13 +46,14 @@ def build_backbone(
         weights: `None`; `"imagenet"`, for a backbone by name; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         levels: The pyramid levels that are needed. Defaults to all four.
-        preprocessing: `Preprocessing` that the weights expect of three channels, for images of one
-            or two, as in `load_backbone_weights`. Defaults to `None`.
-        **options: Further arguments of a backbone by name, such as the `output_stride` of ResNets.
+        preprocessing: `Preprocessing` that the weights expect of three channels. Defaults to that
+            of the backbone's ImageNet weights.
+        **options: Further arguments of a backbone by name, such as `output_stride`.
             A model is taken as it is.
 
     Returns:
         A `keras.Model` from images `(batch, height, width, channels)` to a dict of feature maps.
+        Its attribute `preprocessing` is the argument, or the preprocessing of the backbone.
 
     Raises:
         ValueError: If the name is unknown, the backbone of that name lacks one of the options, the
@@ -78,5 +88,6 @@ def build_backbone(
             f"Backbone {pyramid.name!r} takes images of {pyramid.input.shape[-1]} channels, not "
             f"the {channels} of `input_shape`."
         )
-    load_backbone_weights(model, weights, architecture, preprocessing)
+    pyramid.preprocessing = preprocessing or preprocessing_of(backbone)
+    load_backbone_weights(model, weights, architecture, pyramid.preprocessing)
     return pyramid

@@ -6,12 +6,13 @@ from keras import ops
 # PyTorch's BatchNorm2d defaults, which the papers' code uses; Keras's own are 1e-3 and 0.99.
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.9
+PADDINGS = ("symmetric", "same")
 
 
-def batch_norm(dtype=None, name="norm"):
+def batch_norm(dtype=None, name="norm", epsilon=BATCH_NORM_EPSILON):
     """Returns a `BatchNormalization` layer with the constants of the papers' code."""
     return keras.layers.BatchNormalization(
-        epsilon=BATCH_NORM_EPSILON, momentum=BATCH_NORM_MOMENTUM, dtype=dtype, name=name
+        epsilon=epsilon, momentum=BATCH_NORM_MOMENTUM, dtype=dtype, name=name
     )
 
 
@@ -37,6 +38,9 @@ class ConvNormAct(keras.layers.Layer):
             idle but some checkpoints hold. Defaults to `False`.
         activation: Name of an activation, a callable, or `None`. Defaults to `"relu"`.
         kernel_initializer: Initializer of the kernel. Defaults to `"he_normal"`.
+        padding: `"symmetric"`, PyTorch's, or `"same"`, TensorFlow's, which pads an even size by one
+            pixel less at the top and at the left when there are strides. Defaults to `"symmetric"`.
+        epsilon: Float, added to the variance by the normalization. Defaults to `1e-5`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
@@ -46,7 +50,8 @@ class ConvNormAct(keras.layers.Layer):
         Tensor of shape `(batch, ceil(height / strides), ceil(width / strides), filters)`.
 
     Raises:
-        ValueError: If `kernel_size` is even, since it then has no symmetric padding.
+        ValueError: If `kernel_size` is even, since it then has no symmetric padding, or `padding`
+            has a value that is not named above.
 
     Example:
 
@@ -54,7 +59,7 @@ class ConvNormAct(keras.layers.Layer):
     >>> tuple(block(np.ones((1, 9, 12, 3), "float32")).shape)
     (1, 5, 6, 16)
 
-    **Differences from the papers**: none. Keras's `padding="same"` is not used with strides,
+    **Differences from the papers**: none. `padding="same"` is not the default,
     because it pads an even size on one side only while the papers' PyTorch code pads both; the
     normalization has PyTorch's epsilon 1e-5 and momentum (0.9 in Keras's sense).
     """
@@ -68,6 +73,8 @@ class ConvNormAct(keras.layers.Layer):
         use_bias=False,
         activation="relu",
         kernel_initializer="he_normal",
+        padding="symmetric",
+        epsilon=BATCH_NORM_EPSILON,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -75,6 +82,8 @@ class ConvNormAct(keras.layers.Layer):
             raise ValueError(
                 f"`kernel_size` must be odd to be padded symmetrically. Received: {kernel_size}"
             )
+        if padding not in PADDINGS:
+            raise ValueError(f"`padding` must be one of {PADDINGS}. Received: {padding!r}")
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides
@@ -82,22 +91,24 @@ class ConvNormAct(keras.layers.Layer):
         self.use_bias = use_bias
         self.activation = keras.activations.get(activation)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.padding = padding
+        self.epsilon = epsilon
 
-        padding = dilations * (kernel_size // 2)
+        border = dilations * (kernel_size // 2)
         # Without strides "same" is symmetric, and spares a padded copy of the map.
         self.pad = None
-        if strides > 1 and padding:
-            self.pad = keras.layers.ZeroPadding2D(padding, dtype=self.dtype_policy, name="pad")
+        if padding == "symmetric" and strides > 1 and border:
+            self.pad = keras.layers.ZeroPadding2D(border, dtype=self.dtype_policy, name="pad")
         self.conv = self._make_conv(
             kernel_size=kernel_size,
             strides=strides,
             dilation_rate=dilations,
-            padding="valid" if strides > 1 else "same",
+            padding="same" if padding == "same" or strides == 1 else "valid",
             use_bias=use_bias,
             dtype=self.dtype_policy,
             name="conv",
         )
-        self.norm = batch_norm(dtype=self.dtype_policy)
+        self.norm = batch_norm(dtype=self.dtype_policy, epsilon=epsilon)
         self.act = keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="act")
 
     def _make_conv(self, **kwargs):
@@ -131,4 +142,6 @@ class ConvNormAct(keras.layers.Layer):
             "use_bias": self.use_bias,
             "activation": keras.activations.serialize(self.activation),
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+            "padding": self.padding,
+            "epsilon": self.epsilon,
         }

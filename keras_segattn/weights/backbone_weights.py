@@ -5,9 +5,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_segattn.layers.conv_norm_act import BATCH_NORM_EPSILON
 from keras_segattn.weights.checkpoint import load_checkpoint
-from keras_segattn.weights.imagenet import fetch, imagenet_weights
+from keras_segattn.weights.imagenet import imagenet_weights
 from keras_segattn.weights.naming.backbone_archives import archive
 from keras_segattn.weights.slot import layers_with_weights, slots_of
 from keras_segattn.weights.torch_state_dict import assign_state_dict
@@ -23,7 +22,7 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
             the weights those of three, its first convolution is adapted (see
             `load_torch_state_dict`).
         weights: `None`, which changes nothing; `"imagenet"`, which fetches the weights of
-            `architecture` once; or the path of
+            `architecture` once, or takes them from the installed package; or the path of
             - a `.weights.h5` file written by `backbone.save_weights`;
             - a torch file (`.pth`, `.pt`, `.tar`, `.bin`) or a `.safetensors` file, of the backbone
               or of a network around it;
@@ -41,20 +40,21 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
     Raises:
         FileNotFoundError: If there is no such file.
         ConnectionError: If the weights cannot be fetched.
+        ImportError: If the package of the weights is not installed.
         ValueError: If there is no `"imagenet"` for the backbone, the suffix is unknown, the file is
             damaged, its weights do not fit, or the archive's `bn_eps` differs from the backbone's.
             The backbone is then unchanged.
     """
     if weights is None:
         return
-    path = fetch(imagenet_weights(architecture)) if weights == "imagenet" else Path(weights)
+    path = imagenet_weights(architecture).path() if weights == "imagenet" else Path(weights)
     if not path.is_file():
         raise FileNotFoundError(f"No file of weights at {path}")
     if path.name.endswith(".weights.h5"):
         _load_keras_file(backbone, path, preprocessing)
     elif path.suffix in CHECKPOINTS:
         state_dict = load_checkpoint(path)
-        _check_epsilon(state_dict.pop("bn_eps", BATCH_NORM_EPSILON), path)
+        _check_epsilon(backbone, state_dict.pop("bn_eps", None), path)
         try:
             assign_state_dict(backbone, state_dict, preprocessing=preprocessing)
         except ValueError as error:
@@ -94,9 +94,14 @@ def _of_three_channels(backbone, path):
     }
 
 
-def _check_epsilon(epsilon, path):
-    if not np.isclose(epsilon, BATCH_NORM_EPSILON):
+def _check_epsilon(backbone, epsilon, path):
+    """Raises a ValueError if a file names another epsilon than the backbone's normalizations."""
+    if epsilon is None:
+        return
+    layers = backbone._flatten_layers()
+    own = {layer.epsilon for layer in layers if isinstance(layer, keras.layers.BatchNormalization)}
+    if not np.allclose(sorted(own), epsilon):
         raise ValueError(
             f"{path} was made for a batch normalization with epsilon {epsilon}, the backbone has "
-            f"{BATCH_NORM_EPSILON}"
+            f"{sorted(own)}"
         )

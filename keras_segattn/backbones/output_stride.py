@@ -1,0 +1,46 @@
+"""Dilation in place of strides: larger feature maps from the same weights."""
+
+OUTPUT_STRIDES = (8, 16, 32)
+
+
+def check_output_stride(output_stride):
+    """Raises a ValueError unless the output stride is one that backbones support."""
+    if output_stride not in OUTPUT_STRIDES:
+        raise ValueError(
+            f"`output_stride` must be one of {OUTPUT_STRIDES}. Received: {output_stride!r}"
+        )
+
+
+def dilate(strides, output_stride, stride=4):
+    """Replaces the strides of blocks by dilation once the output stride is reached.
+
+    A block that loses its stride keeps the dilation of the blocks before it, and only the blocks
+    after it are dilated. Every kernel then reads the pixels it reads in the strided network, so
+    that each pixel of the strided map is also a pixel of the dilated one.
+
+    Args:
+        strides: Sequence of the strides of all blocks, in order.
+        output_stride: Integer, the largest stride of a feature map: 8, 16 or 32.
+        stride: Integer, the stride of the map that the first block reads. Defaults to `4`.
+
+    Returns:
+        List of a pair `(strides, dilations)` for each block.
+
+    Raises:
+        ValueError: If `output_stride` is not 8, 16 or 32.
+
+    Example:
+
+    >>> dilate((2, 1, 2, 1), output_stride=8)
+    [(2, 1), (1, 1), (1, 1), (1, 2)]
+    """
+    check_output_stride(output_stride)
+    pairs, dilations = [], 1
+    for step in strides:
+        if step > 1 and stride >= output_stride:
+            pairs.append((1, dilations))
+            dilations *= step
+        else:
+            pairs.append((step, dilations))
+            stride *= step
+    return pairs

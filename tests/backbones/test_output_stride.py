@@ -1,0 +1,61 @@
+"""Backbones whose strides are replaced by dilation."""
+
+import numpy as np
+import pytest
+
+from keras_segattn.backbones.output_stride import dilate
+from keras_segattn.backbones.registry import BACKBONES
+from tests.training import randomize, to_numpy
+
+# ResNets dilate the first block of a stage too, as CCNet's code does.
+EXACT = ("efficientnet_lite0", "mobilenet_v2")
+SIZES = [(64, 96), (65, 33), (42, 71), (43, 84)]
+
+
+def first_pixel(size, strides, symmetric):
+    """Where the dilated map holds the first pixel of the strided one, along an axis."""
+    if symmetric:
+        return 0
+    offset = 0
+    for stride in range(1, strides + 1):
+        # TensorFlow pads an even size at its end only, so that kernels lie one pixel later.
+        offset += (size % 2 == 0) * 2 ** (stride - 1)
+        size = -(-size // 2)
+    return offset
+
+
+@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("output_stride", [8, 16])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_dilated_map_holds_the_pixels_of_the_strided_one(name, output_stride, size, rng):
+    strided, dilated = BACKBONES[name](), BACKBONES[name](output_stride=output_stride)
+    randomize(strided, rng)
+    dilated.set_weights(strided.get_weights())
+    image = rng.normal(size=(1, *size, 3)).astype("float32")
+    wants, gots = strided(image), dilated(image)
+    for level in wants:
+        stride = 2 ** int(level[1])
+        got, want = to_numpy(gots[level]), to_numpy(wants[level])
+        kept = min(stride, output_stride)
+        assert got.shape[1:3] == tuple(-(-n // kept) for n in size)
+        removed = int(np.log2(stride // kept))
+        rows, columns = (
+            slice(first_pixel(n, removed, name == "mobilenet_v2"), None, stride // kept)
+            for n in got.shape[1:3]
+        )
+        scale = np.abs(want).max()
+        np.testing.assert_allclose(got[:, rows, columns], want, atol=1e-4 * scale, rtol=0)
+
+
+@pytest.mark.once
+def test_dilations_double_after_each_stride_that_is_left_out():
+    strides = (1, 2, 1, 2, 1, 2, 1)
+    assert dilate(strides, 32) == [(1, 1), (2, 1), (1, 1), (2, 1), (1, 1), (2, 1), (1, 1)]
+    assert dilate(strides, 8) == [(1, 1), (2, 1), (1, 1), (1, 1), (1, 2), (1, 2), (1, 4)]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", EXACT)
+def test_refusals_name_the_value(name):
+    with pytest.raises(ValueError, match=r"`output_stride` must be one of .*Received: 4"):
+        BACKBONES[name](output_stride=4)
