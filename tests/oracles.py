@@ -37,12 +37,12 @@ def depthwise_conv2d(x, kernel, stride=1):
     return np.concatenate(one, axis=-1)
 
 
-def batch_norm(x, norm):
+def batch_norm(x, norm, epsilon=BATCH_NORM_EPSILON):
     """What a BatchNormalization with its weights makes of a map at inference."""
     gamma, beta, mean, variance = weights(
         [norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance]
     )
-    return (x - mean) / np.sqrt(variance + BATCH_NORM_EPSILON) * gamma + beta
+    return (x - mean) / np.sqrt(variance + epsilon) * gamma + beta
 
 
 def conv_norm_act(block, x):

@@ -12,8 +12,9 @@ from tests.layers.cases import as_array
 from tests.training import randomize
 
 # Channels of P2, P3, ..., and the parameters: torchvision's without the classifier (and without the
-# 1x1 to 1280 channels for MobileNetV2 and EfficientNet-Lite), the STDC authors' without theirs, and for the others those
-# that the parameters of AttaNet's Table 4 ask for.
+# 1x1 to 1280 channels for MobileNetV2), the reference code's without the same layers for
+# EfficientNet-Lite, the STDC authors' without theirs, and for the others those that the parameters
+# of AttaNet's Table 4 ask for.
 EXPECTED = {
     "df1": ((64, 64, 128, 512), 8_020_128),
     "df2": ((64, 128, 256, 512), 17_474_208),

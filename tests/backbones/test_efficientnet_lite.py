@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from keras_segattn.applications import CCNet
-from keras_segattn.backbones import EfficientNetLite0, build_backbone
-from keras_segattn.weights import load_backbone_weights, load_checkpoint
+from keras_segattn.backbones import EfficientNetLite0, EfficientNetLite1, build_backbone
+from keras_segattn.weights import load_checkpoint
 from keras_segattn.weights.imagenet import EFFICIENTNET_LITE, IMAGENET_WEIGHTS
 from tests.training import to_numpy
 
@@ -104,9 +104,7 @@ def test_weights_are_in_the_package_and_have_their_hash(content, tmp_path, monke
         (module / weights.file).write_bytes(content)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ValueError, match=r"missing, or its SHA-256.*--force-reinstall"):
-        load_backbone_weights(
-            build_backbone("efficientnet_lite1"), "imagenet", "efficientnet_lite1"
-        )
+        EfficientNetLite1(weights="imagenet")
 
 
 @pytest.mark.once

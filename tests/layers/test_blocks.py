@@ -33,6 +33,26 @@ def test_conv_norm_act(kernel, stride, dilation, rng):
     )
 
 
+@pytest.mark.parametrize("size", [(8, 10), (9, 12), (7, 7)])
+@pytest.mark.parametrize("kernel", [3, 5])
+def test_same_padding_is_that_of_tensorflow(kernel, size, rng):
+    """TensorFlow pads as little as covers the map, and the odd pixel at its end."""
+    x = rng.normal(size=(1, *size, 3)).astype("float32")
+    layer = layers.ConvNormAct(4, kernel, strides=2, padding="same", epsilon=1e-3, name="block")
+
+    def expected(w):
+        totals = [(-(-n // 2) - 1) * 2 + kernel - n for n in size]
+        # The oracle pads both sides by half of the kernel, of which zeros are taken off here.
+        offsets = [kernel // 2 - total // 2 for total in totals]
+        padded = np.pad(x, [(0, 0), *((0, 4) for _ in size), (0, 0)])
+        full = oracles.conv2d(padded, w["conv/kernel"])
+        strided = full[:, offsets[0] :: 2, offsets[1] :: 2]
+        rows, columns = (-(-n // 2) for n in size)
+        return oracles.relu(oracles.batch_norm(strided[:, :rows, :columns], layer.norm, 1e-3))
+
+    check(layer, x, expected, rng)
+
+
 def test_depthwise_conv_norm_act(rng):
     x = rng.normal(size=(1, 8, 11, 3)).astype("float32")
     layer = layers.DepthwiseConvNormAct(strides=2, activation="relu6", name="block")
@@ -99,6 +119,8 @@ def test_channel_gate_of_cbam(activation, rng):
 def test_refusals_name_the_value():
     with pytest.raises(ValueError, match=r"odd.*Received: 4"):
         layers.ConvNormAct(8, kernel_size=4)
+    with pytest.raises(ValueError, match=r"`padding` must be one of .*Received: 'valid'"):
+        layers.ConvNormAct(8, padding="valid")
     with pytest.raises(ValueError, match="reduction=16"):
         layers.ChannelGate(reduction=16)(keras.Input((4, 4, 8)))
     with pytest.raises(ValueError, match="height 4 reaches 7 to 9, not the reference's 6"):
