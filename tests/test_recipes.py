@@ -182,6 +182,14 @@ def test_evaluation_counts_by_hand():
     result = evaluate(model, Coded("train", 2))
     assert result["iou"] == {"a": 1.0, "b": 1.0, "c": 1.0}
     assert result["pixel_accuracy"] == 1
+
+    class Mislabeled(Coded):
+        def read(self, index):
+            image, mask = super().read(index)
+            return image, np.where(mask == 2, np.uint8(9), mask)
+
+    with pytest.raises(ValueError, match=r"classes from 0 to 2, or 255 for void\. Received 9"):
+        evaluate(model, Mislabeled("train", 2))
     with pytest.raises(ValueError, match="has 3 classes, the data set 11"):
         evaluate(model, RoadScenes("train", 2))
 

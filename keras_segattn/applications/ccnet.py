@@ -60,9 +60,8 @@ def CCNet(
         backbone: `"resnet101"`, `"resnet50"`, `"resnet18"`, or a model: one of
             `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
             `"P5"`, and with `"P4"` for the auxiliary head. By name there are also
-            `"mobilenet_v2"`, `"efficientnet_lite0"`, 1 and 2, `"shufflenet_v2"`, `"stdc1"` and
-            `"stdc2"`. A name stands for that backbone with `output_stride`; a model keeps its
-            strides. Defaults to `"resnet101"`.
+            `"mobilenet_v2"`, `"efficientnet_lite0"`, 1 and 2. A name stands for that backbone with
+            `output_stride`; a model keeps its strides. Defaults to `"resnet101"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 8 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_segattn.ground_truth import check_labels
+
 # The label of void pixels in every data set of this package, and of the masks that pad a crop.
 IGNORE_CLASS = 255
 
@@ -83,6 +85,9 @@ class SegmentationDataset:
         counts = np.zeros((len(self), len(self.class_names)), dtype="int64")
         for index in range(len(self)):
             _, mask = self.read(index)
+            check_labels(
+                mask, len(self.class_names), self.ignore_class, f"the mask of {self.name(index)}"
+            )
             counts[index] = np.bincount(mask.ravel(), minlength=256)[: len(self.class_names)]
         if not counts.any():
             raise ValueError(f"All pixels of {self!r} are void.")

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_segattn.ground_truth import check_labels
+
 
 class Sampler:
     """The samples of a data set by epoch, the same for the same seed whoever reads them.
@@ -99,8 +101,15 @@ class Sampler:
         return self.augmentation(image, mask, rng)
 
     def _sample(self, index):
-        if self._cache is None:
-            return self._dataset.read(index)
-        if index not in self._cache:
-            self._cache[index] = self._dataset.read(index)
-        return self._cache[index]
+        if self._cache is not None and index in self._cache:
+            return self._cache[index]
+        image, mask = self._dataset.read(index)
+        check_labels(
+            mask,
+            len(self._dataset.class_names),
+            self._dataset.ignore_class,
+            where=f"the mask of {self._dataset.name(index)}",
+        )
+        if self._cache is not None:
+            self._cache[index] = image, mask
+        return image, mask

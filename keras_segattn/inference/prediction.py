@@ -60,8 +60,8 @@ def segment(
     Raises:
         FileNotFoundError: If there is no such file.
         TypeError: If `image` is of another type.
-        ValueError: If an image is empty, damaged or of the wrong channels or values, or an
-            argument has a value that is not named above.
+        ValueError: If an image is empty, damaged or of the wrong channels or values, an argument
+            has a value that is not named above, or the model returns NaN or infinite values.
 
     Example:
 
@@ -136,7 +136,15 @@ def _predictor(model, preprocessing, scales, flip):
         missing = [max(0, LEAST_SIDE - side) for side in (height, width)]
         padded = np.pad(pixels, [(0, 0), (0, missing[0]), (0, missing[1]), (0, 0)], mode="edge")
         outputs = model.predict_on_batch(preprocessing(padded))[:, :height, :width]
-        return ops.convert_to_numpy(ops.softmax(outputs)) if softmax else outputs
+        probabilities = ops.convert_to_numpy(ops.softmax(outputs)) if softmax else outputs
+        # A sum is quicker than a test of each, and a NaN or infinity does not leave it.
+        if not np.isfinite(probabilities.sum(dtype="float32")):
+            raise ValueError(
+                f"Model {model.name!r} returns NaN or infinite values for an image of "
+                f"{height}x{width} pixels. Its weights are damaged, its training diverged, or the "
+                "image is not preprocessed as it expects."
+            )
+        return probabilities
 
     def predict(pixels):
         size = pixels.shape[1:3]

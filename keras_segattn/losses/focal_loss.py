@@ -21,21 +21,26 @@ class FocalLoss(PixelLoss):
 
     Args:
         gamma: Exponent, from 0, where it is cross-entropy, upwards. Defaults to `2.0`.
-        class_weights: Sequence of one weight per class, or `None` for equal weights. Defaults to
-            `None`.
+        class_weights: Sequence of one weight per class, a dict from each class to its weight, or
+            `None` for equal weights. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
+        from_logits: Boolean, whether the network returns logits rather than probabilities, such as
+            those of a softmax. Defaults to `True`.
         name: Name of the loss. Defaults to `"focal_loss"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
         y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`.
-        y_pred: Logits of shape `(batch, height, width, classes)`. Computed in float32.
+        y_pred: Logits, or probabilities with `from_logits=False`, of shape
+            `(batch, height, width, classes)`. Computed in float32.
+        sample_weight: One factor per image or per pixel. Defaults to `None`.
 
     Returns:
         Scalar; of shape `(batch, height, width)` with `reduction=None`.
 
     Raises:
-        ValueError: If `gamma` is negative, or the class weights do not fit.
+        ValueError: If `gamma` is negative, class weights or shapes do not fit, or a label in a
+            NumPy array is neither a class nor void. In a tensor such a label makes the loss NaN.
 
     Example:
 
@@ -58,10 +63,11 @@ class FocalLoss(PixelLoss):
         gamma=2.0,
         class_weights=None,
         ignore_class=255,
+        from_logits=True,
         name="focal_loss",
         **kwargs,
     ):
-        super().__init__(class_weights, ignore_class, name=name, **kwargs)
+        super().__init__(class_weights, ignore_class, from_logits, name=name, **kwargs)
         if gamma < 0:
             raise ValueError(f"`gamma` must not be negative. Received: {gamma}")
         self.gamma = gamma

@@ -23,22 +23,27 @@ class OHEMCrossEntropy(PixelLoss):
         threshold: Probability of the true class below which a pixel is hard. Defaults to `0.7`.
         min_kept: Integer, the least number of pixels that count, over the whole batch. Defaults to
             `100000`.
-        class_weights: Sequence of one weight per class, or `None` for equal weights. Defaults to
-            `None`.
+        class_weights: Sequence of one weight per class, a dict from each class to its weight, or
+            `None` for equal weights. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
+        from_logits: Boolean, whether the network returns logits rather than probabilities, such as
+            those of a softmax. Defaults to `True`.
         name: Name of the loss. Defaults to `"ohem_cross_entropy"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
         y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`.
-        y_pred: Logits of shape `(batch, height, width, classes)`. Computed in float32.
+        y_pred: Logits, or probabilities with `from_logits=False`, of shape
+            `(batch, height, width, classes)`. Computed in float32.
+        sample_weight: One factor per image or per pixel. Defaults to `None`.
 
     Returns:
         Scalar; of shape `(batch, height, width)` with `reduction=None`.
 
     Raises:
-        ValueError: If the threshold is not between 0 and 1, `min_kept` is below 1, or the class
-            weights do not fit.
+        ValueError: If the threshold is not between 0 and 1, `min_kept` is below 1, class weights
+            or shapes do not fit, or a label in a NumPy array is neither a class nor void. In a
+            tensor such a label makes the loss NaN.
 
     Example:
 
@@ -63,10 +68,11 @@ class OHEMCrossEntropy(PixelLoss):
         min_kept=100000,
         class_weights=None,
         ignore_class=255,
+        from_logits=True,
         name="ohem_cross_entropy",
         **kwargs,
     ):
-        super().__init__(class_weights, ignore_class, name=name, **kwargs)
+        super().__init__(class_weights, ignore_class, from_logits, name=name, **kwargs)
         if not 0 < threshold < 1:
             raise ValueError(f"`threshold` must be between 0 and 1. Received: {threshold}")
         if min_kept < 1:
@@ -83,7 +89,7 @@ class OHEMCrossEntropy(PixelLoss):
         ascending = ops.sort(ops.reshape(ranked, (-1,)))
         # No replica has more than these among the `min_kept` hardest of the whole batch.
         ascending = ops.sort(gather_from_replicas(ascending[-self.min_kept :]))
-        size = ops.shape(ascending)[0]
+        size = ops.cast(ops.shape(ascending)[0], "int32")
         last_kept = ops.take(ascending, ops.maximum(size - self.min_kept, 0))
         edge = ops.minimum(last_kept, -math.log(self.threshold))
         return ops.where(ranked >= edge, weights, 0.0)

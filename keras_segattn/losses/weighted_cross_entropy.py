@@ -17,22 +17,27 @@ class WeightedCrossEntropy(PixelLoss):
     `class_weight` of `fit` does not work on masks.
 
     Args:
-        class_weights: Sequence of one weight per class, or `None` for equal weights. Defaults to
-            `None`.
+        class_weights: Sequence of one weight per class, a dict from each class to its weight, or
+            `None` for equal weights. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
+        from_logits: Boolean, whether the network returns logits rather than probabilities, such as
+            those of a softmax. Defaults to `True`.
         name: Name of the loss. Defaults to `"weighted_cross_entropy"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
         y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`.
-        y_pred: Logits of shape `(batch, height, width, classes)`. Computed in float32.
+        y_pred: Logits, or probabilities with `from_logits=False`, of shape
+            `(batch, height, width, classes)`. Computed in float32.
+        sample_weight: One factor per image or per pixel. Defaults to `None`.
 
     Returns:
         Scalar; of shape `(batch, height, width)` with `reduction=None`.
 
     Raises:
-        ValueError: If a class weight is negative or not finite, or their number differs from the
-            number of classes.
+        ValueError: If a class weight is negative or not finite, their number differs from the
+            number of classes, shapes do not fit, or a label in a NumPy array is neither a class
+            nor void. In a tensor such a label makes the loss NaN.
 
     Example:
 
@@ -50,9 +55,14 @@ class WeightedCrossEntropy(PixelLoss):
     """
 
     def __init__(
-        self, class_weights=None, ignore_class=255, name="weighted_cross_entropy", **kwargs
+        self,
+        class_weights=None,
+        ignore_class=255,
+        from_logits=True,
+        name="weighted_cross_entropy",
+        **kwargs,
     ):
-        super().__init__(class_weights, ignore_class, name=name, **kwargs)
+        super().__init__(class_weights, ignore_class, from_logits, name=name, **kwargs)
 
     def pixel_losses(self, labels, logits):
         return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)

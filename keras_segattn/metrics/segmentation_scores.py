@@ -23,15 +23,17 @@ class SegmentationScores(ConfusionMatrix):
         **kwargs: `dtype`, as in every Keras metric.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)`.
-        y_pred: Logits or probabilities of shape `(batch, height, width, classes)`.
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`.
+        y_pred: Logits or probabilities of shape `(batch, height, width, num_classes)`.
 
     Returns:
         Dict of scalars `"mean_iou"`, `"pixel_accuracy"`, and `"iou_NAME"` for each name; the first
-        two are 0 before any pixel was counted.
+        two are 0 before any pixel was counted. All are NaN after a label that is neither a class
+        nor void, or NaN logits.
 
     Raises:
-        ValueError: If there is not one name per class.
+        ValueError: If there is not one name per class, shapes or the number of classes do not fit,
+            or a label in a NumPy array is neither a class nor void.
 
     Example:
 
@@ -58,15 +60,16 @@ class SegmentationScores(ConfusionMatrix):
         self.class_names = None if class_names is None else list(class_names)
 
     def result(self):
-        matrix = ops.convert_to_tensor(self.matrix)
+        matrix = super().result()
         hits = ops.diagonal(matrix)
         union = ops.sum(matrix, axis=0) + ops.sum(matrix, axis=1) - hits
         occurs = union > 0
         iou = ops.where(occurs, hits / ops.where(occurs, union, 1.0), 0.0)
         occurring = ops.sum(ops.cast(occurs, iou.dtype))
         total = ops.sum(matrix)
+        mean_iou = ops.sum(iou) / ops.maximum(occurring, 1.0)
         result = {
-            "mean_iou": ops.sum(iou) / ops.maximum(occurring, 1.0),
+            "mean_iou": ops.where(ops.isnan(total), total, mean_iou),
             "pixel_accuracy": ops.sum(hits) / ops.maximum(total, 1.0),
         }
         for i, name in enumerate(self.class_names or ()):

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_segattn.ground_truth import check_labels
 from keras_segattn.inference import segment
 from keras_segattn.metrics import confusion_scores
 from keras_segattn.visualization import plot_predictions
@@ -24,7 +25,8 @@ def count_confusions(model, data, **options):
         Integer array of shape `(classes, classes)`, over all samples, without void.
 
     Raises:
-        ValueError: If the model has another number of classes than the data set.
+        ValueError: If the model has another number of classes than the data set, a label is
+            neither a class nor void, or the network's outputs are not finite.
     """
     classes = len(data.class_names)
     if model.output.shape[-1] != classes:
@@ -35,6 +37,7 @@ def count_confusions(model, data, **options):
     progress = keras.utils.Progbar(len(data), unit_name="image")
     for index in range(len(data)):
         image, mask = data.read(index)
+        check_labels(mask, classes, data.ignore_class, where=f"the mask of {data.name(index)}")
         found = segment(model, image, keep_probabilities=False, **options).class_map
         seen = mask != data.ignore_class
         cells = mask[seen].astype("int64") * classes + found[seen]

@@ -155,6 +155,25 @@ def test_a_wrong_file_is_named_in_the_error_of_the_pipeline(kind, tmp_path):
         take(kind, CamVid(tmp_path, "train"), 1, 1)
 
 
+class Mislabeled(RoadScenes):
+    """Scenes whose masks hold a label beyond the classes."""
+
+    def read(self, index):
+        image, mask = super().read(index)
+        mask = mask.copy()
+        mask[3, 5] = 11
+        return image, mask
+
+
+def test_labels_beyond_the_classes_are_refused_as_they_are_read(kind):
+    data = Mislabeled("train", 4, size=(32, 48))
+    message = r"from 0 to 10, or 255 for void\. Received 11 in 1 of 1536 pixels"
+    with pytest.raises(Exception, match=rf"The mask of {data.name(0)} must be .*{message}"):
+        take(kind, data, 1, 1)
+    with pytest.raises(ValueError, match=message):
+        data.class_weights()
+
+
 def test_impossible_batches_are_refused(kind):
     data = RoadScenes("train", 10)
     with pytest.raises(ValueError, match="10 samples do not fill a batch of 16"):

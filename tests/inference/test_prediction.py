@@ -240,6 +240,22 @@ def test_softmax_in_the_model_is_not_applied_twice(rng):
     np.testing.assert_allclose(segment(model, image).probabilities, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("activation", [None, "softmax"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outputs_that_are_not_finite_are_refused(picture, activation, value):
+    model = CANet(
+        backbone=tiny_backbone(),
+        classes=3,
+        filters=8,
+        classifier_activation=activation,
+        name="spoiled",
+    )
+    classifier = model.get_layer("classifier")
+    classifier.bias.assign([0.0, value, 0.0])
+    with pytest.raises(ValueError, match="Model 'spoiled' returns NaN or infinite values"):
+        segment(model, picture)
+
+
 def test_overlay_and_shares(picture):
     image, labels = picture
     model = pixelwise()

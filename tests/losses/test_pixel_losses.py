@@ -175,3 +175,122 @@ def test_refusals(batch, make):
 def test_refusals_of_one_loss(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@with_losses
+def test_class_weights_as_a_dict(batch, make):
+    by_class = make(class_weights={1: 2.0, 0: 1.0, 3: 4.0, 2: 3.0})
+    assert by_class.class_weights == [1, 2, 3, 4]
+    assert float(by_class(*batch)) == float(make(class_weights=[1, 2, 3, 4])(*batch))
+    for wrong in ({1: 1.0, 2: 5.0}, {"0": 1.0, "1": 5.0}):
+        with pytest.raises(ValueError, match="every class from 0 on as a key"):
+            make(class_weights=wrong)
+
+
+@with_losses
+def test_probabilities_are_taken_with_from_logits_false(batch, make):
+    labels, logits = batch
+    probabilities = keras.ops.softmax(logits)
+    want = float(make(class_weights=WEIGHTS)(labels, logits))
+    loss = make(class_weights=WEIGHTS, from_logits=False)
+    np.testing.assert_allclose(float(loss(labels, probabilities)), want, rtol=1e-4)
+    certain = np.eye(CLASSES, dtype="float32")[np.where(labels == 255, 0, labels)]
+    assert float(loss(labels, certain)) < 1e-5
+    assert 1 < float(loss((labels + 1) % CLASSES, certain)) < np.inf
+
+
+@with_losses
+def test_a_softmax_model_trains(make, rng):
+    image = rng.normal(size=(2, 4, 4, 3)).astype("float32")
+    labels = rng.integers(0, CLASSES, (2, 4, 4)).astype("uint8")
+    model = keras.Sequential(
+        [keras.Input((4, 4, 3)), keras.layers.Conv2D(CLASSES, 1, activation="softmax")]
+    )
+    model.compile(keras.optimizers.SGD(0.5), make(from_logits=False))
+    values = [model.train_on_batch(image, labels) for _ in range(10)]
+    assert values[-1] < values[0]
+
+
+@with_losses
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_logits_of_void_are_taken_out_before_the_arithmetic(batch, make, value):
+    labels, logits = batch
+    spoiled = np.where((labels == 255)[..., None], np.float32(value), logits)
+    loss = make(class_weights=[1, 2, 3, 4])
+    assert float(loss(labels, spoiled)) == float(loss(labels, logits))
+    model = keras.Sequential([keras.Input((5, 6, CLASSES)), keras.layers.Activation("linear")])
+    model.compile(keras.optimizers.SGD(1.0), loss)
+    assert model.test_on_batch(spoiled, labels) == pytest.approx(float(loss(labels, logits)), 1e-6)
+
+
+@with_losses
+@pytest.mark.parametrize("label", [-1, -100, CLASSES, 254, 2**40, 0.5, np.nan, np.inf])
+def test_labels_that_are_neither_class_nor_void(batch, make, label):
+    labels, logits = batch
+    labels = labels.astype("int64" if isinstance(label, int) else "float64")
+    labels[0, 0, :2] = label
+    with pytest.raises(ValueError, match=rf"from 0 to 3, or 255 for void. Received {label}.* in 2"):
+        make()(labels, logits)
+    assert np.isnan(float(make()(keras.ops.convert_to_tensor(labels, "float32"), logits)))
+
+
+@with_losses
+@pytest.mark.parametrize("label", [-1, CLASSES, 254, 2**31 - 1])
+def test_such_labels_make_the_loss_nan_in_compiled_code(make, label, rng):
+    image = rng.normal(size=(2, 4, 4, 3)).astype("float32")
+    labels = rng.integers(0, CLASSES, (2, 4, 4)).astype("int32")
+    labels[0, 0, 0] = label
+    changes, value = trained(make(), image, keras.ops.convert_to_tensor(labels))
+    assert np.isnan(value)
+    assert all(np.isfinite(change).all() for change in changes)
+
+
+@with_losses
+@pytest.mark.parametrize("ignored", [-1, -100, 0])
+def test_any_integer_can_be_void(batch, make, ignored):
+    labels, logits = batch
+    other = np.where(labels == 255, ignored, labels.astype("int64") % 3 + 1)
+    same = np.where(labels == 255, 255, labels.astype("int64") % 3 + 1)
+    want = float(make()(same, logits))
+    assert float(make(ignore_class=ignored)(other, logits)) == want
+
+
+@with_losses
+def test_sample_weights_of_images_and_of_pixels(batch, make):
+    labels, logits = batch
+    labels[0], labels[1] = labels[1], labels[1]
+    loss = make()
+    one, other = (
+        float(loss(np.where(np.arange(2)[:, None, None] == i, labels, 255), logits))
+        for i in range(2)
+    )
+    want = (3 * one + 0.5 * other) / 2
+    by_image = np.array([3.0, 0.5])
+    assert float(loss(labels, logits, by_image)) == pytest.approx(want, rel=1e-5)
+    by_pixel = np.broadcast_to(by_image[:, None, None], labels.shape)
+    assert float(loss(labels, logits, by_pixel)) == pytest.approx(want, rel=1e-5)
+    with pytest.raises(ValueError, match="one number per image"):
+        loss(labels, logits, np.ones((2, 5)))
+
+
+@with_losses
+def test_shapes_that_do_not_fit_are_refused(batch, make):
+    labels, logits = batch
+    with pytest.raises(ValueError, match=r"y_true.shape=\(2, 6, 5\), y_pred.shape=\(2, 5, 6, 4\)"):
+        make()(np.swapaxes(labels, 1, 2), logits)
+    with pytest.raises(ValueError, match="They look one-hot"):
+        make()(np.eye(CLASSES)[labels % CLASSES], logits)
+    with pytest.raises(ValueError, match="softmax of one class is always 1"):
+        make()(np.zeros((2, 5, 6)), logits[..., :1])
+
+
+@with_losses
+def test_labels_are_compared_in_full_precision(make, rng):
+    labels = rng.integers(0, 300, (1, 5, 6))
+    logits = rng.normal(size=(1, 5, 6, 300)).astype("float32")
+    want = float(make()(labels, logits))
+    keras.backend.set_floatx("float16")
+    try:
+        assert float(make()(labels, logits)) == want
+    finally:
+        keras.backend.set_floatx("float32")

@@ -1,0 +1,112 @@
+"""What a label may be, as losses, metrics and data sets see it.
+
+A label is a class from `0` to `classes - 1`, or void. Anything else is a fault: labels in NumPy
+arrays are checked and refused by name; inside compiled code, where nothing can be raised, one such
+label makes the loss and the scores NaN on every backend.
+"""
+
+import numpy as np
+from keras import ops
+
+
+def check_labels(labels, classes, ignore_class, where="the labels"):
+    """Raises a ValueError unless every label of a NumPy array is a class or void.
+
+    Args:
+        labels: Array of any shape and dtype.
+        classes: Integer, the number of classes.
+        ignore_class: Integer, the label of void.
+        where: What the message calls the array. Defaults to `"the labels"`.
+    """
+    labels = np.asarray(labels)
+    known = (labels >= 0) & (labels < classes)
+    if labels.dtype.kind == "f":
+        known &= labels == np.floor(labels)
+    faulty = ~known & (labels != ignore_class)
+    if faulty.any():
+        values = np.unique(labels[faulty])
+        listed = ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
+        raise ValueError(
+            f"{where[0].upper()}{where[1:]} must be classes from 0 to {classes - 1}, or "
+            f"{ignore_class} for void. Received {listed} in {faulty.sum()} of {labels.size} pixels."
+            " Check the number of classes, or map the labels to classes, as `label_map` of "
+            "SegmentationFolder does."
+        )
+
+
+def match_shapes(y_true, y_pred, classes=None):
+    """Returns the labels in the shape `(batch, height, width)`, or raises a ValueError.
+
+    Args:
+        y_true: Labels of shape `(batch, height, width)` or `(batch, height, width, 1)`.
+        y_pred: Logits or probabilities of shape `(batch, height, width, classes)`.
+        classes: Integer, the number of classes that `y_pred` must have. Defaults to `None`, any.
+    """
+    labels, outputs = tuple(y_true.shape), tuple(y_pred.shape)
+    if classes not in (None, outputs[-1]):
+        raise ValueError(
+            f"{classes} classes do not fit outputs of {outputs[-1]} channels. Received: "
+            f"y_pred.shape={outputs}"
+        )
+    if len(labels) == len(outputs) and labels[-1] == 1:
+        y_true, labels = ops.squeeze(y_true, axis=-1), labels[:-1]
+    fits = len(labels) == len(outputs) - 1 and all(
+        None in pair or pair[0] == pair[1] for pair in zip(labels, outputs, strict=False)
+    )
+    if not fits:
+        one_hot = len(labels) == len(outputs) and labels[-1] == outputs[-1]
+        advice = " They look one-hot: pass `y_true.argmax(axis=-1)`." if one_hot else ""
+        raise ValueError(
+            "Labels must have one integer for each pixel of the outputs: shape (batch, height, "
+            "width) for outputs of shape (batch, height, width, classes). Received: "
+            f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={outputs}.{advice}"
+        )
+    return y_true
+
+
+def split_labels(y_true, classes, ignore_class):
+    """Tells classes, void and faults apart, in compiled code too.
+
+    Args:
+        y_true: Tensor of labels, of any dtype.
+        classes: Integer, the number of classes.
+        ignore_class: Integer, the label of void.
+
+    Returns:
+        A tuple of int32 labels, which are 0 where there is no class; a boolean tensor that tells
+        where there is a class; and one that tells where the label is neither a class nor void.
+    """
+    # In float32 every dtype compares alike: casting 2^40 or NaN to int32 gives other numbers on
+    # each backend. All numbers of classes are exact.
+    y_true = ops.cast(y_true, "float32")
+    is_void = ops.equal(y_true, float(ignore_class))
+    is_class = ops.logical_and(y_true >= 0.0, y_true < float(classes))
+    is_class = ops.logical_and(is_class, ops.equal(y_true, ops.floor(y_true)))
+    faulty = ops.logical_not(ops.logical_or(is_class, is_void))
+    valid = ops.logical_and(is_class, ops.logical_not(is_void))
+    return ops.cast(ops.where(valid, y_true, 0.0), "int32"), valid, faulty
+
+
+def expand_sample_weight(sample_weight, rank=3):
+    """Returns sample weights that broadcast against `(batch, height, width)`.
+
+    Args:
+        sample_weight: One weight per image, of shape `(batch,)`, or per pixel, of shape
+            `(batch, height, width)` or `(batch, height, width, 1)`; or `None`.
+        rank: Integer, the number of axes of the labels. Defaults to `3`.
+    """
+    if sample_weight is None:
+        return None
+    sample_weight = ops.convert_to_tensor(sample_weight, dtype="float32")
+    shape = tuple(sample_weight.shape)
+    if len(shape) == 1:
+        return ops.reshape(sample_weight, (-1, *[1] * (rank - 1)))
+    if len(shape) == rank + 1 and shape[-1] == 1:
+        return ops.squeeze(sample_weight, axis=-1)
+    if len(shape) != rank:
+        raise ValueError(
+            "`sample_weight` must have one number per image, of shape (batch,), or per pixel, of "
+            f"shape (batch, height, width). Received: shape {shape}. Weights of classes go to the "
+            "loss: WeightedCrossEntropy(class_weights=...)."
+        )
+    return sample_weight
