@@ -42,6 +42,12 @@ class ColorJitter:
         """
         from PIL import Image, ImageEnhance
 
+        if image.shape[2:] != (3,):
+            raise ValueError(
+                "ColorJitter changes RGB images (height, width, 3): brightness, contrast and "
+                "saturation have no meaning for other bands. Leave it out, or set "
+                f"`color_jitter=None` in a recipe. Received an image of shape {image.shape}"
+            )
         enhancers = {
             "brightness": ImageEnhance.Brightness,
             "contrast": ImageEnhance.Contrast,

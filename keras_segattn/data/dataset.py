@@ -1,4 +1,7 @@
-"""What every segmentation data set offers, whatever its files look like."""
+"""The base of all segmentation data sets, whatever their files look like."""
+
+import operator
+import warnings
 
 import numpy as np
 
@@ -12,7 +15,8 @@ class SegmentationDataset:
     """A list of images with their masks, readable one by one.
 
     A subclass sets the attributes and defines `__len__`, `name` and `read`. It knows nothing of
-    TensorFlow; `to_tf_dataset` and `to_py_dataset` feed it to `fit`.
+    TensorFlow; `to_tf_dataset` and `to_py_dataset` feed it to `fit`. It can be indexed and iterated
+    over, so torch's `DataLoader` takes it as well.
 
     Attributes:
         class_names: Tuple of class names; class `i` has label `i`.
@@ -47,6 +51,21 @@ class SegmentationDataset:
             ValueError: If a file cannot be read or its content is wrong; names the file.
         """
         raise NotImplementedError
+
+    def __getitem__(self, index):
+        """Returns `read(index)` as arrays to write to; negative indices count from the end."""
+        position = operator.index(index)
+        if not -len(self) <= position < len(self):
+            raise IndexError(f"There are {len(self)} samples. Received: index={index}")
+        # torch warns of arrays that it could not write to.
+        return tuple(
+            np.require(array, requirements="W") for array in self.read(position % len(self))
+        )
+
+    @property
+    def has_masks(self):
+        """Whether any sample has a mask; without one, all of it is void."""
+        return True
 
     def class_frequencies(self):
         """Returns the share of each class in the pixels that are not void, from all masks."""
@@ -96,16 +115,29 @@ class SegmentationDataset:
     def verify(self):
         """Reads everything once.
 
+        Warns of classes that no mask holds, which a small data set may lack, and of what reading
+        warns of.
+
         Returns:
             List of all faults as text, each naming its file or sample; empty if there is none.
         """
         faults = []
+        occurs = np.zeros(256, dtype=bool)
         for index in range(len(self)):
             try:
-                _, mask = self.read(index)
+                with warnings.catch_warnings(record=True) as told:
+                    warnings.simplefilter("always")
+                    image, mask = self.read(index)
             except (ValueError, OSError) as error:
                 faults.append(str(error))
                 continue
+            for warning in told:
+                warnings.warn(f"{self.name(index)}: {warning.message}", stacklevel=2)
+            if image.shape[2:] != (self.channels,):
+                faults.append(
+                    f"{self.name(index)} has shape {image.shape}, not (height, width, "
+                    f"{self.channels}): set the attribute `channels` of the data set."
+                )
             labels = np.unique(mask)
             unknown = labels[(labels >= len(self.class_names)) & (labels != self.ignore_class)]
             if len(unknown):
@@ -113,6 +145,16 @@ class SegmentationDataset:
                     f"{self.name(index)} holds the label {unknown[0]}; there are "
                     f"{len(self.class_names)} classes, and void is {self.ignore_class}."
                 )
+            occurs[labels[labels < 256]] = True
+        occurs = occurs[: len(self.class_names)]
+        if self.has_masks and not faults:
+            if not occurs.any():
+                return [f"All pixels of {self!r} are void."]
+            missing = [
+                name for name, found in zip(self.class_names, occurs, strict=True) if not found
+            ]
+            if missing:
+                warnings.warn(f"No mask of {self!r} holds: {', '.join(missing)}.", stacklevel=2)
         return faults
 
     def to_tf_dataset(
@@ -145,7 +187,7 @@ class SegmentationDataset:
             cache: Boolean, whether to keep the decoded images in memory. Defaults to `False`.
 
         Returns:
-            Dataset of pairs: images `(batch, height, width, 3)` and uint8 masks
+            Dataset of pairs: images `(batch, height, width, channels)` and uint8 masks
             `(batch, height, width)`.
 
         Raises:

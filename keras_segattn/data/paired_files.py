@@ -30,6 +30,10 @@ class PairedFiles(SegmentationDataset):
     def __len__(self):
         return len(self._pairs)
 
+    @property
+    def has_masks(self):
+        return any(mask is not None for _, mask in self._pairs)
+
     def name(self, index):
         return self._pairs[index][0].stem
 

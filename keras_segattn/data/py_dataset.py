@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import numpy as np
 
+from keras_segattn.data.sampler import MIXED_SIZES
+
 
 class SegmentationPyDataset(keras.utils.PyDataset):
     """The batches of a `Sampler`, one epoch after the other; see `SegmentationDataset`.
@@ -22,8 +24,17 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         self.sampler = sampler
         self.preprocessing = preprocessing
         self.first_epoch = first_epoch
+        self._readers = workers
         self._threads = ThreadPoolExecutor(workers)
         self._ahead = {}
+
+    def __getstate__(self):
+        # Threads and what they are reading stay in their process.
+        return {**self.__dict__, "_threads": None, "_ahead": {}}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._threads = ThreadPoolExecutor(self._readers)
 
     @property
     def num_batches(self):
@@ -34,6 +45,9 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         # Where Keras starts anew, what was read ahead is of no use.
         self._ahead = {batch + 1: self._begin(batch + 1)}
         samples = [sample.result() for sample in samples]
+        sizes = {mask.shape for _, mask in samples}
+        if len(sizes) > 1:
+            raise ValueError(f"{MIXED_SIZES} Received: {sorted(sizes)}")
         images, masks = (np.stack(arrays) for arrays in zip(*samples, strict=True))
         if self.preprocessing is not None:
             images = keras.ops.convert_to_numpy(self.preprocessing(images))

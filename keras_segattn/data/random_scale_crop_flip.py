@@ -46,6 +46,7 @@ class RandomScaleCropFlip:
     **Differences from the papers**: none says what a crop beyond the image is filled with.
     """
 
+    # One or two bands take its average, and more than three repeat it.
     fill = (124, 116, 104)
 
     def __init__(
@@ -83,7 +84,7 @@ class RandomScaleCropFlip:
         """Returns the changed image and mask.
 
         Args:
-            image: uint8 array of shape `(height, width, 3)`.
+            image: uint8 array of shape `(height, width, bands)`.
             mask: uint8 array of shape `(height, width)`.
             rng: A `numpy.random.Generator`; the same state gives the same result.
         """
@@ -107,9 +108,20 @@ class RandomScaleCropFlip:
         if (height, width) == mask.shape:
             return image, mask
         size = (width, height)
-        image = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
-        mask = Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)
-        return np.asarray(image), np.asarray(mask)
+
+        def resize(array, resampling):
+            return np.asarray(Image.fromarray(array).resize(size, resampling))
+
+        if image.shape[-1] == 3:
+            image = resize(image, Image.Resampling.BILINEAR)
+        else:
+            # Band by band: Pillow would take a second or fourth band for alpha.
+            bands = [
+                resize(np.ascontiguousarray(image[..., band]), Image.Resampling.BILINEAR)
+                for band in range(image.shape[-1])
+            ]
+            image = np.stack(bands, axis=-1)
+        return image, resize(mask, Image.Resampling.NEAREST)
 
     def _crop(self, image, mask, rng):
         pixel = (None, None)
@@ -119,8 +131,10 @@ class RandomScaleCropFlip:
             _overlap(have, want, rng, inside)
             for have, want, inside in zip(mask.shape, self.crop_size, pixel, strict=True)
         )
-        cropped = np.empty((*self.crop_size, 3), dtype="uint8")
-        cropped[:] = self.fill
+        bands = image.shape[-1]
+        cropped = np.empty((*self.crop_size, bands), dtype="uint8")
+        # As `Preprocessing.for_channels` does with the mean.
+        cropped[:] = np.resize(self.fill, bands) if bands >= 3 else round(np.mean(self.fill))
         cropped_mask = np.full(self.crop_size, IGNORE_CLASS, dtype="uint8")
         cropped[out_rows, out_columns] = image[in_rows, in_columns]
         cropped_mask[out_rows, out_columns] = mask[in_rows, in_columns]

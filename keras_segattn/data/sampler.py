@@ -4,6 +4,11 @@ import numpy as np
 
 from keras_segattn.ground_truth import check_labels
 
+MIXED_SIZES = (
+    "The images of a batch have different sizes: pass batch_size=1, or an augmentation that gives "
+    "them one size, such as RandomScaleCropFlip."
+)
+
 
 class Sampler:
     """The samples of a data set by epoch, the same for the same seed whoever reads them.
@@ -58,6 +63,7 @@ class Sampler:
         self.training = training
         self.augmentation = augmentation
         self.seed = seed
+        self.channels = dataset.channels
         self._dataset = dataset
         self._cache = {} if cache else None
 
@@ -95,10 +101,30 @@ class Sampler:
             return np.zeros_like(image), np.full_like(mask, self._dataset.ignore_class)
         image, mask = self._sample(int(index))
         if self.augmentation is None:
-            return image, mask
+            return self._checked(image, mask, index)
         # The third number keeps the samples' generators apart from those of the orders.
         rng = np.random.default_rng((self.seed, int(epoch), int(index) + 1))
-        return self.augmentation(image, mask, rng)
+        return self._checked(*self.augmentation(image, mask, rng), index)
+
+    def _checked(self, image, mask, index):
+        """Refuses here what a pipeline would misread, or report without a name."""
+        image, mask = np.asarray(image), np.asarray(mask)
+        expected = (*mask.shape, self.channels)
+        if image.dtype == mask.dtype == "uint8" and mask.ndim == 2 and image.shape == expected:
+            return image, mask
+        source = "The data set" if self.augmentation is None else "The augmentation"
+        raise ValueError(
+            f"{source} must return a uint8 image (height, width, {self.channels}) and a uint8 mask "
+            f"(height, width) for the sample {self._dataset.name(int(index))}. Received an image "
+            f"of {image.dtype} and shape {image.shape}, and a mask of {mask.dtype} and shape "
+            f"{mask.shape}. Cast and round values; the data set's attribute `channels` is the "
+            "number of bands."
+        )
+
+    def __getstate__(self):
+        # Another process decodes its own images.
+        cache = None if self._cache is None else {}
+        return {**self.__dict__, "_cache": cache}
 
     def _sample(self, index):
         if self._cache is not None and index in self._cache:

@@ -1,5 +1,7 @@
 """Samples as a tf.data pipeline: read in parallel, in a fixed order."""
 
+from keras_segattn.data.sampler import MIXED_SIZES
+
 
 def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1):
     """Returns the batches of a `Sampler` as a `tf.data.Dataset`; see `SegmentationDataset`.
@@ -20,14 +22,24 @@ def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1):
 
     def read(epoch, index):
         image, mask = tf.numpy_function(sampler.read, (epoch, index), (tf.uint8, tf.uint8))
-        image.set_shape((None, None, 3))
+        image.set_shape((None, None, sampler.channels))
         mask.set_shape((None, None))
         return image, mask
+
+    def equal_sizes(images, masks, sizes):
+        check = tf.debugging.assert_equal(sizes, sizes[:1], message=MIXED_SIZES)
+        with tf.control_dependencies([check]):
+            return tf.identity(images), masks
 
     last_epoch = tf.int64.max if sampler.training else first_epoch + 1
     epochs = tf.data.Dataset.range(first_epoch, last_epoch)
     pipeline = epochs.flat_map(indices).map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    pipeline = pipeline.batch(sampler.part_size // split)
+    if sampler.part_size // split > 1:
+        pipeline = pipeline.map(lambda image, mask: (image, mask, tf.shape(mask)))
+        # Padding changes nothing where sizes are equal, and lets the message be ours.
+        pipeline = pipeline.padded_batch(sampler.part_size // split).map(equal_sizes)
+    else:
+        pipeline = pipeline.batch(1)
     if preprocessing is not None:
         pipeline = pipeline.map(
             lambda images, masks: (preprocessing(images), masks),

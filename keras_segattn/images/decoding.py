@@ -26,7 +26,7 @@ TIFF_INTEGERS = {(2, 8): "int8", (2, 16): "int16", (2, 32): "int32", (1, 32): "u
 
 
 class Decoded(NamedTuple):
-    """An upright image.
+    """An image.
 
     Attributes:
         pixels: Array `(height, width)` or `(height, width, bands)`.
@@ -39,14 +39,16 @@ class Decoded(NamedTuple):
     format: str
 
 
-def decode(source, from_pillow, most_pixels=None):
-    """Decodes an image file and turns it upright.
+def decode(source, from_pillow, most_pixels=None, upright=True):
+    """Decodes an image file.
 
     Args:
         source: Path of a file, bytes, or binary file object.
-        from_pillow: Callable from an upright `PIL.Image.Image` to an array.
+        from_pillow: Callable from a `PIL.Image.Image` to an array.
         most_pixels: Integer, the number of pixels above which an image is refused. Defaults to
             `None`, Pillow's bound.
+        upright: Boolean, whether to turn the image as its orientation says. TIFF files are turned
+            in any case. Defaults to `True`.
 
     Returns:
         A `Decoded`.
@@ -69,7 +71,7 @@ def decode(source, from_pillow, most_pixels=None):
     name = source if isinstance(source, (str, os.PathLike)) else "The data"
     try:
         with _opened(source) as file:
-            return _decode(file, from_pillow, most_pixels)
+            return _decode(file, from_pillow, most_pixels, upright)
     except FileNotFoundError:
         raise
     except (ImageSizeError, ImageFormatError) as error:
@@ -80,7 +82,7 @@ def decode(source, from_pillow, most_pixels=None):
         raise ValueError(f"{name} cannot be read as an image: {error}") from error
 
 
-def decode_pillow(image, from_pillow):
+def decode_pillow(image, from_pillow, upright=True):
     """Returns a `PIL.Image.Image` as a `Decoded`."""
     from PIL import ImageOps
 
@@ -88,7 +90,8 @@ def decode_pillow(image, from_pillow):
     format = image.format
     # Loading a TIFF file turns it, and removes the orientation.
     image.load()
-    pixels = _file_dtype(image, from_pillow(ImageOps.exif_transpose(image)))
+    turned = ImageOps.exif_transpose(image) if upright else image
+    pixels = _file_dtype(image, from_pillow(turned))
     return Decoded(pixels, orientation, format)
 
 
@@ -111,7 +114,7 @@ def _opened(source):
         yield io.BytesIO(source)
 
 
-def _decode(file, from_pillow, most_pixels):
+def _decode(file, from_pillow, most_pixels, upright):
     from PIL import Image, UnidentifiedImageError
 
     head = file.read(8)
@@ -133,7 +136,7 @@ def _decode(file, from_pillow, most_pixels):
             _check_pixels(image.size, most_pixels)
             bands = len(image.getbands())
             if image.format != "TIFF" or image.tag_v2.get(TIFF_SAMPLES, 1) <= bands:
-                return decode_pillow(image, from_pillow)
+                return decode_pillow(image, from_pillow, upright)
     except UnidentifiedImageError:
         if not head.startswith(TIFF_MAGIC):
             raise ImageFormatError(

@@ -29,6 +29,22 @@ def find_images(folder, but=None):
     return sorted(_walk(folder, passed_over, {os.path.realpath(folder)}))
 
 
+def read_list(path):
+    """Returns the lines of a text file that lists files, as pairs of their number and text.
+
+    Blank lines and lines that start with `#` are left out, and so is a byte-order mark.
+
+    Raises:
+        ValueError: If the file is not text in UTF-8.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text in UTF-8: {error}; save it as UTF-8.") from error
+    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
+    return [(number, line) for number, line in lines if line and not line.startswith("#")]
+
+
 def _walk(folder, passed_over, above):
     for entry in os.scandir(folder):
         if entry.name.startswith("."):

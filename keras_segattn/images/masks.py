@@ -92,7 +92,8 @@ def fit_mask(mask, image):
 
 
 def _decode(path, read):
-    mask = decode(path, read)
+    # Tools that copy a photo's EXIF data to its mask have not turned either: `fit_mask` does.
+    mask = decode(path, read, upright=False)
     if mask.format in LOSSY:
         raise ValueError(
             f"{path} is a {mask.format} file, whose compression changes labels; save masks as PNG."

@@ -1,11 +1,13 @@
 """Colors for any number of classes."""
 
+import operator
+
 
 def default_palette(classes):
     """Returns one RGB color per class, those of PASCAL VOC: far apart, black first.
 
     Args:
-        classes: Integer, the number of classes, up to 256.
+        classes: Integer, the number of classes.
 
     Example:
 
@@ -21,3 +23,36 @@ def default_palette(classes):
                 color[channel] |= (label >> (3 * i + channel) & 1) << (7 - i)
         palette.append(tuple(color))
     return palette
+
+
+def to_palette(colors):
+    """Returns colors as a tuple of RGB tuples.
+
+    Args:
+        colors: Sequence of colors, each three integers from 0 to 255, or text such as `"#ff8000"`.
+
+    Raises:
+        ValueError: If a color is something else; names it.
+
+    Example:
+
+    >>> to_palette(["#ff8000", [0, 0, 255]])
+    ((255, 128, 0), (0, 0, 255))
+    """
+    return tuple(_to_color(color) for color in colors)
+
+
+def _to_color(color):
+    try:
+        if isinstance(color, str):
+            values = list(bytes.fromhex(color.removeprefix("#")))
+        else:
+            values = [operator.index(value) for value in color]
+        if len(values) == 3 and all(0 <= value <= 255 for value in values):
+            return tuple(values)
+    except (TypeError, ValueError):
+        pass
+    raise ValueError(
+        "A color of a palette is three integers from 0 to 255, or text such as '#ff8000'; leave "
+        f"alpha out. Received: {color!r}"
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_segattn.images import IMAGE_SUFFIXES, find_images
+from keras_segattn.images.finding import read_list
 
 FAILED = "failed.txt"
 # How many processes may die at an image before it is passed over.
@@ -122,10 +123,8 @@ def _found(folder, results):
 
 
 def _listed(file):
-    for line in file.read_text().splitlines():
-        if not line.strip():
-            continue
-        path = Path(line.strip())
+    for _, line in read_list(file):
+        path = Path(line)
         if ".." in path.parts:
             raise ValueError(
                 f"{file} names {path}, which leads out of its folder, and its mask out of the "

@@ -149,3 +149,34 @@ def test_compose_applies_in_turn():
     image, _ = augment(np.ones(2), np.zeros(2), None)
     assert calls == ["one", "two"]
     assert image.tolist() == [4, 4]
+
+
+@pytest.mark.parametrize("bands", [1, 2, 4, 12])
+def test_bands_are_changed_like_colors(bands):
+    """Each by itself: no band is alpha."""
+    image, mask = coded(64, 96)
+    rng = np.random.default_rng(2)
+    image = rng.integers(0, 256, (64, 96, bands), dtype="uint8")
+    image[..., -1] = 0
+    augment = RandomScaleCropFlip((100, 80))
+    beyond = False
+    for seed in range(5):
+        out, labels = augment(image, mask, np.random.default_rng(seed))
+        assert out.shape == (100, 80, bands)
+        for band in range(bands):
+            colored = np.repeat(image[..., band : band + 1], 3, axis=-1)
+            alone, same = augment(colored, mask, np.random.default_rng(seed))
+            np.testing.assert_array_equal(labels, same)
+            inside = labels != 255
+            np.testing.assert_array_equal(out[..., band][inside], alone[..., 0][inside])
+        fill = augment.fill * 4 if bands > 2 else [115] * bands
+        assert (out[~inside] == fill[:bands]).all()
+        beyond |= not inside.all()
+    assert beyond
+
+
+@pytest.mark.parametrize("bands", [1, 4])
+def test_color_jitter_takes_colors_only(bands):
+    image, mask = np.zeros((8, 9, bands), "uint8"), np.zeros((8, 9), "uint8")
+    with pytest.raises(ValueError, match=rf"changes RGB images .* shape \(8, 9, {bands}\)"):
+        ColorJitter()(image, mask, np.random.default_rng(0))

@@ -1,6 +1,7 @@
 """Cityscapes, ADE20K and a user's folders, in files written by the tests."""
 
 import csv
+import json
 
 import numpy as np
 import pytest
@@ -175,7 +176,9 @@ def test_folder_by_a_list(folder):
     data = SegmentationFolder(folder / "images", folder / "masks", **arguments)
     assert len(data) == 1
     assert data.read(0)[1].tolist() == [[1, 255, 0]]
-    with pytest.raises(ValueError, match=r"val\.txt, line 1: a line must be IMAGE\. Received"):
+    with pytest.raises(
+        ValueError, match=r"val\.txt, line 1: a line must be IMAGE, separated .* Received"
+    ):
         SegmentationFolder(folder / "images", **arguments)
     list_file.write_text("one.jpg three.png")
     with pytest.raises(FileNotFoundError, match=r"line 1: there is no file .*three\.png"):
@@ -185,12 +188,93 @@ def test_folder_by_a_list(folder):
         SegmentationFolder(folder / "images", folder / "masks", **arguments)
 
 
+@pytest.mark.parametrize("mark", [" ", "\t", ", ", ","])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_lists_are_separated_by_spaces_tabs_or_commas(folder, mark, encoding):
+    write(folder / "masks" / "größe.png", [[1, 1, 1]])
+    list_file = folder / "val.txt"
+    list_file.write_text(f"one.jpg{mark}größe.png\n# done\n", encoding=encoding)
+    arguments = {"class_names": CLASSES, "list_file": list_file}
+    data = SegmentationFolder(folder / "images", folder / "masks", **arguments)
+    assert [mask.tolist() for _, mask in data] == [[[1, 1, 1]]]
+    list_file.write_text(f"one.jpg{mark}größe.png\n", encoding="latin-1")
+    with pytest.raises(ValueError, match=r"val\.txt is not text in UTF-8"):
+        SegmentationFolder(folder / "images", folder / "masks", **arguments)
+
+
+def test_two_files_of_one_name_are_refused(folder):
+    write(folder / "images" / "one.png", np.zeros((1, 3, 3)))
+    with pytest.raises(ValueError, match=r"one\.jpg and .*one\.png differ only in their suffix"):
+        SegmentationFolder(folder / "images", class_names=CLASSES)
+
+
+def test_linked_folders_and_hidden_files(folder):
+    (folder / "images" / "b").rename(folder / "elsewhere")
+    (folder / "images" / "b").symlink_to(folder / "elsewhere")
+    write(folder / "images" / ".ipynb_checkpoints" / "one.jpg", np.zeros((1, 3, 3)))
+    (folder / "images" / "._one.jpg").write_bytes(b"Mac OS X")
+    data = SegmentationFolder(folder / "images", folder / "masks", class_names=CLASSES)
+    assert [data.name(i) for i in range(len(data))] == ["two", "one"]
+
+
+def test_label_map_as_from_json(folder):
+    label_map = json.loads('{"0": 1, "1": 0}')
+    arguments = {"class_names": CLASSES, "label_map": label_map}
+    data = SegmentationFolder(folder / "images", folder / "masks", **arguments)
+    # 255 need not be listed.
+    assert data.read(0)[1].tolist() == [[0, 255, 1]]
+
+
+def test_masks_of_0_and_255_are_told(folder):
+    for name in ("one", "b/two"):
+        write(folder / "masks" / f"{name}.png", [[0, 255, 0]])
+    folders = folder / "images", folder / "masks"
+    for names in (CLASSES, ["leaf"]):
+        with pytest.warns(UserWarning, match=r"label_map=\{0: 0, 255: 1\}"):
+            SegmentationFolder(*folders, class_names=names)
+    data = SegmentationFolder(*folders, class_names=CLASSES, label_map={0: 0, 255: 1})
+    assert data.read(0)[1].tolist() == [[0, 1, 0]]
+
+
+def test_folder_of_four_bands(folder):
+    (folder / "images" / "one.jpg").unlink()
+    (folder / "images" / "b" / "two.jpg").unlink()
+    bands = np.array([[[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]], "uint8")
+    for name in ("one", "b/two"):
+        Image.fromarray(bands).save(folder / "images" / f"{name}.tif")
+    folders = folder / "images", folder / "masks"
+    data = SegmentationFolder(*folders, class_names=CLASSES, channels=4)
+    assert data.verify() == []
+    np.testing.assert_array_equal(data.read(0)[0], bands)
+    data = SegmentationFolder(*folders, class_names=CLASSES)
+    with pytest.warns(UserWarning, match="The last of 4 bands .* taken for alpha") as told:
+        assert data.verify() == []
+    assert [str(warning.message).split(":")[0] for warning in told] == ["two", "one"]
+
+
+def test_images_of_other_bands_are_named(folder):
+    data = SegmentationFolder(folder / "images", class_names=CLASSES, channels=4)
+    with pytest.raises(ValueError, match=r"two\.jpg: The network takes images .* 3 channels"):
+        data.read(0)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"class_names": map(str, range(256))}, "up to 255 classes. Received: 256"),
+        ({"class_names": CLASSES, "channels": 0}, "`channels` must be at least 1. Received: 0"),
+        ({"class_names": CLASSES, "palette": ["#ff0000", "red"]}, "leave alpha out. .*: 'red'"),
+        ({"class_names": CLASSES, "palette": [(1, 2, 3, 255)] * 2}, r"\(1, 2, 3, 255\)"),
+        ({"class_names": CLASSES, "palette": [(0.1, 0, 1)] * 2}, r"\(0\.1, 0, 1\)"),
+        (
+            {"class_names": CLASSES, "palette": ["#0a0000", (10, 0, 0)], "color_masks": True},
+            r"Two classes have the color \(10, 0, 0\)",
+        ),
+        ({"class_names": CLASSES, "label_map": {"zero": 0}}, "labels from 0 to 255 .*zero"),
+        ({"class_names": CLASSES, "label_map": {0: 0.5}}, "labels from 0 to 255"),
         ({"class_names": "leaf"}, "a sequence of names. Received: 'leaf'"),
-        ({"class_names": CLASSES, "palette": [(1, 2, 3)]}, "1 colours do not fit 2 classes"),
-        ({"class_names": CLASSES, "color_masks": True}, "needs the colours"),
+        ({"class_names": CLASSES, "palette": [(1, 2, 3)]}, "1 colors do not fit 2 classes"),
+        ({"class_names": CLASSES, "color_masks": True}, "needs the colors"),
         ({"class_names": CLASSES, "label_map": {0: 0, 1: 2}}, "2 classes or to 255. Received"),
     ],
 )
@@ -208,6 +292,18 @@ def test_verify_reports_every_fault(folder):
     assert len(faults) == 2
     assert "two.jpg cannot be read" in faults[0]
     assert "one.png holds the label 2" in faults[1]
+
+
+def test_verify_tells_of_what_never_occurs(folder):
+    names = [*CLASSES, "stem", "root"]
+    data = SegmentationFolder(folder / "images", folder / "masks", class_names=names)
+    with pytest.warns(UserWarning, match=r"No mask of .* holds: stem, root\."):
+        assert data.verify() == []
+    for name in ("one", "b/two"):
+        write(folder / "masks" / f"{name}.png", [[255, 255, 255]])
+    assert "All pixels of" in data.verify()[0]
+    # Without masks there is nothing to tell.
+    assert SegmentationFolder(folder / "images", class_names=names).verify() == []
 
 
 def test_verify_finds_labels_beyond_the_classes():

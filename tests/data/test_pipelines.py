@@ -1,12 +1,15 @@
 """tf.data and PyDataset: the same samples, whichever reads them and wherever a run resumes."""
 
+import pickle
+
 import keras
 import numpy as np
 import pytest
 
 from keras_segattn.applications import canet
-from keras_segattn.data import CamVid, RandomScaleCropFlip, RoadScenes
+from keras_segattn.data import CamVid, RandomScaleCropFlip, RoadScenes, SegmentationDataset
 from keras_segattn.data.sampler import Sampler
+from keras_segattn.weights import Preprocessing
 
 STEPS = 2
 # Of a batch of five scenes.
@@ -182,3 +185,107 @@ def test_impossible_batches_are_refused(kind):
         take(kind, data, 1, 0)
     with pytest.raises(ValueError, match=r"`workers` must be at least 1\. Received: 0"):
         data.to_py_dataset(1, workers=0)
+
+
+class Bands(SegmentationDataset):
+    """Images of noise of any number of bands, whose first band tells the label."""
+
+    class_names = ("dark", "bright")
+    palette = ((0, 0, 0), (255, 255, 255))
+
+    def __init__(self, channels, sizes=((32, 48),) * 4):
+        self.channels = self.bands = channels
+        self.sizes = sizes
+
+    def __len__(self):
+        return len(self.sizes)
+
+    def name(self, index):
+        return f"noise_{index}"
+
+    def read(self, index):
+        rng = np.random.default_rng(index)
+        image = rng.integers(0, 256, (*self.sizes[index], self.bands), dtype="uint8")
+        return image, (image[..., 0] > 127).astype("uint8")
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 12])
+def test_any_number_of_bands(kind, channels):
+    data = Bands(channels)
+    assert data.verify() == []
+    ((images, masks),) = training_batches(kind, 1, data=data)
+    assert images.shape == (4, 32, 40, channels)
+    preprocessing = Preprocessing([0.5] * channels, [0.5] * channels)
+    ((images, masks),) = take(kind, data, 1, 4, preprocessing=preprocessing)
+    assert images.shape == (4, 32, 48, channels)
+    np.testing.assert_array_equal(masks[1], data.read(1)[1])
+    if kind == "tf":
+        assert data.to_tf_dataset(4).element_spec[0].shape[-1] == channels
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_a_network_of_four_bands_trains(kind, batch_size):
+    model = keras.Sequential([keras.Input((None, None, 4)), keras.layers.Conv2D(2, 1)])
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    data, preprocessing = Bands(4), Preprocessing([0.5] * 4, [0.5] * 4)
+    feed = data.to_tf_dataset if kind == "tf" else data.to_py_dataset
+    batches = feed(batch_size, training=True, preprocessing=preprocessing)
+    history = model.fit(batches, epochs=1, steps_per_epoch=2, shuffle=False, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+@pytest.mark.parametrize(
+    ("augmentation", "received"),
+    [
+        (lambda image, mask, rng: (image / 255, mask), "an image of float64"),
+        (lambda image, mask, rng: (image, mask.astype("int64")), "a mask of int64"),
+        (lambda image, mask, rng: (image[..., :2], mask), r"shape \(32, 48, 2\)"),
+        (lambda image, mask, rng: (image[:30], mask), r"shape \(30, 48, 3\)"),
+        (lambda image, mask, rng: (image, mask[..., None]), r"shape \(32, 48, 1\)"),
+    ],
+)
+def test_what_an_augmentation_returns_is_checked(kind, augmentation, received):
+    message = rf"The augmentation must return a uint8 image .* noise_0\. Received .*{received}"
+    with pytest.raises(Exception, match=message):
+        take(kind, Bands(3, ((32, 48),)), 1, 1, augmentation=augmentation)
+
+
+def test_bands_other_than_the_data_set_says_are_refused(kind):
+    data = Bands(4)
+    data.channels = 3
+    assert "noise_0 has shape (32, 48, 4), not (height, width, 3)" in data.verify()[0]
+    with pytest.raises(Exception, match=r"The data set must return .* \(height, width, 3\)"):
+        take(kind, data, 1, 1)
+
+
+def test_mixed_sizes_are_named(kind):
+    data = Bands(3, ((32, 48), (32, 48), (32, 48), (40, 32)))
+    assert [images.shape[1:3] for images, _ in take(kind, data, 4, 1)] == list(data.sizes)
+    with pytest.raises(Exception, match="images of a batch have different sizes: pass batch_size"):
+        take(kind, data, 2, 2)
+
+
+def test_data_sets_are_sequences():
+    data = RoadScenes("train", 3, size=(32, 48))
+    assert [image.shape for image, _ in data] == [(32, 48, 3)] * 3
+    np.testing.assert_array_equal(data[-1][0], data.read(2)[0])
+    with pytest.raises(IndexError, match=r"There are 3 samples\. Received: index=3"):
+        data[3]
+
+
+def test_torch_takes_a_data_set():
+    loader = pytest.importorskip("torch.utils.data").DataLoader
+    data = RoadScenes("train", 3, size=(32, 48))
+    images, masks = next(iter(loader(data, batch_size=3)))
+    np.testing.assert_array_equal(images[2].numpy(), data.read(2)[0])
+    np.testing.assert_array_equal(masks[2].numpy(), data.read(2)[1])
+
+
+def test_a_py_dataset_can_be_pickled():
+    data = RoadScenes("train", 4, size=(32, 48))
+    augmentation = RandomScaleCropFlip((9, 9))
+    dataset = data.to_py_dataset(2, training=True, cache=True, augmentation=augmentation)
+    first = dataset[0]
+    again = pickle.loads(pickle.dumps(dataset))
+    assert equal([first], [again[0]])
+    assert equal([dataset[1]], [again[1]])

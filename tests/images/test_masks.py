@@ -21,14 +21,20 @@ def dataset(folder, image, mask, suffix=".png", **arguments):
     return SegmentationFolder(folder / "images", folder / "masks", **arguments)
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-@pytest.mark.parametrize("saved", ["as stored", "upright", "with EXIF"])
+# A mask that was saved upright under the orientations 2 to 4 cannot be told from one as stored.
+@pytest.mark.parametrize(
+    ("orientation", "saved"),
+    [
+        (n, saved)
+        for n in range(1, 9)
+        for saved in ("as stored", "upright", "with EXIF")
+        if saved != "upright" or n not in (2, 3, 4)
+    ],
+)
 def test_image_and_mask_are_upright(orientation, saved, tmp_path):
     mask = UPRIGHT[orientation](MASK) if saved == "upright" else MASK
-    if saved == "upright" and orientation in (2, 3, 4):
-        pytest.skip("it has the size of the mask as stored, and cannot be told from it")
     arguments = {}
-    if saved == "with EXIF" and orientation in (5, 6, 7, 8):
+    if saved == "with EXIF":
         arguments["exif"] = Image.Exif()
         arguments["exif"][0x0112] = orientation
     photo = with_orientation(RGB, orientation)
