@@ -1,20 +1,25 @@
 """Writing a file whole: readers see the complete file, or what was there before."""
 
 import contextlib
+import json
 import os
+import shutil
 from pathlib import Path
 
 
 @contextlib.contextmanager
-def atomic_path(path):
-    """Context manager that gives a temporary path beside `path` and renames it at the end.
+def atomic_path(path, writer="part"):
+    """Gives a temporary path beside `path`, which becomes `path` at the end of the block.
 
-    The temporary name starts with a dot, holds the number of the process and ends in the suffix of
-    `path`, by which many writers choose the format. If the block raises, the temporary file or
-    folder is removed and `path` stays as it was.
+    The temporary name is `.STEM.WRITER.SUFFIX`: it keeps the suffix, by which many writers choose
+    the format. If the block raises, the temporary file or folder is removed and `path` stays as it
+    was. A process that is killed leaves the temporary file; the next writer of that name replaces
+    it.
 
     Args:
         path: Path of a file, or of a folder that does not exist yet. Its parent must exist.
+        writer: String that tells apart writers of the same path at the same time, such as the
+            number of the process. Defaults to `"part"`, for one writer.
 
     Yields:
         The temporary `pathlib.Path`, for the block to write.
@@ -22,24 +27,29 @@ def atomic_path(path):
     Example:
 
     ```python
-    with atomic_path("metrics.json") as temporary:
-        temporary.write_text("{}")
+    with atomic_path("picture.png") as temporary:
+        image.save(temporary)
     ```
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
+    temporary = path.with_name(f".{path.stem}.{writer}{path.suffix}")
     try:
         yield temporary
         os.replace(temporary, path)
     except BaseException:
-        _remove(temporary)
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
         raise
 
 
-def _remove(path):
-    if path.is_dir():
-        import shutil
+def write_text(path, text):
+    """Writes a text file whole."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
 
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+
+def write_json(path, value):
+    """Writes a value as JSON, whole; paths in it become strings."""
+    write_text(path, json.dumps(value, indent=2, default=os.fspath) + "\n")

@@ -2,10 +2,11 @@
 
 import contextlib
 import math
-import os
 from pathlib import Path
 
 import keras
+
+from keras_segattn.atomic_files import atomic_path
 
 
 def save_atomically(model, path):
@@ -14,15 +15,10 @@ def save_atomically(model, path):
     Raises:
         OSError: If the file cannot be written, as on a full disk; nothing half-written is left.
     """
-    path = Path(path)
-    # The suffix must stay, for Keras tells the format by it.
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        with _by_this_process_alone():
+        with atomic_path(path) as temporary, _by_this_process_alone():
             model.save(temporary)
-        os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise OSError(
             f"{path} could not be written: {error}. What was saved before is whole; make room, and "
             "go on from the last checkpoint."

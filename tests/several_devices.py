@@ -6,7 +6,6 @@ strategies are run one after the other, each in a folder of its name.
 
 import argparse
 import dataclasses
-import importlib
 import json
 import os
 import signal
@@ -19,10 +18,9 @@ from keras_segattn import applications, recipes
 from keras_segattn.data import RoadScenes
 from keras_segattn.layers import FCNHead
 from keras_segattn.training import command_line
+from keras_segattn.training import run as training
 from tests.applications.cases import tiny_backbone
 
-# The package has a function of this name.
-training = importlib.import_module("keras_segattn.training.run")
 LearningRateLog = training.LearningRateLog
 
 
@@ -67,7 +65,7 @@ class Recorder(LearningRateLog):
         self.mean = 0.0
 
 
-def run(folder, strategy, rest):
+def train(folder, strategy, rest):
     parser = command_line.argument_parser("", "canet1_camvid")
     arguments = parser.parse_args(["--run", str(folder / strategy), "--strategy", strategy, *rest])
     arguments.recipe = "tiny"
@@ -104,4 +102,4 @@ if __name__ == "__main__":
     training.LearningRateLog = Recorder
     for name in known.strategies.split(","):
         keras.backend.clear_session()
-        run(known.folder, name, ["--formats", *rest] if name != "none" else ["--formats"])
+        train(known.folder, name, ["--formats", *rest] if name != "none" else ["--formats"])

@@ -3,6 +3,8 @@
 import dataclasses
 import inspect
 import json
+import re
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,7 +13,13 @@ import pytest
 from keras_segattn import applications, recipes
 from keras_segattn.data import Compose, RoadScenes
 from keras_segattn.recipes import RECIPES
-from keras_segattn.training import RunFolder, adjust_logits, evaluate
+from keras_segattn.training import (
+    RunFolder,
+    TrainingOptions,
+    adjust_logits,
+    command_line,
+    evaluate,
+)
 from keras_segattn.training.build import (
     add_weight_decay,
     build_augmentation,
@@ -19,7 +27,12 @@ from keras_segattn.training.build import (
     build_model,
     build_optimizer,
 )
-from keras_segattn.training.command_line import argument_parser, recipe_of
+from keras_segattn.training.command_line import (
+    argument_parser,
+    in_flags,
+    options_of,
+    recipe_of,
+)
 from tests.applications.cases import tiny_backbone
 from tests.training import to_numpy
 
@@ -139,18 +152,78 @@ def test_unknown_recipes_are_refused():
 
 
 def test_a_run_goes_on_only_as_it_was_started(tmp_path):
-    run, recipe = RunFolder(tmp_path / "run"), RECIPES["canet1_camvid"]
-    run.open(recipe, {"seed": 0}, resume=False)
+    run, recipe, data = RunFolder(tmp_path / "run"), RECIPES["canet1_camvid"], {"train": DATA}
+    run.open(recipe, TrainingOptions(), data)
     # Without a checkpoint nothing is lost by starting anew.
-    run.open(recipe, {"seed": 1}, resume=False)
+    run.open(recipe, TrainingOptions(seed=1), data, resume=False)
     run.checkpoints.mkdir()
     (run.checkpoints / "epoch-0002.keras").touch()
-    with pytest.raises(ValueError, match=r"holds a run\. Go on with --resume"):
-        run.open(recipe, {"seed": 1}, resume=False)
-    run.open(recipe, {"seed": 1}, resume=True)
+    with pytest.raises(ValueError, match=r"holds a run\. Go on with `resume=True`"):
+        run.open(recipe, TrainingOptions(seed=1), data, resume=False)
+    run.open(recipe, TrainingOptions(seed=1, strategy="mirrored", tensorboard=True), data)
     other = dataclasses.replace(recipe, epochs=5)
     with pytest.raises(ValueError, match="epochs was 300, is 5; seed was 1, is 2"):
-        run.open(other, {"seed": 2}, resume=True)
+        run.open(other, TrainingOptions(seed=2), data)
+    with pytest.raises(ValueError, match=r"train data was .*32x48 pixels, is .*4 samples.*64x48"):
+        run.open(recipe, TrainingOptions(seed=1), {"train": RoadScenes("train", 4, size=(64, 48))})
+    recorded = json.loads((run.path / "config.json").read_text())
+    assert recorded["options"] == dataclasses.asdict(TrainingOptions(seed=1))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"mixed_precision": "float8"},
+        {"jit_compile": "on"},
+        {"ema_momentum": 1.0},
+        {"early_stop": 0},
+        {"gradient_accumulation_steps": 1},
+        {"virtual_devices": 0},
+    ],
+    ids=str,
+)
+def test_impossible_options_are_refused(options):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=f"`{name}` must be .* Received: {value!r}"):
+        TrainingOptions(**options)
+
+
+def test_flags_become_options():
+    arguments = argument_parser("", "canet1_camvid").parse_args(
+        ["--jit", "off", "--accumulate", "2", "--ema", "0.9", "--sync-batch-norm", "--seed", "3"]
+    )
+    assert options_of(arguments) == TrainingOptions(
+        jit_compile=False,
+        gradient_accumulation_steps=2,
+        ema_momentum=0.9,
+        sync_batch_norm=True,
+        seed=3,
+    )
+    defaults = argument_parser("", "canet1_camvid").parse_args([])
+    assert options_of(defaults) == TrainingOptions()
+
+
+@pytest.mark.parametrize(
+    ("message", "translated"),
+    [
+        ("Go on with `resume=True`, or choose another `folder`.", "--resume, or choose another --"),
+        ("`jit_compile=False` or `jit_compile='auto'`", "--jit off or --jit auto"),
+        ("`gradient_accumulation_steps` and `fit`", "--accumulate and `fit`"),
+        ("`strategy='data-parallel'`", "--strategy data-parallel"),
+        ("Take `batch_size` 8", "Take --batch-size 8"),
+    ],
+)
+def test_the_command_line_speaks_of_flags(message, translated):
+    assert translated in in_flags(message)
+
+
+def test_the_library_does_not_speak_of_flags():
+    folder = Path(command_line.__file__).parents[1]
+    files = [*(folder / "training").rglob("*.py"), *(folder / "recipes").rglob("*.py")]
+    texts = {path.name: path.read_text() for path in files if path.name != "command_line.py"}
+    assert len(texts) > 8
+    flag = re.compile(r"""[\s`(]--[a-z]|"--[a-z-]+ """)
+    assert not {name for name, text in texts.items() if flag.search(text)}
 
 
 def test_log_is_cut_to_the_checkpoints(tmp_path):

@@ -16,7 +16,7 @@ import pytest
 from keras_segattn.callbacks import AtomicCheckpoint
 from keras_segattn.data import RoadScenes
 from keras_segattn.data.sampler import Sampler
-from keras_segattn.training import open_strategy
+from keras_segattn.training import TrainingOptions, open_strategy
 from keras_segattn.training.build import synchronize_batch_norm
 from tests.applications.cases import CASES
 
@@ -158,37 +158,43 @@ def test_killed_process_ends_the_job_which_goes_on(tmp_path, one_device):
     assert_same(history(tmp_path, "data-parallel"), one_device)
 
 
+def opened(strategy, batch_size=4, **options):
+    return open_strategy(TrainingOptions(strategy=strategy, **options), batch_size)
+
+
 def test_wrong_combinations_are_refused(monkeypatch):
     other = {"tensorflow": "data-parallel", "jax": "mirrored", "torch": "multiworker"}[BACKEND]
-    with pytest.raises(ValueError, match=f"--strategy {other} needs KERAS_BACKEND=.*{BACKEND}"):
-        open_strategy(other, batch_size=4)
-    with pytest.raises(ValueError, match="--virtual-devices goes with"):
-        open_strategy("none", batch_size=4, virtual_devices=2)
-    with pytest.raises(ValueError, match="--sync-batch-norm goes with"):
-        open_strategy("none", batch_size=4, sync_batch_norm=True)
+    message = f"`strategy='{other}'` needs KERAS_BACKEND=.*{BACKEND}"
+    with pytest.raises(ValueError, match=message):
+        opened(other)
+    with pytest.raises(ValueError, match="`virtual_devices` goes with"):
+        opened("none", virtual_devices=2)
+    with pytest.raises(ValueError, match="`sync_batch_norm=True` goes with"):
+        opened("none", sync_batch_norm=True)
 
 
 @pytest.mark.tensorflow
 def test_what_tensorflow_cannot_do_is_refused(monkeypatch):
-    with pytest.raises(ValueError, match="--jit on does not go with --strategy mirrored"):
-        open_strategy("mirrored", batch_size=4, jit_compile=True)
-    with pytest.raises(ValueError, match="--accumulate does not go with --strategy mirrored"):
-        open_strategy("mirrored", batch_size=4, gradient_accumulation_steps=2)
+    jit = "`jit_compile=True` does not go with `strategy='{}'`"
+    with pytest.raises(ValueError, match=jit.format("mirrored")):
+        opened("mirrored", jit_compile=True)
+    with pytest.raises(ValueError, match="`gradient_accumulation_steps` does not go with"):
+        opened("mirrored", gradient_accumulation_steps=2)
     for name in ("mirrored", "multiworker"):
-        with pytest.raises(ValueError, match=f"float16 does not go with --strategy {name}"):
-            open_strategy(name, batch_size=4, mixed_precision="float16")
-    with pytest.raises(ValueError, match="--jit on does not go with --strategy multiworker"):
-        open_strategy("multiworker", batch_size=4, jit_compile=True)
-    with pytest.raises(ValueError, match=r"`--strategy` must be one of.*Received: 'many'"):
-        open_strategy("many", batch_size=4)
+        with pytest.raises(ValueError, match=f"float16'` does not go with `strategy='{name}'`"):
+            opened(name, mixed_precision="float16")
+    with pytest.raises(ValueError, match=jit.format("multiworker")):
+        opened("multiworker", jit_compile=True)
+    with pytest.raises(ValueError, match=r"`strategy` must be one of.*Received: 'many'"):
+        opened("many")
     for text in ("", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps"}}'):
         monkeypatch.setenv("TF_CONFIG", text)
         with pytest.raises(ValueError, match="TF_CONFIG"):
-            open_strategy("multiworker", batch_size=4)
+            opened("multiworker")
 
 
 def test_a_batch_that_devices_do_not_divide_is_refused():
-    strategy = open_strategy("none", batch_size=10)
+    strategy = opened("none", batch_size=10)
     strategy.devices = 4
     with pytest.raises(ValueError, match=r"10 cannot be divided among 4 devices.*8 or 12"):
         strategy.check(10, "auto")
@@ -198,7 +204,7 @@ def test_a_batch_that_devices_do_not_divide_is_refused():
 def test_jax_is_asked_for_all_of_its_processes(monkeypatch):
     monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
     with pytest.raises(ValueError, match="KERAS_DISTRIBUTION_PROCESS_ID"):
-        open_strategy("data-parallel", batch_size=4)
+        opened("data-parallel")
 
 
 @pytest.mark.once

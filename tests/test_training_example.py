@@ -144,7 +144,7 @@ def test_a_wrong_file_is_found_before_training(tmp_path):
     (tmp_path / "val" / "frame.png").write_bytes(b"no image")
     code, output = finish(start(tmp_path / "run", "--data", tmp_path))
     assert code == 1
-    assert "1 faults in the val data:" in output
+    assert "1 fault in the val data:" in output
     assert "frame.png cannot be read" in output
     assert not (tmp_path / "run").exists()
 

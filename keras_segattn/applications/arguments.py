@@ -18,12 +18,6 @@ def check_image_and_classes(input_shape, classes, smallest_side=32):
         raise ValueError(f"`classes` must be at least 1. Received: {classes}")
 
 
-def check_choice(name, value, choices):
-    """Raises a ValueError unless an argument has one of its values."""
-    if value not in choices:
-        raise ValueError(f"`{name}` must be one of {choices}. Received: {value!r}")
-
-
 def check_auxiliary_heads(auxiliary_heads, include_top):
     """Raises a ValueError if auxiliary heads are asked for where nothing is classified."""
     if auxiliary_heads and not include_top:

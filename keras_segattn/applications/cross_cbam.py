@@ -2,15 +2,12 @@
 
 import keras
 
-from keras_segattn.applications.arguments import (
-    check_auxiliary_heads,
-    check_choice,
-    check_image_and_classes,
-)
+from keras_segattn.applications.arguments import check_auxiliary_heads, check_image_and_classes
 from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
+from keras_segattn.arguments import check_choice
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import ASPP, CCBAM, SEASPP, ConvNormAct, FCNHead, ResizeLike
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_segattn.applications.arguments import check_choice
+from keras_segattn.arguments import check_choice
 from keras_segattn.export.formats import FORMATS, check_packages, is_artefact
 from keras_segattn.export.report import ExportReport
 from keras_segattn.export.serving_model import OUTPUTS, serving_model

@@ -49,7 +49,7 @@ class FCNHead(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.class_names = classes
+        self.classes = classes
         self.filters = filters
         self.dropout = dropout
         self.activation = keras.activations.get(activation)
@@ -76,12 +76,12 @@ class FCNHead(keras.layers.Layer):
         return self.classifier(self.drop(x, training=training))
 
     def compute_output_shape(self, x_shape):
-        return (*x_shape[:3], self.class_names)
+        return (*x_shape[:3], self.classes)
 
     def get_config(self):
         return {
             **super().get_config(),
-            "classes": self.class_names,
+            "classes": self.classes,
             "filters": self.filters,
             "dropout": self.dropout,
             "activation": keras.activations.serialize(self.activation),

@@ -7,12 +7,14 @@ from keras_segattn.training.evaluation import (
     print_scores,
 )
 from keras_segattn.training.logit_adjustment import adjust_logits
+from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run import train
 from keras_segattn.training.run_folder import RunFolder
 from keras_segattn.training.strategies import open_strategy
 
 __all__ = [
     "RunFolder",
+    "TrainingOptions",
     "adjust_logits",
     "count_confusions",
     "draw_predictions",

@@ -2,22 +2,22 @@
 
 import argparse
 import dataclasses
-import importlib.util
 import os
+import re
 import sys
 import time
 from pathlib import Path
 
-import keras
-
 from keras_segattn import recipes
+from keras_segattn.atomic_files import write_json
 from keras_segattn.callbacks import save_atomically
 from keras_segattn.export import export_model
 from keras_segattn.training.evaluation import draw_predictions, evaluate, print_scores
+from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run import train
-from keras_segattn.training.run_folder import RunFolder, write_json
-from keras_segattn.training.strategies import STRATEGIES, open_strategy
-from keras_segattn.visualization import PredictionPictures, plot_history
+from keras_segattn.training.run_folder import RunFolder
+from keras_segattn.training.strategies import STRATEGIES
+from keras_segattn.visualization import plot_history
 
 # Fields of a recipe that an option of the same name replaces, and the type of their values.
 REPLACEABLE = {
@@ -31,6 +31,15 @@ REPLACEABLE = {
     "color_jitter": float,
 }
 FORMATS = ("saved_model", "onnx")
+# Flags and values that are not spelled as the arguments of the library that they set.
+FLAGS = {
+    "ema_momentum": "--ema",
+    "folder": "--run",
+    "gradient_accumulation_steps": "--accumulate",
+    "jit_compile": "--jit",
+}
+JIT = {"auto": "auto", "on": True, "off": False}
+OPTIONS = [field.name for field in dataclasses.fields(TrainingOptions)]
 
 
 def argument_parser(description, default_recipe):
@@ -59,9 +68,21 @@ def argument_parser(description, default_recipe):
 
     add = parser.add_argument_group("how to train").add_argument
     add("--mixed-precision", choices=["float16", "bfloat16"])
-    add("--jit", choices=["auto", "on", "off"], default="auto", help="XLA (default: auto)")
-    add("--accumulate", type=int, metavar="N", help="make one step of the gradients of N batches")
-    add("--ema", type=float, metavar="MOMENTUM", help="validate and keep averaged weights")
+    add("--jit", choices=JIT, default="auto", help="XLA (default: auto)")
+    add(
+        "--accumulate",
+        type=int,
+        metavar="N",
+        dest="gradient_accumulation_steps",
+        help="make one step of the gradients of N batches",
+    )
+    add(
+        "--ema",
+        type=float,
+        metavar="MOMENTUM",
+        dest="ema_momentum",
+        help="validate and keep averaged weights",
+    )
     add("--early-stop", type=int, metavar="EPOCHS", help="stop after so many without progress")
     add("--tensorboard", action="store_true", help="write logs and pictures into the run")
     add("--deterministic", action="store_true", help="the same on every run; slower")
@@ -103,6 +124,12 @@ def recipe_of(arguments):
     return dataclasses.replace(recipe, **changes)
 
 
+def options_of(arguments):
+    """Returns the `TrainingOptions` that the flags name."""
+    values = {**vars(arguments), "jit_compile": JIT[arguments.jit]}
+    return TrainingOptions(**{name: values[name] for name in OPTIONS})
+
+
 def main(arguments, data):
     """Trains, evaluates, draws and exports as the arguments say.
 
@@ -112,12 +139,15 @@ def main(arguments, data):
     """
     start = time.time()
     try:
-        model, run = _train(arguments, data)
+        recipe = recipe_of(arguments)
+        run = RunFolder(arguments.run or Path("runs") / recipe.name)
+        model = train(recipe, data, run.path, options_of(arguments), resume=arguments.resume)
     except (ValueError, OSError, RuntimeError) as error:
-        _fail(f"error: {error}", alone=arguments.strategy in ("none", "mirrored"))
+        _fail(f"error: {in_flags(str(error))}", alone=arguments.strategy in ("none", "mirrored"))
     if model is None:
         print("done; the first process evaluates and exports")
         return
+    plot_history(run.log, run.path / "curves.png")
     save_atomically(model, run.path / "model.keras")
 
     # The best epoch was chosen on the validation set; the test set is read here, once.
@@ -136,6 +166,27 @@ def main(arguments, data):
     print(f"done: {run.path}, {time.time() - start:.0f} s")
 
 
+def in_flags(message):
+    """Returns a message of the library in the words of the command line.
+
+    >>> in_flags("`jit_compile=True` does not go with `strategy='mirrored'`.")
+    '--jit on does not go with --strategy mirrored.'
+    """
+    flags = {name: f"--{name.replace('_', '-')}" for name in (*OPTIONS, *REPLACEABLE, "resume")}
+    flags.update(FLAGS)
+    values = {"jit_compile": {str(value): word for word, value in JIT.items()}}
+
+    def flag(match):
+        name, value = match.groups()
+        if name not in flags:
+            return match[0]
+        value = (value or "").strip("'")
+        value = values.get(name, {"True": ""}).get(value, value)
+        return f"{flags[name]} {value}".rstrip()
+
+    return re.sub(r"`(\w+)(?:=([^`{]+))?`", flag, message)
+
+
 def _fail(message, alone):
     if alone:
         sys.exit(message)
@@ -143,83 +194,3 @@ def _fail(message, alone):
     print(message, file=sys.stderr, flush=True)
     sys.stdout.flush()
     os._exit(1)
-
-
-def _train(arguments, data):
-    recipe = recipe_of(arguments)
-    jit_compile = {"auto": "auto", "on": True, "off": False}[arguments.jit]
-    keras.utils.set_random_seed(arguments.seed)
-    strategy = open_strategy(
-        arguments.strategy,
-        recipe.batch_size,
-        jit_compile,
-        arguments.sync_batch_norm,
-        arguments.virtual_devices,
-        arguments.accumulate,
-        arguments.mixed_precision,
-    )
-    if arguments.tensorboard and strategy.processes > 1:
-        raise ValueError(
-            "--tensorboard does not go with several processes: one of them would compute with the "
-            "network alone, while the others wait."
-        )
-    print(
-        f"{strategy.devices} devices in {strategy.processes} processes, this is process "
-        f"{strategy.process}; global batch {recipe.batch_size}, "
-        f"{recipe.batch_size // strategy.devices} on each device; learning rate "
-        f"{recipe.learning_rate}, that of the global batch",
-        flush=True,
-    )
-    if arguments.tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise ValueError("--tensorboard needs TensorBoard: pip install tensorboard")
-    if arguments.mixed_precision:
-        keras.config.set_dtype_policy(f"mixed_{arguments.mixed_precision}")
-    if arguments.deterministic and keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()
-    if not arguments.resume:
-        _verify(data)
-    run = RunFolder(arguments.run or Path("runs") / recipe.name)
-    # A run may go on with other devices: one machine fewer makes the same steps.
-    not_settings = ("resume", "run", "formats", "recipe", *REPLACEABLE, "crop", "scale", "backbone")
-    not_settings += ("strategy", "virtual_devices")
-    settings = {k: value for k, value in vars(arguments).items() if k not in not_settings}
-    run.open(recipe, settings, arguments.resume, write=strategy.chief)
-    callbacks = []
-    if arguments.tensorboard and strategy.chief:
-        logs = run.path / "tensorboard"
-        callbacks.append(keras.callbacks.TensorBoard(logs))
-        callbacks.append(
-            PredictionPictures(run.path / "pictures", data["val"], log_dir=logs / "pictures")
-        )
-    model = train(
-        recipe,
-        data,
-        run,
-        backbone_weights=arguments.backbone_weights,
-        initial_model=arguments.initial_model,
-        jit_compile=jit_compile,
-        gradient_accumulation_steps=arguments.accumulate,
-        ema_momentum=arguments.ema,
-        early_stop=arguments.early_stop,
-        callbacks=callbacks,
-        seed=arguments.seed,
-        strategy=strategy,
-        sync_batch_norm=arguments.sync_batch_norm,
-    )
-    if strategy.chief:
-        plot_history(run.log, run.path / "curves.png")
-    return model, run
-
-
-def _verify(data):
-    """A wrong file is to be found now, not after the last epoch."""
-    for split, dataset in data.items():
-        print(f"reading the {split} data")
-        faults = dataset.verify()
-        if faults:
-            more = f"\nand {len(faults) - 20} more" if faults[20:] else ""
-            raise ValueError(
-                f"{len(faults)} faults in the {split} data:\n" + "\n".join(faults[:20]) + more
-            )

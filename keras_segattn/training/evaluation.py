@@ -1,6 +1,5 @@
 """Scores of a model on a data set, and pictures of what it finds."""
 
-import os
 from pathlib import Path
 
 import keras
@@ -76,9 +75,7 @@ def draw_predictions(model, data, path, count=4, **options):
     found = [segment(model, image, **options).class_map for image in images]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-    plot_predictions(temporary, images, masks, found, data.class_names, data.palette)
-    os.replace(temporary, path)
+    plot_predictions(path, images, masks, found, data.class_names, data.palette)
 
 
 def print_scores(result):

@@ -1,6 +1,7 @@
 """Training by a recipe, resumable after every epoch."""
 
 import contextlib
+import importlib.util
 import sys
 
 import keras
@@ -15,59 +16,58 @@ from keras_segattn.training.build import (
     build_optimizer,
     synchronize_batch_norm,
 )
-from keras_segattn.training.strategies import OneDevice
+from keras_segattn.training.options import TrainingOptions
+from keras_segattn.training.run_folder import RunFolder
+from keras_segattn.training.strategies import open_strategy
+from keras_segattn.visualization import PredictionPictures
 
 
-def train(
-    recipe,
-    data,
-    run,
-    *,
-    backbone_weights=None,
-    initial_model=None,
-    jit_compile="auto",
-    gradient_accumulation_steps=None,
-    ema_momentum=None,
-    early_stop=None,
-    callbacks=(),
-    seed=0,
-    strategy=None,
-    sync_batch_norm=False,
-):
+def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     """Trains the network of a recipe and returns the model of the best epoch.
 
-    A checkpoint is written after each epoch. Where the folder of the run holds one, training goes
-    on from it, with the samples, the rate and the optimizer's state that it would have had.
+    All samples are read once before a run starts, so that a wrong file is found at once. A
+    checkpoint is written after each epoch. Where `folder` holds some, training goes on from the
+    last one, with the samples, the rate and the optimizer's state that it would have had.
 
     Args:
         recipe: A `keras_segattn.recipes.Recipe`.
         data: Dict of `SegmentationDataset`, `"train"` and `"val"`.
-        run: A `RunFolder` that was opened.
-        backbone_weights: Weights of the backbone, as the networks take them. Defaults to `None`.
-        initial_model: Path of a `.keras` file of the same network, whose weights to start from.
-            Defaults to `None`.
-        jit_compile: Boolean or `"auto"`, as in `compile`. Defaults to `"auto"`.
-        gradient_accumulation_steps: Integer, the number of batches whose gradients make one step,
-            for machines that cannot hold the batch of the recipe. Defaults to `None`.
-        ema_momentum: Float, to keep a moving average of the weights, which is validated and
-            returned. Defaults to `None`.
-        early_stop: Integer, the number of epochs without a better mean IoU after which to stop,
-            counted anew where a run is resumed. Defaults to `None`.
+        folder: Path of the folder of the run, made if need be. It gets `config.json`, which records
+            the recipe and the options, `log.csv`, with a row per epoch, and `checkpoints`.
+        options: A `TrainingOptions`, or `None` for its defaults. Defaults to `None`.
+        resume: Boolean, whether a run that `folder` holds may go on. Defaults to `True`.
         callbacks: Further Keras callbacks. Defaults to none.
-        seed: Integer, of the order and augmentation of the samples. Defaults to `0`.
-        strategy: What `keras_segattn.training.open_strategy` returned, to train on several devices,
-            or `None` for one. Defaults to `None`.
-        sync_batch_norm: Boolean, whether batch normalization sees the batch of all devices, where
-            a strategy of TensorFlow divides it. Defaults to `False`.
 
     Returns:
         The model of the epoch with the highest mean IoU on the validation data; `None` in the
         processes of a strategy that do not write.
 
     Raises:
+        ValueError: If the recipe, the options, the devices and the backend do not go together,
+            files of the data are wrong, or `folder` holds a run that was started otherwise.
         RuntimeError: If a process of the strategy was lost, or the loss is not finite.
+
+    Example:
+
+    ```python
+    recipe = dataclasses.replace(recipes.get("canet1_camvid"), epochs=100)
+    data = {split: CamVid("data/CamVid", split) for split in ("train", "val")}
+    model = train(recipe, data, "runs/mine")
+    ```
     """
-    strategy = strategy or OneDevice()
+    options = TrainingOptions() if options is None else options
+    keras.utils.set_random_seed(options.seed)
+    strategy = open_strategy(options, recipe.batch_size)
+    _prepare(options, strategy, recipe)
+    run = RunFolder(folder)
+    if not run.has_begun():
+        _verify(data)
+    run.open(recipe, options, data, resume, write=strategy.chief)
+    with _policy(options.mixed_precision):
+        return _train(recipe, data, run, options, strategy, callbacks)
+
+
+def _train(recipe, data, run, options, strategy, callbacks):
     steps = len(data["train"]) // recipe.batch_size
     epochs = recipe.epochs_of(max(steps, 1))
     path, epochs_done = AtomicCheckpoint.latest(run.checkpoints)
@@ -75,30 +75,13 @@ def train(
         strategy.check_agreement(epochs_done, run.path)
     rows = run.truncate_log(epochs_done, write=strategy.chief)
     best = max((float(row["val_mean_iou"]) for row in rows), default=None)
-    ema = {} if ema_momentum is None else {"use_ema": True, "ema_momentum": ema_momentum}
     with strategy.scope():
         if path:
             model = keras.saving.load_model(path)
         else:
-            model = build_model(recipe, data["train"], backbone_weights)
-            if initial_model is not None:
-                initial = keras.saving.load_model(initial_model, compile=False)
-                model.set_weights(initial.get_weights())
-            model.compile(
-                build_optimizer(
-                    recipe,
-                    model,
-                    steps,
-                    gradient_accumulation_steps=gradient_accumulation_steps,
-                    **ema,
-                ),
-                build_loss(recipe, data["train"]),
-                loss_weights=recipe.loss_weights,
-                metrics=[build_metric(data["train"])],
-                jit_compile=jit_compile,
-            )
+            model = _new_model(recipe, data["train"], steps, options)
         add_weight_decay(model, recipe)
-        if sync_batch_norm:
+        if options.sync_batch_norm:
             synchronize_batch_norm(model)
     if epochs_done < epochs:
         _fit(
@@ -110,7 +93,7 @@ def train(
                 training=True,
                 augmentation=build_augmentation(recipe, data["train"].read(0)[1].shape),
                 preprocessing=model.preprocessing,
-                seed=seed,
+                seed=options.seed,
                 first_epoch=epochs_done,
             ),
             steps_per_epoch=steps,
@@ -123,9 +106,9 @@ def train(
             callbacks=[
                 keras.callbacks.TerminateOnNaN(),
                 LearningRateLog(),
-                *([] if ema_momentum is None else [keras.callbacks.SwapEMAWeights()]),
-                *(_writers(run, best) if strategy.chief else ()),
-                *_early_stop(early_stop, best),
+                *([] if options.ema_momentum is None else [keras.callbacks.SwapEMAWeights()]),
+                *(_writers(run, best, data["val"], options) if strategy.chief else ()),
+                *_early_stop(options.early_stop, best),
                 *callbacks,
             ],
         )
@@ -133,8 +116,71 @@ def train(
     if not strategy.chief:
         return None
     model = keras.saving.load_model(run.checkpoints / "best.keras")
-    if ema_momentum is not None:
+    if options.ema_momentum is not None:
         model.optimizer.finalize_variable_values(model.trainable_variables)
+    return model
+
+
+def _prepare(options, strategy, recipe):
+    """Refuses what cannot be, and sets what holds for the process."""
+    if options.tensorboard and strategy.processes > 1:
+        raise ValueError(
+            "`tensorboard=True` does not go with several processes: one of them would compute with "
+            "the network alone, while the others wait."
+        )
+    if options.tensorboard and not importlib.util.find_spec("tensorboard"):
+        raise ValueError("`tensorboard=True` needs TensorBoard: pip install tensorboard")
+    if options.deterministic and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    print(
+        f"{strategy.devices} devices in {strategy.processes} processes, this is process "
+        f"{strategy.process}; global batch {recipe.batch_size}, "
+        f"{recipe.batch_size // strategy.devices} on each device; learning rate "
+        f"{recipe.learning_rate}, that of the global batch",
+        flush=True,
+    )
+
+
+def _verify(data):
+    """A wrong file is to be found now, not after the last epoch."""
+    for split, dataset in data.items():
+        print(f"reading the {split} data", flush=True)
+        faults = dataset.verify()
+        if faults:
+            more = f"\nand {len(faults) - 20} more" if faults[20:] else ""
+            number = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+            raise ValueError(f"{number} in the {split} data:\n" + "\n".join(faults[:20]) + more)
+
+
+@contextlib.contextmanager
+def _policy(mixed_precision):
+    """Models are made and loaded with a mixed policy in here, if one is asked for."""
+    before = keras.config.dtype_policy()
+    if mixed_precision:
+        keras.config.set_dtype_policy(f"mixed_{mixed_precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _new_model(recipe, data, steps_per_epoch, options):
+    model = build_model(recipe, data, options.backbone_weights)
+    if options.initial_model is not None:
+        initial = keras.saving.load_model(options.initial_model, compile=False)
+        model.set_weights(initial.get_weights())
+    arguments = {"gradient_accumulation_steps": options.gradient_accumulation_steps}
+    if options.ema_momentum is not None:
+        arguments.update(use_ema=True, ema_momentum=options.ema_momentum)
+    model.compile(
+        build_optimizer(recipe, model, steps_per_epoch, **arguments),
+        build_loss(recipe, data),
+        loss_weights=recipe.loss_weights,
+        metrics=[build_metric(data)],
+        jit_compile=options.jit_compile,
+    )
     return model
 
 
@@ -156,16 +202,22 @@ def _telling_who_is_lost(strategy):
             raise  # JAX has one error for all, memory among it
         raise RuntimeError(
             "another process was lost, or the connection to it. Every epoch that was finished is "
-            "saved: start all processes again with --resume. "
+            "saved: start all processes again with `resume=True`. "
             f"{type(error).__name__}: {(telling or lines or [''])[-1]}"
         ) from error
 
 
-def _writers(run, best):
-    return (
+def _writers(run, best, validation_data, options):
+    writers = [
         keras.callbacks.CSVLogger(run.log, append=True),
         AtomicCheckpoint(run.checkpoints, best=best),
-    )
+    ]
+    if options.tensorboard:
+        logs = run.path / "tensorboard"
+        writers.append(keras.callbacks.TensorBoard(logs))
+        pictures = run.path / "pictures"
+        writers.append(PredictionPictures(pictures, validation_data, log_dir=logs / "pictures"))
+    return writers
 
 
 def _early_stop(patience, best):

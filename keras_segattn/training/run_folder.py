@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_segattn.atomic_files import atomic_path, write_json
 from keras_segattn.callbacks import AtomicCheckpoint
 from keras_segattn.version import __version__
 
@@ -32,36 +33,46 @@ class RunFolder:
         self.checkpoints = self.path / "checkpoints"
         self.log = self.path / "log.csv"
 
-    def open(self, recipe, settings, resume, write=True):
-        """Makes the folder of a new run, or checks that a resumed one was started like this.
+    def has_begun(self):
+        """Returns whether an epoch of the run is finished."""
+        return AtomicCheckpoint.latest(self.checkpoints)[0] is not None
+
+    def open(self, recipe, options, data, resume=True, write=True):
+        """Makes the folder of a new run, or checks that a begun one was started like this.
 
         Args:
             recipe: The `Recipe`.
-            settings: Dict of what else decides the result.
-            resume: Boolean, whether a run that has begun may go on.
+            options: The `TrainingOptions`.
+            data: Dict of `SegmentationDataset`.
+            resume: Boolean, whether a run that has begun may go on. Defaults to `True`.
             write: Boolean, whether this process is the one that writes. Defaults to `True`.
 
         Raises:
             ValueError: If a run has begun and `resume` is false, or it was started otherwise.
         """
-        # As JSON gives them back.
-        settings = json.loads(json.dumps({**dataclasses.asdict(recipe), **settings}))
         config = self.path / "config.json"
-        begun = AtomicCheckpoint.latest(self.checkpoints)[0] is not None
-        if begun and not resume:
-            raise ValueError(
-                f"{self.path} holds a run. Go on with --resume, or choose another --run."
-            )
-        if begun:
-            before = json.loads(config.read_text())["settings"]
+        decisive = {
+            **dataclasses.asdict(recipe),
+            **options.decisive(),
+            **{f"{split} data": _describe(dataset) for split, dataset in data.items()},
+        }
+        decisive = json.loads(json.dumps(decisive, default=os.fspath))
+        if self.has_begun():
+            if not resume:
+                raise ValueError(
+                    f"{self.path} holds a run. Go on with `resume=True`, or choose another "
+                    "`folder`."
+                )
+            before = json.loads(config.read_text())["decisive"]
             changed = [
                 f"{key} was {before.get(key)}, is {value}"
-                for key, value in settings.items()
+                for key, value in decisive.items()
                 if before.get(key, value) != value  # an option may be younger than the run
             ]
             if changed:
                 raise ValueError(
-                    f"--resume needs the settings {self.path} began with: {'; '.join(changed)}"
+                    f"{self.path} holds a run that was started otherwise: {'; '.join(changed)}. "
+                    "Go on with the same settings, or choose another `folder`."
                 )
             return
         if not write:
@@ -70,7 +81,8 @@ class RunFolder:
         write_json(
             config,
             {
-                "settings": settings,
+                "decisive": decisive,
+                "options": dataclasses.asdict(options),
                 "command": sys.argv,
                 "commit": _git_commit(),
                 "backend": keras.backend.backend(),
@@ -101,20 +113,17 @@ class RunFolder:
         if not rows:
             self.log.unlink()
             return []
-        temporary = self.log.with_suffix(".part")
-        with open(temporary, "w", newline="") as file:
+        with atomic_path(self.log) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, rows[0].keys())
             writer.writeheader()
             writer.writerows(rows)
-        os.replace(temporary, self.log)
         return rows
 
 
-def write_json(path, value):
-    """Writes a value as JSON, whole or not at all."""
-    temporary = path.with_suffix(".part")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
+def _describe(dataset):
+    """What a run that goes on must find again; the folder may be another one."""
+    height, width = dataset.read(0)[1].shape
+    return f"{dataset!r}, the first one of {height}x{width} pixels"
 
 
 def _git_commit():

@@ -1,7 +1,6 @@
 """What all figures share: matplotlib without a screen, and files that are whole."""
 
-import os
-from pathlib import Path
+from keras_segattn.atomic_files import atomic_path
 
 
 def new_figure(width, height):
@@ -16,12 +15,9 @@ def new_figure(width, height):
 
 
 def save_figure(figure, path, dpi):
-    """Writes a figure so that `path` holds either the whole new file or what it held before."""
-    path = Path(path)
-    # The suffix must stay, for matplotlib tells the format by it.
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-    figure.savefig(temporary, dpi=dpi)
-    os.replace(temporary, path)
+    """Writes a figure whole, in the format of the suffix."""
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=dpi)
 
 
 def class_patches(class_names, palette):

@@ -57,7 +57,7 @@ class DataParallel(Strategy):
                 raise ValueError(
                     "JAX divides arrays of one size among devices; the images to validate on have "
                     f"{len(sizes)} sizes, such as {min(sizes)} and {max(sizes)}. Take TensorFlow's "
-                    "--strategy mirrored, or one device."
+                    "`strategy='mirrored'`, or one device."
                 )
         return super().batches(data, batch_size, training=training, **arguments)
 

@@ -31,8 +31,9 @@ class Mirrored(Strategy):
         super().check(batch_size, jit_compile)
         if jit_compile is True and self.on_cpu:
             raise ValueError(
-                "--jit on does not go with --strategy mirrored on a CPU, where TensorFlow raises "
-                "InvalidArgumentError as it compiles the exchange of gradients. Pass --jit off."
+                "`jit_compile=True` does not go with `strategy='mirrored'` on a CPU, where "
+                "TensorFlow raises InvalidArgumentError as it compiles the exchange of gradients. "
+                "Take `jit_compile=False`."
             )
 
     def scope(self):

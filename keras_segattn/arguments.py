@@ -1,0 +1,19 @@
+"""Checks of arguments, with the messages that they share."""
+
+
+def check_choice(name, value, choices):
+    """Raises a ValueError unless an argument has one of its values.
+
+    Args:
+        name: Name of the argument.
+        value: Its value.
+        choices: Collection of the values that it may have.
+    """
+    if value not in tuple(choices):
+        raise ValueError(f"`{name}` must be one of {tuple(choices)}. Received: {value!r}")
+
+
+def check_at_least(name, value, least):
+    """Raises a ValueError if a number is below the least one that it may be."""
+    if not value >= least:
+        raise ValueError(f"`{name}` must be at least {least}. Received: {value}")
