@@ -41,6 +41,7 @@ def parse_arguments(arguments):
     add("--scales", type=float, nargs="+", default=[1.0], help="averaged over (default: 1)")
     add("--flip", action="store_true", help="average with the mirror image")
     add("--overlay", action="store_true", help="draw the classes over the image, too")
+    add("--raw", action="store_true", help="write labels as gray values, without the palette")
     add(
         "--imagenet",
         action="store_true",
@@ -75,7 +76,7 @@ def main(arguments=None):
     failures = {}
     for image, mask in todo:
         try:
-            write_mask(segment_file, image, mask, arguments.overlay)
+            write_mask(segment_file, image, mask, arguments.overlay, arguments.raw)
         except (OSError, ValueError) as error:
             failures[str(image)] = error
         progress.add(1)

@@ -6,7 +6,7 @@ Needs NumPy, and Pillow for files; no backend.
 from keras_segattn.images.finding import find_images
 from keras_segattn.images.formats import IMAGE_SUFFIXES, ImageFormatError, ImageSizeError
 from keras_segattn.images.palette import default_palette
-from keras_segattn.images.pixels import to_pixels, to_uint8
+from keras_segattn.images.pixels import to_pixels, to_rgb, to_uint8
 from keras_segattn.images.reading import read_image
 
 __all__ = [
@@ -17,5 +17,6 @@ __all__ = [
     "find_images",
     "read_image",
     "to_pixels",
+    "to_rgb",
     "to_uint8",
 ]

@@ -61,6 +61,23 @@ def to_uint8(image, channels):
     return np.rint(to_pixels(image, channels)).astype("uint8")
 
 
+def to_rgb(image):
+    """Returns an image of any number of bands as uint8 RGB, to be shown.
+
+    One or two bands become gray, and bands beyond the third are left out.
+
+    Args:
+        image: Array, as for `to_pixels`.
+
+    Example:
+
+    >>> keras_segattn.images.to_rgb(np.zeros((4, 6, 12), "uint8")).shape
+    (4, 6, 3)
+    """
+    image = image[..., None] if image.ndim == 2 else image
+    return to_uint8(image[..., :3] if image.shape[-1] >= 3 else image[..., :1], 3)
+
+
 def _scaled(image):
     if image.dtype == bool:
         return image * np.float32(255)

@@ -11,7 +11,7 @@ from keras_segattn.images.decoding import decode, decode_pillow
 PLAIN_MODES = ("L", "LA", "RGBA", "RGBX", "F", "I")
 
 
-def read_image(image, most_pixels=None):
+def read_image(image, most_pixels=None, channel_order="RGB"):
     """Returns an image as an array `(height, width)` or `(height, width, bands)`.
 
     All of the package reads images here: data sets, `segment`, exports and their calibration, the
@@ -29,6 +29,9 @@ def read_image(image, most_pixels=None):
             tensor. An array is returned as it is, even if it is mapped from a file.
         most_pixels: Integer, the number of pixels above which a file is refused before it is
             decoded. Defaults to `None`, Pillow's bound.
+        channel_order: `"RGB"` or `"BGR"`, the order of the colors of an array or tensor of three or
+            four bands; OpenCV's are in BGR. Files and Pillow's images know their own. Defaults to
+            `"RGB"`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -42,6 +45,8 @@ def read_image(image, most_pixels=None):
     >>> keras_segattn.images.read_image(np.zeros((4, 6, 3), "uint8")).shape
     (4, 6, 3)
     """
+    if channel_order not in ("RGB", "BGR"):
+        raise ValueError(f"`channel_order` must be 'RGB' or 'BGR'. Received: {channel_order!r}")
     if isinstance(image, (bytes, bytearray, memoryview)):
         if not len(image):
             raise ValueError("There are no bytes to read an image from.")
@@ -52,7 +57,10 @@ def read_image(image, most_pixels=None):
         return decode_pillow(image, pillow_array).pixels
     if hasattr(image, "read"):
         return read_file(image, most_pixels).pixels
-    return _checked(_as_array(image))
+    image = _checked(_as_array(image))
+    if channel_order == "BGR" and image.ndim == 3 and image.shape[-1] in (3, 4):
+        return image[..., [2, 1, 0, 3][: image.shape[-1]]]
+    return image
 
 
 def read_file(source, most_pixels=None):

@@ -51,7 +51,7 @@ def remove_unfinished(results):
             path.unlink()
 
 
-def write_mask(segment, image, mask, overlay=False):
+def write_mask(segment, image, mask, overlay=False, raw=False):
     """Segments an image file and writes its classes, in the palette of the model, as a PNG file.
 
     `mask` is at any time the whole file or nothing, whoever else writes it. The file that becomes
@@ -65,6 +65,8 @@ def write_mask(segment, image, mask, overlay=False):
         mask: Path of the mask; what is there is replaced.
         overlay: Boolean, whether to draw the classes over the image too, as
             `street.jpg.overlay.jpg` beside the mask. Defaults to `False`.
+        raw: Boolean, whether to leave out the palette, so that every program reads the labels as
+            gray values. Defaults to `False`.
 
     Raises:
         OSError, ValueError: If the image cannot be read, or nothing be written.
@@ -79,7 +81,7 @@ def write_mask(segment, image, mask, overlay=False):
                 _save(result.overlay(), drawn_part, "JPEG")
                 os.replace(drawn_part, drawn)
         # Last: it is what tells that the image is done.
-        _save(result.class_map, part, "PNG", result.palette)
+        _save(result.class_map, part, "PNG", None if raw else result.palette)
         os.replace(part, mask)
 
 
@@ -154,7 +156,8 @@ def _part(path):
 def _save(pixels, path, format, palette=None):
     from PIL import Image
 
-    image = Image.fromarray(pixels)
+    # Beyond 256 classes, a PNG file of 16 bits, which has no palette.
+    image = Image.fromarray(pixels.astype("uint16") if pixels.dtype == "int32" else pixels)
     if palette is not None and pixels.dtype == "uint8":
         image.putpalette(np.array(palette, dtype="uint8").tobytes())
     image.save(path, format)

@@ -1,6 +1,8 @@
 """Segmenting images of any kind and size."""
 
 import itertools
+from collections.abc import Iterator
+from numbers import Integral
 
 import keras
 import numpy as np
@@ -26,19 +28,20 @@ def segment(
     keep_probabilities=None,
     preprocessing=None,
     batch_size=1,
+    channel_order="RGB",
 ):
     """Finds the class of every pixel of an image, or of each of several images.
 
     An image is the path of a file, the bytes of one, a `PIL.Image.Image`, or an array
     `(height, width)` or `(height, width, channels)` of uint8, uint16, bool or floats from 0 to 1.
-    Grey, alpha and 16 bits are handled; EXIF rotation is applied; an image with a side below 32
+    Gray, alpha and 16 bits are handled; EXIF rotation is applied; an image with a side below 32
     pixels is continued by its border pixels for the network, and cut back.
 
     Args:
         model: A functional model from preprocessed images to logits or probabilities
             `(batch, height, width, classes)`, such as `CANet`. Images are resized to a model of
             fixed size, and its probabilities back.
-        image: An image; or a list or tuple of images, or an array
+        image: An image; or a list, tuple or generator of images, or an array
             `(batch, height, width, channels)`.
         tile: `None` to take the image whole; or the side, or `(height, width)`, of a window that
             slides over it. One row of windows is held in memory at a time. Defaults to `None`.
@@ -49,10 +52,12 @@ def segment(
         flip: Boolean, whether to average with the mirrored image too. Defaults to `False`.
         keep_probabilities: Boolean, whether the result holds the probabilities, which are
             4 bytes per pixel and class. Defaults to `True` without `tile`, else `False`.
-        preprocess: Callable for arrays `(batch, height, width, channels)` from 0 to 255. Defaults
-            to `model.preprocessing`.
+        preprocessing: Callable for arrays `(batch, height, width, channels)` from 0 to 255.
+            Defaults to `model.preprocessing`.
         batch_size: Integer, how many images of the same size, or windows, go through the model at
             once. Defaults to `1`.
+        channel_order: `"RGB"` or `"BGR"`, the order of the colors of arrays, as for `read_image`.
+            Defaults to `"RGB"`.
 
     Returns:
         A `Segmentation`, or a list of them, one per image.
@@ -80,12 +85,14 @@ def segment(
     if keep_probabilities is None:
         keep_probabilities = tile is None
     predict = _predictor(model, preprocessing, scales, flip)
-    if isinstance(image, (list, tuple)) or getattr(image, "ndim", None) == 4:
+    # A file is an iterator, too.
+    generator = isinstance(image, Iterator) and not hasattr(image, "read")
+    if generator or isinstance(image, (list, tuple)) or getattr(image, "ndim", None) == 4:
         several, images = True, image
     else:
         several, images = False, [image]
 
-    arrays = map(read_image, images)
+    arrays = (read_image(image, channel_order=channel_order) for image in images)
     results = []
     for _, group in itertools.groupby(arrays, key=np.shape):
         while batch := list(itertools.islice(group, 1 if tile else batch_size)):
@@ -113,7 +120,7 @@ def _preprocessing(model):
 def _window(model, tile):
     if tile is None:
         return None
-    window = (tile, tile) if isinstance(tile, int) else tuple(tile)
+    window = (tile, tile) if isinstance(tile, Integral) else tuple(tile)
     if len(window) != 2 or min(window) < LEAST_SIDE:
         raise ValueError(
             f"`tile` must be a side or (height, width) from {LEAST_SIDE} up. Received: {tile}"

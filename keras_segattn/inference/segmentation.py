@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_segattn.images import default_palette, to_pixels
+from keras_segattn.images import default_palette, to_rgb
 from keras_segattn.visualization import overlay_mask
 
 
@@ -39,8 +39,7 @@ class Segmentation:
         Args:
             alpha: Opacity of the classes, from 0 to 1. Defaults to `0.6`.
         """
-        pixels = np.rint(to_pixels(self.image, 3)).astype("uint8")
-        return overlay_mask(pixels, self.class_map, self.palette, alpha)
+        return overlay_mask(to_rgb(self.image), self.class_map, self.palette, alpha)
 
     def shares(self):
         """Returns the share of each class in the pixels, as a dict in order of the classes.

@@ -27,7 +27,7 @@ def build_model(recipe, data, backbone_weights=None):
     model = constructor(
         classes=len(data.class_names),
         backbone_weights=backbone_weights,
-        **recipe.network_arguments,
+        **{"input_shape": (None, None, data.channels), **recipe.network_arguments},
     )
     model.class_names = data.class_names
     model.palette = data.palette

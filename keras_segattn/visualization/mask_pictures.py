@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_segattn.images import to_rgb
 from keras_segattn.visualization.figures import class_patches, new_figure, save_figure
 from keras_segattn.visualization.masks import error_map, overlay_mask
 
@@ -11,7 +12,7 @@ def plot_overlay(path, image, mask, class_names, palette, alpha=0.6):
 
     Args:
         path: The file, of a format of matplotlib's.
-        image: uint8 array of shape `(height, width, 3)`.
+        image: uint8 array of shape `(height, width, bands)`.
         mask: Integer array of shape `(height, width)`; labels without a class are void.
         class_names: Class names.
         palette: One RGB colour per class.
@@ -37,7 +38,7 @@ def plot_predictions(path, images, masks, predictions, class_names, palette, err
 
     Args:
         path: The file, of a format of matplotlib's.
-        images: Sequence of uint8 arrays of shape `(height, width, 3)`.
+        images: Sequence of uint8 arrays of shape `(height, width, bands)`.
         masks: Sequence of the true masks `(height, width)`.
         predictions: Sequence of the predicted masks `(height, width)`.
         class_names: Class names.
@@ -50,7 +51,7 @@ def plot_predictions(path, images, masks, predictions, class_names, palette, err
     figure = new_figure(len(titles) * panel, len(images) * panel * height / width + 0.9)
     axes = figure.subplots(len(images), len(titles), squeeze=False)
     for row, image, mask, prediction in zip(axes, images, masks, predictions, strict=True):
-        row[0].imshow(image)
+        row[0].imshow(to_rgb(image))
         row[1].imshow(overlay_mask(image, mask, palette))
         row[2].imshow(overlay_mask(image, prediction, palette))
         if errors:

@@ -3,6 +3,8 @@
 import keras
 import numpy as np
 
+from keras_segattn.images import to_rgb
+
 # Right pixels stay as they are; void ones, which count for nothing, are dimmed.
 WRONG, VOID = (230, 30, 30), (40, 40, 40)
 
@@ -11,7 +13,7 @@ def overlay_mask(image, mask, palette, alpha=0.6):
     """Draws the classes of a mask over an image; void pixels show the image.
 
     Args:
-        image: uint8 array of shape `(height, width, 3)`.
+        image: uint8 array of shape `(height, width, bands)`; see `keras_segattn.images.to_rgb`.
         mask: Integer array of shape `(height, width)`; labels that `palette` lacks are void.
         palette: Sequence of one RGB colour per class.
         alpha: Opacity of the mask, from 0 to 1. Defaults to `0.6`.
@@ -30,6 +32,7 @@ def overlay_mask(image, mask, palette, alpha=0.6):
     """
     mask = np.asarray(mask, dtype="int32")
     _check_sizes(image, mask)
+    image = to_rgb(image)
     # Keras counts classes from 1 and leaves `ignore_index` out.
     shifted = np.where((mask >= 0) & (mask < len(palette)), mask + 1, 0)
     drawn = keras.visualization.draw_segmentation_masks(
@@ -48,7 +51,7 @@ def error_map(image, mask, prediction, classes, alpha=0.8):
     """Draws the wrong pixels of a prediction over an image in red, and void ones in dark grey.
 
     Args:
-        image: uint8 array of shape `(height, width, 3)`.
+        image: uint8 array of shape `(height, width, bands)`.
         mask: Integer array of shape `(height, width)`, the true labels; those that are not below
             `classes` are void.
         prediction: Integer array of shape `(height, width)`, the predicted labels.

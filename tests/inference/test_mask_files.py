@@ -106,6 +106,21 @@ def test_mask_and_overlay(tmp_path, image):
     assert len(list(mask.parent.iterdir())) == 2
 
 
+def test_raw_masks_and_many_classes(tmp_path, image):
+    """Labels that every program reads: no palette, and 16 bits where 8 are too few."""
+    mask = tmp_path / "masks" / "street.png.png"
+    write_mask(find, image, mask, raw=True)
+    with Image.open(mask) as drawn:
+        assert drawn.mode == "L"
+        np.testing.assert_array_equal(np.asarray(drawn), find(image).class_map)
+    classes = np.arange(1200, dtype="int32").reshape(30, 40) % 300
+    picture = np.zeros((30, 40, 3), "uint8")
+    write_mask(lambda _: Segmentation(picture, classes, None, 300), image, mask, overlay=True)
+    with Image.open(mask) as drawn:
+        assert drawn.mode == "I;16"
+        np.testing.assert_array_equal(np.asarray(drawn), classes)
+
+
 def test_mask_gets_its_name_when_it_is_whole(tmp_path, image, monkeypatch):
     renamed = []
 

@@ -308,3 +308,37 @@ def test_wrong_arguments():
     with pytest.raises(ValueError, match="does not know its preprocessing"):
         segment(plain, image)
     segment(plain, image, preprocessing=IDENTITY)
+
+
+def test_any_number_of_bands_and_its_picture(rng, tmp_path):
+    image = rng.integers(0, 256, (40, 50, 12), dtype="uint8")
+    model = pixelwise(channels=12, classes=12)
+    np.save(tmp_path / "scene.npy", image)
+    for way in (image, tmp_path / "scene.npy"):
+        result = segment(model, way)
+        np.testing.assert_array_equal(result.class_map, image.argmax(-1))
+        assert result.overlay().shape == (40, 50, 3)
+    np.testing.assert_array_equal(result.overlay(alpha=0.0), image[..., :3])
+
+
+def test_frames_of_opencv(picture):
+    image, labels = picture
+    model = pixelwise()
+    for way in (image[..., ::-1], np.dstack([image[..., ::-1], np.full_like(labels, 255)])):
+        bgr = way.astype("uint8")
+        np.testing.assert_array_equal(segment(model, bgr, channel_order="BGR").class_map, labels)
+    # A file knows the order of its colors.
+    file = encoded(image)
+    np.testing.assert_array_equal(segment(model, file, channel_order="BGR").class_map, labels)
+    with pytest.raises(ValueError, match=r"must be 'RGB' or 'BGR'\. Received: 'GBR'"):
+        segment(model, image, channel_order="GBR")
+
+
+def test_generators_and_numbers_of_numpy(picture):
+    image, labels = picture
+    model = pixelwise()
+    results = segment(model, (frame for frame in [image, image[:40]]), tile=np.int64(32))
+    assert [result.class_map.shape for result in results] == [labels.shape, (40, labels.shape[1])]
+    np.testing.assert_array_equal(results[0].class_map, labels)
+    # A file is read, though it is an iterator.
+    np.testing.assert_array_equal(segment(model, io.BytesIO(encoded(image))).class_map, labels)
