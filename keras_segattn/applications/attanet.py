@@ -29,6 +29,7 @@ def AttaNet(
     weights=None,
     backbone_weights=None,
     preprocessing=None,
+    freeze_backbone=False,
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
@@ -51,7 +52,8 @@ def AttaNet(
 
     Args:
         backbone: `"resnet18"`, `"resnet50"`, `"resnet101"`, `"shufflenet_v2"`, `"df1"`, `"df2"`,
-            `"light"` (the paper's network without a pretrained backbone), or a model: one of
+            `"light"` (the paper's network without a pretrained backbone), another name that
+            `keras_segattn.backbones.build_backbone` takes, or a model: one of
             `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
             `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"resnet18"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
@@ -66,8 +68,11 @@ def AttaNet(
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
             channels or those of the images; the network keeps it. Defaults to the one that the
-            ImageNet weights of the backbone expect: `(x - 127) / 128` for the EfficientNet-Lites,
-            ImageNet's mean and standard deviation for every other backbone.
+            backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
+            for a model that normalizes them itself; ImageNet's mean and standard deviation
+            otherwise.
+        freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
+            normalization then uses the statistics that it was loaded with. Defaults to `False`.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -143,6 +148,8 @@ def AttaNet(
         channels=inputs.shape[-1],
         weights=backbone_weights,
         preprocessing=preprocessing,
+        freeze=freeze_backbone,
+        size=inputs.shape[1:3],
         levels=sorted(needed),
     )
     levels = pyramid(inputs)

@@ -9,12 +9,14 @@ from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.arguments import check_choice
 from keras_segattn.backbones.registry import build_backbone
+from keras_segattn.backbones.stages import level_strides, rounds_up
 from keras_segattn.layers import (
     ConvNormAct,
     DeconvNormAct,
     DepthwiseConvNormAct,
     FCNHead,
     FeatureCrossAttention,
+    ResizeLike,
 )
 from keras_segattn.layers.feature_cross_attention import ORDERS
 from keras_segattn.weights.bundled import BUNDLED, load_bundled
@@ -35,6 +37,7 @@ def CANet(
     weights=None,
     backbone_weights=None,
     preprocessing=None,
+    freeze_backbone=False,
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
@@ -55,9 +58,9 @@ def CANet(
 
     Args:
         backbone: `"mobilenet_v2"` (CANet1 of the paper), `"resnet18"` (CANet2), `"resnet101"`
-            (CANet3), or a model: one of `keras_segattn.backbones`, of KerasHub or KerasCV, or any
-            whose outputs are a dict with `"P4"` and `"P5"` at strides 16 and 32. Defaults to
-            `"mobilenet_v2"`.
+            (CANet3), another name that `keras_segattn.backbones.build_backbone` takes, or a model:
+            one of `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a
+            dict with `"P4"` and `"P5"` at strides 16 and 32. Defaults to `"mobilenet_v2"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
@@ -70,8 +73,11 @@ def CANet(
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
             channels or those of the images; the network keeps it. Defaults to the one that the
-            ImageNet weights of the backbone expect: `(x - 127) / 128` for the EfficientNet-Lites,
-            ImageNet's mean and standard deviation for every other backbone.
+            backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
+            for a model that normalizes them itself; ImageNet's mean and standard deviation
+            otherwise.
+        freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
+            normalization then uses the statistics that it was loaded with. Defaults to `False`.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -125,12 +131,15 @@ def CANet(
         channels=inputs.shape[-1],
         weights=backbone_weights,
         preprocessing=preprocessing,
+        freeze=freeze_backbone,
+        size=inputs.shape[1:3],
         levels=("P4", "P5"),
     )
 
+    round_up = _check_levels(pyramid)
     spatial = _spatial_branch(inputs, filters, separable=spatial_branch == "separable")
     levels = pyramid(inputs)
-    context = _context_decoder(levels, spatial, filters, up_channels)
+    context = _context_decoder(levels, spatial, filters, up_channels, round_up)
     x = _fuse(spatial, context, filters, fusion)
 
     if include_top:
@@ -162,13 +171,35 @@ def _spatial_branch(image, filters, separable):
     return x
 
 
-def _context_decoder(levels, spatial, filters, up_channels):
+def _check_levels(pyramid):
+    """Whether the backbone rounds odd sizes up, as convolutions that pad both sides do.
+
+    Raises a ValueError unless P4 and P5 lie at strides 16 and 32.
+    """
+    strides = level_strides(pyramid)
+    if strides != {"P4": 16, "P5": 32}:
+        raise ValueError(
+            "CANet doubles P5 to the size of P4, and P4 to that of its spatial branch: it needs "
+            f"P4 at stride 16 and P5 at stride 32. Backbone {pyramid.name!r} has {strides}; build "
+            "it without dilation."
+        )
+    return rounds_up(pyramid)
+
+
+def _context_decoder(levels, spatial, filters, up_channels, round_up):
     """Two deconvolutions, from stride 32 over stride 16 to stride 8."""
-    x = DeconvNormAct(up_channels or levels["P5"].shape[-1] // 2, name="up1")(
-        [levels["P5"], levels["P4"]]
-    )
-    x = keras.layers.Concatenate(name="up1_concat")([x, levels["P4"]])
-    return DeconvNormAct(filters, name="up2")([x, spatial])
+    p4, p5 = levels["P4"], levels["P5"]
+    x = _double(p5, p4, up_channels or p5.shape[-1] // 2, round_up, "up1")
+    x = keras.layers.Concatenate(name="up1_concat")([x, p4])
+    return _double(x, spatial, filters, round_up, "up2")
+
+
+def _double(x, reference, filters, round_up, name):
+    """A deconvolution to the size of a reference, which is resized where that is not the double."""
+    if round_up:
+        return DeconvNormAct(filters, name=name)([x, reference])
+    x = DeconvNormAct(filters, name=name)(x)
+    return ResizeLike(name=f"{name}_resize")([x, reference])
 
 
 def _fuse(spatial, context, filters, fusion):

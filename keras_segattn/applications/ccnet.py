@@ -33,6 +33,7 @@ def CCNet(
     weights=None,
     backbone_weights=None,
     preprocessing=None,
+    freeze_backbone=False,
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
@@ -54,11 +55,11 @@ def CCNet(
     ```
 
     Args:
-        backbone: `"resnet101"`, `"resnet50"`, `"resnet18"`, or a model: one of
+        backbone: `"resnet101"`, `"resnet50"`, `"resnet18"`, another name that
+            `keras_segattn.backbones.build_backbone` takes, or a model: one of
             `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
-            `"P5"`, and with `"P4"` for the auxiliary head. By name there are also
-            `"mobilenet_v2"`, `"efficientnet_lite0"`, 1 and 2. A name stands for that backbone with
-            `output_stride`; a model keeps its strides. Defaults to `"resnet101"`.
+            `"P5"`, and with `"P4"` for the auxiliary head. A model keeps its strides. Defaults to
+            `"resnet101"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 8 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
@@ -70,8 +71,11 @@ def CCNet(
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
             channels or those of the images; the network keeps it. Defaults to the one that the
-            ImageNet weights of the backbone expect: `(x - 127) / 128` for the EfficientNet-Lites,
-            ImageNet's mean and standard deviation for every other backbone.
+            backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
+            for a model that normalizes them itself; ImageNet's mean and standard deviation
+            otherwise.
+        freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
+            normalization then uses the statistics that it was loaded with. Defaults to `False`.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -84,8 +88,8 @@ def CCNet(
         filters: Integer, channels of the map that is classified, and of the auxiliary head's.
             Defaults to `512`.
         output_stride: Stride of P5 of a backbone by name: `8`, the paper's; `16` or `32` give the
-            attention a quarter or a sixteenth of the pixels. A backbone model keeps its strides.
-            Defaults to `8`.
+            attention a quarter or a sixteenth of the pixels. Backbones without dilation (DF, those
+            of Keras and KerasHub) have only `32`. Defaults to `8`.
         stem: First layers of a ResNet by name: `"standard"`, torchvision's 7x7 convolution, for
             which ImageNet weights exist, or `"deep"`, the authors' three 3x3 convolutions, for
             their checkpoints. Defaults to `"standard"`.
@@ -131,6 +135,8 @@ def CCNet(
         channels=inputs.shape[-1],
         weights=backbone_weights,
         preprocessing=preprocessing,
+        freeze=freeze_backbone,
+        size=inputs.shape[1:3],
         levels=("P4", "P5") if auxiliary_heads else ("P5",),
         **options,
     )

@@ -26,6 +26,7 @@ def CrossCBAM(
     weights=None,
     backbone_weights=None,
     preprocessing=None,
+    freeze_backbone=False,
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
@@ -50,10 +51,10 @@ def CrossCBAM(
     Where `x` and a level differ in channels, a 1x1 convolution narrows the wider of the two.
 
     Args:
-        backbone: `"stdc1"` (Cross-CBAM-M of the paper), `"stdc2"` (Cross-CBAM-L), the name of
-            another backbone, or a model: one of `keras_segattn.backbones`, of KerasHub or KerasCV,
-            or any whose outputs are a dict with `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32.
-            Defaults to `"stdc1"`.
+        backbone: `"stdc1"` (Cross-CBAM-M of the paper), `"stdc2"` (Cross-CBAM-L), another
+            name that `keras_segattn.backbones.build_backbone` takes, or a model: one of
+            `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
+            `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"stdc1"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
@@ -65,8 +66,11 @@ def CrossCBAM(
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
             channels or those of the images; the network keeps it. Defaults to the one that the
-            ImageNet weights of the backbone expect: `(x - 127) / 128` for the EfficientNet-Lites,
-            ImageNet's mean and standard deviation for every other backbone.
+            backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
+            for a model that normalizes them itself; ImageNet's mean and standard deviation
+            otherwise.
+        freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
+            normalization then uses the statistics that it was loaded with. Defaults to `False`.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
             which returns logits, as losses with `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -121,6 +125,8 @@ def CrossCBAM(
         channels=inputs.shape[-1],
         weights=backbone_weights,
         preprocessing=preprocessing,
+        freeze=freeze_backbone,
+        size=inputs.shape[1:3],
         levels=("P3", "P4", "P5"),
     )
 

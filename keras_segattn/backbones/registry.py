@@ -8,14 +8,16 @@ from keras_segattn.backbones.efficientnet_lite import (
     EfficientNetLite1,
     EfficientNetLite2,
 )
+from keras_segattn.backbones.keras_applications import keras_application
+from keras_segattn.backbones.keras_hub_presets import keras_hub_preset
 from keras_segattn.backbones.light import LightBackbone
 from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
+from keras_segattn.backbones.own_preprocessing import preprocessing_of
 from keras_segattn.backbones.pyramid import LEVELS, feature_pyramid
 from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101, architecture_with
 from keras_segattn.backbones.shufflenet_v2 import ShuffleNetV2
 from keras_segattn.backbones.stdc import STDC1, STDC2
 from keras_segattn.weights.backbone_weights import load_backbone_weights
-from keras_segattn.weights.imagenet import preprocessing_of
 
 BACKBONES = {
     "df1": DF1,
@@ -34,60 +36,125 @@ BACKBONES = {
 }
 
 
+# What stands before the slash in the names of other libraries' networks.
+KERAS_APPLICATIONS, KERAS_HUB = "keras.applications", "keras_hub"
+
+
 def build_backbone(
-    backbone, channels=3, weights=None, levels=LEVELS, preprocessing=None, **options
+    backbone,
+    channels=3,
+    weights=None,
+    levels=LEVELS,
+    preprocessing=None,
+    freeze=False,
+    size=(None, None),
+    **options,
 ):
     """Returns a feature pyramid from the name of a backbone, or from a backbone model.
 
     Args:
-        backbone: One of the names in `BACKBONES`, such as `"resnet18"`; or a model that
-            `keras_segattn.backbones.feature_pyramid` accepts.
+        backbone: One of
+            - a name in `BACKBONES`, such as `"resnet18"`;
+            - `"keras.applications/NAME"`, such as `"keras.applications/EfficientNetV2B0"`;
+            - `"keras_hub/PRESET"`, such as `"keras_hub/resnet_18_imagenet"`, which brings weights;
+            - a model that `keras_segattn.backbones.feature_pyramid` accepts.
         channels: Integer, the number of channels of the images. Defaults to `3`.
         weights: `None`; `"imagenet"`, for a backbone by name; or the path of a file that
-            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
+            `keras_segattn.weights.load_backbone_weights` reads, or that Keras reads for one of
+            `keras.applications`. Defaults to `None`.
         levels: The pyramid levels that are needed. Defaults to all four.
         preprocessing: `Preprocessing` that the weights expect of three channels. Defaults to that
-            of the backbone's ImageNet weights.
-        **options: Further arguments of a backbone by name, such as `output_stride`.
-            A model is taken as it is.
+            of the backbone.
+        freeze: Boolean, whether to exclude the backbone from training, and to use its batch
+            normalization in inference mode. Defaults to `False`.
+        size: Height and width of the images, for the check of a model that takes images of one
+            size only. Defaults to `(None, None)`, any size.
+        **options: Further arguments of a backbone by name, such as `output_stride`. Backbones
+            without dilation take `output_stride=32`. A model is taken as it is.
 
     Returns:
         A `keras.Model` from images `(batch, height, width, channels)` to a dict of feature maps.
         Its attribute `preprocessing` is the argument, or the preprocessing of the backbone.
 
     Raises:
+        ImportError: If KerasHub is needed and not installed.
         ValueError: If the name is unknown, the backbone of that name lacks one of the options, the
-            model takes images of another number of channels, or a level is missing.
+            model takes images of another shape, or a level is missing.
 
     Example:
 
     >>> build_backbone("resnet18", levels=("P5",)).output["P5"].shape
     (None, None, None, 512)
     """
+    model, rest = backbone, weights
+    if isinstance(backbone, str):
+        model, rest = _by_name(backbone, channels, weights, options)
+    pyramid = feature_pyramid(model, levels)
+    _check_images(pyramid, channels, size)
+    pyramid.preprocessing = preprocessing or preprocessing_of(backbone, model)
     architecture = None
     if isinstance(backbone, str):
-        if backbone not in BACKBONES:
-            raise ValueError(
-                f"Unknown backbone {backbone!r}. Choose one of {sorted(BACKBONES)}, or pass a "
-                "model of your own (see keras_segattn.backbones.feature_pyramid)."
-            )
-        constructor = BACKBONES[backbone]
-        lacking = sorted(options.keys() - inspect.signature(constructor).parameters.keys())
-        if lacking:
-            raise ValueError(
-                f"Backbone {backbone!r} has no {lacking}, which this network sets. Choose another, "
-                "or pass a model."
-            )
         architecture = architecture_with(options.get("stem"), backbone)
-        model = constructor(input_shape=(None, None, channels), **options)
-    else:
-        model = backbone
-    pyramid = feature_pyramid(model, levels)
-    if pyramid.input.shape[-1] != channels:
-        raise ValueError(
-            f"Backbone {pyramid.name!r} takes images of {pyramid.input.shape[-1]} channels, not "
-            f"the {channels} of `input_shape`."
-        )
-    pyramid.preprocessing = preprocessing or preprocessing_of(backbone)
-    load_backbone_weights(model, weights, architecture, pyramid.preprocessing)
+    load_backbone_weights(model, rest, architecture, pyramid.preprocessing)
+    if freeze:
+        pyramid.trainable = False
     return pyramid
+
+
+def _by_name(backbone, channels, weights, options):
+    """The model of a name, and the weights that are still to be loaded into it."""
+    library, _, name = backbone.partition("/")
+    if library in (KERAS_APPLICATIONS, KERAS_HUB) and name:
+        _check_options(backbone, options, ())
+        if library == KERAS_APPLICATIONS:
+            return keras_application(name, channels, weights), None
+        if weights is not None:
+            raise ValueError(
+                f"The preset of {backbone!r} brings its weights: leave out `backbone_weights`. "
+                f"Received: {weights!r}"
+            )
+        return keras_hub_preset(name), None
+    if backbone not in BACKBONES:
+        raise ValueError(
+            f"Unknown backbone {backbone!r}. Choose one of {sorted(BACKBONES)}, a network of "
+            "keras.applications such as 'keras.applications/EfficientNetV2B0', a preset of "
+            "KerasHub such as 'keras_hub/resnet_18_imagenet', or pass a model of your own (see "
+            "keras_segattn.backbones.feature_pyramid)."
+        )
+    constructor = BACKBONES[backbone]
+    known = inspect.signature(constructor).parameters.keys()
+    _check_options(backbone, options, known)
+    options = {option: value for option, value in options.items() if option in known}
+    return constructor(input_shape=(None, None, channels), **options), weights
+
+
+def _check_options(backbone, options, known):
+    # A backbone without dilation has an output stride of 32.
+    lacking = {
+        option: value
+        for option, value in options.items()
+        if option not in known and (option, value) != ("output_stride", 32)
+    }
+    if lacking:
+        advice = " Pass `output_stride=32` to take it as it is." * ("output_stride" in lacking)
+        raise ValueError(
+            f"Backbone {backbone!r} has no {sorted(lacking)}, which this network sets.{advice} "
+            "Otherwise choose another, or pass a model."
+        )
+
+
+def _check_images(pyramid, channels, size):
+    *own_size, own_channels = pyramid.input.shape[1:]
+    if own_channels != channels:
+        raise ValueError(
+            f"Backbone {pyramid.name!r} takes images of {own_channels} channels, not the "
+            f"{channels} of `input_shape`."
+        )
+    for own, given in zip(own_size, size, strict=True):
+        if own is not None and own != given:
+            raise ValueError(
+                f"Backbone {pyramid.name!r} takes only images of {own_size[0]}x{own_size[1]}, and "
+                f"`input_shape` says {size[0]}x{size[1]}. Build it with the input shape (None, "
+                f"None, {channels}), or give the network `input_shape=({own_size[0]}, "
+                f"{own_size[1]}, {channels})`."
+            )

@@ -20,12 +20,14 @@ class DeconvNormAct(keras.layers.Layer):
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
-        inputs: List `[x, reference]` of tensors of shape `(batch, n, m, channels)` and
-            `(batch, height, width, any)`. Only the size of `reference` is used; `height` is
-            `2n - 1` or `2n`, or `2n + 1` for a backbone that rounds down; `width` likewise.
+        inputs: Tensor `x` of shape `(batch, n, m, channels)`, which is doubled in height and width;
+            or list `[x, reference]` with a tensor of shape `(batch, height, width, any)`, of which
+            only the size is used. `height` is `2n - 1` or `2n`, or `2n + 1` for a backbone that
+            rounds down; `width` likewise.
 
     Returns:
-        Tensor of shape `(batch, height, width, filters)`.
+        Tensor of shape `(batch, height, width, filters)`, or `(batch, 2n, 2m, filters)` without a
+        reference.
 
     Raises:
         ValueError: If `reference` has a known size that stride 2 cannot reach from that of `x`.
@@ -62,22 +64,24 @@ class DeconvNormAct(keras.layers.Layer):
         self.act = keras.layers.Activation(self.activation, dtype=self.dtype_policy, name="act")
 
     def build(self, input_shape):
-        x_shape, reference_shape = input_shape
-        for axis, small, large in zip(
-            ("height", "width"), x_shape[1:3], reference_shape[1:3], strict=True
-        ):
+        x_shape, (_, *size, _) = self._shapes(input_shape)
+        for axis, small, large in zip(("height", "width"), x_shape[1:3], size, strict=True):
             if None not in (small, large) and not 2 * small - 1 <= large <= 2 * small + 1:
                 raise ValueError(
                     f"A stride-2 deconvolution of {axis} {small} reaches {2 * small - 1} to "
                     f"{2 * small + 1}, not the reference's {large}. Received shapes {x_shape} "
-                    f"and {reference_shape}: are they one pyramid level apart?"
+                    f"and {input_shape[1]}: are they one pyramid level apart?"
                 )
         self.deconv.build(x_shape)
         self.norm.build((*x_shape[:3], self.filters))
 
     def call(self, inputs, training=None):
-        x, reference = inputs
-        height, width = ops.shape(reference)[1:3]
+        if isinstance(inputs, (list, tuple)):
+            x, reference = inputs
+            height, width = ops.shape(reference)[1:3]
+        else:
+            x = inputs
+            height, width = (2 * size for size in ops.shape(x)[1:3])
         y = self.deconv(x)  # (batch, 2n + 1, 2m + 1, filters)
         # Row 0 lies in the padding of the stride-2 layer; only a map of 2n + 1 rows keeps it.
         top = (ops.shape(y)[1] - height + 1) // 2
@@ -86,8 +90,15 @@ class DeconvNormAct(keras.layers.Layer):
         return self.act(self.norm(y, training=training))
 
     def compute_output_shape(self, input_shape):
-        _, reference_shape = input_shape
-        return (*reference_shape[:3], self.filters)
+        _, size_shape = self._shapes(input_shape)
+        return (*size_shape[:3], self.filters)
+
+    def _shapes(self, input_shape):
+        """The shapes of the map and of a map of the size of the result."""
+        if isinstance(input_shape[0], (list, tuple)):
+            return input_shape
+        batch, *sizes, channels = input_shape
+        return input_shape, (batch, *(size and 2 * size for size in sizes), channels)
 
     def get_config(self):
         return {

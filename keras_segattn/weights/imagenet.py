@@ -167,18 +167,6 @@ def imagenet_weights(architecture):
     return IMAGENET_WEIGHTS[architecture]
 
 
-def preprocessing_of(backbone):
-    """Returns the preprocessing of a backbone, by its name or as a model.
-
-    It is the one of the ImageNet weights of that name, or the attribute `preprocessing` of the
-    model. Without either it is torchvision's.
-    """
-    if not isinstance(backbone, str):
-        return getattr(backbone, "preprocessing", IMAGENET)
-    published = IMAGENET_WEIGHTS.get(backbone)
-    return published.preprocessing if published else IMAGENET
-
-
 def fetch(weights):
     """Returns the path of a `PretrainedWeights` in Keras's cache, to where it is fetched if needed.
 

@@ -119,3 +119,5 @@ class Preprocessing:
 
 # torchvision's, for all its ImageNet weights.
 IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+# For networks that take pixels from 0 to 255 as they are.
+PIXELS = Preprocessing(mean=(0, 0, 0), std=(1 / 255,) * 3)

@@ -1,0 +1,114 @@
+"""The networks of `keras.applications` as feature pyramids."""
+
+import inspect
+import sys
+
+import keras
+import numpy as np
+
+from keras_segattn.backbones.stages import level_sizes, levels_by_stride
+from keras_segattn.weights.preprocessing import Preprocessing
+
+SMALLEST_SIDE = 32
+
+
+def application_names():
+    """The names of all networks of `keras.applications`, sorted."""
+    members = inspect.getmembers(keras.applications, inspect.isfunction)
+    return sorted(name for name, _ in members if name[0].isupper())
+
+
+def keras_application(name, channels=3, weights=None):
+    """Returns a network of `keras.applications` without its classifier, as a feature pyramid.
+
+    Its levels are found by their strides (see `levels_by_stride`). Some of these networks round
+    odd sizes down, so that a level may have a row or a column less than `ceil(height / 2**n)`.
+
+    Args:
+        name: Name of the network, such as `"EfficientNetV2B0"`.
+        channels: Integer, the number of channels of the images. Defaults to `3`.
+        weights: `None` for random weights; `"imagenet"`, which Keras fetches once; or the path of a
+            file that the network reads. Defaults to `None`.
+
+    Returns:
+        A `keras.Model` from images `(batch, height, width, channels)` to a dict of feature maps.
+        Its attribute `preprocessing` is that of the network. Networks that normalize images
+        themselves take pixels from 0 to 255, which it leaves as they are.
+
+    Raises:
+        ConnectionError: If Keras cannot fetch the weights.
+        ValueError: If there is no such network, it cannot read images of any size from 32x32, or
+            the weights do not fit.
+
+    Example:
+
+    >>> pyramid = keras_application("MobileNet")
+    >>> [tensor.shape[-1] for tensor in pyramid.output.values()]
+    [128, 256, 512, 1024]
+    """
+    if name not in application_names():
+        raise ValueError(
+            f"keras.applications has no network {name!r}. It has: {application_names()}"
+        )
+    if weights == "imagenet" and channels != 3:
+        raise ValueError(
+            f"The ImageNet weights of keras.applications.{name} read images of 3 channels. "
+            f"Received: {channels} channels"
+        )
+    constructor = getattr(keras.applications, name)
+    model = _build(constructor, channels, weights)
+    try:
+        levels = levels_by_stride(model)
+        pyramid = keras.Model(model.input, levels, name=model.name)
+        smallest = level_sizes(pyramid, SMALLEST_SIDE, SMALLEST_SIDE)
+        fits = all(min(size) > 0 for size in smallest.values())
+    except ValueError:
+        # What Keras says of a convolution without padding whose map is too small, or of a sum of
+        # maps of two sizes.
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"keras.applications.{name} cannot be a backbone: without padding at the borders, or "
+            f"with padding for one size only, it has no maps at strides 4 to 32 for images of any "
+            f"size from {SMALLEST_SIDE}x{SMALLEST_SIDE}. Networks of the families ConvNeXt, "
+            "DenseNet, EfficientNet, EfficientNetV2, MobileNet, ResNet, VGG and Xception work."
+        )
+    module = sys.modules[constructor.__module__]
+    pyramid.preprocessing = preprocessing_of_function(module.preprocess_input, channels)
+    return pyramid
+
+
+def preprocessing_of_function(preprocess_input, channels=3):
+    """The `Preprocessing` that does what a `preprocess_input` of `keras.applications` does.
+
+    Args:
+        preprocess_input: Function from RGB images with values from 0 to 255, that multiplies each
+            channel, adds to it, and may turn RGB into BGR.
+        channels: Integer, the number of channels of the images. Defaults to `3`.
+
+    Returns:
+        A `Preprocessing` for that number of channels.
+    """
+    # Black, and pure red, green and blue, of which each changes one channel.
+    colors = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)])
+    black, *primaries = np.array(preprocess_input(colors[:, None, None].copy()))[:, 0, 0]
+    changes = np.array(primaries) - black
+    bgr = changes[0, 0] == 0
+    std = 1 / changes.sum(axis=0)
+    # Plus zero, which takes the sign off a negative zero.
+    preprocessing = Preprocessing(-black * std + 0.0, std, "BGR" if bgr else "RGB")
+    return preprocessing.for_channels(channels)
+
+
+def _build(constructor, channels, weights):
+    try:
+        return constructor(include_top=False, input_shape=(None, None, channels), weights=weights)
+    except Exception as error:
+        # Keras raises bare exceptions where it cannot fetch a file.
+        if "URL fetch failure" not in str(error):
+            raise
+        raise ConnectionError(
+            f"Keras could not fetch the ImageNet weights of {constructor.__name__}: {error}. "
+            "Without a connection, fetch the file elsewhere and pass its path instead of "
+            "'imagenet'."
+        ) from None

@@ -1,0 +1,117 @@
+"""Finding the pyramid levels of a network that does not name them."""
+
+import math
+
+import keras
+
+# Strides are measured on an image of this size, where rounding and missing padding do not matter.
+MEASURED_SIZE = 512
+ODD_SIZE = 97
+STRIDE_OF_LEVEL = {"P2": 4, "P3": 8, "P4": 16, "P5": 32}
+PADDING = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
+PER_CHANNEL = (keras.layers.Activation, keras.layers.ReLU, keras.layers.BatchNormalization)
+
+
+def levels_by_stride(model):
+    """Returns the last feature map of each stride, as a dict of Keras tensors by level.
+
+    A level is the last tensor of its stride that every path through the network passes: the end of
+    a stage, where no shortcut goes around it. 1x1 convolutions that only widen it for the next
+    stage or for a classifier are left out. Where shortcuts skip whole blocks, so that there is no
+    such tensor, the level is the last sum or concatenation of its stride.
+
+    Args:
+        model: A functional `keras.Model` with one input.
+
+    Returns:
+        Dict with the keys `"P2"` to `"P5"`, or those of them that the network has.
+    """
+    operations = [op for op in model.operations if not isinstance(op, keras.layers.InputLayer)]
+    strides = _strides(model, operations)
+    position = {id(op): i for i, op in enumerate(operations)}
+    last_reader = list(range(len(operations)))
+    for i, op in enumerate(operations):
+        for parent in _parents(op):
+            if id(parent) in position:
+                last_reader[position[id(parent)]] = i
+    ends, merges, reach = {}, {}, 0
+    for i, op in enumerate(operations):
+        # No operation before this one is read after it.
+        if reach <= i and not isinstance(op, PADDING):
+            ends[strides[i]] = op
+        if len(_parents(op)) > 1:
+            merges[strides[i]] = op
+        reach = max(reach, last_reader[i])
+    return {
+        level: _before_widening(ends[stride]) if stride in ends else merges[stride].output
+        for level, stride in STRIDE_OF_LEVEL.items()
+        if stride in ends or stride in merges
+    }
+
+
+def level_sizes(pyramid, height, width):
+    """The heights and widths of a pyramid's levels for an image of some size, as a dict of pairs.
+
+    Nothing is computed. An image that is too small raises Keras's ValueError.
+    """
+    image = keras.KerasTensor((1, height, width, pyramid.input.shape[-1]), pyramid.input.dtype)
+    return {
+        level: tuple(spec.shape[1:3]) for level, spec in pyramid.compute_output_spec(image).items()
+    }
+
+
+def level_strides(pyramid):
+    """The strides of a pyramid's levels, as a dict."""
+    sizes = level_sizes(pyramid, *_measured_size(pyramid, MEASURED_SIZE))
+    height = _measured_size(pyramid, MEASURED_SIZE)[0]
+    return {level: _stride(height, size[0]) for level, size in sizes.items()}
+
+
+def rounds_up(pyramid):
+    """Whether every level has `ceil(height / 2**n)` rows, and as many columns, at any size."""
+    # Each stride meets an odd size on the way from here: 97, 49, 25, 13, 7.
+    height, width = _measured_size(pyramid, ODD_SIZE)
+    return all(
+        size == (-(-height // 2 ** int(level[1])), -(-width // 2 ** int(level[1])))
+        for level, size in level_sizes(pyramid, height, width).items()
+    )
+
+
+def _measured_size(pyramid, size):
+    """A size to measure at: the one that the backbone takes, if it takes no other."""
+    return tuple(size if own is None else own for own in pyramid.input.shape[1:3])
+
+
+def _stride(size, of_map):
+    return 2 ** round(math.log2(size / of_map))
+
+
+def _strides(model, operations):
+    """The stride of the output of each operation; None where it is no map."""
+    outputs = keras.Model(model.input, [op.output for op in operations])
+    image = keras.KerasTensor((1, MEASURED_SIZE, MEASURED_SIZE, model.input.shape[-1]))
+    return [
+        _stride(MEASURED_SIZE, spec.shape[1])
+        if len(spec.shape) == 4 and spec.shape[1] > 1
+        else None
+        for spec in outputs.compute_output_spec(image)
+    ]
+
+
+def _parents(op):
+    tensors = keras.tree.flatten(op.input)
+    return [tensor._keras_history.operation for tensor in tensors]
+
+
+def _before_widening(op):
+    """The output of an operation, or what a 1x1 convolution at the end of a stage widens."""
+    end = op.output
+    while isinstance(op, PER_CHANNEL):
+        (op,) = _parents(op)
+    if (
+        isinstance(op, keras.layers.Conv2D)
+        and tuple(op.kernel_size) == (1, 1)
+        and op.filters > op.input.shape[-1]
+    ):
+        return op.input
+    return end
