@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_segattn.backbones.output_stride import dilate
 from keras_segattn.layers.channel_shuffle import ChannelShuffle
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
@@ -17,7 +18,12 @@ STAGES = (
 
 
 def ShuffleNetV2(
-    *, input_shape=(None, None, 3), weights=None, input_tensor=None, name="shufflenet_v2"
+    *,
+    input_shape=(None, None, 3),
+    output_stride=32,
+    weights=None,
+    input_tensor=None,
+    name="shufflenet_v2",
 ):
     """ShuffleNetV2 of width 1.0 without its classifier, as a feature pyramid.
 
@@ -28,6 +34,9 @@ def ShuffleNetV2(
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
+        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
+            keep the size of their input and dilate their depthwise convolutions; P4 and P5 are at
+            that stride then. The weights are the same. Defaults to `32`.
         weights: `None` for random weights, `"imagenet"` for torchvision's, which are fetched once,
             or the path of a file that `keras_segattn.weights.load_backbone_weights` reads. Defaults
             to `None`.
@@ -38,6 +47,9 @@ def ShuffleNetV2(
         A `keras.Model` from images `(batch, height, width, channels)`, normalized by the mean and
         standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 24, 116, 232 and 464
         channels.
+
+    Raises:
+        ValueError: If `output_stride` is not 8, 16 or 32.
 
     Example:
 
@@ -52,31 +64,37 @@ def ShuffleNetV2(
     **Differences from the paper**: the last 1x1 convolution to 1024 channels is left out: it
     precedes the classifier and belongs to no level of the pyramid.
     """
+    units = [
+        (f"stage{stage}_{i}", filters, 2 if i == 0 else 1, level)
+        for stage, filters, count, level in STAGES
+        for i in range(count)
+    ]
+    steps = dilate([unit[2] for unit in units], output_stride)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     x = ConvNormAct(24, strides=2, name="conv1")(inputs)
     # Zeros are as good as minus infinity here: nothing after a ReLU is below them.
     x = keras.layers.ZeroPadding2D(1, name="pool_pad")(x)
     x = keras.layers.MaxPooling2D(3, strides=2, name="pool")(x)
     outputs = {"P2": x}
-    for stage, filters, count, level in STAGES:
-        for i in range(count):
-            x = _unit(x, filters, 2 if i == 0 else 1, f"stage{stage}_{i}")
-        outputs[level] = x
+    for (unit, filters, stride, level), (strides, dilations) in zip(units, steps, strict=True):
+        x = outputs[level] = _unit(x, filters, stride == 1, strides, dilations, unit)
     model = keras.Model(inputs, outputs, name=name)
     load_backbone_weights(model, weights, "shufflenet_v2")
     return model
 
 
-def _unit(x, filters, strides, name):
+def _unit(x, filters, split, strides, dilations, name):
+    """A unit that splits the channels, or one that gives both branches all of them."""
     half = filters // 2
-    if strides == 1:
+    depthwise = {"strides": strides, "dilations": dilations, "activation": None}
+    if split:
         a, b = ops.split(x, 2, axis=-1)
     else:
-        a = DepthwiseConvNormAct(strides=strides, activation=None, name=f"{name}_branch1_dw")(x)
+        a = DepthwiseConvNormAct(**depthwise, name=f"{name}_branch1_dw")(x)
         a = ConvNormAct(half, 1, name=f"{name}_branch1_pw")(a)
         b = x
     b = ConvNormAct(half, 1, name=f"{name}_branch2_pw1")(b)
-    b = DepthwiseConvNormAct(strides=strides, activation=None, name=f"{name}_branch2_dw")(b)
+    b = DepthwiseConvNormAct(**depthwise, name=f"{name}_branch2_dw")(b)
     b = ConvNormAct(half, 1, name=f"{name}_branch2_pw2")(b)
     x = keras.layers.Concatenate(name=f"{name}_concat")([a, b])
     return ChannelShuffle(2, name=f"{name}_shuffle")(x)

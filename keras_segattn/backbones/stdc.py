@@ -2,12 +2,20 @@
 
 import keras
 
+from keras_segattn.backbones.output_stride import dilate
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.stdc_block import STDCBlock
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 
 
-def STDC1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="stdc1"):
+def STDC1(
+    *,
+    input_shape=(None, None, 3),
+    output_stride=32,
+    weights=None,
+    input_tensor=None,
+    name="stdc1",
+):
     """STDC1 without its classifier, as a feature pyramid.
 
     Two 3x3 convolutions with stride 2, then three stages of `STDCBlock`s, whose first has stride 2.
@@ -15,6 +23,9 @@ def STDC1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name=
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
+        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
+            keep the size of their input and dilate their 3x3 kernels; P4 and P5 are at
+            that stride then. The weights are the same. Defaults to `32`.
         weights: `None` for random weights, or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -24,6 +35,9 @@ def STDC1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name=
         A `keras.Model` from images `(batch, height, width, channels)`, normalized by the mean and
         standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 64, 256, 512 and 1024
         channels.
+
+    Raises:
+        ValueError: If `output_stride` is not 8, 16 or 32.
 
     Example:
 
@@ -37,10 +51,19 @@ def STDC1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name=
     **Differences from the paper**: the last 1x1 convolution, which only the classifier reads, is
     left out.
     """
-    return _stdc((2, 2, 2), input_shape, weights, input_tensor, name, architecture="stdc1")
+    return _stdc(
+        (2, 2, 2), input_shape, weights, input_tensor, name, output_stride, architecture="stdc1"
+    )
 
 
-def STDC2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="stdc2"):
+def STDC2(
+    *,
+    input_shape=(None, None, 3),
+    output_stride=32,
+    weights=None,
+    input_tensor=None,
+    name="stdc2",
+):
     """STDC2 without its classifier, as a feature pyramid.
 
     Two 3x3 convolutions with stride 2, then three stages of `STDCBlock`s, whose first has stride 2.
@@ -48,6 +71,9 @@ def STDC2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name=
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
+        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
+            keep the size of their input and dilate their 3x3 kernels; P4 and P5 are at
+            that stride then. The weights are the same. Defaults to `32`.
         weights: `None` for random weights, or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -57,6 +83,9 @@ def STDC2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name=
         A `keras.Model` from images `(batch, height, width, channels)`, normalized by the mean and
         standard deviation of ImageNet, to `{"P2", "P3", "P4", "P5"}` with 64, 256, 512 and 1024
         channels.
+
+    Raises:
+        ValueError: If `output_stride` is not 8, 16 or 32.
 
     Example:
 
@@ -69,20 +98,36 @@ def STDC2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name=
     **Differences from the paper**: the last 1x1 convolution, which only the classifier reads, is
     left out.
     """
-    return _stdc((4, 5, 3), input_shape, weights, input_tensor, name, architecture="stdc2")
+    return _stdc(
+        (4, 5, 3), input_shape, weights, input_tensor, name, output_stride, architecture="stdc2"
+    )
 
 
-def _stdc(counts, input_shape, weights, input_tensor, name, width=64, architecture=None):
+def _stdc(
+    counts,
+    input_shape,
+    weights,
+    input_tensor,
+    name,
+    output_stride=32,
+    width=64,
+    architecture=None,
+):
     """An STDC network with `counts` blocks in stages 3, 4 and 5, of 4, 8 and 16 times `width`."""
+    blocks = [(stage, i) for stage, count in enumerate(counts, start=3) for i in range(count)]
+    steps = dilate([2 if i == 0 else 1 for _, i in blocks], output_stride)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     x = ConvNormAct(width // 2, strides=2, name="stem1")(inputs)
     x = ConvNormAct(width, strides=2, name="stem2")(x)
     outputs = {"P2": x}
-    for stage, count in enumerate(counts, start=3):
-        for i in range(count):
-            strides = 2 if i == 0 else 1
-            x = STDCBlock(2 ** (stage - 1) * width, strides, name=f"stage{stage}_{i}")(x)
-        outputs[f"P{stage}"] = x
+    for (stage, i), (strides, dilations) in zip(blocks, steps, strict=True):
+        x = outputs[f"P{stage}"] = STDCBlock(
+            2 ** (stage - 1) * width,
+            strides=2 if i == 0 else 1,
+            dilations=dilations,
+            keep_size=i == 0 and strides == 1,
+            name=f"stage{stage}_{i}",
+        )(x)
     model = keras.Model(inputs, outputs, name=name)
     load_backbone_weights(model, weights, architecture)
     return model

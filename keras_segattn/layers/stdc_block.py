@@ -30,18 +30,23 @@ class STDCBlock(keras.layers.Layer):
             paper's choice.
         mode: `"cat"`, or `"add"` for a residual connection. Defaults to `"cat"`, that of the
             published backbones.
+        dilations: Integer, dilation of all kernels of 3x3. Defaults to `1`.
+        keep_size: Boolean, whether to replace the stride of 2 by dilation: the depthwise
+            convolutions and the pooling keep the size, and the convolutions after them have twice
+            the dilation. The weights stay the same. Defaults to `False`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
         x: Tensor of shape `(batch, height, width, channels)`.
 
     Returns:
-        Tensor of shape `(batch, ceil(height / strides), ceil(width / strides), filters)`.
+        Tensor of shape `(batch, ceil(height / strides), ceil(width / strides), filters)`, or
+        `(batch, height, width, filters)` with `keep_size=True`.
 
     Raises:
         ValueError: If an argument has a value that is not named above, if `filters` is not a
-            multiple of `2 ** (convs - 1)`, or if `mode="add"` with `strides=1` meets other than
-            `filters` channels.
+            multiple of `2 ** (convs - 1)`, if `dilations` or `keep_size` does not fit `strides`, or
+            if `mode="add"` with `strides=1` gets an input of other than `filters` channels.
 
     Example:
 
@@ -57,7 +62,9 @@ class STDCBlock(keras.layers.Layer):
     Cross-CBAM omits, are those of the STDC authors' code.
     """
 
-    def __init__(self, filters, strides=1, convs=4, mode="cat", **kwargs):
+    def __init__(
+        self, filters, strides=1, convs=4, mode="cat", dilations=1, keep_size=False, **kwargs
+    ):
         super().__init__(**kwargs)
         if strides not in (1, 2):
             raise ValueError(f"`strides` must be 1 or 2. Received: {strides}")
@@ -70,29 +77,46 @@ class STDCBlock(keras.layers.Layer):
             )
         if mode not in MODES:
             raise ValueError(f"`mode` must be one of {MODES}. Received: {mode!r}")
+        if keep_size and strides == 1:
+            raise ValueError("`keep_size=True` replaces a stride. Received: strides=1")
+        if dilations > 1 and strides == 2 and not keep_size:
+            raise ValueError(
+                "A block with strides cannot be dilated, unless `keep_size=True` replaces its "
+                f"stride. Received: strides={strides}, dilations={dilations}"
+            )
         self.filters = filters
         self.strides = strides
         self.convs = convs
         self.mode = mode
+        self.dilations = dilations
+        self.keep_size = keep_size
 
         dtype = self.dtype_policy
         # With 4 convolutions: 1/2, 1/4, 1/8 and 1/8 of the channels.
         self.blocks = [
             ConvNormAct(
-                filters // 2 ** min(i, convs - 1), 1 if i == 1 else 3, dtype=dtype, name=f"conv{i}"
+                filters // 2 ** min(i, convs - 1),
+                1 if i == 1 else 3,
+                dilations=2 * dilations if keep_size else dilations,
+                dtype=dtype,
+                name=f"conv{i}",
             )
             for i in range(1, convs + 1)
         ]
         if strides == 2:
-            self.downsample = DepthwiseConvNormAct(
-                strides=2, activation=None, dtype=dtype, name="downsample"
-            )
+            options = {
+                "strides": 1 if keep_size else 2,
+                "dilations": dilations,
+                "activation": None,
+                "dtype": dtype,
+            }
+            self.downsample = DepthwiseConvNormAct(name="downsample", **options)
             if mode == "cat":
-                self.pool = PaddedAveragePooling2D(3, strides=2, dtype=dtype, name="pool")
-            else:
-                self.skip_depthwise = DepthwiseConvNormAct(
-                    strides=2, activation=None, dtype=dtype, name="skip_depthwise"
+                self.pool = PaddedAveragePooling2D(
+                    strides=options["strides"], dilations=dilations, dtype=dtype, name="pool"
                 )
+            else:
+                self.skip_depthwise = DepthwiseConvNormAct(name="skip_depthwise", **options)
                 self.skip_pointwise = ConvNormAct(
                     filters, 1, activation=None, dtype=dtype, name="skip_pointwise"
                 )
@@ -134,7 +158,8 @@ class STDCBlock(keras.layers.Layer):
         return y
 
     def compute_output_shape(self, x_shape):
-        sizes = [size if size is None else -(-size // self.strides) for size in x_shape[1:3]]
+        strides = 1 if self.keep_size else self.strides
+        sizes = [size if size is None else -(-size // strides) for size in x_shape[1:3]]
         return (x_shape[0], *sizes, self.filters)
 
     def get_config(self):
@@ -144,14 +169,32 @@ class STDCBlock(keras.layers.Layer):
             "strides": self.strides,
             "convs": self.convs,
             "mode": self.mode,
+            "dilations": self.dilations,
+            "keep_size": self.keep_size,
         }
 
 
 class PaddedAveragePooling2D(keras.layers.AveragePooling2D):
-    """3x3 average pooling with one zero around the map, which counts in the mean as in PyTorch.
+    """3x3 average pooling with zeros around the map, which count in the mean as in PyTorch.
 
-    Keras's `padding="same"` averages over the pixels inside the map alone.
+    Keras's `padding="same"` averages over the pixels inside the map only, and its pooling has no
+    dilation.
+
+    Args:
+        strides: `1` or `2`.
+        dilations: Integer, distance of the pixels that are averaged; needs `strides=1`.
+        **kwargs: `name` and `dtype`, as in every Keras layer.
     """
 
+    def __init__(self, strides, dilations, **kwargs):
+        super().__init__(3, strides=strides, **kwargs)
+        self.dilations = dilations
+
     def call(self, x):
-        return super().call(ops.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]]))
+        border = self.dilations
+        x = ops.pad(x, [[0, 0], [border, border], [border, border], [0, 0]])
+        if border == 1:
+            return super().call(x)
+        x = x[:, : -2 * border] + x[:, border:-border] + x[:, 2 * border :]
+        x = x[:, :, : -2 * border] + x[:, :, border:-border] + x[:, :, 2 * border :]
+        return x / 9

@@ -33,7 +33,7 @@ def test_levels():
 
 def test_unit_passes_half_of_the_channels_and_shuffles(rng):
     inputs = keras.Input((4, 5, 6))
-    model = keras.Model(inputs, _unit(inputs, 6, 1, "unit"))
+    model = keras.Model(inputs, _unit(inputs, 6, True, 1, 1, "unit"))
     randomize(model, rng)
     x = rng.normal(size=(2, 4, 5, 6)).astype("float32")
     y = to_numpy(model(x))

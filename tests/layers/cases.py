@@ -98,6 +98,7 @@ CASES = [
     case("stdc_cat", layers.STDCBlock, 4, filters=8),
     case("stdc_cat_stride2", layers.STDCBlock, 4, filters=8, strides=2),
     case("stdc_cat_2_convs", layers.STDCBlock, 4, filters=8, strides=2, convs=2),
+    case("stdc_dilated", layers.STDCBlock, 4, filters=8, strides=2, dilations=2, keep_size=True),
     case("stdc_add", layers.STDCBlock, 8, filters=8, mode="add"),
     case("stdc_add_stride2", layers.STDCBlock, 4, filters=8, strides=2, mode="add"),
     *(

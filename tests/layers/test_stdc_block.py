@@ -90,6 +90,8 @@ def test_reference(name, arguments, shared):
         ({"convs": 1}, "`convs` must be at least 2"),
         ({"filters": 12}, "multiple of 8"),
         ({"mode": "sum"}, "must be one of"),
+        ({"keep_size": True}, "replaces a stride. Received: strides=1"),
+        ({"strides": 2, "dilations": 2}, "Received: strides=2, dilations=2"),
     ],
 )
 def test_refuses_arguments(arguments, message):
