@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from keras_segattn import backbones
-from keras_segattn.applications import CANet
+from keras_segattn.applications import AttaNet, CANet
 from keras_segattn.backbones.registry import BACKBONES
-from tests.applications.cases import tiny_backbone
+from tests.applications.cases import tiny_backbone, with_cases
 from tests.layers.cases import as_array
-from tests.training import randomize
+from tests.training import randomize, to_numpy
 
 # Channels of P2, P3, ..., and the parameters: torchvision's without the classifier (and without the
 # 1x1 to 1280 channels for MobileNetV2), the reference code's without the same layers for
@@ -161,3 +161,42 @@ def test_missing_level_is_named():
         backbones.feature_pyramid(short, ("P4", "P5"))
     with pytest.raises(TypeError, match="not a dict of pyramid levels"):
         backbones.feature_pyramid(keras.Model(tiny.input, tiny.output["P4"]))
+
+
+@pytest.mark.parametrize("name", ["df1", "keras.applications/MobileNet"])
+def test_backbones_without_dilation_have_an_output_stride_of_32(name):
+    with pytest.raises(ValueError, match=r"no \['output_stride'\].*Pass `output_stride=32`"):
+        backbones.build_backbone(name, output_stride=8)
+    sizes = backbones.build_backbone(name, levels=("P5",), output_stride=32, size=(64, 64))
+    assert sizes.input.shape == (None, None, None, 3)
+
+
+def test_a_backbone_of_one_size_is_refused_by_a_network_of_any_size():
+    fixed = backbones.LightBackbone(input_shape=(64, 96, 3))
+    arguments = {"backbone": fixed, "light": True, "classes": 2}
+    with pytest.raises(ValueError, match=r"'light' takes only images of 64x96.*NonexNone"):
+        AttaNet(**arguments)
+    model = AttaNet(input_shape=(64, 96, 3), **arguments)
+    assert model.output_shape == (None, 64, 96, 2)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("size", [(None, None), (64, 64)])
+def test_canet_refuses_other_strides(size):
+    dilated = backbones.ResNet18(output_stride=16)
+    with pytest.raises(ValueError, match=r"has \{'P4': 16, 'P5': 16\}; build it without"):
+        CANet(backbone=dilated, input_shape=(*size, 3))
+
+
+@with_cases
+def test_a_frozen_backbone_neither_learns_nor_moves_its_statistics(make, rng):
+    model = make(freeze_backbone=True)
+    backbone = model.get_layer("tiny")
+    assert not backbone.trainable_weights
+    assert model.trainable_weights
+    before = [to_numpy(weight).copy() for weight in backbone.weights]
+    model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    images = rng.normal(size=(2, 32, 48, 3)).astype("float32")
+    model.fit(images, np.zeros((2, 32, 48), "int32"), verbose=0)
+    for weight, value in zip(backbone.weights, before, strict=True):
+        np.testing.assert_array_equal(to_numpy(weight), value)
