@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import pytest
 
+from keras_segattn import recipes
 from keras_segattn.applications import canet
-from keras_segattn.data import CamVid, RandomScaleCropFlip, RoadScenes, SegmentationDataset
+from keras_segattn.data import CamVid, RandomScaleCropFlip, RoadScenes
 from keras_segattn.data.sampler import Sampler
+from keras_segattn.training.build import build_model
 from keras_segattn.weights import Preprocessing
+from tests.data.bands import Bands
 
 STEPS = 2
 # Of a batch of five scenes.
@@ -187,28 +190,6 @@ def test_impossible_batches_are_refused(kind):
         data.to_py_dataset(1, workers=0)
 
 
-class Bands(SegmentationDataset):
-    """Images of noise of any number of bands, whose first band tells the label."""
-
-    class_names = ("dark", "bright")
-    palette = ((0, 0, 0), (255, 255, 255))
-
-    def __init__(self, channels, sizes=((32, 48),) * 4):
-        self.channels = self.bands = channels
-        self.sizes = sizes
-
-    def __len__(self):
-        return len(self.sizes)
-
-    def name(self, index):
-        return f"noise_{index}"
-
-    def read(self, index):
-        rng = np.random.default_rng(index)
-        image = rng.integers(0, 256, (*self.sizes[index], self.bands), dtype="uint8")
-        return image, (image[..., 0] > 127).astype("uint8")
-
-
 @pytest.mark.parametrize("channels", [1, 2, 4, 12])
 def test_any_number_of_bands(kind, channels):
     data = Bands(channels)
@@ -232,6 +213,11 @@ def test_a_network_of_four_bands_trains(kind, batch_size):
     batches = feed(batch_size, training=True, preprocessing=preprocessing)
     history = model.fit(batches, epochs=1, steps_per_epoch=2, shuffle=False, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
+
+
+def test_recipes_build_networks_for_the_bands_of_the_data():
+    model = build_model(recipes.get("attanet_light_cityscapes"), Bands(4))
+    assert model.input_shape[-1] == len(model.preprocessing.mean) == 4
 
 
 @pytest.mark.parametrize(

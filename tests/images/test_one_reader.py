@@ -6,10 +6,13 @@ import keras
 import numpy as np
 import pytest
 
+from keras_segattn.applications import SegmentationModel
 from keras_segattn.data import SegmentationFolder
+from keras_segattn.export import ExportedSegmenter, export_model
 from keras_segattn.export.verification import input_batches
 from keras_segattn.images import read_image, to_pixels
 from keras_segattn.inference import segment
+from keras_segattn.weights import Preprocessing
 from tests.images.files import all_kinds
 
 KINDS = all_kinds()
@@ -34,6 +37,33 @@ def by_calibration(path):
     compared, calibration = input_batches(served, [path], None)
     np.testing.assert_array_equal(compared[0], calibration[0])
     return compared[0][0]
+
+
+@pytest.fixture(scope="module")
+def artifact(tmp_path_factory):
+    """A network whose class is the red value of a pixel: its answer shows what it was given."""
+    pytest.importorskip("onnxruntime")
+    image = keras.Input((None, None, 3))
+    values = np.arange(256, dtype="float32")
+    logits = keras.layers.Conv2D(256, 1, name="red")(image)
+    identity = Preprocessing([0.0] * 3, [1 / 255] * 3)
+    model = SegmentationModel(image, logits, preprocessing=identity)
+    kernel = np.stack([2 * values, 0 * values, 0 * values])
+    # The largest of `2 v x - v^2` is at the `v` nearest to `x`.
+    model.get_layer("red").set_weights([kernel[None, None], -(values**2)])
+    path = tmp_path_factory.mktemp("red") / "red.onnx"
+    export_model(model, path, "onnx")
+    return path
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_artifact_sees_the_same_pixels(artifact, kind, tmp_path):
+    suffix, content, _ = KINDS[kind]
+    path = tmp_path / f"image{suffix}"
+    path.write_bytes(content)
+    seen = ExportedSegmenter(artifact, threads=1)(path).class_map
+    np.testing.assert_array_equal(seen, np.rint(to_pixels(read_image(path), 3))[..., 0])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from keras_segattn.applications import CANet
-from keras_segattn.data import RoadScenes, SegmentationDataset
+from keras_segattn.data import RoadScenes
 from keras_segattn.losses import WeightedCrossEntropy
 from keras_segattn.visualization import PredictionPictures, prediction_pictures
 from keras_segattn.weights import Preprocessing
 from tests.applications.cases import tiny_backbone
+from tests.data.bands import Bands
 
 
 def fit(callback, epochs):
@@ -48,23 +49,10 @@ def test_pictures_show_the_predictions_of_the_epoch(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_pictures_of_any_number_of_bands(channels, tmp_path):
-    class Noise(SegmentationDataset):
-        class_names, palette = ("a", "b"), ((0, 0, 0), (255, 0, 0))
-
-        def __len__(self):
-            return 1
-
-        def read(self, index):
-            rng = np.random.default_rng(index)
-            image = rng.integers(0, 256, (32, 48, channels), dtype="uint8")
-            return image, image[..., 0] // 128
-
-    data = Noise()
-    data.channels = channels
     image = keras.Input((None, None, channels))
     model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
     model.preprocessing = Preprocessing([0.5] * channels, [0.5] * channels)
-    callback = PredictionPictures(tmp_path, data)
+    callback = PredictionPictures(tmp_path, Bands(channels))
     callback.set_model(model)
     callback.on_train_begin()
     callback.on_epoch_end(0)
