@@ -59,6 +59,7 @@ class DeepSupervision(SegmentationModel):
 
     def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
         main, auxiliary = self._losses_by_output(loss)
+        self._check_loss(loss)
         weights = self._weights_by_output(loss_weights)
         main_weight = None if loss_weights is None else weights[:1]
         super().compile(optimizer, main, loss_weights=main_weight, **kwargs)

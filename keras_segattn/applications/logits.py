@@ -2,7 +2,19 @@
 
 import keras
 
-from keras_segattn.layers import ResizeLike
+from keras_segattn.layers import FCNHead, ResizeLike
+
+# Layers after which logits are logits, and probabilities probabilities.
+KEEPING = (
+    keras.layers.Activation,
+    keras.layers.Average,
+    keras.layers.Cropping2D,
+    keras.layers.Dropout,
+    keras.layers.Identity,
+    keras.layers.Reshape,
+    keras.layers.Resizing,
+    keras.layers.UpSampling2D,
+)
 
 
 def full_size_logits(x, image, activation, align_corners=False, prefix=""):
@@ -16,9 +28,46 @@ def full_size_logits(x, image, activation, align_corners=False, prefix=""):
     return x
 
 
-def ends_in_softmax(model):
-    """Tells whether a functional model returns probabilities rather than logits."""
-    layer = model.outputs[0]._keras_history.operation
-    if isinstance(layer, keras.layers.Softmax):
+def returns_logits(model):
+    """Tells whether a model returns logits, rather than probabilities.
+
+    The model's attribute `from_logits` decides. Where it is missing or `None`, the layers that end
+    the model are looked at.
+
+    Raises:
+        ValueError: If neither tells.
+    """
+    known = getattr(model, "from_logits", None)
+    if known is None and getattr(model, "outputs", None):
+        known = are_logits(model.outputs[0])
+    if known is None:
+        raise ValueError(
+            f"It cannot be told whether model {model.name!r} returns logits or probabilities. Set "
+            "model.from_logits to True or False."
+        )
+    return known
+
+
+def are_logits(tensor):
+    """Tells by its layers whether a Keras tensor holds logits: `True`, `False`, or `None`."""
+    operation, node_index, tensor_index = tensor._keras_history
+    if isinstance(operation, keras.Model):
+        return are_logits(keras.tree.flatten(operation.outputs)[tensor_index])
+    if isinstance(operation, keras.layers.Softmax) or type(operation).__name__ == "Softmax":
+        return False
+    activation = getattr(operation, "activation", None)
+    if activation in (keras.activations.softmax, keras.activations.sigmoid):
+        return False
+    if isinstance(operation, FCNHead):
         return True
-    return getattr(layer, "activation", None) is keras.activations.softmax
+    if activation not in (None, keras.activations.linear):
+        return None
+    if hasattr(operation, "kernel"):
+        return True
+    inputs = operation._inbound_nodes[node_index].input_tensors
+    if isinstance(operation, ResizeLike):
+        inputs = inputs[:1]
+    elif not isinstance(operation, KEEPING):
+        return None
+    answers = {are_logits(source) for source in inputs}
+    return answers.pop() if len(answers) == 1 else None

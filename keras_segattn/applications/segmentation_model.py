@@ -1,7 +1,13 @@
 """A functional model that knows what its images and its classes are."""
 
-import keras
+import inspect
 
+import keras
+import numpy as np
+
+from keras_segattn.applications.logits import are_logits
+from keras_segattn.ground_truth import check_labels
+from keras_segattn.losses.pixel_loss import PixelLoss
 from keras_segattn.weights.preprocessing import IMAGENET
 
 
@@ -12,6 +18,9 @@ class SegmentationModel(keras.Model):
     They are saved with the model, so that a model loaded years later still segments an image file
     and names what it finds. All networks of `keras_segattn.applications` are of this class.
 
+    `compile` refuses a loss for logits where the model returns probabilities, and the reverse.
+    `fit` and `evaluate` refuse NumPy labels that are neither a class nor void.
+
     Args:
         inputs: Keras tensor of images `(batch, height, width, channels)`.
         outputs: Keras tensor of logits `(batch, height, width, classes)`.
@@ -20,6 +29,8 @@ class SegmentationModel(keras.Model):
             number of channels of the images. Defaults to that of torchvision's ImageNet weights.
         class_names: Sequence of one name per class. Defaults to `None`.
         palette: Sequence of one RGB colour from 0 to 255 per class. Defaults to `None`.
+        from_logits: Boolean, whether the outputs are logits rather than probabilities. Defaults to
+            what the last layers tell: `None` where they do not.
         **kwargs: `trainable`, as in every Keras model.
 
     Raises:
@@ -34,23 +45,24 @@ class SegmentationModel(keras.Model):
     (1, 32, 48, 2)
     """
 
+    # Before 3.15 Keras saves the layers of a subclass only where its constructor takes `*args` and
+    # `**kwargs`, with these names.
     def __init__(
         self,
-        inputs,
-        outputs,
-        name=None,
-        *,
+        *args,
         preprocessing=None,
         class_names=None,
         palette=None,
+        from_logits=None,
         **kwargs,
     ):
-        super().__init__(inputs=inputs, outputs=outputs, name=name, **kwargs)
+        super().__init__(*args, **kwargs)
         if preprocessing is None:
             preprocessing = IMAGENET
         self.preprocessing = preprocessing.for_channels(self.inputs[0].shape[-1])
         self.class_names = class_names
         self.palette = palette
+        self.from_logits = are_logits(self.outputs[0]) if from_logits is None else from_logits
 
     @property
     def class_names(self):
@@ -79,6 +91,35 @@ class SegmentationModel(keras.Model):
             )
         return None if values is None else tuple(values)
 
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        self._check_loss(loss)
+        super().compile(optimizer, loss, **kwargs)
+
+    def _check_loss(self, loss):
+        for one in keras.tree.flatten(loss):
+            expected = _expects_logits(one)
+            if None not in (expected, self.from_logits) and expected != self.from_logits:
+                names = {True: "logits", False: "probabilities"}
+                raise ValueError(
+                    f"Model {self.name!r} returns {names[self.from_logits]}, and the loss expects "
+                    f"{names[expected]}: training would go wrong without an error. Pass the loss "
+                    f"from_logits={self.from_logits}. Received: loss={one}"
+                )
+
+    def fit(self, x=None, y=None, *args, **kwargs):
+        self._check_labels(y)
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x=None, y=None, *args, **kwargs):
+        self._check_labels(y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def _check_labels(self, y):
+        # Compiled code cannot raise, and JAX cuts 64 bits to 32 on the way to it.
+        loss = getattr(self, "loss", None)
+        if isinstance(y, np.ndarray) and isinstance(loss, PixelLoss):
+            check_labels(y, self.outputs[0].shape[-1], loss.ignore_class)
+
     def compile_from_config(self, config):
         # Keras compiles a loaded model only where `compile` is its own.
         self.compile(**keras.saving.deserialize_keras_object(config))
@@ -93,14 +134,26 @@ class SegmentationModel(keras.Model):
             "preprocessing": keras.saving.serialize_keras_object(self.preprocessing),
             "class_names": self.class_names and list(self.class_names),
             "palette": self.palette and [list(color) for color in self.palette],
+            "from_logits": self.from_logits,
         }
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
         config = dict(config)
-        description = {key: config.pop(key) for key in ("preprocessing", "class_names", "palette")}
+        preprocessing = keras.saving.deserialize_keras_object(config.pop("preprocessing"))
+        description = {key: config.pop(key) for key in ("class_names", "palette", "from_logits")}
         model = super().from_config(config, custom_objects=custom_objects)
-        model.preprocessing = keras.saving.deserialize_keras_object(description["preprocessing"])
-        model.class_names = description["class_names"]
-        model.palette = description["palette"]
+        model.preprocessing = preprocessing
+        for key, value in description.items():
+            setattr(model, key, value)
         return model
+
+
+def _expects_logits(loss):
+    """Tells whether a loss, as `compile` takes it, expects logits; `None` where it does not say."""
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    if callable(loss) and not isinstance(loss, keras.losses.Loss):
+        parameters = inspect.signature(loss).parameters
+        return parameters["from_logits"].default if "from_logits" in parameters else None
+    return getattr(loss, "from_logits", None)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_segattn.applications.logits import ends_in_softmax
+from keras_segattn.applications.logits import returns_logits
 from keras_segattn.layers import ResizeLike
 from keras_segattn.weights.preprocessing import Preprocessing
 
@@ -35,11 +35,12 @@ def serving_model(model, preprocessing, output="class_map", input_shape=(None, N
     Raises:
         ValueError: If a coarse class map is asked of a model that is not one of
             `keras_segattn.applications`, the model's sizes are fixed and others are asked for, or
-            it ends in a softmax and logits are asked for. Such a model's `"logits"` here are its
-            probabilities.
+            it returns probabilities and logits are asked for. Such a model's `"logits"` here are
+            its probabilities.
     """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
+    logits_returned = "class_map" in output or returns_logits(model)
     try:
         model = _in_float32(model)
         images = keras.Input(
@@ -57,10 +58,10 @@ def serving_model(model, preprocessing, output="class_map", input_shape=(None, N
         outputs = {"logits": logits}
         if output == "class_map":
             outputs[output] = _class_map(logits)
-        elif ends_in_softmax(model):
+        elif not logits_returned:
             if output == "logits":
                 raise ValueError(
-                    "The model ends in a softmax and has no logits to export; export "
+                    "The model returns probabilities and has no logits to export; export "
                     "'probabilities', or build it with classifier_activation=None."
                 )
             outputs[output] = keras.layers.Identity(name="output")(logits)

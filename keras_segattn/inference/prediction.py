@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_segattn.applications.logits import ends_in_softmax
+from keras_segattn.applications.logits import returns_logits
 from keras_segattn.images import read_image, to_pixels
 from keras_segattn.inference.segmentation import Segmentation
 from keras_segattn.inference.sliding_window import blended_bands
@@ -136,7 +136,7 @@ def _predictor(model, preprocessing, scales, flip):
 
     It averages over scales and mirror images.
     """
-    softmax = not ends_in_softmax(model)
+    softmax = returns_logits(model)
 
     def run(pixels):
         height, width = pixels.shape[1:3]

@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class ASPP(keras.layers.Layer):
+class ASPP(CompositeLayer):
     """Context from dilated convolutions and from the mean of the whole map.
 
     ```

@@ -3,12 +3,13 @@
 import keras
 from keras import ops
 
+from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import ConvNormAct, batch_norm
 from keras_segattn.layers.resize_like import ResizeLike
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class AttentionFusion(keras.layers.Layer):
+class AttentionFusion(CompositeLayer):
     """Fuses two pyramid levels by a weight per channel that one gains as the other loses.
 
     ```

@@ -4,13 +4,14 @@ import keras
 from keras import ops
 
 from keras_segattn.layers.channel_gate import ChannelGate
+from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.spatial_gate import SpatialGate
 
 FLOAT16_MAX = 65504.0
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class CCBAM(keras.layers.Layer):
+class CCBAM(CompositeLayer):
     """Fuses a decoder and an encoder feature map, each weighted by the attention of the other.
 
     ```

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from keras_segattn.layers.composite_layer import CompositeLayer
+
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class ChannelGate(keras.layers.Layer):
+class ChannelGate(CompositeLayer):
     """Channel attention vector, one weight per channel of the whole map.
 
     `vector = activation(f(avg(x)) + f(max(x)))`, with averages and maxima over height and width,

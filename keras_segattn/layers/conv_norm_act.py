@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_segattn.layers.composite_layer import CompositeLayer
+
 # PyTorch's BatchNorm2d defaults, which the papers' code uses; Keras's own are 1e-3 and 0.99.
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.9
@@ -23,7 +25,7 @@ def leaky_relu(x):
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class ConvNormAct(keras.layers.Layer):
+class ConvNormAct(CompositeLayer):
     """2D convolution, batch normalization and activation.
 
     `y = activation(norm(conv(x)))`, padded by `dilations * (kernel_size // 2)` on **every**

@@ -5,12 +5,14 @@ import math
 import keras
 from keras import ops
 
+from keras_segattn.layers.composite_layer import CompositeLayer
+
 # Far below any energy of finite features, and finite itself: the softmax makes it exactly zero.
 MASKED_ENERGY = -1e30
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class CrissCrossAttention(keras.layers.Layer):
+class CrissCrossAttention(CompositeLayer):
     """Every pixel gathers context from its row and its column, `recurrence` times.
 
     ```

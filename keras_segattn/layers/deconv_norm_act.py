@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import batch_norm
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class DeconvNormAct(keras.layers.Layer):
+class DeconvNormAct(CompositeLayer):
     """Transposed 3x3 convolution with stride 2 up to the size of a finer map.
 
     `y = activation(norm(deconv(x)))`. A stride-2 layer turns both `2n - 1` and `2n` pixels into

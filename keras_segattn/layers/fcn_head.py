@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class FCNHead(keras.layers.Layer):
+class FCNHead(CompositeLayer):
     """A 3x3 convolution, dropout of whole channels and a 1x1 classifier.
 
     `logits = conv1x1(dropout(activation(norm(conv3x3(x)))))`, the auxiliary head of the papers.

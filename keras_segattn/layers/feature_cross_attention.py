@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_segattn.layers.channel_gate import ChannelGate
+from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.spatial_gate import SpatialGate
 
@@ -11,7 +12,7 @@ ORDERS = ("spatial_channel", "channel_spatial", "parallel", "spatial")
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class FeatureCrossAttention(keras.layers.Layer):
+class FeatureCrossAttention(CompositeLayer):
     """Fuses a spatial and a contextual feature map, each guiding the fusion in its own way.
 
     ```

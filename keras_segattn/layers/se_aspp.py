@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from keras_segattn.layers.aspp import atrous_convolutions
+from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class SEASPP(keras.layers.Layer):
+class SEASPP(CompositeLayer):
     """Context from a few dilated convolutions and from channel attention.
 
     ```

@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import batch_norm
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class SpatialGate(keras.layers.Layer):
+class SpatialGate(CompositeLayer):
     """Spatial attention map, one weight in (0, 1) per pixel.
 
     ```

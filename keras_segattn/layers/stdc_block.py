@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
 
@@ -10,7 +11,7 @@ MODES = ("cat", "add")
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class STDCBlock(keras.layers.Layer):
+class STDCBlock(CompositeLayer):
     """Short-Term Dense Concatenate block: convolutions in a row, all of which are the output.
 
     ```

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 
 # The axis that is averaged away, which leaves one strip per position of the other.
@@ -10,7 +11,7 @@ POOLED_AXIS = {"vertical": 1, "horizontal": 2}
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class StripAttention(keras.layers.Layer):
+class StripAttention(CompositeLayer):
     """Attention of every pixel to the vertical (or horizontal) strips of the map.
 
     ```

@@ -4,6 +4,9 @@ import keras
 import numpy as np
 import pytest
 
+from keras_segattn.applications import SegmentationModel
+from keras_segattn.inference import segment
+from keras_segattn.losses import FocalLoss, WeightedCrossEntropy
 from keras_segattn.weights import Preprocessing
 from tests.applications.cases import CASES
 
@@ -46,8 +49,6 @@ def test_preprocessing_refuses(arguments, message):
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_a_loaded_model_knows_its_images_and_classes(case, deep, tmp_path):
-    if deep and case == "canet":
-        pytest.skip("CANet has no auxiliary heads")
     model = CASES[case](**({"auxiliary_heads": True} if deep else {}))
     model.preprocessing = BGR
     model.class_names = NAMES
@@ -64,3 +65,132 @@ def test_class_names_are_one_per_class():
     model = CASES["canet"]()
     with pytest.raises(ValueError, match=r"each of the 5 classes. Received 2: \['a', 'b'\]"):
         model.class_names = ["a", "b"]
+
+
+def ending(kind):
+    """A model with one kind of end, and whether that is logits."""
+    image = keras.Input((None, None, 3))
+    convolution = keras.layers.Conv2D(3, 1)
+    logits = convolution(image)
+    softmax = keras.layers.Softmax()
+    nested = keras.Model(image, softmax(logits))
+    ends = {
+        "convolution": (lambda: logits, True),
+        "resized": (lambda: keras.layers.UpSampling2D(2)(logits), True),
+        "softmax layer": (lambda: softmax(logits), False),
+        "activation": (lambda: keras.layers.Activation("softmax")(logits), False),
+        "sigmoid": (lambda: keras.layers.Activation("sigmoid")(logits), False),
+        "in the convolution": (
+            lambda: keras.layers.Conv2D(3, 1, activation="softmax")(image),
+            False,
+        ),
+        "operation": (lambda: keras.ops.softmax(logits), False),
+        "average": (
+            lambda: keras.layers.Average()(
+                [softmax(keras.layers.Conv2D(3, 1)(image)) for _ in range(2)]
+            ),
+            False,
+        ),
+        "nested": (lambda: nested(image), False),
+        "nested and resized": (lambda: keras.layers.UpSampling2D(2)(nested(image)), False),
+        "product": (lambda: logits * 2.0, None),
+        "mixed": (lambda: keras.layers.Average()([logits, softmax(logits)]), None),
+        "relu": (lambda: keras.layers.ReLU()(logits), None),
+    }
+    make, answer = ends[kind]
+    return image, make(), answer
+
+
+ENDS = """convolution, resized, softmax layer, activation, sigmoid, in the convolution, operation,
+average, nested, nested and resized, product, mixed, relu"""
+ENDS = [kind.strip() for kind in ENDS.split(",")]
+
+
+@pytest.mark.parametrize("kind", ENDS)
+def test_logits_and_probabilities_are_told_apart(kind, rng, tmp_path):
+    image, output, answer = ending(kind)
+    plain, model = keras.Model(image, output), SegmentationModel(image, output)
+    assert model.from_logits is answer
+    picture = rng.integers(0, 256, (40, 36, 3), dtype="uint8")
+    for one in (plain, model):
+        if answer is None:
+            with pytest.raises(ValueError, match=r"Set model.from_logits to True or False"):
+                segment(one, picture, preprocessing=model.preprocessing)
+            one.from_logits = False
+        found = segment(one, picture, preprocessing=model.preprocessing).probabilities
+        want = one.predict(model.preprocessing(picture[None]), verbose=0)
+        if answer:
+            want = keras.ops.convert_to_numpy(keras.ops.softmax(want))
+        np.testing.assert_allclose(found, want[0, :40, :36], atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").from_logits is bool(answer)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("activation", [None, "softmax", "sigmoid"])
+def test_networks_know_whether_they_return_logits(case, activation):
+    assert CASES[case](classifier_activation=activation).from_logits is (activation is None)
+
+
+KERAS_LOSS = keras.losses.SparseCategoricalCrossentropy
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss", "fits"),
+    [
+        (None, WeightedCrossEntropy(), True),
+        (None, KERAS_LOSS(from_logits=True), True),
+        (None, "mean_squared_error", True),
+        (None, WeightedCrossEntropy(from_logits=False), False),
+        (None, KERAS_LOSS(), False),
+        (None, "sparse_categorical_crossentropy", False),
+        (None, keras.losses.sparse_categorical_crossentropy, False),
+        (None, [WeightedCrossEntropy(), KERAS_LOSS()], False),
+        ("softmax", WeightedCrossEntropy(), False),
+        ("softmax", KERAS_LOSS(from_logits=True), False),
+        ("softmax", FocalLoss(from_logits=False), True),
+        ("softmax", "sparse_categorical_crossentropy", True),
+    ],
+)
+def test_a_loss_of_the_other_kind_is_refused(activation, loss, fits):
+    deep = isinstance(loss, list)
+    model = CASES["ccnet"](classifier_activation=activation, auxiliary_heads=deep)
+    if fits:
+        model.compile("sgd", loss)
+        return
+    word = "logits" if activation is None else "probabilities"
+    with pytest.raises(
+        ValueError, match=rf"returns {word}, and the loss expects.*from_logits={activation is None}"
+    ):
+        model.compile("sgd", loss)
+
+
+@pytest.mark.parametrize("label", [-1, 5, 2**40])
+def test_fit_and_evaluate_refuse_numpy_labels_that_are_no_classes(label):
+    image = keras.Input((4, 4, 3))
+    model = SegmentationModel(image, keras.layers.Conv2D(5, 1)(image))
+    model.compile("sgd", WeightedCrossEntropy())
+    images, labels = np.zeros((2, 4, 4, 3)), np.full((2, 4, 4), 255)
+    model.fit(images, labels, verbose=0)
+    labels[0, 0, 0] = label
+    for function in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=rf"from 0 to 4, or 255 for void. Received {label}"):
+            function(images, labels, verbose=0)
+    with pytest.raises(ValueError, match=f"Received {label}"):
+        model.fit(images, labels * 0, validation_data=(images, labels), verbose=0)
+
+
+def test_a_frozen_backbone_stays_frozen(tmp_path):
+    model = CASES["canet"]()
+    free = len(model.trainable_weights)
+    # ResNets in other tests are slow; this backbone is of the same blocks.
+    backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    backbone.trainable = False
+    assert len(model.trainable_weights) < free
+    model.save(tmp_path / "model.keras")
+    for copy in (
+        keras.saving.load_model(tmp_path / "model.keras"),
+        keras.models.clone_model(model),
+    ):
+        assert len(copy.trainable_weights) == len(model.trainable_weights)
+        assert not any(weight.trainable for weight in copy.get_layer(backbone.name).weights)

@@ -80,6 +80,61 @@ def test_file_round_trip(case, rng, tmp_path):
     np.testing.assert_array_equal(as_array(model(inputs)), as_array(copy(inputs)))
 
 
+def parts(layer, prefix=""):
+    """The sublayers with weights by their paths."""
+    found = {}
+    for child in layer._layers:
+        if child.weights:
+            found[prefix + child.name] = child
+        found |= parts(child, f"{prefix}{child.name}/")
+    return found
+
+
+@with_cases
+def test_what_is_frozen_stays_frozen_in_files_and_copies(case, tmp_path):
+    model = case.model()
+    layer = model.layers[-1]
+    if not model.trainable_weights:
+        pytest.skip("the layer has no weights")
+
+    def assert_kept(layer):
+        for kind in ("file", "copy"):
+            if kind == "file":
+                model.save(tmp_path / "model.keras")
+                other = keras.saving.load_model(tmp_path / "model.keras")
+            else:
+                other = keras.models.clone_model(model)
+            assert len(other.trainable_weights) == len(model.trainable_weights)
+            want = {path: part.trainable for path, part in parts(layer).items()}
+            got = parts(other.layers[-1])
+            assert {path: part.trainable for path, part in got.items()} == want
+
+    # One by one, as batch normalization often is, and the whole.
+    chosen = [path for path in parts(layer) if path.endswith("norm")] or list(parts(layer))[:1]
+    for path in chosen:
+        parts(layer)[path].trainable = False
+    assert len(model.trainable_weights) < len(case.model().trainable_weights) or not chosen
+    assert_kept(layer)
+    layer.trainable = False
+    assert model.trainable_weights == []
+    assert_kept(layer)
+
+
+@with_cases
+def test_a_layer_is_made_frozen(case, rng):
+    config = {**case.make().get_config(), "trainable": False}
+    layer = type(case.make()).from_config(config)
+    layer(case.inputs(rng))
+    assert not any(weight.trainable for weight in layer.weights)
+    assert not any(part.trainable for part in parts(layer).values())
+
+
+def test_unknown_sublayers_are_refused(rng):
+    block = layers.ConvNormAct(4, frozen=["normalization"])
+    with pytest.raises(ValueError, match=r"paths of sublayers.*Received: 'normalization'"):
+        block(np.zeros((1, 4, 4, 3), "float32"))
+
+
 @with_cases
 @pytest.mark.parametrize("dtype", [None, "mixed_float16", "mixed_bfloat16"])
 def test_finite_gradients_reach_every_weight(case, dtype, rng):
