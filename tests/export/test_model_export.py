@@ -190,7 +190,7 @@ def test_a_model_that_ends_in_a_softmax(rng):
         model.predict(model.preprocessing(image), verbose=0),
         atol=1e-5,
     )
-    with pytest.raises(ValueError, match="ends in a softmax and has no logits"):
+    with pytest.raises(ValueError, match="returns probabilities and has no logits"):
         serving_model(model, model.preprocessing, "logits")
 
 
