@@ -22,12 +22,15 @@ class SegmentationDataset:
         class_names: Tuple of class names; class `i` has label `i`.
         palette: Tuple of one RGB colour per class.
         channels: Integer, the bands of an image. Defaults to `3`.
+        sample_weights: Sequence of one weight per sample for the loss, or `None` for equal weights.
+            Pipelines then give triples of images, masks and weights `(batch,)`. Defaults to `None`.
         ignore_class: The label of void pixels, 255 in all data sets.
     """
 
     class_names = ()
     palette = ()
     channels = 3
+    sample_weights = None
     ignore_class = IGNORE_CLASS
 
     def __len__(self):

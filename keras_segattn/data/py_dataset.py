@@ -51,14 +51,19 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         images, masks = (np.stack(arrays) for arrays in zip(*samples, strict=True))
         if self.preprocessing is not None:
             images = keras.ops.convert_to_numpy(self.preprocessing(images))
-        return images, masks
+        if self.sampler.weights is None:
+            return images, masks
+        return images, masks, self.sampler.weights_of(self._indices(batch)[1])
 
     def _begin(self, batch):
         """Starts to read a batch; none beyond the last."""
+        epoch, indices = self._indices(batch)
+        return [self._threads.submit(self.sampler.read, epoch, index) for index in indices]
+
+    def _indices(self, batch):
         epoch, batch = divmod(batch, self.sampler.batches)
         if epoch and not self.sampler.training:
-            return []
+            return epoch, []
         epoch += self.first_epoch
         size = self.sampler.part_size
-        indices = self.sampler.order(epoch)[batch * size : (batch + 1) * size]
-        return [self._threads.submit(self.sampler.read, epoch, index) for index in indices]
+        return epoch, self.sampler.order(epoch)[batch * size : (batch + 1) * size]

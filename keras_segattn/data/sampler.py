@@ -64,6 +64,7 @@ class Sampler:
         self.augmentation = augmentation
         self.seed = seed
         self.channels = dataset.channels
+        self.weights = _weights(dataset)
         self._dataset = dataset
         self._cache = {} if cache else None
 
@@ -77,6 +78,10 @@ class Sampler:
         """The number of batches of an epoch."""
         whole, rest = divmod(self.samples, self.batch_size)
         return whole if self.training or not rest else whole + 1
+
+    def weights_of(self, indices):
+        """Returns the weights of samples as float32; what fills a batch weighs nothing."""
+        return np.where(np.asarray(indices) < 0, 0, self.weights[indices]).astype("float32")
 
     def order(self, epoch):
         """Returns the indices of the samples of an epoch, in this process; -1 is a filling."""
@@ -139,3 +144,15 @@ class Sampler:
         if self._cache is not None:
             self._cache[index] = image, mask
         return image, mask
+
+
+def _weights(dataset):
+    if dataset.sample_weights is None:
+        return None
+    weights = np.asarray(dataset.sample_weights, dtype="float32")
+    if weights.shape != (len(dataset),) or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise ValueError(
+            f"`sample_weights` must be {len(dataset)} finite numbers that are not negative, one "
+            f"per sample. Received: {dataset.sample_weights}"
+        )
+    return weights

@@ -24,27 +24,24 @@ def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1):
         image, mask = tf.numpy_function(sampler.read, (epoch, index), (tf.uint8, tf.uint8))
         image.set_shape((None, None, sampler.channels))
         mask.set_shape((None, None))
-        return image, mask
+        if sampler.weights is None:
+            return image, mask, tf.shape(mask)
+        weight = tf.numpy_function(sampler.weights_of, [index], tf.float32)
+        weight.set_shape(())
+        return image, mask, tf.shape(mask), weight
 
-    def equal_sizes(images, masks, sizes):
+    def finish(images, masks, sizes, *weights):
         check = tf.debugging.assert_equal(sizes, sizes[:1], message=MIXED_SIZES)
         with tf.control_dependencies([check]):
-            return tf.identity(images), masks
+            images = tf.identity(images)
+        return images if preprocessing is None else preprocessing(images), masks, *weights
 
     last_epoch = tf.int64.max if sampler.training else first_epoch + 1
     epochs = tf.data.Dataset.range(first_epoch, last_epoch)
     pipeline = epochs.flat_map(indices).map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    if sampler.part_size // split > 1:
-        pipeline = pipeline.map(lambda image, mask: (image, mask, tf.shape(mask)))
-        # Padding changes nothing where sizes are equal, and lets the message be ours.
-        pipeline = pipeline.padded_batch(sampler.part_size // split).map(equal_sizes)
-    else:
-        pipeline = pipeline.batch(1)
-    if preprocessing is not None:
-        pipeline = pipeline.map(
-            lambda images, masks: (preprocessing(images), masks),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
+    # Padding changes nothing where sizes are equal, and lets the message be ours.
+    pipeline = pipeline.padded_batch(sampler.part_size // split)
+    pipeline = pipeline.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     if not sampler.training:
         pipeline = pipeline.apply(tf.data.experimental.assert_cardinality(sampler.batches * split))
     return pipeline.prefetch(tf.data.AUTOTUNE)

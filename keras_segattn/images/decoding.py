@@ -90,7 +90,9 @@ def decode_pillow(image, from_pillow, upright=True):
     format = image.format
     # Loading a TIFF file turns it, and removes the orientation.
     image.load()
-    turned = ImageOps.exif_transpose(image) if upright else image
+    # Without an orientation `exif_transpose` would copy the image.
+    turn = upright and image.getexif().get(ORIENTATION, 1) != 1
+    turned = ImageOps.exif_transpose(image) if turn else image
     pixels = _file_dtype(image, from_pillow(turned))
     return Decoded(pixels, orientation, format)
 
@@ -213,6 +215,9 @@ def _check_pixels(size, most):
 
 def _check_scans(data):
     """Counts the scans of a JPEG file, walking from marker to marker as libjpeg does."""
+    # Most files are told by this count, which takes no time.
+    if data.count(bytes([0xFF, START_OF_SCAN])) <= MOST_SCANS:
+        return
     scans, at = 0, 2
     while (found := MARKER.search(data, at)) is not None and scans <= MOST_SCANS:
         at, marker = found.end(), data[found.end() - 1]

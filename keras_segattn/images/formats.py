@@ -5,7 +5,7 @@
 FORMATS = {
     "BMP": (".bmp",),
     "GIF": (".gif",),
-    "JPEG": (".jpg", ".jpeg"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
     "PPM": (".pgm", ".ppm"),
     "TIFF": (".tif", ".tiff"),

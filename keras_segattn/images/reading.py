@@ -8,7 +8,7 @@ import numpy as np
 from keras_segattn.images.decoding import decode, decode_pillow
 
 # Values of these modes are returned as they are; other modes become RGB.
-PLAIN_MODES = ("L", "LA", "RGBA", "RGBX", "F", "I")
+PLAIN_MODES = ("L", "LA", "RGB", "RGBA", "RGBX", "F", "I")
 
 
 def read_image(image, most_pixels=None, channel_order="RGB"):

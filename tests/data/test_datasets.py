@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -292,6 +293,14 @@ def test_verify_reports_every_fault(folder):
     assert len(faults) == 2
     assert "two.jpg cannot be read" in faults[0]
     assert "one.png holds the label 2" in faults[1]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
+def test_verify_does_not_wait_for_a_pipe(folder):
+    (folder / "masks" / "one.png").unlink()
+    os.mkfifo(folder / "masks" / "one.png")
+    data = SegmentationFolder(folder / "images", folder / "masks", class_names=CLASSES)
+    assert "one.png cannot be read as an image: it is not a regular file" in data.verify()[0]
 
 
 def test_verify_tells_of_what_never_occurs(folder):

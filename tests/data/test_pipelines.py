@@ -10,6 +10,7 @@ from keras_segattn import recipes
 from keras_segattn.applications import canet
 from keras_segattn.data import CamVid, RandomScaleCropFlip, RoadScenes
 from keras_segattn.data.sampler import Sampler
+from keras_segattn.losses import WeightedCrossEntropy
 from keras_segattn.training.build import build_model
 from keras_segattn.weights import Preprocessing
 from tests.data.bands import Bands
@@ -249,6 +250,45 @@ def test_mixed_sizes_are_named(kind):
     assert [images.shape[1:3] for images, _ in take(kind, data, 4, 1)] == list(data.sizes)
     with pytest.raises(Exception, match="images of a batch have different sizes: pass batch_size"):
         take(kind, data, 2, 2)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_weights_go_with_their_samples(kind, batch_size):
+    data = Bands(3)
+    data.sample_weights = [0.5, 1, 2, 0]
+    batches = take(kind, data, 4 // batch_size, batch_size)
+    assert (
+        np.concatenate([weights for _, _, weights in batches]).tolist()
+        == [0.5, 1, 2, 0][: 4 // batch_size * batch_size]
+    )
+    images, _, weights = take(kind, data, 1, 4, training=True, seed=2)[0]
+    assert weights.dtype == "float32"
+    for image, weight in zip(images, weights, strict=True):
+        (index,) = (i for i in range(4) if np.array_equal(data.read(i)[0], image))
+        assert weight == data.sample_weights[index]
+
+
+def test_fit_weighs_the_samples(kind):
+    """Training on weights of 1 and 0 is training on the first samples, at half the loss."""
+    losses = []
+    for weights in ([1, 1, 0, 0], None):
+        data = Bands(3, ((32, 48),) * (4 if weights else 2))
+        data.sample_weights = weights
+        model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(2, 1)])
+        model.layers[0].set_weights([np.linspace(-1, 1, 6).reshape(1, 1, 3, 2), np.zeros(2)])
+        model.compile("sgd", WeightedCrossEntropy())
+        feed = data.to_tf_dataset if kind == "tf" else data.to_py_dataset
+        batches = feed(len(data), preprocessing=Preprocessing([0.5] * 3, [0.5] * 3))
+        losses.append(model.evaluate(batches, verbose=0))
+    assert losses[0] == pytest.approx(losses[1] / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("weights", [[1, 2], [1, 1, 1, -1], [1, 1, 1, np.nan]])
+def test_impossible_weights_are_refused(kind, weights):
+    data = Bands(3)
+    data.sample_weights = weights
+    with pytest.raises(ValueError, match="must be 4 finite numbers that are not negative"):
+        take(kind, data, 1, 1)
 
 
 def test_data_sets_are_sequences():
