@@ -13,12 +13,10 @@ from pathlib import Path
 import keras
 
 from keras_segattn.atomic_files import write_json
-from keras_segattn.data import ADE20K, CamVid, Cityscapes
+from keras_segattn.data import DATASETS
 from keras_segattn.metrics import confusion_scores
 from keras_segattn.training import count_confusions, draw_predictions, print_scores
 from keras_segattn.visualization import plot_confusion_matrix
-
-DATASETS = {"ade20k": ADE20K, "camvid": CamVid, "cityscapes": Cityscapes}
 
 
 def main():

@@ -4,6 +4,8 @@ import math
 
 import keras
 
+from keras_segattn.arguments import check_choice
+
 CONVENTIONS = ("macs", "canet", "ccnet", "cross_cbam")
 
 
@@ -49,8 +51,7 @@ def count_flops(model, input_shape, convention="macs"):
     **Differences from the papers**: none states its convention; they are inferred from the figures
     of the networks and of those that they are compared with.
     """
-    if convention not in CONVENTIONS:
-        raise ValueError(f"`convention` must be one of {CONVENTIONS}. Received: {convention!r}")
+    check_choice("convention", convention, CONVENTIONS)
     counted = [
         layer
         for layer in model._flatten_layers()

@@ -50,7 +50,11 @@ def public_objects():
 def test_docstrings_are_whole(item):
     text = item.__doc__
     for part in ("Args:", "Returns:", "Example:", ">>> ", "**Differences from"):
-        if item is applications.SegmentationModel and part in ("Returns:", "**Differences from"):
+        if (
+            isinstance(item, type)
+            and issubclass(item, applications.SegmentationModel)
+            and part in ("Returns:", "**Differences from")
+        ):
             # It stands in no paper.
             continue
         assert part in text, part
@@ -62,6 +66,27 @@ def test_docstrings_are_whole(item):
         else item.__code__.co_varnames[: item.__code__.co_kwonlyargcount]
     ):
         assert f"{name}:" in arguments, name
+
+
+def exported():
+    """The names of all that the rooms export and that can be called."""
+    for room in set(keras_segattn.__all__) - {"__version__"}:
+        module = getattr(keras_segattn, room)
+        own = [
+            name
+            for name, item in vars(module).items()
+            if getattr(item, "__module__", None) == module.__name__ and not name.startswith("_")
+        ]
+        for name in getattr(module, "__all__", own):
+            if callable(getattr(module, name)):
+                yield f"keras_segattn.{room}.{name}"
+
+
+@pytest.mark.once
+def test_what_is_exported_has_a_page_and_the_reverse():
+    pages = "\n".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
+    documented = set(re.findall(r"^::: ([\w.]+)", pages, re.MULTILINE))
+    assert not set(exported()) ^ documented
 
 
 def test_every_public_class_is_registered():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from keras_segattn import applications, recipes
-from keras_segattn.data import Compose, RoadScenes
+from keras_segattn.data import DATASETS, Compose, RoadScenes
 from keras_segattn.recipes import RECIPES
 from keras_segattn.training import (
     RunFolder,
@@ -33,8 +33,7 @@ from keras_segattn.training.command_line import (
     options_of,
     recipe_of,
 )
-from tests.applications.cases import tiny_backbone
-from tests.training import to_numpy
+from tests.applications.cases import with_cases
 
 DATA = RoadScenes("train", 4, size=(32, 48))
 
@@ -60,6 +59,7 @@ def test_every_recipe_can_be_built(recipe):
     assert json.dumps(dataclasses.asdict(recipe))
     fields = {field.name for field in dataclasses.fields(recipe)}
     assert set(recipe.our_choices) <= fields
+    assert recipe.dataset in DATASETS
     # What is said to be ours is set, and a length that the paper does not give is marked.
     assert all(
         getattr(recipe, field) is not None for field in recipe.our_choices if field != "crop"
@@ -267,15 +267,24 @@ def test_evaluation_counts_by_hand():
         evaluate(model, RoadScenes("train", 2))
 
 
-def test_logits_are_those_of_a_world_without_the_weights(rng):
-
-    model = applications.CANet(classes=3, backbone=tiny_backbone(), filters=16, up_channels=8)
+@with_cases
+def test_logits_are_those_of_a_world_without_the_weights(make, rng, tmp_path):
+    model = make()
     image = rng.normal(size=(1, 32, 40, 3)).astype("float32")
-    before = to_numpy(model(image))
-    adjust_logits(model, [1.0, 4.0, 0.5], strength=0.5)
-    want = before - 0.5 * np.log([1.0, 4.0, 0.5])
-    np.testing.assert_allclose(to_numpy(model(image)), want, atol=1e-5)
+    before = model.predict_on_batch(image)
+    class_weights = [1.0, 4.0, 0.5, 2.0, 1.0]
+    adjust_logits(model, class_weights, strength=0.5)
+    want = before - 0.5 * np.log(class_weights)
+    np.testing.assert_allclose(model.predict_on_batch(image), want, atol=1e-4)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(loaded.predict_on_batch(image), want, atol=1e-4)
+
+
+def test_logits_are_adjusted_by_one_weight_per_class():
+    image = keras.Input((4,))
+    model = keras.Model(image, keras.layers.Dense(3)(image))
     with pytest.raises(ValueError, match="each of the 3 classes"):
         adjust_logits(model, [1.0, 2.0])
-    with pytest.raises(ValueError, match="no layer 'classifier'"):
-        adjust_logits(keras.Model(image := keras.Input((4,)), image[:, :3]), [1, 1, 1])
+    with pytest.raises(ValueError, match="does not end in a classifier"):
+        adjust_logits(keras.Model(image, image[:, :3]), [1, 1, 1])

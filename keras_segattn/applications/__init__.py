@@ -5,6 +5,7 @@ from keras_segattn.applications.attanet import AttaNet
 from keras_segattn.applications.canet import CANet
 from keras_segattn.applications.ccnet import CCNet
 from keras_segattn.applications.cross_cbam import CrossCBAM
+from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.segmentation_model import SegmentationModel
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "CANet",
     "CCNet",
     "CrossCBAM",
+    "DeepSupervision",
     "SegmentationModel",
     "attanet",
     "canet",

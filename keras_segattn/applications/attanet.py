@@ -2,15 +2,10 @@
 
 import keras
 
-from keras_segattn.applications.arguments import check_auxiliary_heads, check_image_and_classes
-from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
-from keras_segattn.applications.logits import full_size_logits
-from keras_segattn.applications.segmentation_model import SegmentationModel
+from keras_segattn.applications.network_frame import NetworkFrame
 from keras_segattn.arguments import check_choice
-from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
-from keras_segattn.weights.bundled import BUNDLED, load_bundled
 
 __all__ = ["AttaNet", "preprocess_input"]
 
@@ -25,8 +20,9 @@ def AttaNet(
     *,
     backbone="resnet18",
     input_shape=(None, None, 3),
-    classes=19,
+    classes=None,
     weights=None,
+    new_classifier=False,
     backbone_weights=None,
     preprocessing=None,
     freeze_backbone=False,
@@ -58,10 +54,13 @@ def AttaNet(
             `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"resnet18"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
-        classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
+        classes: Integer, the number of classes. Defaults to `None`, which takes the number of
+            classes that bundled `weights` have, and 19, as in Cityscapes, without them.
         weights: `None` for random weights; `"road_scenes"`, for `"light"` with `classes=11`, which
             comes with the package and knows drawn images alone; or the path of a file written by
             `save_weights`. Defaults to `None`.
+        new_classifier: Boolean, whether to load all of bundled `weights` except the classifier, to
+            fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
             ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
             package for the EfficientNet-Lites; or the path of a file that
@@ -129,10 +128,8 @@ def AttaNet(
     """
     if light is None:
         light = backbone == "light"
-    check_image_and_classes(input_shape, classes, smallest_side=16 if light else 32)
     check_choice("attention", attention, ATTENTIONS)
     check_choice("fusion", fusion, FUSIONS)
-    check_auxiliary_heads(auxiliary_heads, include_top)
     if filters is None:
         filters = 64 if light else 128
     if fusion_filters is None:
@@ -142,17 +139,25 @@ def AttaNet(
     supervised = "P4_inner" if light else "P3"
     needed = {"P3", low, high} | ({supervised} if auxiliary_heads else set())
 
-    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    pyramid = build_backbone(
+    frame = NetworkFrame(
+        "attanet",
         backbone,
-        channels=inputs.shape[-1],
-        weights=backbone_weights,
+        sorted(needed),
+        input_shape=input_shape,
+        classes=classes,
+        weights=weights,
+        new_classifier=new_classifier,
+        backbone_weights=backbone_weights,
         preprocessing=preprocessing,
-        freeze=freeze_backbone,
-        size=inputs.shape[1:3],
-        levels=sorted(needed),
+        freeze_backbone=freeze_backbone,
+        classifier_activation=classifier_activation,
+        input_tensor=input_tensor,
+        include_top=include_top,
+        auxiliary_heads=auxiliary_heads,
+        align_corners=True,
+        smallest_side=16 if light else 32,
     )
-    levels = pyramid(inputs)
+    levels = frame.levels
     x, high = _fuse(levels[low], levels[high], fusion_filters, fusion, interpolation, light)
     if fusion_filters != filters:
         x = ConvNormAct(fusion_filters, name="fused")(x)
@@ -163,24 +168,17 @@ def AttaNet(
         x = ResizeLike(interpolation, name="up")([x, levels["P3"]])
     x = ConvNormAct(filters, name="decoder2")(x)
 
+    outputs = [x]
     if include_top:
         heads = {"": (x, filters)}
         if auxiliary_heads:
             heads["auxiliary1_"] = (high, narrow)
             heads["auxiliary2_"] = (levels[supervised], narrow)
-        x = [
-            _classify(features, inputs, classes, width, light, classifier_activation, prefix)
+        outputs = [
+            _classify(frame, features, width, light, prefix)
             for prefix, (features, width) in heads.items()
         ]
-        x = x if auxiliary_heads else x[0]
-    model = SegmentationModel(inputs, x, name=name, preprocessing=pyramid.preprocessing)
-    if auxiliary_heads:
-        model = DeepSupervision(model, AUXILIARY_WEIGHTS)
-    if weights in BUNDLED:
-        load_bundled(model, "attanet", backbone, weights)
-    elif weights is not None:
-        model.load_weights(weights)
-    return model
+    return frame.model(name, outputs, AUXILIARY_WEIGHTS)
 
 
 def _fuse(low, high, filters, fusion, interpolation, light):
@@ -201,7 +199,7 @@ def _fuse(low, high, filters, fusion, interpolation, light):
     return ConvNormAct(filters, 1, name="fusion_mix")(x), projected
 
 
-def _classify(features, image, classes, filters, light, activation, prefix):
+def _classify(frame, features, filters, light, prefix):
     dropout = 0.0 if light else 0.1
-    x = FCNHead(classes, filters, dropout, use_bias=False, name=f"{prefix}head")(features)
-    return full_size_logits(x, image, activation, align_corners=True, prefix=prefix)
+    x = FCNHead(frame.classes, filters, dropout, use_bias=False, name=f"{prefix}head")(features)
+    return frame.logits(x, prefix)

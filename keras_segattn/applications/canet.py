@@ -2,13 +2,9 @@
 
 import keras
 
-from keras_segattn.applications.arguments import check_auxiliary_heads, check_image_and_classes
-from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
-from keras_segattn.applications.logits import full_size_logits
-from keras_segattn.applications.segmentation_model import SegmentationModel
+from keras_segattn.applications.network_frame import NetworkFrame
 from keras_segattn.arguments import check_choice
-from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.backbones.stages import level_strides, rounds_up
 from keras_segattn.layers import (
     ConvNormAct,
@@ -19,7 +15,6 @@ from keras_segattn.layers import (
     ResizeLike,
 )
 from keras_segattn.layers.feature_cross_attention import ORDERS
-from keras_segattn.weights.bundled import BUNDLED, load_bundled
 
 __all__ = ["CANet", "preprocess_input"]
 
@@ -33,8 +28,9 @@ def CANet(
     *,
     backbone="mobilenet_v2",
     input_shape=(None, None, 3),
-    classes=19,
+    classes=None,
     weights=None,
+    new_classifier=False,
     backbone_weights=None,
     preprocessing=None,
     freeze_backbone=False,
@@ -63,10 +59,13 @@ def CANet(
             dict with `"P4"` and `"P5"` at strides 16 and 32. Defaults to `"mobilenet_v2"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
-        classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
+        classes: Integer, the number of classes. Defaults to `None`, which takes the number of
+            classes that bundled `weights` have, and 19, as in Cityscapes, without them.
         weights: `None` for random weights; `"camvid"`, for `"mobilenet_v2"` with `classes=11`,
             which comes with the package; or the path of a file written by `save_weights`. Defaults
             to `None`.
+        new_classifier: Boolean, whether to load all of bundled `weights` except the classifier, to
+            fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
             ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
             package for the EfficientNet-Lites; or the path of a file that
@@ -119,44 +118,40 @@ def CANet(
     channels of the two deconvolutions (half of P5, then 256), batch normalization and ReLU after
     each of them, and the bilinear resizing of the logits are inferred from the same counts.
     """
-    check_image_and_classes(input_shape, classes)
     check_choice("fusion", fusion, FUSIONS)
     check_choice("spatial_branch", spatial_branch, SPATIAL_BRANCHES)
-    check_auxiliary_heads(auxiliary_heads, include_top)
     if spatial_branch is None:
         spatial_branch = "separable" if backbone == "mobilenet_v2" else "standard"
-    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    pyramid = build_backbone(
+    frame = NetworkFrame(
+        "canet",
         backbone,
-        channels=inputs.shape[-1],
-        weights=backbone_weights,
+        ("P4", "P5"),
+        input_shape=input_shape,
+        classes=classes,
+        weights=weights,
+        new_classifier=new_classifier,
+        backbone_weights=backbone_weights,
         preprocessing=preprocessing,
-        freeze=freeze_backbone,
-        size=inputs.shape[1:3],
-        levels=("P4", "P5"),
+        freeze_backbone=freeze_backbone,
+        classifier_activation=classifier_activation,
+        input_tensor=input_tensor,
+        include_top=include_top,
+        auxiliary_heads=auxiliary_heads,
     )
 
-    round_up = _check_levels(pyramid)
-    spatial = _spatial_branch(inputs, filters, separable=spatial_branch == "separable")
-    levels = pyramid(inputs)
+    round_up = _check_levels(frame.pyramid)
+    spatial = _spatial_branch(frame.image, filters, separable=spatial_branch == "separable")
+    levels = frame.levels
     context = _context_decoder(levels, spatial, filters, up_channels, round_up)
     x = _fuse(spatial, context, filters, fusion)
 
+    outputs = [x]
     if include_top:
-        x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
-        x = full_size_logits(x, inputs, classifier_activation)
+        outputs = [frame.logits(keras.layers.Conv2D(frame.classes, 1, name="classifier")(x))]
     if auxiliary_heads:
-        auxiliary = FCNHead(classes, AUXILIARY_FILTERS, name="auxiliary")(levels["P4"])
-        auxiliary = full_size_logits(auxiliary, inputs, classifier_activation, prefix="auxiliary_")
-        x = [x, auxiliary]
-    model = SegmentationModel(inputs, x, name=name, preprocessing=pyramid.preprocessing)
-    if auxiliary_heads:
-        model = DeepSupervision(model, [AUXILIARY_WEIGHT])
-    if weights in BUNDLED:
-        load_bundled(model, "canet", backbone, weights)
-    elif weights is not None:
-        model.load_weights(weights)
-    return model
+        x = FCNHead(frame.classes, AUXILIARY_FILTERS, name="auxiliary")(levels["P4"])
+        outputs.append(frame.logits(x, "auxiliary_"))
+    return frame.model(name, outputs, [AUXILIARY_WEIGHT])
 
 
 def _spatial_branch(image, filters, separable):

@@ -2,14 +2,10 @@
 
 import keras
 
-from keras_segattn.applications.arguments import check_auxiliary_heads, check_image_and_classes
-from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
-from keras_segattn.applications.logits import full_size_logits
-from keras_segattn.applications.segmentation_model import SegmentationModel
+from keras_segattn.applications.network_frame import NetworkFrame
 from keras_segattn.arguments import check_choice
 from keras_segattn.backbones.output_stride import check_output_stride
-from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.backbones.resnet import STEMS
 from keras_segattn.layers import (
     ConvNormAct,
@@ -29,8 +25,9 @@ def CCNet(
     *,
     backbone="resnet101",
     input_shape=(None, None, 3),
-    classes=19,
+    classes=None,
     weights=None,
+    new_classifier=False,
     backbone_weights=None,
     preprocessing=None,
     freeze_backbone=False,
@@ -62,9 +59,12 @@ def CCNet(
             `"resnet101"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 8 or not. Defaults to `(None, None, 3)`.
-        classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
+        classes: Integer, the number of classes. Defaults to `None`, which takes the number of
+            classes that bundled `weights` have, and 19, as in Cityscapes, without them.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
+        new_classifier: Boolean, whether to load all of bundled `weights` except the classifier, to
+            fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
             ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
             package for the EfficientNet-Lites; or the path of a file that
@@ -101,7 +101,7 @@ def CCNet(
         A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
         its attribute `preprocessing`, to float32 logits
         `(batch, height, width, classes)`; with auxiliary heads a
-        `keras_segattn.applications.deep_supervision.DeepSupervision` of it.
+        `keras_segattn.applications.DeepSupervision` of it.
 
     Raises:
         ValueError: If an argument has a value that is not named above, `output_stride` or `stem` is
@@ -124,55 +124,45 @@ def CCNet(
     `abs(weight) + 1e-5`, which `keras_segattn.weights.load_torch_state_dict` applies to its
     checkpoints. They expect `Preprocessing((0.40787, 0.45752, 0.48109), [1 / 255] * 3, "BGR")`.
     """
-    check_image_and_classes(input_shape, classes)
     check_choice("attention", attention, ATTENTIONS)
     check_choice("stem", stem, STEMS)
-    check_auxiliary_heads(auxiliary_heads, include_top)
     options = _backbone_options(backbone, output_stride, stem)
-    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    pyramid = build_backbone(
+    frame = NetworkFrame(
+        "ccnet",
         backbone,
-        channels=inputs.shape[-1],
-        weights=backbone_weights,
+        ("P4", "P5") if auxiliary_heads else ("P5",),
+        input_shape=input_shape,
+        classes=classes,
+        weights=weights,
+        new_classifier=new_classifier,
+        backbone_weights=backbone_weights,
         preprocessing=preprocessing,
-        freeze=freeze_backbone,
-        size=inputs.shape[1:3],
-        levels=("P4", "P5") if auxiliary_heads else ("P5",),
-        **options,
+        freeze_backbone=freeze_backbone,
+        classifier_activation=classifier_activation,
+        input_tensor=input_tensor,
+        include_top=include_top,
+        auxiliary_heads=auxiliary_heads,
+        align_corners=True,
+        backbone_options=options,
     )
 
-    levels = pyramid(inputs)
+    levels = frame.levels
     x = _head(levels["P5"], filters, attention, recurrence)
 
     outputs = [x]
     if include_top:
         x = keras.layers.SpatialDropout2D(0.1, name="dropout")(x)
-        x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
-        outputs = [full_size_logits(x, inputs, classifier_activation, align_corners=True)]
+        outputs = [frame.logits(keras.layers.Conv2D(frame.classes, 1, name="classifier")(x))]
     if auxiliary_heads:
         x = FCNHead(
-            classes,
+            frame.classes,
             filters,
             activation=leaky_relu,
             use_hidden_bias=True,
             name="auxiliary_head",
         )(levels["P4"])
-        outputs.append(
-            full_size_logits(
-                x, inputs, classifier_activation, align_corners=True, prefix="auxiliary_"
-            )
-        )
-    model = SegmentationModel(
-        inputs,
-        outputs if auxiliary_heads else outputs[0],
-        name=name,
-        preprocessing=pyramid.preprocessing,
-    )
-    if auxiliary_heads:
-        model = DeepSupervision(model, [AUXILIARY_WEIGHT])
-    if weights is not None:
-        model.load_weights(weights)
-    return model
+        outputs.append(frame.logits(x, "auxiliary_"))
+    return frame.model(name, outputs, [AUXILIARY_WEIGHT])
 
 
 def _backbone_options(backbone, output_stride, stem):

@@ -2,13 +2,9 @@
 
 import keras
 
-from keras_segattn.applications.arguments import check_auxiliary_heads, check_image_and_classes
-from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.imagenet import preprocess_input
-from keras_segattn.applications.logits import full_size_logits
-from keras_segattn.applications.segmentation_model import SegmentationModel
+from keras_segattn.applications.network_frame import NetworkFrame
 from keras_segattn.arguments import check_choice
-from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.layers import ASPP, CCBAM, SEASPP, ConvNormAct, FCNHead, ResizeLike
 
 __all__ = ["CrossCBAM", "preprocess_input"]
@@ -22,8 +18,9 @@ def CrossCBAM(
     *,
     backbone="stdc1",
     input_shape=(None, None, 3),
-    classes=19,
+    classes=None,
     weights=None,
+    new_classifier=False,
     backbone_weights=None,
     preprocessing=None,
     freeze_backbone=False,
@@ -57,9 +54,12 @@ def CrossCBAM(
             `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"stdc1"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
             take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
-        classes: Integer, the number of classes. Defaults to `19`, those of Cityscapes.
+        classes: Integer, the number of classes. Defaults to `None`, which takes the number of
+            classes that bundled `weights` have, and 19, as in Cityscapes, without them.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
+        new_classifier: Boolean, whether to load all of bundled `weights` except the classifier, to
+            fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
             ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
             package for the EfficientNet-Lites; or the path of a file that
@@ -115,46 +115,41 @@ def CrossCBAM(
     loss_weights=[alpha, 1 - alpha])`. Table 4's "FCN" head is taken for the head of
     the full network: its baseline is `context="convolution", fusion=None`.
     """
-    check_image_and_classes(input_shape, classes)
     check_choice("context", context, CONTEXTS)
     check_choice("fusion", fusion, FUSIONS)
-    check_auxiliary_heads(auxiliary_heads, include_top)
-    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    pyramid = build_backbone(
+    frame = NetworkFrame(
+        "cross_cbam",
         backbone,
-        channels=inputs.shape[-1],
-        weights=backbone_weights,
+        ("P3", "P4", "P5"),
+        input_shape=input_shape,
+        classes=classes,
+        weights=weights,
+        new_classifier=new_classifier,
+        backbone_weights=backbone_weights,
         preprocessing=preprocessing,
-        freeze=freeze_backbone,
-        size=inputs.shape[1:3],
-        levels=("P3", "P4", "P5"),
+        freeze_backbone=freeze_backbone,
+        classifier_activation=classifier_activation,
+        input_tensor=input_tensor,
+        include_top=include_top,
+        auxiliary_heads=auxiliary_heads,
     )
 
-    levels = pyramid(inputs)
+    levels = frame.levels
     x = _context(levels["P5"], context, filters, dilations)
     if fusion is not None:
         for i, level in enumerate(("P4", "P3"), start=1):
             x = _fuse(x, levels[level], fusion, reduction, name=f"fusion{i}")
 
-    outputs = x
+    outputs = [x]
     if include_top:
         if x.shape[-1] != HEAD_FILTERS:
             x = ConvNormAct(HEAD_FILTERS, 1, name="head")(x)
         x = keras.layers.SpatialDropout2D(0.1, name="dropout")(x)
-        x = keras.layers.Conv2D(classes, 1, name="classifier")(x)
-        outputs = full_size_logits(x, inputs, classifier_activation)
+        outputs = [frame.logits(keras.layers.Conv2D(frame.classes, 1, name="classifier")(x))]
     if auxiliary_heads:
-        x = FCNHead(classes, HEAD_FILTERS, name="auxiliary")(levels["P4"])
-        auxiliary = full_size_logits(x, inputs, classifier_activation, prefix="auxiliary_")
-        network = SegmentationModel(
-            inputs, [outputs, auxiliary], name=name, preprocessing=pyramid.preprocessing
-        )
-        model = DeepSupervision(network, [auxiliary_weight])
-    else:
-        model = SegmentationModel(inputs, outputs, name=name, preprocessing=pyramid.preprocessing)
-    if weights is not None:
-        model.load_weights(weights)
-    return model
+        x = FCNHead(frame.classes, HEAD_FILTERS, name="auxiliary")(levels["P4"])
+        outputs.append(frame.logits(x, "auxiliary_"))
+    return frame.model(name, outputs, [auxiliary_weight])
 
 
 def _context(x, context, filters, dilations):

@@ -28,6 +28,32 @@ def full_size_logits(x, image, activation, align_corners=False, prefix=""):
     return x
 
 
+def classifier_of(model):
+    """Returns the layer that computes the logits: the last one with weights before the output.
+
+    Returns:
+        Tuple of the layer of the model and the convolution, which are the same unless the layer is
+        a head such as `FCNHead`.
+
+    Raises:
+        ValueError: If the last layer with weights has no kernel of one column per class.
+    """
+    layer = model.outputs[0]._keras_history.operation
+    while not getattr(layer, "weights", None) and not isinstance(layer, keras.layers.InputLayer):
+        # Logits are resized to the size of a second input, the image.
+        layer = keras.tree.flatten(layer.input)[0]._keras_history.operation
+    if isinstance(layer, keras.Model):
+        return classifier_of(layer)
+    classifier = getattr(layer, "classifier", layer)
+    kernel = getattr(classifier, "kernel", None)
+    if kernel is None or kernel.shape[-1] != model.outputs[0].shape[-1]:
+        raise ValueError(
+            f"Model {model.name!r} does not end in a classifier, a convolution or dense layer with "
+            f"one output per class. Its last layer with weights is {layer.name!r}."
+        )
+    return layer, classifier
+
+
 def returns_logits(model):
     """Tells whether a model returns logits, rather than probabilities.
 

@@ -1,14 +1,13 @@
 """Dilation in place of strides: larger feature maps from the same weights."""
 
+from keras_segattn.arguments import check_choice
+
 OUTPUT_STRIDES = (8, 16, 32)
 
 
 def check_output_stride(output_stride):
     """Raises a ValueError unless the output stride is one that backbones support."""
-    if output_stride not in OUTPUT_STRIDES:
-        raise ValueError(
-            f"`output_stride` must be one of {OUTPUT_STRIDES}. Received: {output_stride!r}"
-        )
+    check_choice("output_stride", output_stride, OUTPUT_STRIDES)
 
 
 def dilate(strides, output_stride, stride=4):

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.arguments import check_choice
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 
@@ -215,12 +216,8 @@ def _resnet(
     width=64,
     architecture=None,
 ):
-    if output_stride not in OUTPUT_STRIDES:
-        raise ValueError(
-            f"`output_stride` must be one of {OUTPUT_STRIDES}. Received: {output_stride!r}"
-        )
-    if stem not in STEMS:
-        raise ValueError(f"`stem` must be one of {STEMS}. Received: {stem!r}")
+    check_choice("output_stride", output_stride, OUTPUT_STRIDES)
+    check_choice("stem", stem, STEMS)
     inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
     x = _stem(inputs, width, stem)
     outputs = {}

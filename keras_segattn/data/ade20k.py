@@ -4,6 +4,7 @@ import csv
 import types
 from pathlib import Path
 
+from keras_segattn.arguments import check_choice
 from keras_segattn.data.dataset import IGNORE_CLASS
 from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
 from keras_segattn.images.palette import default_palette
@@ -53,8 +54,7 @@ class ADE20K(PairedFiles):
     )
 
     def __init__(self, root, split):
-        if split not in FOLDERS:
-            raise ValueError(f"`split` must be one of {tuple(FOLDERS)}. Received: {split!r}")
+        check_choice("split", split, FOLDERS)
         self.root = Path(root)
         self.split = split
         images, masks = (

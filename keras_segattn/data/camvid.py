@@ -3,6 +3,7 @@
 import types
 from pathlib import Path
 
+from keras_segattn.arguments import check_choice
 from keras_segattn.data.dataset import IGNORE_CLASS
 from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
 from keras_segattn.images.masks import read_colors
@@ -111,8 +112,7 @@ class CamVid(PairedFiles):
     label_map = types.MappingProxyType({**{i: i for i in range(11)}, 11: IGNORE_CLASS})
 
     def __init__(self, root, split):
-        if split not in SPLITS:
-            raise ValueError(f"`split` must be one of {SPLITS}. Received: {split!r}")
+        check_choice("split", split, SPLITS)
         self.root = Path(root)
         self.split = split
         self.original = (self.root / ORIGINAL_IMAGES).is_dir()

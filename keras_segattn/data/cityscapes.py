@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from keras_segattn.arguments import check_choice
 from keras_segattn.data.dataset import IGNORE_CLASS
 from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
 
@@ -88,8 +89,7 @@ class Cityscapes(PairedFiles):
     )
 
     def __init__(self, root, split):
-        if split not in SPLITS:
-            raise ValueError(f"`split` must be one of {SPLITS}. Received: {split!r}")
+        check_choice("split", split, SPLITS)
         self.root = Path(root)
         self.split = split
         images = files_by_name(self.root / "leftImg8bit" / split, HOW_TO_GET, ending="_leftImg8bit")

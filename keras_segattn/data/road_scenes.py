@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_segattn.arguments import check_choice
 from keras_segattn.data.camvid import SPLITS, CamVid
 from keras_segattn.data.dataset import IGNORE_CLASS, SegmentationDataset
 
@@ -37,8 +38,7 @@ class RoadScenes(SegmentationDataset):
     palette = CamVid.palette
 
     def __init__(self, split, count=64, size=(96, 128), seed=0):
-        if split not in SPLITS:
-            raise ValueError(f"`split` must be one of {SPLITS}. Received: {split!r}")
+        check_choice("split", split, SPLITS)
         if count < 1 or min(size) < 32:
             raise ValueError(
                 "`count` must be at least 1 and both sides of `size` at least 32. Received: "

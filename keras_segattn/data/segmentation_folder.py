@@ -11,6 +11,7 @@ from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
 from keras_segattn.images.finding import read_list
 from keras_segattn.images.masks import read_colors, read_labels
 from keras_segattn.images.palette import default_palette, to_palette
+from keras_segattn.spread import evenly_spread
 
 # How many masks are looked at to tell whether 255 is the foreground.
 LOOKED_AT = 4
@@ -133,9 +134,8 @@ class SegmentationFolder(PairedFiles):
     def _tell_of_foreground(self):
         """Warns where 255, which is void, looks like the foreground."""
         masks = [mask for _, mask in self._pairs if mask is not None]
-        chosen = np.linspace(0, len(masks) - 1, min(len(masks), LOOKED_AT), dtype=int)
         labels = set()
-        for index in chosen:
+        for index in evenly_spread(len(masks), LOOKED_AT):
             # What cannot be read is told when it is read for use.
             with contextlib.suppress(ValueError, OSError):
                 labels.update(np.unique(read_labels(masks[index])).tolist())

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_segattn.images import read_image, to_pixels
+from keras_segattn.spread import evenly_spread
 
 # Pixels whose two best classes are equal up to rounding may differ.
 LEAST_AGREEMENT = {"float32": 0.999, "float16": 0.99, "int8": 0.95}
@@ -46,8 +47,7 @@ def input_batches(served, images, outside):
 
 def _spread(indices, count):
     """Up to `count` of some indices, evenly spread."""
-    places = np.linspace(0, len(indices) - 1, min(count, len(indices)), dtype=int)
-    return [indices[place] for place in places]
+    return [indices[place] for place in evenly_spread(len(indices), count)]
 
 
 def compare(served, run, output, batches):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_segattn.atomic_files import write_text
 from keras_segattn.images import IMAGE_SUFFIXES, find_images
 from keras_segattn.images.finding import read_list
 
@@ -104,9 +105,7 @@ def report_failures(failures, results):
     for image, why in sorted(failures.items()):
         why = " ".join(str(why).split())
         lines.append(why if why.startswith(image) else f"{image}: {why}")
-    part = report.with_suffix(".part")
-    part.write_text("\n".join(lines) + "\n")
-    os.replace(part, report)
+    write_text(report, "\n".join(lines) + "\n")
     return "\n".join([f"{len(lines)} images failed, listed in {report}:", *lines])
 
 

@@ -102,10 +102,10 @@ class AttentionFusion(CompositeLayer):
         fused = high + (1 - alpha) * low
         return (fused, high) if return_high else fused
 
-    def attention(self, inputs):
-        """Returns `alpha` `(batch, 1, 1, filters)`."""
+    def attention(self, inputs, pixel=None):
+        """Returns the vector `alpha`, the weight of the high level in every channel."""
         *_, alpha = self._weigh(inputs, training=False)
-        return alpha
+        return {"fusion": alpha[:, 0, 0]}
 
     def _weigh(self, inputs, training):
         """The low level projected, the high one not yet, and the weight of the high one."""

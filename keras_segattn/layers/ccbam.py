@@ -103,11 +103,15 @@ class CCBAM(CompositeLayer):
         (f_high, f_low), (_, _, s_high, s_low) = self._gate(inputs)
         return self._finite(f_low * s_high + f_high * s_low)
 
-    def attention(self, inputs):
-        """Returns `C_high`, `C_low` `(batch, 1, 1, channels)`, `S_high`, `S_low` `(batch, height,
-        width, 1)`."""
-        _, gates = self._gate(inputs)
-        return gates
+    def attention(self, inputs, pixel=None):
+        """Returns the maps `S_high` and `S_low` and the vectors `C_high` and `C_low`."""
+        _, (c_high, c_low, s_high, s_low) = self._gate(inputs)
+        return {
+            "spatial_high": s_high[..., 0],
+            "spatial_low": s_low[..., 0],
+            "channel_high": c_high[:, 0, 0],
+            "channel_low": c_low[:, 0, 0],
+        }
 
     def _gate(self, inputs):
         high, low = inputs  # (batch, height, width, channels)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_segattn.arguments import check_choice
 from keras_segattn.layers.composite_layer import CompositeLayer
 
 # PyTorch's BatchNorm2d defaults, which the papers' code uses; Keras's own are 1e-3 and 0.99.
@@ -84,8 +85,7 @@ class ConvNormAct(CompositeLayer):
             raise ValueError(
                 f"`kernel_size` must be odd to be padded symmetrically. Received: {kernel_size}"
             )
-        if padding not in PADDINGS:
-            raise ValueError(f"`padding` must be one of {PADDINGS}. Received: {padding!r}")
+        check_choice("padding", padding, PADDINGS)
         self.filters = filters
         self.kernel_size = kernel_size
         self.strides = strides

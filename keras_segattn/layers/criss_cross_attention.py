@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_segattn.arguments import check_pixel
 from keras_segattn.layers.composite_layer import CompositeLayer
 
 # Far below any energy of finite features, and finite itself: the softmax makes it exactly zero.
@@ -108,13 +109,32 @@ class CrissCrossAttention(CompositeLayer):
             x, scores = self._loop(x)
         return (x, scores) if return_attention_scores else x
 
-    def attention(self, x):
-        """Returns a list of the scores of every loop, the first one first."""
-        loops = []
-        for _ in range(self.recurrence):
+    def attention(self, x, pixel=None):
+        """Returns where a pixel `(row, column)` looks after each loop: maps that sum to one.
+
+        After two loops that is `sum over v of A2[u, v] A1[v, w]`, as in the paper's figure 6.
+        """
+        batch, height, width = x.shape[:3]
+        check_pixel(pixel, (height, width))
+        here = ops.one_hot(pixel[0] * width + pixel[1], height * width)
+        here = ops.tile(ops.reshape(here, (1, height, width)), (batch, 1, 1))
+        loops, maps = [], {}
+        for count in range(1, self.recurrence + 1):
             x, scores = self._loop(x)
             loops.append(scores)
-        return loops
+            weights = here
+            # The last loop is the first that is gone back through.
+            for scores in reversed(loops):
+                weights = self._hand_on(weights, scores)
+            maps[f"after {count} loop{'s' * (count > 1)}"] = weights
+        return maps
+
+    def _hand_on(self, weights, scores):
+        """Hands the weight of every pixel on to the column and row that the pixel looks at."""
+        height = weights.shape[1]
+        columns = ops.einsum("bij,bijr->brj", weights, scores[..., :height])
+        rows = ops.einsum("bij,bijc->bic", weights, scores[..., height:])
+        return columns + rows
 
     def _loop(self, x):
         scores = self._attend(x)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_segattn.arguments import check_choice
 from keras_segattn.layers.channel_gate import ChannelGate
 from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import ConvNormAct
@@ -61,8 +62,7 @@ class FeatureCrossAttention(CompositeLayer):
 
     def __init__(self, filters=256, order="spatial_channel", **kwargs):
         super().__init__(**kwargs)
-        if order not in ORDERS:
-            raise ValueError(f"`order` must be one of {ORDERS}. Received: {order!r}")
+        check_choice("order", order, ORDERS)
         self.filters = filters
         self.order = order
         self.fuse = ConvNormAct(filters, dtype=self.dtype_policy, name="fuse")
@@ -95,7 +95,7 @@ class FeatureCrossAttention(CompositeLayer):
     def call(self, inputs, training=None):
         spatial, context = inputs
         fused = self.fuse(ops.concatenate([spatial, context], axis=-1), training=training)
-        where, what = self.attention(inputs, training=training)
+        where, what = self._gates(inputs, training)
         if self.order == "spatial":
             return self.project(fused * where + fused, training=training)
         if self.order == "parallel":
@@ -106,8 +106,14 @@ class FeatureCrossAttention(CompositeLayer):
             attended = fused * where * what
         return self.project(attended + fused, training=training)
 
-    def attention(self, inputs, training=None):
-        """Returns `Ms` `(batch, height, width, 1)` and `Mc` `(batch, 1, 1, filters)` or `None`."""
+    def attention(self, inputs, pixel=None):
+        """Returns the map `Ms` and, unless attention is spatial only, the vector `Mc`."""
+        where, what = self._gates(inputs, training=False)
+        maps = {"spatial": where[..., 0]}
+        return maps if what is None else {**maps, "channel": what[:, 0, 0]}
+
+    def _gates(self, inputs, training):
+        """`Ms` `(batch, height, width, 1)` and `Mc` `(batch, 1, 1, filters)` or `None`."""
         spatial, context = inputs
         where = self.spatial_gate(spatial, training=training)
         what = None if self.channel_gate is None else self.channel_gate(context)

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_segattn.arguments import check_pixel
 from keras_segattn.layers.criss_cross_attention import CrissCrossAttention
 
 
@@ -65,6 +66,13 @@ class NonLocal(CrissCrossAttention):
 
     def _slots(self, height, width):
         return height * width
+
+    def attention(self, x, pixel=None):
+        """Returns where a pixel `(row, column)` looks: a map that sums to one."""
+        height, width = x.shape[1:3]
+        check_pixel(pixel, (height, width))
+        scores = self._attend(x)[:, pixel[0], pixel[1]]
+        return {"attention": ops.reshape(scores, (-1, height, width))}
 
     def extra_macs(self, x_shape):
         pixels = math.prod(x_shape[1:3])

@@ -76,14 +76,18 @@ class SEASPP(CompositeLayer):
         self.project.build((*x_shape[:3], channels + self.filters))
 
     def call(self, x, training=None):
-        weights = self.attention(x)
+        weights = self._excitation(x)
         context = sum(conv(x, training=training) for conv in self.atrous)
         # (batch, height, width, channels + filters)
         features = ops.concatenate([x * ops.cast(weights, x.dtype), context], axis=-1)
         return self.project(features, training=training)
 
-    def attention(self, x):
-        """Returns the weights of the channels `(batch, 1, 1, channels)`, in float32."""
+    def attention(self, x, pixel=None):
+        """Returns the vector of the weights of the channels."""
+        return {"channel": self._excitation(x)[:, 0, 0]}
+
+    def _excitation(self, x):
+        """The weights of the channels `(batch, 1, 1, channels)`, in float32."""
         return self.excite(self.squeeze(self.average(x)))
 
     def compute_output_shape(self, x_shape):

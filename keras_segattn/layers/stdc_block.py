@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_segattn.arguments import check_choice
 from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.depthwise_conv_norm_act import DepthwiseConvNormAct
@@ -76,8 +77,7 @@ class STDCBlock(CompositeLayer):
                 f"`filters` is halved {convs - 1} times with convs={convs}, and must be a multiple "
                 f"of {2 ** (convs - 1)}. Received: {filters}"
             )
-        if mode not in MODES:
-            raise ValueError(f"`mode` must be one of {MODES}. Received: {mode!r}")
+        check_choice("mode", mode, MODES)
         if keep_size and strides == 1:
             raise ValueError("`keep_size=True` replaces a stride. Received: strides=1")
         if dilations > 1 and strides == 2 and not keep_size:

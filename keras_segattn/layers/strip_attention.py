@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_segattn.arguments import check_choice, check_pixel
 from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 
@@ -64,10 +65,7 @@ class StripAttention(CompositeLayer):
 
     def __init__(self, key_filters=64, orientation="vertical", normalize=True, **kwargs):
         super().__init__(**kwargs)
-        if orientation not in POOLED_AXIS:
-            raise ValueError(
-                f"`orientation` must be one of {tuple(POOLED_AXIS)}. Received: {orientation!r}"
-            )
+        check_choice("orientation", orientation, POOLED_AXIS)
         if key_filters < 1:
             raise ValueError(f"`key_filters` must be at least 1. Received: {key_filters}")
         self.key_filters = key_filters
@@ -110,10 +108,18 @@ class StripAttention(CompositeLayer):
             return y, ops.reshape(scores, (batch, height, width, -1))
         return y
 
-    def attention(self, x):
-        """Returns the scores `A` `(batch, height, width, strips)`."""
+    def attention(self, x, pixel=None):
+        """Returns where a pixel `(row, column)` looks: a map that sums to one.
+
+        Keys and values are means over a strip, so that its pixels share its weight.
+        """
+        batch, height, width = x.shape[:3]
+        check_pixel(pixel, (height, width))
         _, scores = self(x, return_attention_scores=True)
-        return scores
+        strips = scores[:, pixel[0], pixel[1]]  # (batch, strips)
+        pooled = POOLED_AXIS[self.orientation]
+        shared = ops.expand_dims(strips / x.shape[pooled], pooled)
+        return {"strips": ops.broadcast_to(shared, (batch, height, width))}
 
     def _project(self, projection, x, training):
         return projection(x, training=training) if self.normalize else projection(x)

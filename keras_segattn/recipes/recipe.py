@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from keras_segattn.arguments import check_choice
+
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LOSSES = ("weighted_cross_entropy", "focal", "ohem")
 
@@ -96,10 +98,7 @@ class Recipe:
             ("auxiliary_loss", (None, *LOSSES)),
             ("decay_by", ("step", "epoch")),
         ):
-            if getattr(self, field) not in choices:
-                raise ValueError(
-                    f"`{field}` must be one of {choices}. Received: {getattr(self, field)!r}"
-                )
+            check_choice(field, getattr(self, field), choices)
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(
                 "A recipe has `epochs` or `steps`, one of the two. Received: "

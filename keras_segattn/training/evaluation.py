@@ -8,6 +8,7 @@ import numpy as np
 from keras_segattn.ground_truth import check_labels
 from keras_segattn.inference import segment
 from keras_segattn.metrics import confusion_scores
+from keras_segattn.spread import evenly_spread
 from keras_segattn.visualization import plot_predictions
 
 
@@ -70,8 +71,8 @@ def draw_predictions(model, data, path, count=4, **options):
         count: Integer, the number of samples, taken evenly. Defaults to `4`.
         **options: Those of `keras_segattn.inference.segment`.
     """
-    chosen = np.linspace(0, len(data) - 1, min(count, len(data)), dtype=int)
-    images, masks = zip(*(data.read(int(index)) for index in chosen), strict=True)
+    chosen = evenly_spread(len(data), count)
+    images, masks = zip(*(data.read(index) for index in chosen), strict=True)
     found = [segment(model, image, **options).class_map for image in images]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from keras_segattn.applications.logits import classifier_of
+
 
 def adjust_logits(model, class_weights, strength=1.0):
     """Subtracts the logarithm of the class weights from the logits of a trained network.
 
-    `bias_c <- bias_c - strength * log(w_c)` in the layer `classifier`, and so in the logits, since
-    resizing keeps constants.
+    `bias_c <- bias_c - strength * log(w_c)` in the layer that computes the logits, and so in the
+    full-size logits, since resizing keeps constants. A classifier without a bias, as in AttaNet,
+    gets one; compile the model anew before it is trained further.
 
     A network that was trained by cross-entropy with class weights `w` gives every rare class more
     pixels than it has: its probabilities are those of a world where class `c` is `w_c` times as
@@ -20,8 +23,8 @@ def adjust_logits(model, class_weights, strength=1.0):
         strength: Float, from 0 (nothing changes) to 1 (wholly). Defaults to `1.0`.
 
     Raises:
-        ValueError: If there is not one positive weight per class, or no layer `classifier` with a
-            bias.
+        ValueError: If there is not one positive weight per class, or the model does not end in a
+            classifier.
 
     Example:
 
@@ -39,10 +42,18 @@ def adjust_logits(model, class_weights, strength=1.0):
             f"`class_weights` must be one positive number for each of the {model.output.shape[-1]} "
             f"classes. Received: {class_weights}"
         )
-    layers = [layer for layer in model.layers if layer.name == "classifier"]
-    if not layers or layers[0].bias is None:
-        raise ValueError(
-            f"Model {model.name!r} has no layer 'classifier' with a bias, which the networks of "
-            "keras_segattn.applications have."
-        )
-    layers[0].bias.assign(layers[0].bias - strength * np.log(weights).astype("float32"))
+    layer, classifier = classifier_of(model)
+    if classifier.bias is None:
+        _add_bias(layer, classifier)
+        model.train_function = model.test_function = model.predict_function = None
+    classifier.bias.assign(classifier.bias - strength * np.log(weights).astype("float32"))
+
+
+def _add_bias(layer, classifier):
+    # Keras locks layers that are built, and unlocks them like this for LoRA.
+    classifier._tracker.unlock()
+    classifier.bias = classifier.add_weight(
+        name="bias", shape=(classifier.kernel.shape[-1],), initializer="zeros"
+    )
+    classifier._tracker.lock()
+    layer.use_bias = classifier.use_bias = True

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import keras
-import numpy as np
 
+from keras_segattn.spread import evenly_spread
 from keras_segattn.visualization.mask_pictures import plot_predictions
 from keras_segattn.visualization.masks import overlay_mask
 
@@ -46,8 +46,7 @@ class PredictionPictures(keras.callbacks.Callback):
         self.folder = Path(folder)
         self.dataset = dataset
         self.freq = freq
-        chosen = np.linspace(0, len(dataset) - 1, min(count, len(dataset)), dtype=int)
-        self.samples = [dataset.read(int(index)) for index in chosen]
+        self.samples = [dataset.read(index) for index in evenly_spread(len(dataset), count)]
         self.writer = None if log_dir is None else _summary_writer(log_dir)
 
     def on_train_begin(self, logs=None):

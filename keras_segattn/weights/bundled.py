@@ -3,10 +3,11 @@
 Each file has a model card beside it, `docs/weights.md`: data, terms, recipe, scores and limits.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
+
+from keras_segattn.atomic_files import atomic_path
 
 FOLDER = Path(__file__).parent / "files"
 # What `weights=` takes beside paths.
@@ -16,7 +17,13 @@ BUNDLED = ("camvid", "road_scenes")
 CLASS_NAMES, PALETTE = "class_names", "palette"
 
 
-def load_bundled(model, network, backbone, name):
+def bundled_class_names(network, backbone, name):
+    """Returns the class names of weights that `load_bundled` loads."""
+    with np.load(_path(network, backbone, name)) as file:
+        return file[CLASS_NAMES].tolist()
+
+
+def load_bundled(model, network, backbone, name, new_classifier=False):
     """Loads weights that come with the package, with the names and colours of their classes.
 
     Args:
@@ -24,24 +31,22 @@ def load_bundled(model, network, backbone, name):
         network: Name of the network, such as `"canet"`.
         backbone: Name of its backbone.
         name: Name of the weights, such as `"camvid"`.
+        new_classifier: Boolean, whether to leave the classifiers of the model as they are, and the
+            names and colors of its classes. Defaults to `False`.
 
     Raises:
         ValueError: If there are no such weights for the network, or its arguments differ from
             those that the weights were trained with. The model is then unchanged.
     """
-    path = FOLDER / f"{network}_{backbone}_{name}.npz"
-    if not isinstance(backbone, str) or not path.is_file():
-        there = sorted(file.stem for file in FOLDER.glob("*.npz"))
-        raise ValueError(
-            f"No weights {name!r} come with the package for {network!r} with the backbone "
-            f"{backbone!r}. There are, as NETWORK_BACKBONE_WEIGHTS: {there}; otherwise pass the "
-            "path of a file written by `save_weights`."
-        )
-    with np.load(path) as file:
+    with np.load(_path(network, backbone, name)) as file:
         arrays = dict(file)
     class_names = arrays.pop(CLASS_NAMES).tolist()
     palette = arrays.pop(PALETTE).tolist()
-    wanted = {weight.path: weight for weight in model.weights}
+    wanted = {
+        weight.path: weight
+        for weight in model.weights
+        if not (new_classifier and "classifier" in weight.path.split("/"))
+    }
     # A model without its classifier leaves that out.
     misfits = [
         f"{key} has shape {tuple(weight.shape)}, the weights "
@@ -56,8 +61,20 @@ def load_bundled(model, network, backbone, name):
         )
     for key, weight in wanted.items():
         weight.assign(arrays[key].astype("float32"))
-    if model.outputs[0].shape[-1] == len(class_names):
+    if not new_classifier and model.outputs[0].shape[-1] == len(class_names):
         model.class_names, model.palette = class_names, palette
+
+
+def _path(network, backbone, name):
+    path = FOLDER / f"{network}_{backbone}_{name}.npz"
+    if not isinstance(backbone, str) or not path.is_file():
+        there = sorted(file.stem for file in FOLDER.glob("*.npz"))
+        raise ValueError(
+            f"No weights {name!r} come with the package for {network!r} with the backbone "
+            f"{backbone!r}. There are, as NETWORK_BACKBONE_WEIGHTS: {there}; otherwise pass the "
+            "path of a file written by `save_weights`."
+        )
+    return path
 
 
 def pack(model, path):
@@ -67,12 +84,10 @@ def pack(model, path):
         model: The network, with `class_names` and `palette`.
         path: The `.npz` file.
     """
-    path = Path(path)
     arrays = {
         weight.path: np.asarray(weight).astype("float16" if weight.ndim > 1 else "float32")
         for weight in model.weights
     }
     names = {CLASS_NAMES: np.array(model.class_names), PALETTE: np.array(model.palette, "uint8")}
-    temporary = path.with_name(f".{path.stem}.part.npz")
-    np.savez_compressed(temporary, **arrays, **names)
-    os.replace(temporary, path)
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, **arrays, **names)

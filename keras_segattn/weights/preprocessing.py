@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_segattn.arguments import check_choice
+
 CHANNEL_ORDERS = ("RGB", "BGR")
 
 
@@ -51,10 +53,7 @@ class Preprocessing:
             )
         if not all(value > 0 for value in std):
             raise ValueError(f"`std` must be positive. Received: {std}")
-        if channel_order not in CHANNEL_ORDERS:
-            raise ValueError(
-                f"`channel_order` must be one of {CHANNEL_ORDERS}. Received: {channel_order!r}"
-            )
+        check_choice("channel_order", channel_order, CHANNEL_ORDERS)
         if channel_order == "BGR" and len(mean) != 3:
             raise ValueError(
                 f"The channel order 'BGR' needs three channels. Received: {len(mean)} means"

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_segattn import layers
-from keras_segattn.applications import AttaNet, CCNet
+from keras_segattn.applications import AttaNet, CCNet, SegmentationModel
 from keras_segattn.layers.feature_cross_attention import ORDERS
 from keras_segattn.visualization import attention_layers, attention_maps, model_attention
 from tests.applications.cases import CASES, tiny_backbone
@@ -58,8 +58,44 @@ def test_criss_cross_attention_is_the_product_of_its_loops(loops, rng):
 def test_criss_cross_attention_is_that_of_the_call(rng):
     layer, x = random_layer(layers.CrissCrossAttention(2, 4), rng, (1, 4, 5, 8))
     _, last = layer(x, return_attention_scores=True)
-    scores = layer.attention(keras.ops.convert_to_tensor(x))[-1]
-    np.testing.assert_allclose(to_numpy(scores), to_numpy(last), rtol=1e-5)
+    first = layers.CrissCrossAttention(1, 4)
+    first.build(x.shape)
+    first.set_weights(layer.get_weights())
+    want = dense_attention(to_numpy(last)[0])
+    want = want @ dense_attention(to_numpy(first(x, return_attention_scores=True)[1])[0])
+    got = attention_maps(layer, x, PIXEL)["after 2 loops"]
+    np.testing.assert_allclose(got, want.reshape(4, 5, 4, 5)[PIXEL], rtol=1e-4, atol=1e-6)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Brightness(keras.layers.Layer):
+    """A layer of a user's own, of which the package knows nothing."""
+
+    def call(self, x):
+        return x * self.attention(x)["brightness"][..., None]
+
+    def attention(self, x, pixel=None):
+        return {"brightness": keras.ops.mean(x, axis=-1)}
+
+    def compute_output_shape(self, x_shape):
+        return x_shape
+
+
+def test_a_layer_of_ones_own_is_shown(rng):
+    image = keras.Input((None, None, 3))
+    model = SegmentationModel(image, Brightness(name="mine")(image))
+    assert attention_layers(model) == ["mine"]
+    picture = rng.integers(0, 256, (6, 8, 3), dtype="uint8")
+    maps = model_attention(model, picture)
+    want = to_numpy(model.preprocessing(picture[None]))[0].mean(axis=-1)
+    np.testing.assert_allclose(maps["brightness"], want, rtol=1e-5, atol=1e-6)
+
+
+def test_a_sublayer_named_attention_is_not_mistaken():
+    layer = keras.layers.Layer()
+    layer.attention = keras.layers.Dense(2)
+    with pytest.raises(TypeError, match="method `attention"):
+        attention_maps(layer, np.ones((1, 4, 4, 8)))
 
 
 def test_non_local(rng):
@@ -174,7 +210,7 @@ def test_a_deeply_supervised_network_in_half_precision(rng):
 def test_refuses_what_does_not_fit(rng):
     model = AttaNet(backbone=tiny_backbone(), classes=3, filters=8)
     image = np.zeros((64, 96, 3), "uint8")
-    with pytest.raises(ValueError, match=r"one of \['fusion', 'attention'\]. Received: None"):
+    with pytest.raises(ValueError, match=r"one of \('fusion', 'attention'\). Received: None"):
         model_attention(model, image, (0, 0))
     with pytest.raises(ValueError, match="give `pixel="):
         model_attention(model, image, layer="attention")
@@ -184,5 +220,5 @@ def test_refuses_what_does_not_fit(rng):
     layer = layers.SEASPP(4)
     with pytest.raises(ValueError, match=r"one image.*2 images"):
         attention_maps(layer, np.ones((2, 4, 4, 8)))
-    with pytest.raises(TypeError, match=r"There are maps of CCBAM.*ResizeLike"):
+    with pytest.raises(TypeError, match=r"a method `attention.*ResizeLike"):
         attention_maps(layers.ResizeLike(), [np.ones((1, 4, 4, 8)), np.ones((1, 2, 2, 8))])

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn.applications import AttaNet, CANet
+from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
 from keras_segattn.data import CamVid, RoadScenes
 from keras_segattn.training import evaluate
 from keras_segattn.weights import bundled
@@ -69,7 +69,28 @@ def test_pack_and_load(tmp_path, monkeypatch):
 def test_what_there_is_no_weights_for():
     with pytest.raises(ValueError, match=r"'resnet18'\. There are.*canet_mobilenet_v2_camvid"):
         CANet(weights="camvid", backbone="resnet18", classes=11)
-    with pytest.raises(ValueError, match="classes=11: classifier"):
+    with pytest.raises(ValueError, match=r"have 11 classes.*classes=19.*`new_classifier=True`"):
         CANet(weights="camvid", classes=19)
-    with pytest.raises(ValueError, match=r"'attanet' with the backbone 'light'"):
-        AttaNet(weights="camvid", backbone="light", classes=11)
+    with pytest.raises(ValueError, match=r"No weights 'camvid'.*'ccnet'"):
+        CCNet(weights="camvid")
+    with pytest.raises(ValueError, match=r"`weights` must be None.*no file 'cityscapes'"):
+        CrossCBAM(weights="cityscapes")
+    with pytest.raises(ValueError, match=r"`new_classifier=True` needs bundled `weights`"):
+        CANet(new_classifier=True)
+
+
+@pytest.mark.once
+def test_the_number_of_classes_is_that_of_the_weights():
+    model = CANet(weights="camvid")
+    assert model.output_shape[-1] == 11
+    assert model.class_names == CamVid.class_names
+    assert CANet().output_shape[-1] == 19
+
+
+@pytest.mark.once
+def test_all_but_the_classifier_is_taken_for_other_classes():
+    trained, fine = CANet(weights="camvid"), CANet(weights="camvid", classes=5, new_classifier=True)
+    assert (fine.output_shape[-1], fine.class_names) == (5, None)
+    for one, other in zip(trained.weights, fine.weights, strict=True):
+        if "classifier" not in one.path:
+            np.testing.assert_array_equal(to_numpy(one), to_numpy(other))

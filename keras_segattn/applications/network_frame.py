@@ -1,0 +1,155 @@
+"""Everything around the decoder of a network: checks, input, backbone, logits and weights."""
+
+from pathlib import Path
+
+import keras
+
+from keras_segattn.applications.deep_supervision import DeepSupervision
+from keras_segattn.applications.logits import full_size_logits
+from keras_segattn.applications.segmentation_model import SegmentationModel
+from keras_segattn.arguments import check_at_least
+from keras_segattn.backbones.registry import build_backbone
+from keras_segattn.weights.bundled import BUNDLED, bundled_class_names, load_bundled
+
+# The classes of Cityscapes.
+DEFAULT_CLASSES = 19
+
+
+class NetworkFrame:
+    """The frame of one network, which its function fills with a decoder.
+
+    Args:
+        network: Name of the network in the files of bundled weights, such as `"canet"`.
+        backbone: Name or model of the backbone.
+        levels: The pyramid levels that the decoder reads.
+        smallest_side: Integer, the least height and width of an image. Defaults to `32`.
+        align_corners: Boolean, how logits are resized. Defaults to `False`.
+        backbone_options: Dict of further arguments of a backbone by name. Defaults to `None`.
+        **arguments: The arguments that all networks have, as their docstrings describe them:
+            `input_shape`, `classes`, `weights`, `new_classifier`, `backbone_weights`,
+            `preprocessing`, `freeze_backbone`, `classifier_activation`, `input_tensor`,
+            `include_top` and `auxiliary_heads`.
+
+    Attributes:
+        image: Keras tensor of the images.
+        pyramid: The backbone, a model from images to its levels.
+        levels: Dict from the names of levels to their feature maps.
+        classes: Integer, the number of classes.
+
+    Raises:
+        ValueError: If an argument has a value that it cannot have.
+    """
+
+    def __init__(
+        self,
+        network,
+        backbone,
+        levels,
+        *,
+        input_shape,
+        classes,
+        weights,
+        new_classifier,
+        backbone_weights,
+        preprocessing,
+        freeze_backbone,
+        classifier_activation,
+        input_tensor,
+        include_top,
+        auxiliary_heads,
+        smallest_side=32,
+        align_corners=False,
+        backbone_options=None,
+    ):
+        _check_image(input_shape, smallest_side)
+        if auxiliary_heads and not include_top:
+            raise ValueError(
+                "`auxiliary_heads=True` needs `include_top=True`: without it nothing is classified."
+            )
+        if new_classifier and weights not in BUNDLED:
+            raise ValueError(
+                "`new_classifier=True` needs bundled `weights`, of which all else is loaded "
+                f"({', '.join(map(repr, BUNDLED))}). Received: weights={weights!r}. Load a file "
+                "into a network with other classes by `model.load_weights(path, "
+                "skip_mismatch=True)`."
+            )
+        self._network, self._backbone = network, backbone
+        self._weights, self._new_classifier = weights, new_classifier
+        self._activation, self._align_corners = classifier_activation, align_corners
+        self._auxiliary_heads = auxiliary_heads
+        self.classes = self._number_of_classes(classes, include_top)
+        self.image = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
+        self.pyramid = build_backbone(
+            backbone,
+            channels=self.image.shape[-1],
+            weights=backbone_weights,
+            preprocessing=preprocessing,
+            freeze=freeze_backbone,
+            size=self.image.shape[1:3],
+            levels=levels,
+            **(backbone_options or {}),
+        )
+        self.levels = self.pyramid(self.image)
+
+    def _number_of_classes(self, classes, include_top):
+        """Returns the number of classes, after a look at the weights."""
+        if classes is not None:
+            check_at_least("classes", classes, 1)
+        weights = self._weights
+        if weights in BUNDLED:
+            names = bundled_class_names(self._network, self._backbone, weights)
+            if classes not in (None, len(names)) and include_top and not self._new_classifier:
+                raise ValueError(
+                    f"The weights {weights!r} have {len(names)} classes. Received: "
+                    f"classes={classes}. Leave `classes` out to use them as they are; pass "
+                    f"`new_classifier=True` to fine-tune them for {classes} classes."
+                )
+            return len(names) if classes is None else classes
+        if weights is not None and not Path(weights).is_file():
+            raise ValueError(
+                "`weights` must be None, the name of bundled weights "
+                f"({', '.join(map(repr, BUNDLED))}), or the path of a file written by "
+                f"`save_weights`. There is no file {str(weights)!r}."
+            )
+        return DEFAULT_CLASSES if classes is None else classes
+
+    def logits(self, x, prefix=""):
+        """Resizes coarse logits to the image, and activates them if asked for."""
+        return full_size_logits(x, self.image, self._activation, self._align_corners, prefix)
+
+    def model(self, name, outputs, auxiliary_weights=()):
+        """Returns the network, with its weights.
+
+        Args:
+            name: Name of the model.
+            outputs: List of the main output and, with auxiliary heads, theirs.
+            auxiliary_weights: Sequence of the weight of the loss of each auxiliary head.
+        """
+        model = SegmentationModel(
+            self.image,
+            outputs if self._auxiliary_heads else outputs[0],
+            name=name,
+            preprocessing=self.pyramid.preprocessing,
+        )
+        if self._auxiliary_heads:
+            model = DeepSupervision(model, auxiliary_weights)
+        weights = self._weights
+        if weights in BUNDLED:
+            load_bundled(model, self._network, self._backbone, weights, self._new_classifier)
+        elif weights is not None:
+            model.load_weights(weights)
+        return model
+
+
+def _check_image(input_shape, smallest_side):
+    if len(input_shape) != 3:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels), without the batch. Received: "
+            f"{input_shape}"
+        )
+    for size in input_shape[:2]:
+        if size is not None and size < smallest_side:
+            raise ValueError(
+                f"Height and width must be at least {smallest_side}, the stride of the deepest "
+                f"level, or None. Received: input_shape={input_shape}"
+            )
