@@ -10,6 +10,7 @@ from pathlib import Path
 
 import keras
 
+from keras_segattn.atomic_files import atomic_path
 from keras_segattn.weights.preprocessing import IMAGENET, Preprocessing
 
 DAY = 24 * 60 * 60
@@ -180,19 +181,18 @@ def fetch(weights):
     if path.is_file() and _has_hash(path, weights.sha256):
         return path
     _remove_old_parts(path)
-    # Several processes may fetch at the same time; the last one to finish wins.
-    part = path.with_name(f"{name}.{os.getpid()}.part")
     try:
-        keras.utils.get_file(
-            part.name, weights.url, cache_dir=home, cache_subdir="models", force_download=True
-        )
-        if not _has_hash(part, weights.sha256):
-            raise ValueError(
-                f"What came from {weights.url} does not have its hash, {weights.sha256}, and was "
-                "not kept. Try again; if it stays so, the address or the network gives another "
-                "file."
+        # Several processes may fetch at the same time; the last one to finish wins.
+        with atomic_path(path, writer=f"{os.getpid()}.part") as part:
+            keras.utils.get_file(
+                part.name, weights.url, cache_dir=home, cache_subdir="models", force_download=True
             )
-        os.replace(part, path)
+            if not _has_hash(part, weights.sha256):
+                raise ValueError(
+                    f"What came from {weights.url} does not have its hash, {weights.sha256}, and "
+                    "was not kept. Try again; if it stays so, the address or the network gives "
+                    "another file."
+                )
     except ValueError:
         raise
     except Exception as error:
@@ -201,8 +201,6 @@ def fetch(weights):
             f"{weights.url} could not be fetched: {error}. Without a connection, fetch it "
             f"elsewhere and put it at {path}, or pass its path instead of 'imagenet'."
         ) from None
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 
@@ -224,6 +222,6 @@ def _has_hash(path, sha256):
 
 def _remove_old_parts(path):
     """Removes what processes left behind that were killed while they fetched."""
-    for part in path.parent.glob(f"{path.name}.*.part"):
+    for part in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
         if time.time() - part.stat().st_mtime > DAY:
             part.unlink(missing_ok=True)

@@ -101,13 +101,13 @@ def test_fetched_once(published, source, server, cache):
 def test_what_is_in_the_cache_must_have_the_hash(published, source, server, cache):
     cache.mkdir()
     (cache / "shufflenet-weights.npz").write_bytes(b"half of it")
-    old, new = (cache / f"shufflenet-weights.npz.{i}.part" for i in (1, 2))
+    old, new = (cache / f".shufflenet-weights.{i}.part.npz" for i in (1, 2))
     for part in (old, new):
         part.write_bytes(b"of another process")
     os.utime(old, (0, 0))
     assert same(ShuffleNetV2(weights="imagenet"), source)
     assert server.requests == 1
-    assert sorted(path.name for path in cache.iterdir()) == ["shufflenet-weights.npz", new.name]
+    assert sorted(path.name for path in cache.iterdir()) == [new.name, "shufflenet-weights.npz"]
 
 
 @pytest.mark.once

@@ -1,0 +1,44 @@
+"""Files are written whole, or not at all."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from keras_segattn.atomic_files import atomic_path, write_json
+
+pytestmark = pytest.mark.once
+
+
+def test_a_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "metrics.json"
+    path.write_text("before")
+    with atomic_path(path) as temporary:
+        assert temporary.suffix == ".json"
+        temporary.write_text("half")
+        assert path.read_text() == "before"
+    assert path.read_text() == "half"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("make", [lambda path: path.write_text("half"), Path.mkdir, lambda _: None])
+def test_what_fails_leaves_what_was_there(make, tmp_path):
+    path = tmp_path / "model.onnx"
+    path.write_text("before")
+    with pytest.raises(KeyboardInterrupt), atomic_path(path) as temporary:
+        make(temporary)
+        raise KeyboardInterrupt
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_writers_at_the_same_time_have_names_of_their_own(tmp_path):
+    with atomic_path(tmp_path / "a.npz", "1") as one, atomic_path(tmp_path / "a.npz", "2") as other:
+        one.write_text("one")
+        other.write_text("other")
+    assert (tmp_path / "a.npz").read_text() == "one"
+
+
+def test_json_takes_paths(tmp_path):
+    write_json(tmp_path / "a.json", {"folder": Path("runs/mine")})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"folder": "runs/mine"}
