@@ -2,6 +2,8 @@
 
 import keras
 
+from keras_segattn.backbones.stages import level_strides
+
 LEVELS = ("P2", "P3", "P4", "P5")
 
 
@@ -50,7 +52,7 @@ def _pyramid_outputs(backbone):
             f"such as 'P4' and 'P5'. Received: {backbone!r} of type {type(backbone).__name__}"
         )
     if hasattr(backbone, "pyramid_outputs"):
-        return backbone.pyramid_outputs
+        return _named_by_stride(backbone)
     if hasattr(backbone, "pyramid_level_inputs"):
         return {
             level: backbone.get_layer(name).output
@@ -64,3 +66,13 @@ def _pyramid_outputs(backbone):
             "strides 4, 8, 16 and 32."
         )
     return outputs
+
+
+def _named_by_stride(backbone):
+    """The levels of a KerasHub backbone; transformers there count from `"P1"` at stride 4."""
+    outputs = backbone.pyramid_outputs
+    strides = level_strides(keras.Model(backbone.input, outputs))
+    if len(set(strides.values())) < len(strides):
+        # Dilated, so that several levels have the same stride.
+        return outputs
+    return {f"P{stride.bit_length() - 1}": outputs[level] for level, stride in strides.items()}

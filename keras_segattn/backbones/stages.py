@@ -6,7 +6,8 @@ import keras
 
 # Strides are measured on an image of this size, where rounding and missing padding do not matter.
 MEASURED_SIZE = 512
-ODD_SIZE = 97
+# From 97 every stride meets an odd size, 97, 49, 25, 13 and 7, and from 128 an even one.
+ROUNDED_SIZES = (97, 128)
 STRIDE_OF_LEVEL = {"P2": 4, "P3": 8, "P4": 16, "P5": 32}
 PADDING = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
 PER_CHANNEL = (keras.layers.Activation, keras.layers.ReLU, keras.layers.BatchNormalization)
@@ -54,26 +55,26 @@ def level_sizes(pyramid, height, width):
 
     Nothing is computed. An image that is too small raises Keras's ValueError.
     """
-    image = keras.KerasTensor((1, height, width, pyramid.input.shape[-1]), pyramid.input.dtype)
-    return {
-        level: tuple(spec.shape[1:3]) for level, spec in pyramid.compute_output_spec(image).items()
-    }
+    outputs = pyramid.output
+    if pyramid.input.shape[1:3] != (height, width):
+        image = keras.KerasTensor((1, height, width, pyramid.input.shape[-1]), pyramid.input.dtype)
+        outputs = pyramid.compute_output_spec(image)
+    return {level: tuple(output.shape[1:3]) for level, output in outputs.items()}
 
 
 def level_strides(pyramid):
     """The strides of a pyramid's levels, as a dict."""
-    sizes = level_sizes(pyramid, *_measured_size(pyramid, MEASURED_SIZE))
-    height = _measured_size(pyramid, MEASURED_SIZE)[0]
+    height, width = _measured_size(pyramid, MEASURED_SIZE)
+    sizes = level_sizes(pyramid, height, width)
     return {level: _stride(height, size[0]) for level, size in sizes.items()}
 
 
 def rounds_up(pyramid):
-    """Whether every level has `ceil(height / 2**n)` rows, and as many columns, at any size."""
-    # Each stride meets an odd size on the way from here: 97, 49, 25, 13, 7.
-    height, width = _measured_size(pyramid, ODD_SIZE)
+    """Whether every level has `ceil(height / 2**n)` rows, and columns likewise, at any size."""
     return all(
-        size == (-(-height // 2 ** int(level[1])), -(-width // 2 ** int(level[1])))
-        for level, size in level_sizes(pyramid, height, width).items()
+        rows == -(-height // 2 ** int(level[1])) and columns == -(-width // 2 ** int(level[1]))
+        for height, width in (_measured_size(pyramid, size) for size in ROUNDED_SIZES)
+        for level, (rows, columns) in level_sizes(pyramid, height, width).items()
     )
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
-from keras_segattn.backbones import build_backbone
+from keras_segattn.backbones import ResNet18, build_backbone
 from keras_segattn.backbones.keras_applications import (
     application_names,
     keras_application,
@@ -62,6 +62,8 @@ def test_networks_at_odd_sizes(name, network, rng):
 def test_canet_takes_any_size_from_a_backbone_that_rounds_down():
     pyramid = keras_application("MobileNetV3Small")
     assert not rounds_up(pyramid)
+    assert rounds_up(ResNet18())
+    assert not rounds_up(ResNet18(stem="deep"))  # its pooling adds a row
     assert level_sizes(pyramid, 45, 70) == {
         "P2": (11, 17),
         "P3": (5, 8),
