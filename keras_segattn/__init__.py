@@ -17,27 +17,33 @@ Rooms of the house:
 - `flops`: operations of a model, counted as the papers count them.
 """
 
-from keras_segattn import (
-    applications,
-    backbones,
-    callbacks,
-    data,
-    demo,
-    export,
-    flops,
-    images,
-    inference,
-    layers,
-    losses,
-    metrics,
-    optimizers,
-    recipes,
-    schedules,
-    training,
-    visualization,
-    weights,
-)
+from typing import TYPE_CHECKING
+
+from keras_segattn.lazy_imports import lazy_imports
+from keras_segattn.registration import import_with_keras
 from keras_segattn.version import __version__
+
+if TYPE_CHECKING:
+    from keras_segattn import (
+        applications,
+        backbones,
+        callbacks,
+        data,
+        demo,
+        export,
+        flops,
+        images,
+        inference,
+        layers,
+        losses,
+        metrics,
+        optimizers,
+        recipes,
+        schedules,
+        training,
+        visualization,
+        weights,
+    )
 
 __all__ = [
     "__version__",
@@ -60,3 +66,7 @@ __all__ = [
     "visualization",
     "weights",
 ]
+
+ROOMS = [name for name in __all__ if name != "__version__"]
+__getattr__ = lazy_imports(__name__, dict.fromkeys(ROOMS))
+import_with_keras(ROOMS)

@@ -27,7 +27,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def artefact(tmp_path_factory):
+def artifact(tmp_path_factory):
     pytest.importorskip("onnxruntime")
     path = tmp_path_factory.mktemp("predict_ray") / "model.onnx"
     export_model(color_network(), path, "onnx", images=ColorPatches())
@@ -64,7 +64,7 @@ def workers_of(pid):
     return [p for p, name in names.items() if name.startswith(b"ray::MapWorker") and descends(p)]
 
 
-def test_a_killed_worker_costs_no_mask(artefact, tmp_path):
+def test_a_killed_worker_costs_no_mask(artifact, tmp_path):
     photos, results = tmp_path / "photos", tmp_path / "masks"
     (photos / "a").mkdir(parents=True)
     names = [f"{'a/' if index % 2 else ''}{index}.png" for index in range(IMAGES)]
@@ -81,7 +81,7 @@ def test_a_killed_worker_costs_no_mask(artefact, tmp_path):
     # What a job that was killed has left.
     (results / ".2.png.png.0.part").write_text("half")
 
-    process = start(artefact, photos, results, "--workers", "2")
+    process = start(artifact, photos, results, "--workers", "2")
     try:
         while len(list(results.rglob("[0-9]*.png"))) < 20 and process.poll() is None:
             time.sleep(0.02)
@@ -105,7 +105,7 @@ def test_a_killed_worker_costs_no_mask(artefact, tmp_path):
     }
     assert written == {f"{name}.png" for name in names} | {"failed.txt"}
     assert (results / "0.png.png").read_text() == "done before"
-    segment = ExportedSegmenter(artefact)
+    segment = ExportedSegmenter(artifact)
     expected = [segment(photos / name) for name in names[:DIFFERENT]]
     for index, name in enumerate(names[1:], start=1):
         with Image.open(results / f"{name}.png") as mask:
@@ -127,16 +127,16 @@ def test_more_than_the_cluster_has(monkeypatch):
         predict_ray.room_for(cpus=6, gpus=0)
 
 
-def test_nothing_left_to_do(artefact, tmp_path):
+def test_nothing_left_to_do(artifact, tmp_path):
     photos, results = tmp_path / "photos", tmp_path / "masks"
     for path in (photos / "0.png", results / "0.png.png", results / "failed.txt"):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     main = example("predict_ray").main
-    main([str(artefact), str(photos), str(results)])
+    main([str(artifact), str(photos), str(results)])
     assert not (results / "failed.txt").exists()
     with pytest.raises(SystemExit, match="are, or contain, the folder of the images"):
-        main([str(artefact), str(photos), str(tmp_path)])
+        main([str(artifact), str(photos), str(tmp_path)])
 
 
 @pytest.mark.parametrize(

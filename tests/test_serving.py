@@ -27,7 +27,7 @@ def example(name):
 
 
 @pytest.fixture(scope="module")
-def artefact(tmp_path_factory):
+def artifact(tmp_path_factory):
     pytest.importorskip("uvicorn", reason="needs the extra serve")
     pytest.importorskip("onnxruntime")
     path = tmp_path_factory.mktemp("serving") / "model.onnx"
@@ -35,10 +35,10 @@ def artefact(tmp_path_factory):
     return path
 
 
-def test_good_and_bad_requests_of_many_clients(artefact):
+def test_good_and_bad_requests_of_many_clients(artifact):
     from benchmarks.serve_load import load
 
-    found = load(artefact, requests=60, clients=8)
+    found = load(artifact, requests=60, clients=8)
     assert found["wrong"] == []
     assert found["statuses"]["good"] == {200: 30}
     assert len(found["statuses"]) == 16
@@ -59,12 +59,12 @@ class Slow:
         return self.segmenter(image)
 
 
-def test_a_full_queue_and_a_late_answer(artefact):
+def test_a_full_queue_and_a_late_answer(artifact):
     import uvicorn
 
     serve = example("serve")
-    arguments = serve.parse_arguments([str(artefact), "--queue", "2", "--timeout", "2"])
-    slow = Slow(serve.Segmenter(artefact, threads=1))
+    arguments = serve.parse_arguments([str(artifact), "--queue", "2", "--timeout", "2"])
+    slow = Slow(serve.Segmenter(artifact, threads=1))
     server = serve.Server(slow, arguments)
     config = uvicorn.Config(server.app(), port=0, log_level="warning")
     running = uvicorn.Server(config)
@@ -142,16 +142,16 @@ def test_json_and_fixed_sizes(tmp_path, rng):
         serve.Segmenter(path, threads=1)
 
 
-def test_16_bits_and_exif_as_in_inference(artefact, rng):
+def test_16_bits_and_exif_as_in_inference(artifact, rng):
     serve = example("serve")
     grey = rng.integers(0, 65536, (40, 50), dtype="uint16")
-    segmenter = serve.Segmenter(artefact, threads=1)
+    segmenter = serve.Segmenter(artifact, threads=1)
     found = segmenter(Image.fromarray(grey))
     expected = segment(color_network(), (grey // 257).astype("uint8")).class_map
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(
         found,
-        load_exported(artefact)(
+        load_exported(artifact)(
             np.repeat((grey // 257).astype("uint8")[None, ..., None], 3, axis=-1)
         )["class_map"][0],
     )

@@ -1,8 +1,14 @@
-"""Exporting trained models for serving."""
+"""Exporting trained models for serving, and running them without Keras."""
+
+from typing import TYPE_CHECKING
 
 from keras_segattn.export.exported_segmenter import ExportedSegmenter
 from keras_segattn.export.formats import load_exported, read_metadata
-from keras_segattn.export.model_export import export_model
 from keras_segattn.export.report import ExportReport
+from keras_segattn.lazy_imports import lazy_imports
+
+if TYPE_CHECKING:
+    from keras_segattn.export.model_export import export_model
 
 __all__ = ["ExportReport", "ExportedSegmenter", "export_model", "load_exported", "read_metadata"]
+__getattr__ = lazy_imports(__name__, {"export_model": "model_export"})

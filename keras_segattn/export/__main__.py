@@ -13,15 +13,16 @@ from keras_segattn.export.verification import LEAST_AGREEMENT
 from keras_segattn.images import IMAGE_SUFFIXES, find_images
 from keras_segattn.weights.preprocessing import IMAGENET
 
-DESCRIPTION = """Exports a trained model for a runtime, and verifies the artefact there.
+DESCRIPTION = """Exports a trained model for a runtime, and verifies the artifact there.
 
 Images go in as uint8, of any size unless --size is given; out comes the class of every pixel.
 
-  saved_model       for TensorFlow and TensorFlow Serving
-  onnx              for ONNX Runtime, Triton and TensorRT
-  litert            for phones and small devices
-  openvino          for Intel's processors
-  tensorrt, tf_trt  for NVIDIA's GPUs; made on a machine that has one
+  saved_model  for TensorFlow, TensorFlow Serving and TF-TRT
+  onnx         for ONNX Runtime, Triton and TensorRT
+  onnx_cpu     for ONNX Runtime on a processor only, faster
+  litert       for phones and small devices
+  openvino     for Intel's processors
+  tensorrt     for NVIDIA's GPUs; made on a machine that has one
 """
 EXAMPLES = """examples:
   # what ONNX Runtime, Triton and TensorRT load; images of any size
@@ -37,7 +38,7 @@ EXAMPLES = """examples:
   # a model that was trained on ImageNet's mean and deviation and does not know it
   python -m keras_segattn.export old.keras --format openvino --preprocessing imagenet
 
-The artefact is reloaded in its own runtime, compared with the model, and removed if they disagree.
+The artifact is reloaded in its own runtime, compared with the model, and removed if they disagree.
 """
 
 
@@ -87,6 +88,7 @@ def parse_arguments(arguments):
         metavar="PATH",
         help="image files or folders to verify and calibrate with (default: noise)",
     )
+    add("--opset", type=int, metavar="N", help="version of ONNX's operators (default: 17)")
     bounds = ", ".join(f"{bound} for {dtype}" for dtype, bound in LEAST_AGREEMENT.items())
     add(
         "--least-agreement",
@@ -115,7 +117,7 @@ def all_images(paths):
 
 def main(arguments=None):
     arguments = parse_arguments(arguments)
-    suffix = FORMATS[arguments.format].SUFFIX
+    suffix = FORMATS[arguments.format].suffix
     default = arguments.model.with_suffix(suffix or f".{arguments.format}")
     preprocessing = {"model": True, "imagenet": IMAGENET, "outside": False}[arguments.preprocessing]
     try:
@@ -133,6 +135,7 @@ def main(arguments=None):
             dtype=arguments.dtype,
             images=images,
             least_agreement=arguments.least_agreement,
+            opset=arguments.opset,
         )
     except (ImportError, OSError, RuntimeError, ValueError) as error:
         sys.exit(f"error: {error}")

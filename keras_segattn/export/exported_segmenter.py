@@ -4,17 +4,19 @@ import numpy as np
 
 from keras_segattn.export.formats import load_exported, read_metadata
 from keras_segattn.images import read_image, to_pixels
-from keras_segattn.inference.prediction import LEAST_SIDE
-from keras_segattn.inference.segmentation import Segmentation
+from keras_segattn.inference.segmentation import LEAST_SIDE, Segmentation
 
 
 class ExportedSegmenter:
-    """Finds the class of every pixel of an image with an artefact, in its own runtime.
+    """Finds the class of every pixel of an image with an artifact, in its own runtime.
 
     It takes what `keras_segattn.inference.segment` takes as an image. An image with a side below 32
-    pixels is continued by its border pixels, and cut back; for an artefact of fixed size images are
+    pixels is continued by its border pixels, and cut back; for an artifact of fixed size images are
     resized, without antialiasing as in `segment`, and the classes back. A TensorRT engine of free
-    sizes takes sides from 64 to 2048 alone.
+    sizes takes sides from 64 to 2048 only.
+
+    Neither Keras nor a backend is imported, except TensorFlow for a SavedModel. Threads may share
+    an instance. It can be pickled, and is then loaded from the same path.
 
     Args:
         path: What `export_model` wrote with preprocessing inside and class maps out, in batches of
@@ -29,7 +31,7 @@ class ExportedSegmenter:
         A `Segmentation` without probabilities.
 
     Raises:
-        ValueError: If the artefact takes or returns something else; or the image is empty, damaged
+        ValueError: If the artifact takes or returns something else; or the image is empty, damaged
             or of the wrong channels.
 
     Example:
@@ -43,15 +45,19 @@ class ExportedSegmenter:
     def __init__(self, path, threads=None):
         self.metadata = self.check(path)
         self.shape = self.metadata["input"]["shape"]
-        self._run = load_exported(path, threads)
+        self._run = load_exported(path, threads, logits=False)
+
+    def __reduce__(self):
+        _, (path, threads, _) = self._run.__reduce__()
+        return ExportedSegmenter, (path, threads)
 
     @staticmethod
     def check(path):
-        """Returns the metadata of an artefact that an instance can be made of, without loading it.
+        """Returns the metadata of an artifact that an instance can be made of, without loading it.
 
         Raises:
             FileNotFoundError: If there is nothing.
-            ValueError: If it is no such artefact; says how to export one.
+            ValueError: If it is no such artifact; says how to export one.
         """
         metadata = read_metadata(path)
         (batch, *_), dtype = metadata["input"]["shape"], metadata["input"]["dtype"]
@@ -71,7 +77,7 @@ class ExportedSegmenter:
             image,
             self._cut_back(outputs["class_map"][0], image.shape[:2]),
             None,
-            outputs["logits"].shape[-1],
+            self.metadata["classes"],
             self.metadata["class_names"],
             self.metadata["palette"],
         )

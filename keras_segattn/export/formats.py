@@ -1,59 +1,69 @@
-"""The formats by name. Each is a module of the same few names.
+"""The formats by name, and running what was exported."""
 
-`SUFFIX` is that of its file, empty for a folder; `DTYPES` are the precisions it offers; `RUNTIME`
-are the packages that run it, `WRITERS` those that write it beside TensorFlow, and `EXTRA` installs;
-`write(served, path, metadata, dtype, calibration)` writes the artefact of a model that
-`serving_model` returned; `load(path, threads)` returns a function from a batch of images to a dict
-of outputs, the logits among them; `read_metadata(path)` returns what `write` was given. Some have
-`NEED_FIXED_SIZES`, the precisions that free sizes would spoil, and `check()`, which raises a
-`RuntimeError` if the format cannot be written on this machine.
-"""
-
-import importlib.util
-from fnmatch import fnmatchcase
 from pathlib import Path
 
-from keras_segattn.export import (
-    litert,
-    onnx,
-    onnx_cpu,
-    openvino,
-    saved_model,
-    tensorrt,
-    tf_trt,
-)
+from keras_segattn.export.litert import LiteRT
+from keras_segattn.export.onnx import ONNX
+from keras_segattn.export.onnx_cpu import ONNXForProcessors
+from keras_segattn.export.openvino import OpenVINO
+from keras_segattn.export.saved_model import SavedModel
+from keras_segattn.export.tensorrt import TensorRT
 
 FORMATS = {
-    "saved_model": saved_model,
-    "tf_trt": tf_trt,
-    "onnx": onnx,
-    "onnx_cpu": onnx_cpu,
-    "tensorrt": tensorrt,
-    "litert": litert,
-    "openvino": openvino,
+    format.name: format
+    for format in (SavedModel(), ONNX(), ONNXForProcessors(), LiteRT(), OpenVINO(), TensorRT())
 }
-# The files that tell a folder's format.
-FOLDERS = {"saved_model.pb": saved_model, openvino.MODEL: openvino, tensorrt.ENGINE: tensorrt}
 
 
-def load_exported(path, threads=None):
-    """Loads an artefact in its own runtime, without Keras.
+class LoadedArtifact:
+    """An artifact in its own runtime, as `load_exported` returns it.
+
+    Several threads may call it at once. It can be pickled: another process loads the artifact from
+    the same path.
+
+    Call arguments:
+        images: Array `(batch, height, width, channels)`, uint8 unless preprocessing was left
+            outside.
+
+    Returns:
+        Dict of arrays: the exported output by its name, `"class_map"` for example, and `"logits"`.
+    """
+
+    def __init__(self, path, threads=None, logits=True):
+        # Where it is unpickled the working folder may be another.
+        self._arguments = Path(path).absolute(), threads, logits
+        format = format_of(Path(path))
+        format.check_packages()
+        self._run = format.load(*self._arguments)
+
+    def __call__(self, images):
+        return self._run(images)
+
+    def __reduce__(self):
+        return LoadedArtifact, self._arguments
+
+
+def load_exported(path, threads=None, logits=True):
+    """Loads an artifact in its own runtime, without Keras.
 
     Args:
         path: What `export_model` wrote.
-        threads: Integer, the threads of the processor that a call computes with. TensorFlow has
-            them in common for a process, and takes the number before it first computes. Defaults
-            to `None`: the runtime chooses.
+        threads: Integer, the processor's threads that a call computes with. TensorFlow shares
+            them within a process, and takes the number before it first computes. Defaults to
+            `None`: the runtime chooses.
+        logits: Boolean, whether to return the logits as well, which costs memory and time. With
+            ONNX they need the package `onnx`. Defaults to `True`.
 
     Returns:
-        A function from a batch of images `(batch, height, width, channels)`, uint8 unless
-        preprocessing was left outside, to a dict of arrays: the output asked for by its name,
-        `"class_map"` say, and `"logits"`.
+        A callable from a batch of images `(batch, height, width, channels)`, uint8 unless
+        preprocessing was left outside, to a dict of arrays: the exported output by its name,
+        `"class_map"` for example, and `"logits"`. Several threads may call it at once. It can be
+        pickled, and is then loaded from the same path.
 
     Raises:
-        FileNotFoundError: If there is nothing.
-        ImportError: If its runtime is missing; names the extra.
-        ValueError: If it is no artefact of a known format.
+        FileNotFoundError: If there is nothing at `path`.
+        ImportError: If the runtime is not installed; names the extra.
+        ValueError: If `path` is not an artifact of a known format.
 
     Example:
 
@@ -62,36 +72,39 @@ def load_exported(path, threads=None):
     class_map = run(image[None])["class_map"][0]
     ```
     """
-    path = Path(path)
-    target = _format_of(path)
-    check_packages(next(name for name, module in FORMATS.items() if module is target))
-    return target.load(path, threads)
+    return LoadedArtifact(path, threads, logits)
 
 
 def read_metadata(path):
-    """Returns what an artefact says of itself.
+    """Returns the metadata of an artifact.
 
     Args:
         path: What `export_model` wrote.
 
     Returns:
-        Dict with the `network` and the `keras_segattn` that wrote it, its `input` (name, dtype and
-        shape), `output`, `dtype`, `preprocessing`, `class_names` and `palette`.
+        Dict with the `network` and the version of `keras_segattn` that wrote it, its `runtime`,
+        `input` (name, dtype and shape), `output`, `dtype`, `preprocessing`, number of `classes`,
+        `class_names` and `palette`.
 
     Raises:
-        FileNotFoundError: If there is nothing.
-        ValueError: If it is no artefact of a known format, or none that `export_model` wrote.
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If `path` is not an artifact of a known format, or `export_model` did not write
+            it.
     """
     path = Path(path)
-    target = _format_of(path)
+    format = format_of(path)
     try:
-        return target.read_metadata(path)
+        return format.read_metadata(path)
+    except ImportError:
+        raise
     except Exception as error:
-        # Each runtime has errors of its own for a file that it cannot read.
-        raise ValueError(f"{path} has no metadata of export_model: {error!r}") from error
+        # Each reader has errors of its own for a damaged file.
+        raise ValueError(
+            f"{path} has no metadata of `export_model`, or is damaged: {error!r}"
+        ) from error
 
 
-def is_artefact(path, folder):
+def is_artifact(path, folder):
     """Whether a path holds what `export_model` wrote, and nothing else.
 
     Args:
@@ -104,35 +117,23 @@ def is_artefact(path, folder):
         read_metadata(path)
     except (ImportError, ValueError):
         return False
-    if not folder:
-        return True
-    files = (file for file in path.rglob("*") if file.is_symlink() or not file.is_dir())
-    names = (file.relative_to(path).as_posix() for file in files)
-    return all(any(fnmatchcase(name, known) for known in _format_of(path).FILES) for name in names)
+    return not folder or not format_of(path).has_other_files(path)
 
 
-def check_packages(format, writing=False):
-    """Raises an ImportError that names the extra, if a package of a format is missing."""
-    target = FORMATS[format]
-    packages = (*target.RUNTIME, *target.WRITERS, "tensorflow") if writing else target.RUNTIME
-    missing = [name for name in dict.fromkeys(packages) if importlib.util.find_spec(name) is None]
-    if missing:
-        raise ImportError(
-            f"{format!r} needs {', '.join(missing)}: pip install "
-            f"'keras-segattn[{','.join(sorted({'export', target.EXTRA}))}]'"
-        )
+def format_of(path):
+    """Returns the `Format` of an artifact.
 
-
-def _format_of(path):
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If `path` is not an artifact of a known format.
+    """
     if not path.exists():
-        raise FileNotFoundError(f"There is no artefact at {path}")
-    for file, target in FOLDERS.items():
-        if (path / file).is_file():
-            return target
-    for target in FORMATS.values():
-        if target.SUFFIX and path.suffix == target.SUFFIX:
-            return target
+        raise FileNotFoundError(f"There is no artifact at {path}")
+    for format in FORMATS.values():
+        if format.recognizes(path):
+            return format
+    folders = [format.files[0] for format in FORMATS.values() if format.files]
     raise ValueError(
-        f"{path} is no artefact of a known format: a .onnx or .tflite file, or a folder with one "
-        f"of {sorted(FOLDERS)}"
+        f"{path} is not an artifact of a known format: a .onnx or .tflite file, or a folder with "
+        f"one of {folders}"
     )

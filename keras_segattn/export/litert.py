@@ -2,58 +2,76 @@
 
 import json
 import tempfile
+import threading
 import warnings
 
+from keras_segattn.export.format import Format
 from keras_segattn.export.saved_model import write_both_outputs
 
-SUFFIX = ".tflite"
-DTYPES = ("float32", "float16", "int8")
-RUNTIME, WRITERS, EXTRA = ("ai_edge_litert", "flatbuffers"), (), "litert"
-# LiteRT quantizes the arithmetic of free sizes too: 8 bits misplace the pixels of a resized map.
-NEED_FIXED_SIZES = ("int8",)
 METADATA = b"keras_segattn"
 
 
-def write(served, path, metadata, dtype="float32", calibration=None):
-    """Writes a LiteRT file with the signature `serving_default`, of builtin operators alone.
+class LiteRT(Format):
+    """A file with the signature `serving_default`, of builtin operators only.
 
     float16 stores the weights in half precision; int8 computes in 8 bits from the first
     convolution to the last.
     """
-    import tensorflow as tf
 
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        write_both_outputs(served, folder)
-        converter = tf.lite.TFLiteConverter.from_saved_model(
-            folder, signature_keys=["serving_default"]
-        )
-        if dtype != "float32":
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if dtype == "float16":
-            converter.target_spec.supported_types = [tf.float16]
-        if dtype == "int8":
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.representative_dataset = lambda: ({"images": x} for x in calibration)
-        with warnings.catch_warnings():
-            # TensorFlow calibrates with its own interpreter, which it deprecates.
-            warnings.filterwarnings("ignore", r"(?s)\s*Warning: .*LiteRT interpreter")
-            content = converter.convert()
-    path.write_bytes(_finish(content, metadata))
+    name = "litert"
+    suffix = ".tflite"
+    dtypes = ("float32", "float16", "int8")
+    # LiteRT quantizes the arithmetic of free sizes too: 8 bits misplace the pixels of a resized
+    # map.
+    fixed_size_dtypes = ("int8",)
+    runtime = ("ai_edge_litert", "flatbuffers")
+    extras = ("litert",)
 
+    def write(self, served, path, metadata, dtype="float32", calibration=None):
+        import tensorflow as tf
 
-def load(path, threads=None):
-    """Returns a function from a batch of images to a dict of outputs, run by LiteRT."""
-    from ai_edge_litert.interpreter import Interpreter
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            write_both_outputs(served, folder)
+            converter = tf.lite.TFLiteConverter.from_saved_model(
+                folder, signature_keys=["serving_default"]
+            )
+            if dtype != "float32":
+                converter.optimizations = [tf.lite.Optimize.DEFAULT]
+            if dtype == "float16":
+                converter.target_spec.supported_types = [tf.float16]
+            if dtype == "int8":
+                converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+                converter.representative_dataset = lambda: ({"images": x} for x in calibration)
+            with warnings.catch_warnings():
+                # TensorFlow calibrates with its own interpreter, which it deprecates.
+                warnings.filterwarnings("ignore", r"(?s)\s*Warning: .*LiteRT interpreter")
+                content = converter.convert()
+        path.write_bytes(_finish(content, metadata))
 
-    interpreter = Interpreter(model_content=_with_logits(path.read_bytes()), num_threads=threads)
-    runner = interpreter.get_signature_runner("serving_default")
-    return lambda images: runner(images=images)
+    def load(self, path, threads=None, logits=True):
+        from ai_edge_litert.interpreter import Interpreter
 
+        content = path.read_bytes()
+        if logits:
+            content = _with_logits(content)
+        # An interpreter has one set of tensors: each thread gets its own.
+        local = threading.local()
 
-def read_metadata(path):
-    model = _parse(path.read_bytes())
-    (entry,) = (entry for entry in model.metadata if entry.name == METADATA)
-    return json.loads(bytes(model.buffers[entry.buffer].data))
+        def run(images):
+            if not hasattr(local, "run"):
+                interpreter = Interpreter(model_content=content, num_threads=threads)
+                local.run = interpreter.get_signature_runner("serving_default")
+            return local.run(images=images)
+
+        return run
+
+    def read_metadata(self, path):
+        from ai_edge_litert import schema_py_generated as schema
+
+        model = schema.Model.GetRootAs(path.read_bytes(), 0)
+        entries = map(model.Metadata, range(model.MetadataLength()))
+        (entry,) = (entry for entry in entries if entry.Name() == METADATA)
+        return json.loads(bytes(model.Buffers(entry.Buffer()).DataAsNumpy()))
 
 
 def _parse(content):

@@ -1,4 +1,4 @@
-"""Exporting a model, and proving that the artefact does what the model does."""
+"""Exporting a model, and proving that the artifact does what the model does."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_segattn.arguments import check_choice
-from keras_segattn.export.formats import FORMATS, check_packages, is_artefact
+from keras_segattn.export.formats import FORMATS, is_artifact
 from keras_segattn.export.report import ExportReport
 from keras_segattn.export.serving_model import OUTPUTS, serving_model
 from keras_segattn.export.staging import check_replaceable, replace, staging_folder
@@ -33,27 +33,29 @@ def export_model(
     dtype="float32",
     images=None,
     least_agreement=None,
+    opset=None,
 ):
-    """Exports a segmentation model for serving, and verifies the artefact.
+    """Exports a segmentation model for serving, and verifies the artifact.
 
-    By default the artefact takes a batch of uint8 images of any height and width that the model
+    By default the artifact takes a batch of uint8 images of any height and width that the model
     takes, and returns the class map `(batch, height, width)`; preprocessing and argmax are inside.
     It is reloaded in its own runtime and compared with the model before it gets its name: `path`
-    holds the whole, verified artefact, or what it held before. Class names, palette and
+    holds the whole, verified artifact, or what it held before. Class names, palette and
     preprocessing are recorded in it; `read_metadata` returns them.
 
     | format | `path` | dtypes | runtime |
     |---|---|---|---|
     | `"saved_model"` | folder | float32 | TensorFlow, TensorFlow Serving |
     | `"onnx"` | `.onnx` | float32, float16, int8 | ONNX Runtime, Triton and others |
-    | `"onnx_cpu"` | `.onnx` | float32, float16, int8 | ONNX Runtime on a processor alone, faster |
+    | `"onnx_cpu"` | `.onnx` | float32, float16, int8 | ONNX Runtime on a processor only, faster |
     | `"litert"` | `.tflite` | float32, float16, int8 | LiteRT |
     | `"openvino"` | folder | float32, float16, int8 | OpenVINO |
     | `"tensorrt"` | folder | float32, float16 | TensorRT, on the GPU it was built on |
-    | `"tf_trt"` | folder | float32, float16 | TensorFlow up to 2.17 with TensorRT |
 
-    float16 halves the weights; how a runtime computes is its own affair. int8 is quantization after
-    training.
+    float16 halves the weights; the runtime chooses the precision it computes in. int8 is
+    quantization after training. An ONNX file in int8 is for ONNX Runtime: OpenVINO rounds
+    differently, and needs `"openvino"`. For TF-TRT export `"saved_model"`, which
+    `keras_segattn/export/tf_trt.py` converts.
 
     TensorFlow does the export. On the JAX and torch backends it does so in a process of its own.
 
@@ -63,15 +65,15 @@ def export_model(
         path: The folder or file to write. An artifact that is there is replaced; anything else is
             refused.
         format: One of the formats above. Defaults to `"saved_model"`.
-        preprocess: `True` to put `model.preprocessing` inside; `False` or `None` to leave it
-            outside, the artefact then taking float32 images that are preprocessed; or a callable
+        preprocessing: `True` to put `model.preprocessing` inside; `False` or `None` to leave it
+            outside, the artifact then taking float32 images that are preprocessed; or a callable
             for a Keras tensor of images to put inside. Defaults to `True`.
         output: `"class_map"`, `"probabilities"`, `"logits"`, or `"coarse_class_map"`: the class map
             as it is before the logits are resized, enlarged by repeating pixels. It is faster, and
-            its contours have steps of the decoder's stride, 8 pixels. The artefact
+            its contours have steps of the decoder's stride, 8 pixels. The artifact
             calls it `class_map` as well. Defaults to `"class_map"`.
         input_shape: Tuple `(batch, height, width)`; `None` leaves a size free. LiteRT in int8 needs
-            a fixed height and width; elsewhere they may make a faster artefact. Defaults to all
+            a fixed height and width; elsewhere they may make a faster artifact. Defaults to all
             free, as far as the model's are.
         dtype: `"float32"`, `"float16"` or `"int8"`. Defaults to `"float32"`.
         images: Images to compare with, and to calibrate int8 with, as it will meet them: a data set
@@ -79,8 +81,10 @@ def export_model(
             to 8 of them, evenly spread, are compared, and up to 64 others calibrated with. They
             are resized where `input_shape` is fixed. Where preprocessing is outside and the model
             knows none, they are preprocessed float arrays. Defaults to noise, which int8 refuses.
-        least_agreement: The share of equal pixels, over the worst image, below which the artefact
+        least_agreement: The share of equal pixels, over the worst image, below which the artifact
             is withdrawn. Defaults to 0.999 for float32, 0.99 for float16 and 0.95 for int8.
+        opset: Integer, the version of ONNX's operators, for older runtimes: 13 to 18 for `"onnx"`,
+            15 to 17 for `"onnx_cpu"`. Defaults to 17.
 
     Returns:
         An `ExportReport`.
@@ -100,55 +104,64 @@ def export_model(
     print(report)
     ```
     """
+    if format == "tf_trt":
+        raise ValueError(
+            "TF-TRT ended with TensorFlow 2.17, which cannot run this package. Export "
+            "format='saved_model' and convert the folder where TensorFlow 2.17 and TensorRT are "
+            "installed: python tf_trt.py SAVED_MODEL CONVERTED, with the file "
+            "keras_segattn/export/tf_trt.py."
+        )
     check_choice("format", format, tuple(FORMATS))
     check_choice("output", output, OUTPUTS)
     target, path = FORMATS[format], Path(path)
-    check_choice(f"dtype of {format}", dtype, target.DTYPES)
-    if path.suffix != target.SUFFIX and (target.SUFFIX or path.suffix in FILES):
-        kind = f"file that ends in {target.SUFFIX}" if target.SUFFIX else "folder"
+    check_choice(f"dtype of {format}", dtype, target.dtypes)
+    if opset is not None:
+        check_choice(f"opset of {format}", opset, tuple(target.opsets) or (None,))
+    if path.suffix != target.suffix and (target.suffix or path.suffix in FILES):
+        kind = f"file that ends in {target.suffix}" if target.suffix else "folder"
         raise ValueError(f"{format!r} is written to a {kind}. Received: path={str(path)!r}")
-    check_replaceable(path, lambda path: is_artefact(path, folder=not target.SUFFIX))
+    check_replaceable(path, lambda path: is_artifact(path, folder=not target.suffix))
     if images is not None and not len(images):
         raise ValueError("`images` is empty.")
     if dtype == "int8" and images is None:
         raise ValueError("int8 is calibrated with images: pass `images`, a data set for example.")
-    if hasattr(target, "check"):
-        target.check()
-    check_packages(format, writing=True)
+    target.check_machine()
+    target.check_packages(writing=True)
     inside, outside = _preprocessing(model, preprocessing)
     served = serving_model(model, inside, output, input_shape)
-    if dtype in getattr(target, "NEED_FIXED_SIZES", ()) and None in served.input_shape[1:3]:
+    if dtype in target.fixed_size_dtypes and None in served.input_shape[1:3]:
         raise ValueError(
             f"{format!r} in {dtype} needs a fixed height and width: pass `input_shape`, such as "
             f"(1, 360, 480). Received: input_shape={input_shape}"
         )
-    metadata = _metadata(model, served, inside, output, dtype)
+    metadata = _metadata(model, served, inside, output, dtype, target)
+    options = {} if opset is None else {"opset": opset}
     output = next(name for name in (output, "class_map") if name in served.output)
     compared, calibration = input_batches(served, images, outside)
     least_agreement = LEAST_AGREEMENT[dtype] if least_agreement is None else least_agreement
 
     path.parent.mkdir(parents=True, exist_ok=True)
     with staging_folder(path) as folder:
-        artefact = folder / f"artefact{target.SUFFIX}"
+        artifact = folder / f"artifact{target.suffix}"
         calibration = calibration if dtype == "int8" else None
         if keras.backend.backend() == "tensorflow":
             try:
-                target.write(served, artefact, metadata, dtype, calibration)
+                target.write(served, artifact, metadata, dtype, calibration, **options)
             except Exception as error:
                 raise RuntimeError(f"The export to {format} failed: {error}") from error
         else:
-            _write_with_tensorflow(format, served, artefact, metadata, dtype, calibration)
-        agreement, difference = compare(served, target.load(artefact), output, compared)
+            _write_with_tensorflow(format, served, artifact, metadata, dtype, calibration, options)
+        agreement, difference = compare(served, target.load(artifact), output, compared)
         if not agreement >= least_agreement:
             raise RuntimeError(
-                f"The {format} artefact in {dtype} gives another class than the model to "
+                f"The {format} artifact in {dtype} gives another class than the model to "
                 f"{1 - agreement:.2%} of the pixels of an image, more than the "
                 f"{1 - least_agreement:.2%} allowed; the largest difference of the logits is "
                 f"{difference:.3g}. It was not written to {path}."
             )
-        files = artefact.rglob("*") if artefact.is_dir() else [artefact]
+        files = artifact.rglob("*") if artifact.is_dir() else [artifact]
         size = sum(file.stat().st_size for file in files)
-        replace(artefact, path, folder)
+        replace(artifact, path, folder)
     return ExportReport(
         path,
         format,
@@ -162,10 +175,16 @@ def export_model(
     )
 
 
-def _write_with_tensorflow(format, served, artefact, metadata, dtype, calibration):
-    folder = artefact.parent
+def _write_with_tensorflow(format, served, artifact, metadata, dtype, calibration, options):
+    folder = artifact.parent
     served.save(folder / "serving.keras")
-    job = {"format": format, "artefact": str(artefact), "metadata": metadata, "dtype": dtype}
+    job = {
+        "format": format,
+        "artifact": str(artifact),
+        "metadata": metadata,
+        "dtype": dtype,
+        "options": options,
+    }
     (folder / "job.json").write_text(json.dumps(job))
     if calibration is not None:
         np.savez(folder / "calibration.npz", *calibration)
@@ -177,13 +196,13 @@ def _write_with_tensorflow(format, served, artefact, metadata, dtype, calibratio
     )
     if result.returncode:
         raise RuntimeError(
-            "TensorFlow, which writes the artefact in a process of its own, failed:\n"
+            "TensorFlow, which writes the artifact in a process of its own, failed:\n"
             f"{result.stderr[-2000:]}"
         )
 
 
 def _preprocessing(model, preprocessing):
-    """Returns what goes into the artefact, and what remains to be done before it."""
+    """Returns what goes into the artifact, and what remains to be done before it."""
     own = getattr(model, "preprocessing", None)
     if preprocessing is None or preprocessing is False:
         return None, own
@@ -197,7 +216,7 @@ def _preprocessing(model, preprocessing):
     return own, None
 
 
-def _metadata(model, served, inside, output, dtype):
+def _metadata(model, served, inside, output, dtype, target):
     known = inside or getattr(model, "preprocessing", None)
     if isinstance(known, Preprocessing):
         preprocessing = known.get_config()
@@ -210,7 +229,9 @@ def _metadata(model, served, inside, output, dtype):
         "output": "class_map" if output == "coarse_class_map" else output,
         "resized": "class_map" if output == "coarse_class_map" else "logits",
         "dtype": dtype,
+        "runtime": target.runtime[0],
         "preprocessing": {"inside": inside is not None, **preprocessing},
+        "classes": model.output_shape[-1],
         "class_names": getattr(model, "class_names", None),
         "palette": getattr(model, "palette", None),
     }

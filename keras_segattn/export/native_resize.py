@@ -1,36 +1,27 @@
 """Exports resize by TensorFlow's operators, which converters turn into those of each runtime."""
 
-import contextlib
 import math
 
-from keras_segattn.layers import ResizeLike
-
-GATHERED = ResizeLike._nearest
+from keras_segattn.layers.resize_like import nearest, resize_kernels
 
 
-@contextlib.contextmanager
 def native_resize():
-    """Within it, `ResizeLike` resizes by TensorFlow's operators where it can, and is traced so.
+    """Context manager, within which `ResizeLike` resizes by TensorFlow's operators where it can.
 
     Bilinear maps: `ResizeLike` multiplies by matrices where sizes are unknown or corners aligned,
-    for Keras has no operation that takes both. TensorFlow has, and runtimes have kernels for it.
-    Nearest pixels: `ResizeLike` gathers them, and runtimes repeat them faster.
+    because Keras has no operation that takes both. TensorFlow has one, and runtimes have kernels
+    for it. Nearest pixels: `ResizeLike` gathers them, and runtimes repeat them faster.
     """
-    by_keras = ResizeLike._nearest, ResizeLike._bilinear
-    ResizeLike._nearest, ResizeLike._bilinear = _nearest, _bilinear
-    try:
-        yield
-    finally:
-        ResizeLike._nearest, ResizeLike._bilinear = by_keras
+    return resize_kernels(nearest=_nearest, bilinear=_bilinear)
 
 
-def _nearest(layer, x, source, target):
+def _nearest(x, source, target, align_corners):
     import tensorflow as tf
 
     # Runtimes find a pixel by a product in float32, which is exact for powers of two. LiteRT has
     # no kernel for class maps, whose numbers are whole.
-    if layer.align_corners or not x.dtype.is_floating or not _is_doubled(source, target):
-        return GATHERED(layer, x, source, target)
+    if align_corners or not x.dtype.is_floating or not _is_doubled(source, target):
+        return nearest(x, source, target, align_corners)
     return tf.raw_ops.ResizeNearestNeighbor(images=x, size=target)
 
 
@@ -42,14 +33,14 @@ def _is_doubled(source, target):
     return all(n >= 1 and math.log2(n).is_integer() for n in times)
 
 
-def _bilinear(layer, x, source, target):
+def _bilinear(x, source, target, align_corners):
     import tensorflow as tf
 
     y = tf.raw_ops.ResizeBilinear(
         images=x,
         size=target,
-        align_corners=layer.align_corners,
-        half_pixel_centers=not layer.align_corners,
+        align_corners=align_corners,
+        half_pixel_centers=not align_corners,
     )
     sizes = [size if isinstance(size, int) else None for size in target]
     return tf.ensure_shape(y, (x.shape[0], *sizes, x.shape[3]))

@@ -3,91 +3,102 @@
 import json
 import warnings
 
-from keras_segattn.export.native_resize import native_resize
+from keras_segattn.export.format import Format
 from keras_segattn.export.onnx_graph import pad_for_each_reader
+from keras_segattn.export.onnx_metadata import read_properties
 
-SUFFIX = ".onnx"
-DTYPES = ("float32", "float16", "int8")
-RUNTIME, WRITERS, EXTRA = ("onnx", "onnxruntime"), ("tf2onnx",), "export"
-# tf2onnx refuses 19 and more.
-OPSET = 17
 METADATA = "keras_segattn"
 # Attention is left in float32: its products have no fixed range.
 QUANTIZED = ("Add", "Clip", "Concat", "Conv", "ConvTranspose", "Mul", "Relu")
 
 
-@native_resize()
-def write(served, path, metadata, dtype="float32", calibration=None, rewrites=()):
-    """Writes an ONNX file from `images` to the output, of standard operators.
+class ONNX(Format):
+    """A file from `images` to the exported output, of standard operators.
 
     float16 stores the weights in half precision and computes in float32; int8 quantizes
-    convolutions, per channel, and what is between them, by pairs of QuantizeLinear and
-    DequantizeLinear. `rewrites` are functions that change the graph in place before that, with
-    batch normalization folded.
+    convolutions, per channel, and the operators between them, by pairs of QuantizeLinear and
+    DequantizeLinear.
     """
-    import keras
-    import numpy as np
-    import onnx
 
-    # Keras refuses to export a model to ONNX that was never called.
-    batch, height, width, channels = served.input_shape
-    served(np.zeros((batch or 1, height or 64, width or 64, channels), served.input.dtype))
-    images = keras.InputSpec(served.input.dtype, served.input_shape, name="images")
-    with warnings.catch_warnings():
-        # Keras looks for a name that NumPy reserves.
-        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
-        served.export(
-            str(path),
-            format="onnx",
-            opset_version=OPSET,
-            input_signature=[images],
-            verbose=False,
+    name = "onnx"
+    suffix = ".onnx"
+    dtypes = ("float32", "float16", "int8")
+    opset = 17
+    # tf2onnx refuses 19 and more.
+    opsets = range(13, 19)
+    runtime = ("onnxruntime",)
+    writers = ("onnx", "tf2onnx")
+    extras = ("onnx",)
+
+    def rewrites(self, dtype):
+        """Returns the functions that change the graph in place, with batch normalization folded."""
+        return ()
+
+    def write(self, served, path, metadata, dtype="float32", calibration=None, opset=None):
+        """Writes the file.
+
+        Args:
+            opset: Version of ONNX's operators, one of `opsets`. Defaults to `self.opset`.
+        """
+        import onnx
+
+        _export(served, path, opset or self.opset)
+        exported = onnx.load(path)
+        pad_for_each_reader(exported.graph)
+        rewrites = self.rewrites(dtype)
+        if rewrites or dtype == "int8":
+            exported = onnx.shape_inference.infer_shapes(_folded(exported, path))
+        for rewrite in rewrites:
+            rewrite(exported.graph)
+        if dtype == "int8":
+            exported = _quantized(exported, path, calibration)
+        if dtype == "float16":
+            _halve(exported.graph)
+        for value in (*exported.graph.input, *exported.graph.output):
+            dimensions = value.type.tensor_type.shape.dim
+            for dimension, name in zip(dimensions, ("batch", "height", "width"), strict=False):
+                if not dimension.HasField("dim_value"):
+                    dimension.dim_param = name
+        # Those of maps that rewrites replaced.
+        del exported.graph.value_info[:]
+        if len(exported.graph.output) > 1:
+            # The tensor keeps its name, by which `with_logits` finds it.
+            (hidden,) = (value for value in exported.graph.output if value.name == "logits")
+            exported.graph.output.remove(hidden)
+            exported.graph.value_info.append(hidden)
+        onnx.helper.set_model_props(exported, {METADATA: json.dumps(metadata)})
+        onnx.checker.check_model(exported, full_check=True)
+        onnx.save(exported, path)
+
+    def load(self, path, threads=None, logits=True):
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        # Images of many sizes: an arena would keep the memory of the largest, and is not faster.
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        session = onnxruntime.InferenceSession(
+            with_logits(path).SerializeToString() if logits else path,
+            options,
+            providers=["CPUExecutionProvider"],
         )
-    exported = onnx.load(path)
-    pad_for_each_reader(exported.graph)
-    if rewrites or dtype == "int8":
-        exported = onnx.shape_inference.infer_shapes(_folded(exported, path))
-    for rewrite in rewrites:
-        rewrite(exported.graph)
-    if dtype == "int8":
-        exported = _quantized(exported, path, calibration)
-    if dtype == "float16":
-        _halve(exported.graph)
-    for value in (*exported.graph.input, *exported.graph.output):
-        dimensions = value.type.tensor_type.shape.dim
-        for dimension, name in zip(dimensions, ("batch", "height", "width"), strict=False):
-            if not dimension.HasField("dim_value"):
-                dimension.dim_param = name
-    # Those of maps that rewrites replaced.
-    del exported.graph.value_info[:]
-    if len(exported.graph.output) > 1:
-        # The tensor keeps its name, by which `load` finds it.
-        (hidden,) = (value for value in exported.graph.output if value.name == "logits")
-        exported.graph.output.remove(hidden)
-        exported.graph.value_info.append(hidden)
-    onnx.helper.set_model_props(exported, {METADATA: json.dumps(metadata)})
-    onnx.checker.check_model(exported, full_check=True)
-    onnx.save(exported, path)
+        names = [value.name for value in session.get_outputs()]
+        return lambda images: dict(zip(names, session.run(names, {"images": images}), strict=True))
 
-
-def load(path, threads=None):
-    """Returns a function from a batch of images to a dict of outputs, run by ONNX Runtime."""
-    import onnxruntime
-
-    exported = with_logits(path)
-    names = [value.name for value in exported.graph.output]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or 0
-    session = onnxruntime.InferenceSession(
-        exported.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return lambda images: dict(zip(names, session.run(names, {"images": images}), strict=True))
+    def read_metadata(self, path):
+        return json.loads(read_properties(path)[METADATA])
 
 
 def with_logits(path):
     """Reads a file and makes the logits an output again."""
-    import onnx
-
+    try:
+        import onnx
+    except ImportError as error:
+        raise ImportError(
+            "Reading the logits of an ONNX file needs onnx: pip install 'keras-segattn[onnx]'. "
+            "Without it, pass logits=False."
+        ) from error
     exported = onnx.load(path)
     if all(value.name != "logits" for value in exported.graph.output):
         (hidden,) = (value for value in exported.graph.value_info if value.name == "logits")
@@ -95,11 +106,26 @@ def with_logits(path):
     return exported
 
 
-def read_metadata(path):
-    import onnx
+def _export(served, path, opset):
+    import keras
+    import numpy as np
 
-    properties = onnx.load(path, load_external_data=False).metadata_props
-    return json.loads({entry.key: entry.value for entry in properties}[METADATA])
+    from keras_segattn.export.native_resize import native_resize
+
+    # Keras refuses to export a model to ONNX that was never called.
+    batch, height, width, channels = served.input_shape
+    served(np.zeros((batch or 1, height or 64, width or 64, channels), served.input.dtype))
+    images = keras.InputSpec(served.input.dtype, served.input_shape, name="images")
+    with warnings.catch_warnings(), native_resize():
+        # Keras looks for a name that NumPy reserves.
+        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
+        served.export(
+            str(path),
+            format="onnx",
+            opset_version=opset,
+            input_signature=[images],
+            verbose=False,
+        )
 
 
 def _halve(graph):

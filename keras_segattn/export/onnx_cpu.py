@@ -1,27 +1,23 @@
-"""ONNX for ONNX Runtime on a processor: the file is faster there than that of `onnx`.
+"""ONNX for ONNX Runtime on a processor, where the file is faster than that of `onnx`."""
 
-Its `Resize` has the channels last, which ONNX Runtime computes on processors and not on GPUs.
-Its large convolutions, except in int8, have fewer products.
-"""
-
-from keras_segattn.export import onnx
-from keras_segattn.export.onnx import (  # noqa: F401, this format's own too
-    DTYPES,
-    EXTRA,
-    RUNTIME,
-    SUFFIX,
-    WRITERS,
-    load,
-    read_metadata,
-)
+from keras_segattn.export.onnx import ONNX
 from keras_segattn.export.onnx_graph import gather_columns, resize_channels_last
 from keras_segattn.export.onnx_winograd import winograd_convolutions
 
 
-def write(served, path, metadata, dtype="float32", calibration=None):
-    """Writes an ONNX file as `keras_segattn.export.onnx` does."""
-    rewrites = [gather_columns, resize_channels_last]
-    # In int8 products cost less, and the sums that replace some would be rounded too.
-    if dtype != "int8":
-        rewrites.append(winograd_convolutions)
-    onnx.write(served, path, metadata, dtype, calibration, rewrites)
+class ONNXForProcessors(ONNX):
+    """An ONNX file that is rewritten for processors.
+
+    Its `Resize` has the channels last, which ONNX Runtime computes on processors and not on GPUs.
+    Its large convolutions, except in int8, have fewer products.
+    """
+
+    name = "onnx_cpu"
+    # The rewrites use attributes of Shape that came with 15, and Split as it was until 17.
+    opsets = range(15, 18)
+
+    def rewrites(self, dtype):
+        if dtype == "int8":
+            # In int8 products cost less, and the sums that replace some would be rounded too.
+            return (gather_columns, resize_channels_last)
+        return (gather_columns, resize_channels_last, winograd_convolutions)

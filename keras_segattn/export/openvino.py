@@ -2,68 +2,74 @@
 
 import json
 import tempfile
+import threading
+from xml.etree import ElementTree
 
+from keras_segattn.export.format import Format
 from keras_segattn.export.saved_model import write_both_outputs
 
-SUFFIX = ""
-DTYPES = ("float32", "float16", "int8")
-RUNTIME, WRITERS, EXTRA = ("openvino",), ("nncf",), "openvino"
 MODEL = "model.xml"
-FILES = (MODEL, "model.bin")
 CHANNELS_FIRST = "logits_channels_first"
 METADATA = ["keras_segattn", "metadata"]
 # Attention: its products have no fixed range.
 NOT_QUANTIZED = ("Einsum", "MatMul", "Softmax")
 
 
-def write(served, path, metadata, dtype="float32", calibration=None):
-    """Writes a folder with `model.xml` and `model.bin`.
+class OpenVINO(Format):
+    """A folder with `model.xml` and `model.bin`.
 
     float16 stores the weights in half precision; int8 is NNCF's quantization after training, which
     leaves attention in float.
     """
-    import openvino
 
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        write_both_outputs(served, folder)
-        converted = openvino.convert_model(folder)
-        if dtype == "int8":
-            converted = _quantize(converted, calibration)
-        if len(converted.outputs) > 1:
-            _hide_logits(converted)
-        converted.set_rt_info(json.dumps(metadata), METADATA)
-        path.mkdir()
-        openvino.save_model(converted, path / MODEL, compress_to_fp16=dtype == "float16")
+    name = "openvino"
+    files = (MODEL, "model.bin")
+    dtypes = ("float32", "float16", "int8")
+    runtime = ("openvino",)
+    writers = ("nncf",)
+    extras = ("openvino",)
 
+    def write(self, served, path, metadata, dtype="float32", calibration=None):
+        import openvino
 
-def load(path, threads=None):
-    """Returns a function from a batch of images to a dict of outputs, run by OpenVINO.
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            write_both_outputs(served, folder)
+            converted = openvino.convert_model(folder)
+            if dtype == "int8":
+                converted = _quantize(converted, calibration)
+            if len(converted.outputs) > 1:
+                _hide_logits(converted)
+            converted.set_rt_info(json.dumps(metadata), METADATA)
+            path.mkdir()
+            openvino.save_model(converted, path / MODEL, compress_to_fp16=dtype == "float16")
 
-    It computes in float32. OpenVINO's own default on processors that have bfloat16 is that.
-    """
-    import openvino
+    def load(self, path, threads=None, logits=True):
+        """Computes in float32, where OpenVINO would take bfloat16 on processors that have it."""
+        import openvino
 
-    model = openvino.Core().read_model(path / MODEL)
-    if not any("logits" in value.get_names() for value in model.outputs):
-        known = {name for op in model.get_ops() for o in op.outputs() for name in o.get_names()}
-        model.add_outputs("logits" if "logits" in known else CHANNELS_FIRST)
-    options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or 0}
-    compiled = openvino.compile_model(model, "CPU", options)
+        model = openvino.Core().read_model(path / MODEL)
+        if logits and not any("logits" in value.get_names() for value in model.outputs):
+            known = {name for op in model.get_ops() for o in op.outputs() for name in o.get_names()}
+            model.add_outputs("logits" if "logits" in known else CHANNELS_FIRST)
+        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or 0}
+        compiled = openvino.compile_model(model, "CPU", options)
+        # A request has one set of tensors: each thread gets its own.
+        local = threading.local()
 
-    def run(images):
-        results = compiled(images)
-        outputs = {value.get_any_name(): results[value].copy() for value in compiled.outputs}
-        if CHANNELS_FIRST in outputs:
-            outputs["logits"] = outputs.pop(CHANNELS_FIRST).transpose(0, 2, 3, 1)
-        return outputs
+        def run(images):
+            if not hasattr(local, "request"):
+                local.request = compiled.create_infer_request()
+            results = local.request.infer(images)
+            outputs = {value.get_any_name(): results[value].copy() for value in compiled.outputs}
+            if CHANNELS_FIRST in outputs:
+                outputs["logits"] = outputs.pop(CHANNELS_FIRST).transpose(0, 2, 3, 1)
+            return outputs
 
-    return run
+        return run
 
-
-def read_metadata(path):
-    import openvino
-
-    return json.loads(openvino.Core().read_model(path / MODEL).get_rt_info(METADATA).astype(str))
+    def read_metadata(self, path):
+        element = ElementTree.parse(path / MODEL).find("/".join(["rt_info", *METADATA]))
+        return json.loads(element.get("value"))
 
 
 def _hide_logits(model):

@@ -1,4 +1,4 @@
-"""What was found when an artefact was compared with its model."""
+"""What was found when an artifact was compared with its model."""
 
 import dataclasses
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True)
 class ExportReport:
-    """The comparison of an exported artefact with its model. `print` it.
+    """The comparison of an exported artifact with its model. `print` it.
 
     Attributes:
-        path: The artefact.
+        path: The artifact.
         format: Its format, such as `"onnx"`.
         dtype: Its precision.
         bytes: The size of its files.
         agreement: The smallest share, over the images, of pixels whose class equals the model's.
-        least_agreement: The share below which the artefact would have been withdrawn.
+        least_agreement: The share below which the artifact would have been withdrawn.
         largest_logit_difference: Over all images, pixels and classes. For a model that ends in a
             softmax, of its probabilities.
         images: How many images were compared.

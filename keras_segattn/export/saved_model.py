@@ -3,95 +3,93 @@
 import json
 from pathlib import Path
 
-from keras_segattn.export.native_resize import native_resize
+from keras_segattn.export.format import Format
 
-SUFFIX = ""
-DTYPES = ("float32",)
-RUNTIME, WRITERS, EXTRA = ("tensorflow",), (), "export"
 METADATA = Path("assets.extra", "keras_segattn.json")
-FILES = ("saved_model.pb", "fingerprint.pb", "variables/*", "assets.extra/keras_segattn.json")
 
 
-@native_resize()
-def write(served, path, metadata, dtype="float32", calibration=None):
-    """Writes a SavedModel with the signatures `serving_default`, `serve_encoded`, `serve_logits`.
+class SavedModel(Format):
+    """A folder with the signatures `serving_default`, `serve_encoded` and `serve_logits`.
 
     `serving_default` takes `images`. `serve_encoded` takes `image_bytes`, a vector of JPEG, PNG,
     GIF or BMP files of one size, where preprocessing is inside; images are resized to a model of
-    fixed size. Both return what was asked for, `serve_logits` the logits.
+    fixed size. Both return the exported output, `serve_logits` the logits.
     """
-    import keras
-    import tensorflow as tf
 
-    (output,) = set(served.output) - {"logits"} or {"logits"}
-    images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
-    archive = keras.export.ExportArchive()
-    archive.track(served)
+    name = "saved_model"
+    files = ("saved_model.pb", "fingerprint.pb", "variables/*", METADATA.as_posix())
+    runtime = ("tensorflow",)
+    extras = ("tensorflow",)
 
-    def serve(images):
-        return {output: served(images, training=False)[output]}
+    def write(self, served, path, metadata, dtype="float32", calibration=None):
+        import keras
+        import tensorflow as tf
 
-    def serve_encoded(image_bytes):
-        return serve(_decode(image_bytes, served.input_shape))
+        from keras_segattn.export.native_resize import native_resize
 
-    def serve_logits(images):
-        return {"logits": served(images, training=False)["logits"]}
+        (output,) = set(served.output) - {"logits"} or {"logits"}
+        images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
+        archive = keras.export.ExportArchive()
+        archive.track(served)
 
-    archive.add_endpoint("serving_default", serve, input_signature=[images])
-    archive.add_endpoint("serve_logits", serve_logits, input_signature=[images])
-    if served.input.dtype == "uint8" and served.input_shape[-1] in (1, 3, 4):
-        files = tf.TensorSpec(served.input_shape[:1], tf.string, name="image_bytes")
-        archive.add_endpoint("serve_encoded", serve_encoded, input_signature=[files])
-    archive.write_out(str(path), verbose=False)
-    write_metadata(path, metadata)
+        def serve(images):
+            return {output: served(images, training=False)[output]}
+
+        def serve_encoded(image_bytes):
+            return serve(_decode(image_bytes, served.input_shape))
+
+        def serve_logits(images):
+            return {"logits": served(images, training=False)["logits"]}
+
+        with native_resize():
+            archive.add_endpoint("serving_default", serve, input_signature=[images])
+            archive.add_endpoint("serve_logits", serve_logits, input_signature=[images])
+            if served.input.dtype == "uint8" and served.input_shape[-1] in (1, 3, 4):
+                files = tf.TensorSpec(served.input_shape[:1], tf.string, name="image_bytes")
+                archive.add_endpoint("serve_encoded", serve_encoded, input_signature=[files])
+            archive.write_out(str(path), verbose=False)
+        (path / METADATA).parent.mkdir(exist_ok=True)
+        (path / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
+
+    def load(self, path, threads=None, logits=True):
+        """Threads are those of the process, and chosen before it computes anything."""
+        import tensorflow as tf
+
+        if threads is not None:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+        loaded = tf.saved_model.load(str(path))
+        names = {"serving_default", "serve_logits"} if logits else {"serving_default"}
+        names &= set(loaded.signatures)
+
+        def run(images):
+            outputs = {}
+            for name in names:
+                outputs |= loaded.signatures[name](images=tf.constant(images))
+            return {name: value.numpy() for name, value in outputs.items()}
+
+        return run
+
+    def read_metadata(self, path):
+        return json.loads((path / METADATA).read_text())
 
 
-def write_metadata(path, metadata):
-    file = path / METADATA
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(metadata, indent=2) + "\n")
-
-
-@native_resize()
 def write_both_outputs(served, path):
     """Writes a SavedModel for other converters: one signature, the output and the logits."""
     import keras
     import tensorflow as tf
 
+    from keras_segattn.export.native_resize import native_resize
+
     images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
     archive = keras.export.ExportArchive()
     archive.track(served)
-    archive.add_endpoint(
-        "serving_default",
-        lambda images: served(images, training=False),
-        input_signature=[images],
-    )
-    archive.write_out(str(path), verbose=False)
-
-
-def load(path, threads=None):
-    """Returns a function from a batch of images to a dict of outputs, run by TensorFlow alone.
-
-    Its threads are those of the process, and chosen before it computes anything.
-    """
-    import tensorflow as tf
-
-    if threads is not None:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-    loaded = tf.saved_model.load(str(path))
-
-    def run(images):
-        outputs = {}
-        for name, signature in loaded.signatures.items():
-            if name != "serve_encoded":
-                outputs |= signature(images=tf.constant(images))
-        return {name: value.numpy() for name, value in outputs.items()}
-
-    return run
-
-
-def read_metadata(path):
-    return json.loads((path / METADATA).read_text())
+    with native_resize():
+        archive.add_endpoint(
+            "serving_default",
+            lambda images: served(images, training=False),
+            input_signature=[images],
+        )
+        archive.write_out(str(path), verbose=False)
 
 
 def _decode(files, shape):

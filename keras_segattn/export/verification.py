@@ -1,4 +1,4 @@
-"""Comparing an artefact with its model."""
+"""Comparing an artifact with its model."""
 
 import keras
 import numpy as np
@@ -77,7 +77,7 @@ def compare(served, run, output, batches):
         ]
         if maps[0].shape != maps[1].shape:
             raise RuntimeError(
-                f"The artefact returns {output} of shape {got[output].shape}, the model "
+                f"The artifact returns {output} of shape {got[output].shape}, the model "
                 f"{expected[output].shape}."
             )
         shares.append(float(np.mean(maps[0] == maps[1])))

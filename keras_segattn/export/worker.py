@@ -1,4 +1,4 @@
-"""Writes an artefact from a saved serving model: `python -m keras_segattn.export.worker FOLDER`.
+"""Writes an artifact from a saved serving model: `python -m keras_segattn.export.worker FOLDER`.
 
 Run by `export_model` with TensorFlow as the backend, where the caller has another one.
 """
@@ -21,8 +21,9 @@ if __name__ == "__main__":
             calibration = list(arrays.values())
     FORMATS[job["format"]].write(
         keras.saving.load_model(folder / "serving.keras"),
-        Path(job["artefact"]),
+        Path(job["artifact"]),
         job["metadata"],
         job["dtype"],
         calibration,
+        **job["options"],
     )

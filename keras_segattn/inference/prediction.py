@@ -10,11 +10,8 @@ from keras import ops
 
 from keras_segattn.applications.logits import returns_logits
 from keras_segattn.images import read_image, to_pixels
-from keras_segattn.inference.segmentation import Segmentation
+from keras_segattn.inference.segmentation import LEAST_SIDE, Segmentation
 from keras_segattn.inference.sliding_window import blended_bands
-
-# Below this a side vanishes at stride 32.
-LEAST_SIDE = 32
 
 
 def segment(

@@ -1,5 +1,8 @@
 """Resizing to the size of a reference tensor, for known and unknown sizes alike."""
 
+import contextlib
+import contextvars
+
 import keras
 from keras import ops
 
@@ -59,48 +62,12 @@ class ResizeLike(keras.layers.Layer):
     def call(self, inputs):
         x, reference = inputs
         source, target = ops.shape(x)[1:3], ops.shape(reference)[1:3]
+        kernels = _replacements.get() or {"nearest": nearest, "bilinear": bilinear}
+        resize = kernels[self.interpolation]
         if self.interpolation == "nearest":
-            return self._nearest(x, source, target)
-        y = self._bilinear(ops.cast(x, "float32"), source, target)
+            return resize(x, source, target, self.align_corners)
+        y = resize(ops.cast(x, "float32"), source, target, self.align_corners)
         return ops.cast(y, self.compute_dtype)
-
-    def _nearest(self, x, source, target):
-        x = ops.take(x, self._nearest_index(source[0], target[0]), axis=1)
-        return ops.take(x, self._nearest_index(source[1], target[1]), axis=2)
-
-    def _bilinear(self, x, source, target):
-        static = all(isinstance(size, int) for size in (*source, *target))
-        if static and not self.align_corners:
-            return ops.image.resize(
-                x, target, interpolation="bilinear", data_format="channels_last"
-            )
-        rows = self._bilinear_matrix(source[0], target[0])  # (height, h)
-        columns = self._bilinear_matrix(source[1], target[1])  # (width, w)
-        # Columns first: images are wider than high, and the second product is the larger. Both
-        # matrices stand on the left, where no map need be transposed.
-        y = ops.matmul(columns, x)  # (batch, h, width, channels)
-        y = ops.reshape(y, (-1, source[0], target[1] * x.shape[3]))
-        y = ops.matmul(rows, y)  # (batch, height, width * channels)
-        return ops.reshape(y, (-1, *target, x.shape[3]))
-
-    def _nearest_index(self, source, target):
-        i = ops.arange(0, target, 1, dtype="int32")
-        if not self.align_corners:
-            return i * source // target
-        steps = ops.maximum(target - 1, 1)
-        return (2 * i * (source - 1) + steps) // (2 * steps)
-
-    def _bilinear_matrix(self, source, target):
-        """The `(target, source)` matrix whose rows interpolate linearly, and sum to one."""
-        i = ops.cast(ops.arange(0, target, 1, dtype="int32"), "float32")
-        j = ops.cast(ops.arange(0, source, 1, dtype="int32"), "float32")
-        source, target = ops.cast(source, "float32"), ops.cast(target, "float32")
-        if self.align_corners:
-            position = i * (source - 1) / ops.maximum(target - 1, 1)
-        else:
-            position = ops.clip((i + 0.5) * source / target - 0.5, 0, source - 1)
-        distance = ops.abs(ops.expand_dims(position, 1) - ops.expand_dims(j, 0))
-        return ops.maximum(0.0, 1.0 - distance)
 
     def compute_output_shape(self, input_shape):
         x_shape, reference_shape = input_shape
@@ -112,3 +79,67 @@ class ResizeLike(keras.layers.Layer):
             "interpolation": self.interpolation,
             "align_corners": self.align_corners,
         }
+
+
+def nearest(x, source, target, align_corners):
+    """Gathers the nearest pixels. See `resize_kernels` for the arguments."""
+
+    def index(source, target):
+        i = ops.arange(0, target, 1, dtype="int32")
+        if not align_corners:
+            return i * source // target
+        steps = ops.maximum(target - 1, 1)
+        return (2 * i * (source - 1) + steps) // (2 * steps)
+
+    x = ops.take(x, index(source[0], target[0]), axis=1)
+    return ops.take(x, index(source[1], target[1]), axis=2)
+
+
+def bilinear(x, source, target, align_corners):
+    """Interpolates linearly along each axis. See `resize_kernels` for the arguments."""
+    static = all(isinstance(size, int) for size in (*source, *target))
+    if static and not align_corners:
+        return ops.image.resize(x, target, interpolation="bilinear", data_format="channels_last")
+    rows = _bilinear_matrix(source[0], target[0], align_corners)  # (height, h)
+    columns = _bilinear_matrix(source[1], target[1], align_corners)  # (width, w)
+    # Columns first: images are wider than high, and the second product is the larger. Both
+    # matrices stand on the left, where no map need be transposed.
+    y = ops.matmul(columns, x)  # (batch, h, width, channels)
+    y = ops.reshape(y, (-1, source[0], target[1] * x.shape[3]))
+    y = ops.matmul(rows, y)  # (batch, height, width * channels)
+    return ops.reshape(y, (-1, *target, x.shape[3]))
+
+
+def _bilinear_matrix(source, target, align_corners):
+    """The `(target, source)` matrix whose rows interpolate linearly, and sum to one."""
+    i = ops.cast(ops.arange(0, target, 1, dtype="int32"), "float32")
+    j = ops.cast(ops.arange(0, source, 1, dtype="int32"), "float32")
+    source, target = ops.cast(source, "float32"), ops.cast(target, "float32")
+    if align_corners:
+        position = i * (source - 1) / ops.maximum(target - 1, 1)
+    else:
+        position = ops.clip((i + 0.5) * source / target - 0.5, 0, source - 1)
+    distance = ops.abs(ops.expand_dims(position, 1) - ops.expand_dims(j, 0))
+    return ops.maximum(0.0, 1.0 - distance)
+
+
+_replacements = contextvars.ContextVar("resize_kernels", default=None)
+
+
+@contextlib.contextmanager
+def resize_kernels(nearest, bilinear):
+    """Context manager, within which every `ResizeLike` of this thread computes by other functions.
+
+    Exports trace the network within it, so that the artifact has the operators of its runtime.
+
+    Args:
+        nearest: Callable `(x, source, target, align_corners)` from maps
+            `(batch, *source, channels)` to `(batch, *target, channels)`; sizes are integers or
+            scalar tensors.
+        bilinear: The same for bilinear interpolation; `x` is float32.
+    """
+    token = _replacements.set({"nearest": nearest, "bilinear": bilinear})
+    try:
+        yield
+    finally:
+        _replacements.reset(token)

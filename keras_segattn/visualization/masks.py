@@ -1,6 +1,5 @@
 """Masks and their errors as images."""
 
-import keras
 import numpy as np
 
 from keras_segattn.images import to_rgb
@@ -30,21 +29,13 @@ def overlay_mask(image, mask, palette, alpha=0.6):
     >>> overlay_mask(image, mask, palette=[(0, 0, 0), (255, 0, 0)], alpha=1.0)[0, 0].tolist()
     [255, 0, 0]
     """
-    mask = np.asarray(mask, dtype="int32")
+    mask = np.asarray(mask, dtype="int64")
     _check_sizes(image, mask)
     image = to_rgb(image)
-    # Keras counts classes from 1 and leaves `ignore_index` out.
-    shifted = np.where((mask >= 0) & (mask < len(palette)), mask + 1, 0)
-    drawn = keras.visualization.draw_segmentation_masks(
-        image[None],
-        shifted[None, ..., None],
-        num_classes=len(palette) + 1,
-        color_mapping=dict(enumerate([[0, 0, 0], *map(list, palette)])),
-        alpha=alpha,
-        ignore_index=0,
-        data_format="channels_last",
-    )
-    return np.asarray(drawn[0], dtype="uint8")
+    known = (mask >= 0) & (mask < len(palette))
+    colors = np.asarray(palette, dtype="float32")[np.where(known, mask, 0)]
+    blended = (1 - alpha) * image.astype("float32") + alpha * colors
+    return np.where(known[..., None], blended, image).astype("uint8")
 
 
 def error_map(image, mask, prediction, classes, alpha=0.8):

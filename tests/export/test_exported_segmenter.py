@@ -11,7 +11,7 @@ pytestmark = pytest.mark.once
 
 
 @pytest.fixture(scope="module")
-def artefact(tmp_path_factory):
+def artifact(tmp_path_factory):
     pytest.importorskip("onnxruntime")
     path = tmp_path_factory.mktemp("segmenter") / "model.onnx"
     export_model(color_network(), path, "onnx", images=ColorPatches())
@@ -19,12 +19,12 @@ def artefact(tmp_path_factory):
 
 
 @pytest.mark.parametrize("shape", [(64, 96, 3), (40, 51), (17, 90, 4), (1, 1, 3)])
-def test_any_image_as_in_keras(artefact, rng, shape):
+def test_any_image_as_in_keras(artifact, rng, shape):
     image = rng.integers(0, 256, shape, dtype="uint8")
     # A fourth band that is opaque: alpha.
     if image.ndim == 3:
         image[..., 3:] = 255
-    result = ExportedSegmenter(artefact, threads=1)(image)
+    result = ExportedSegmenter(artifact, threads=1)(image)
     expected = segment(color_network(), image)
     np.testing.assert_array_equal(result.class_map, expected.class_map)
     assert result.class_map.dtype == "uint8"
@@ -33,7 +33,7 @@ def test_any_image_as_in_keras(artefact, rng, shape):
     np.testing.assert_array_equal(result.palette, expected.palette)
 
 
-def test_fixed_size(tmp_path, artefact):
+def test_fixed_size(tmp_path, artifact):
     path = tmp_path / "fixed.onnx"
     export_model(color_network(), path, "onnx", images=ColorPatches(), input_shape=(1, 128, None))
     image, mask = ColorPatches().read(3)
@@ -43,7 +43,7 @@ def test_fixed_size(tmp_path, artefact):
 
 
 @pytest.mark.parametrize("shape", [(150, 211, 3), (150, 40, 3), (33, 48)])
-def test_resized_to_a_fixed_size_as_in_keras(tmp_path, artefact, rng, shape):
+def test_resized_to_a_fixed_size_as_in_keras(tmp_path, artifact, rng, shape):
     path = tmp_path / "fixed.onnx"
     export_model(color_network(), path, "onnx", images=ColorPatches(), input_shape=(1, 64, 96))
     exported, seen = ExportedSegmenter(path), []
@@ -64,7 +64,7 @@ def test_resized_to_a_fixed_size_as_in_keras(tmp_path, artefact, rng, shape):
         ({"input_shape": (2, None, None)}, "batches of 2"),
     ],
 )
-def test_artefacts_that_it_refuses(tmp_path, options, message):
+def test_artifacts_that_it_refuses(tmp_path, options, message):
     pytest.importorskip("onnxruntime")
     path = tmp_path / "model.onnx"
     export_model(color_network(), path, "onnx", images=ColorPatches(), **options)
