@@ -63,7 +63,7 @@ def main():
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for format, name in PATHS.items():
-            if arguments.dtype not in FORMATS[format].DTYPES:
+            if arguments.dtype not in FORMATS[format].dtypes:
                 continue
             path = Path(folder) / name
             report = export_model(

@@ -22,13 +22,12 @@ On one machine a cluster of Ray's is started, and ended at the end. On several, 
     ray start --address 10.0.0.1:6379            # on each of the others
     python examples/predict_ray.py canet.onnx frames/ classes/ --address 10.0.0.1:6379
 
-All need the same versions of Python, Ray and this package; the artefact, the images and the results
+All need the same versions of Python, Ray and this package; the artifact, the images and the results
 under the same paths, a folder on shared storage; and the token that Ray keeps in ~/.ray/auth_token.
 
-A worker holds the artefact and Keras with its backend, of which it needs nothing: with JAX or NumPy
-as the backend (`KERAS_BACKEND=jax`, set where `ray start` is called on a cluster) it takes less
-memory than with TensorFlow. `--workers 1 --cpus 2` loads the model once, for all the cores of a
-small machine. What Ray itself takes is said in docs/serving.md.
+A worker holds the artifact and its runtime, and neither Keras nor a backend. `--workers 1 --cpus 2`
+loads the model once, for all the cores of a small machine. docs/serving.md says how much memory Ray
+itself takes.
 """
 
 import argparse
@@ -42,7 +41,6 @@ from pathlib import Path
 # Nothing is sent anywhere. Read when Ray is imported.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
-import keras
 import numpy as np
 import ray
 
@@ -175,6 +173,9 @@ def main(arguments=None):
         report_failures({}, results)
         return
     connect(arguments.address)
+    # Here, so that workers do not import Keras.
+    import keras
+
     progress = keras.utils.Progbar(len(todo), unit_name="image")
     failures, start = {}, time.monotonic()
     try:

@@ -19,7 +19,7 @@ Rooms of the house:
 
 from typing import TYPE_CHECKING
 
-from keras_segattn.lazy_imports import lazy_imports
+from keras_segattn.lazy import lazy_imports
 from keras_segattn.registration import import_with_keras
 from keras_segattn.version import __version__
 

@@ -26,7 +26,7 @@ def test_no_module_has_the_name_of_what_its_package_exports(package):
     modules = {module.name for module in pkgutil.iter_modules(package.__path__)}
     hidden = [
         name
-        for name in modules & vars(package).keys()
+        for name in modules & {*vars(package), *getattr(package, "__all__", ())}
         if not isinstance(getattr(package, name), types.ModuleType)
     ]
     assert not hidden

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from keras_segattn.export import ExportedSegmenter, export_model
-from tests.export.test_model_export import ColorPatches, color_network
+from tests.export.cases import ColorPatches, color_network
 from tests.test_serving import example
 
 ROOT = Path(__file__).resolve().parents[1]

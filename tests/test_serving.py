@@ -13,7 +13,7 @@ from PIL import Image
 
 from keras_segattn.export import ExportedSegmenter, export_model, load_exported
 from keras_segattn.inference import segment
-from tests.export.test_model_export import ColorPatches, color_network
+from tests.export.cases import ColorPatches, color_network
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.once

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from keras_segattn.export.exported_segmenter import ExportedSegmenter
 from keras_segattn.export.formats import load_exported, read_metadata
 from keras_segattn.export.report import ExportReport
-from keras_segattn.lazy_imports import lazy_imports
+from keras_segattn.lazy import lazy_imports
 
 if TYPE_CHECKING:
     from keras_segattn.export.model_export import export_model

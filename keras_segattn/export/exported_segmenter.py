@@ -15,8 +15,9 @@ class ExportedSegmenter:
     resized, without antialiasing as in `segment`, and the classes back. A TensorRT engine of free
     sizes takes sides from 64 to 2048 only.
 
-    Neither Keras nor a backend is imported, except TensorFlow for a SavedModel. Threads may share
-    an instance. It can be pickled, and is then loaded from the same path.
+    Neither Keras nor a backend is imported, except for a SavedModel: TensorFlow runs it, and
+    imports Keras. Threads may share an instance. It can be pickled, and is then loaded from the
+    same path.
 
     Args:
         path: What `export_model` wrote with preprocessing inside and class maps out, in batches of

@@ -1,77 +1,209 @@
-"""TF-TRT: a SavedModel whose subgraphs TensorRT runs, for TensorFlow up to 2.17."""
+"""Converts an exported SavedModel for TF-TRT, where TensorFlow has it: up to version 2.17.
 
+    python tf_trt.py SAVED_MODEL CONVERTED --shape 1x512x1024x3
+    python tf_trt.py SAVED_MODEL --check
+
+TF-TRT lets TensorRT run the subgraphs of a SavedModel on a GPU of NVIDIA. This package needs a
+newer TensorFlow, so copy this file to the machine that converts. It needs TensorFlow 2.17 or older
+with TensorRT, and nothing else. `export_model(model, "saved_model")` writes its input.
+
+Each --shape is a batch, height, width and channels of images. TensorRT builds its engines for them.
+Where the SavedModel has free sizes, the engines take all sizes from the smallest to the largest
+shape. The converted model is compared with the SavedModel on noise of each shape, and written only
+if it gives at least --least-agreement of the pixels the same class.
+
+--check stops before TensorRT and needs neither it nor a GPU: it loads the SavedModel, computes, and
+freezes the weights into the graph, as the conversion does first.
+"""
+
+import argparse
+import shutil
+import sys
 import tempfile
+from pathlib import Path
 
-from keras_segattn.export import saved_model
+import numpy as np
+import tensorflow as tf
 
-SUFFIX = ""
-DTYPES = ("float32", "float16")
-RUNTIME, WRITERS, EXTRA = ("tensorflow",), (), "export"
-# Sizes that engines are built for where they are free.
-BATCH, SIDE = 1, 512
-
-
-def check():
-    """Raises a `RuntimeError` that says which TensorFlow has TF-TRT, and which road leads on."""
-    import tensorflow as tf
-
-    versions = _versions()
-    if versions is None or not any(versions[0]):
-        raise RuntimeError(
-            f"TensorFlow {tf.__version__} is built without TensorRT: TensorFlow 2.17 is the last "
-            "that has TF-TRT, and needs TensorRT 8.6. Export with format='onnx' and build an "
-            "engine with format='tensorrt', or trtexec --onnx=model.onnx --saveEngine=model.plan."
-        )
-    linked, loaded = (".".join(map(str, version)) for version in versions)
-    if not any(versions[1]):
-        raise RuntimeError(
-            f"TensorFlow {tf.__version__} is built for TensorRT {linked}, which is not installed: "
-            "its libnvinfer was not found."
-        )
-    if versions[0][0] != versions[1][0]:
-        raise RuntimeError(
-            f"TensorFlow {tf.__version__} is built for TensorRT {linked}, but {loaded} is "
-            "installed; their major versions must be the same."
-        )
+SIGNATURE = "serving_default"
+METADATA = Path("assets.extra", "keras_segattn.json")
+# Shapes for free sizes, unless some are given: least and largest.
+DEFAULT_BATCH, DEFAULT_SIDES = 1, (256, 1024)
+# How far float16 may change the class map.
+LEAST_AGREEMENT = 0.99
 
 
-def write(served, path, metadata, dtype="float32", calibration=None):
-    """Writes a SavedModel with one signature, from `images` to the output and the logits.
-
-    Engines are built for one size of image; for others TensorFlow builds them when it meets them.
-    """
-    import numpy as np
-    import tensorflow as tf
-
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        saved_model.write_both_outputs(served, folder)
-        converter = tf.experimental.tensorrt.Converter(
-            input_saved_model_dir=folder,
-            conversion_params=tf.experimental.tensorrt.ConversionParams(
-                precision_mode={"float32": "FP32", "float16": "FP16"}[dtype],
-                use_calibration=False,
-            ),
-        )
-        converter.convert()
-        batch, height, width, channels = served.input_shape
-        shape = (batch or BATCH, height or SIDE, width or SIDE, channels)
-        converter.build(lambda: [{"images": np.zeros(shape, served.input.dtype)}])
-        converter.save(str(path))
-    saved_model.write_metadata(path, metadata)
-
-
-load = saved_model.load
-FILES = saved_model.FILES
-read_metadata = saved_model.read_metadata
-
-
-def _versions():
-    """The versions of TensorRT that TensorFlow is built for and that it found, or `None`."""
-    try:
-        from tensorflow.compiler.tf2tensorrt import _pywrap_py_utils
-    except ImportError:
-        return None
-    return (
-        _pywrap_py_utils.get_linked_tensorrt_version(),
-        _pywrap_py_utils.get_loaded_tensorrt_version(),
+def parse_arguments(arguments=None):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add = parser.add_argument
+    add("saved_model", type=Path, help="folder that export_model wrote as saved_model")
+    add("converted", type=Path, nargs="?", help="folder to write; it must not exist")
+    add("--precision", choices=["FP32", "FP16"], default="FP16", help="default: FP16")
+    add(
+        "--shape",
+        type=shape,
+        action="append",
+        metavar="NxHxWxC",
+        help="of images to build engines for; may be repeated (default: the SavedModel's fixed "
+        f"shape, or sides of {DEFAULT_SIDES[0]} and {DEFAULT_SIDES[1]})",
+    )
+    add("--profile", choices=["Range", "Optimal", "Range+Optimal"], default="Range+Optimal")
+    add("--workspace", type=int, default=4, metavar="GIB", help="memory for TensorRT (default: 4)")
+    add("--least-agreement", type=float, default=LEAST_AGREEMENT, metavar="SHARE")
+    add("--check", action="store_true", help="stop before TensorRT")
+    parsed = parser.parse_args(arguments)
+    if parsed.converted is None and not parsed.check:
+        parser.error("CONVERTED, the folder to write, is missing")
+    return parsed
+
+
+def shape(text):
+    sizes = tuple(int(size) for size in text.split("x"))
+    if len(sizes) != 4 or min(sizes) < 1:
+        raise ValueError(text)
+    return sizes
+
+
+def load(path):
+    """Returns a SavedModel and its signature from `images` to the output."""
+    if not (path / "saved_model.pb").is_file():
+        sys.exit(f"There is no SavedModel at {path}: it has no saved_model.pb.")
+    loaded = tf.saved_model.load(str(path))
+    if SIGNATURE not in loaded.signatures:
+        sys.exit(f"{path} has no signature {SIGNATURE!r}; export_model writes one.")
+    return loaded, loaded.signatures[SIGNATURE]
+
+
+def input_of(signature):
+    return signature.structured_input_signature[1]["images"]
+
+
+def shapes_to_build(specification, given):
+    """Returns the shapes to build engines for, checked against those that the model takes."""
+    fixed = specification.shape.as_list()
+    if not given:
+        sides = DEFAULT_SIDES if None in fixed[1:3] else DEFAULT_SIDES[:1]
+        given = [
+            (fixed[0] or DEFAULT_BATCH, fixed[1] or side, fixed[2] or side, fixed[3])
+            for side in sides
+        ]
+    for sizes in given:
+        if not specification.shape.is_compatible_with(sizes):
+            sys.exit(f"The SavedModel takes images of shape {fixed}, not {list(sizes)}.")
+    return given
+
+
+def noise(specification, shapes):
+    rng = np.random.default_rng(0)
+    for sizes in shapes:
+        values = (
+            rng.integers(0, 256, sizes)
+            if specification.dtype.is_integer
+            else rng.normal(size=sizes)
+        )
+        yield values.astype(specification.dtype.as_numpy_dtype)
+
+
+def run(signature, images):
+    """Returns the exported output of a batch as classes."""
+    ((_, output),) = signature(images=tf.constant(images)).items()
+    output = output.numpy()
+    if not np.isfinite(output).all():
+        sys.exit("The outputs are NaN or infinite.")
+    return output if output.ndim == 3 else output.argmax(axis=-1)
+
+
+def freeze(signature):
+    """Puts the weights into the graph, the first step of the conversion; counts its operations."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    graph = convert_variables_to_constants_v2(signature).graph.as_graph_def()
+    return len(graph.node) + sum(len(function.node_def) for function in graph.library.function)
+
+
+def check_tensorrt():
+    """Ends with a message if TF-TRT is missing."""
+    try:
+        from tensorflow.compiler.tf2tensorrt import _pywrap_py_utils as utils
+    except ImportError:
+        version = (0,)
+    else:
+        version = utils.get_linked_tensorrt_version()
+    if not any(version):
+        sys.exit(
+            f"TensorFlow {tf.__version__} is built without TensorRT. Version 2.17 is the last that "
+            "has TF-TRT, in its GPU build for Linux and in NVIDIA's containers."
+        )
+    if not utils.is_tensorrt_enabled():
+        sys.exit(
+            f"TensorFlow {tf.__version__} is built for TensorRT {'.'.join(map(str, version))} and "
+            "does not find its libnvinfer: install that version, or set LD_LIBRARY_PATH."
+        )
+    if not tf.config.list_physical_devices("GPU"):
+        sys.exit("TensorRT builds engines on the GPU they run on, and TensorFlow finds none.")
+
+
+def convert(source, target, precision, profile, workspace, batches, dynamic):
+    """Writes a SavedModel whose subgraphs are TensorRT engines, built for some batches."""
+    converter = tf.experimental.tensorrt.Converter(
+        input_saved_model_dir=str(source),
+        input_saved_model_signature_key=SIGNATURE,
+        use_dynamic_shape=dynamic,
+        dynamic_shape_profile_strategy=profile if dynamic else None,
+        max_workspace_size_bytes=workspace << 30,
+        precision_mode=precision,
+        maximum_cached_engines=max(1, len(batches)),
+        use_calibration=False,
+    )
+    converter.convert()
+    converter.build(lambda: ({"images": tf.constant(batch)} for batch in batches))
+    converter.summary(detailed=False)
+    converter.save(str(target))
+    if (source / METADATA).is_file():
+        (target / METADATA).parent.mkdir(exist_ok=True)
+        shutil.copyfile(source / METADATA, target / METADATA)
+
+
+def main(arguments=None):
+    arguments = parse_arguments(arguments)
+    target = arguments.converted
+    if target is not None and target.exists():
+        sys.exit(f"{target} exists: pass another folder, or remove it first.")
+    _, signature = load(arguments.saved_model)
+    images = input_of(signature)
+    shapes = shapes_to_build(images, arguments.shape)
+    samples = [(batch, run(signature, batch)) for batch in noise(images, shapes)]
+    print(f"TensorFlow {tf.__version__} runs {arguments.saved_model} on images of {shapes}.")
+    print(f"Frozen, it has {freeze(signature)} operations.")
+    if arguments.check:
+        return
+    check_tensorrt()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        converted = Path(folder) / "converted"
+        convert(
+            arguments.saved_model,
+            converted,
+            arguments.precision,
+            arguments.profile,
+            arguments.workspace,
+            [batch for batch, _ in samples],
+            dynamic=None in images.shape.as_list(),
+        )
+        _, signature = load(converted)
+        agreements = [
+            float(np.mean(run(signature, batch) == classes)) for batch, classes in samples
+        ]
+        if not min(agreements) >= arguments.least_agreement:
+            sys.exit(
+                f"The converted model agrees on {min(agreements):.3%} of the pixels of an image, "
+                f"fewer than {arguments.least_agreement:.3%}; it was not written."
+            )
+        converted.rename(target)
+    print(f"{target}: at least {min(agreements):.3%} of the pixels as before.")
+
+
+if __name__ == "__main__":
+    main()

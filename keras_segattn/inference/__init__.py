@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from keras_segattn.inference.segmentation import Segmentation
-from keras_segattn.lazy_imports import lazy_imports
+from keras_segattn.lazy import lazy_imports
 
 if TYPE_CHECKING:
     from keras_segattn.inference.prediction import segment

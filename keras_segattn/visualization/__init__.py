@@ -5,7 +5,7 @@ Figures are drawn with matplotlib: the extra `visualization`.
 
 from typing import TYPE_CHECKING
 
-from keras_segattn.lazy_imports import lazy_imports
+from keras_segattn.lazy import lazy_imports
 
 if TYPE_CHECKING:
     from keras_segattn.visualization.attention import (

@@ -5,7 +5,7 @@ import pytest
 from keras_segattn.export import ExportedSegmenter, export_model, load_exported
 from keras_segattn.images import to_pixels
 from keras_segattn.inference import segment
-from tests.export.test_model_export import ColorPatches, color_network, needs_runtime
+from tests.export.cases import ColorPatches, color_network, needs_runtime
 
 pytestmark = pytest.mark.once
 

@@ -8,7 +8,7 @@ import pytest
 
 from keras_segattn.export import export_model, read_metadata
 from keras_segattn.export.staging import check_replaceable, replace, staging_folder
-from tests.export.test_model_export import ColorPatches, color_network
+from tests.export.cases import ColorPatches, color_network
 
 pytestmark = pytest.mark.once
 
