@@ -1,4 +1,4 @@
-"""Serves an exported ONNX model over HTTP: an image in, its classes out.
+"""Serves an exported model over HTTP: an image in, its classes out.
 
     python -m keras_segattn.export model.keras --format onnx_cpu --to canet.onnx
     pip install "keras-segattn[serve]"
@@ -6,24 +6,29 @@
 
     curl --data-binary @street.jpg localhost:8000/segment --output classes.png
     curl --data-binary @street.jpg "localhost:8000/segment?format=json"
+    curl --form image=@street.jpg localhost:8000/segment --output classes.png
     curl localhost:8000/health
-    curl localhost:8000/metrics
 
-`POST /segment` takes the bytes of an image file (JPEG, PNG, or what else Pillow reads) as its body
-and returns a PNG whose pixels are the labels, drawn in the palette of the model; or JSON with the
-size, the share of each class, and the PNG in base64. `GET /metadata` says what the model is.
+`POST /segment` takes the bytes of an image file as its body, or a form with one file, and returns a
+PNG whose pixels are the labels, drawn in the palette of the model; or JSON with the size, the share
+of each class, and the PNG in base64. `GET /metadata` describes the model, `GET /metrics` is for
+Prometheus. `GET /health` answers while the server lives, and `GET /ready` fails with 503 while the
+queue is full or an image takes longer than the timeout: a load balancer should ask that one.
 
-The server is Uvicorn with Starlette, and the network is run by ONNX Runtime. Why these: they are
-widely used and maintained; three small packages, without Keras or TensorFlow; one process, without
-children to leave behind; and an ordinary ASGI application, which runs unchanged behind any load
-balancer that starts it several times. Ray Serve, which scales out over machines and gathers single
-images into batches, brings some sixty packages and a cluster of processes along; a batch gains
-little where images differ in size and one fills the processor. LitServe left processes behind when
-it was stopped.
+The server is Uvicorn with Starlette, and the network is run by `ExportedSegmenter`. They are widely
+used and maintained, and small: neither Keras nor TensorFlow is loaded. It is one process, and an
+ordinary ASGI application, which runs unchanged behind any load balancer that starts it several
+times. Ray Serve, which scales out over machines and gathers single images into batches, brings some
+sixty packages and a cluster of processes along; a batch gains little where images differ in size
+and one fills the processor. LitServe left processes behind when it was stopped.
 
-What it answers: 200; 400 for a damaged or empty image; 404; 405; 408 for a body that comes too
-slowly; 413 for too many bytes or pixels; 415 for what is no image; 503, with Retry-After, while the
-queue is full; 504 for an answer that takes too long.
+Status codes: 200; 400 for a damaged or empty image; 404; 405; 408 for a body that comes too slowly;
+413 for too many bytes, pixels or JPEG scans, or too long a side; 415 for content that is not an
+image; 503, with Retry-After, while the queue is full; 504 for an answer that takes too long.
+
+Bytes, pixels, sides, requests and connections are bounded. An image that is being computed cannot
+be stopped: at the timeout its client gets 504, and `/ready` fails until it is done. Uvicorn waits
+for slow headers without a limit: put a proxy in front of a server that strangers reach.
 """
 
 import argparse
@@ -31,138 +36,67 @@ import asyncio
 import base64
 import concurrent.futures
 import contextlib
+import email
 import io
 import json
+import math
 import os
+import sys
 import time
-import warnings
+import uuid
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import prometheus_client
 import uvicorn
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-# Below this a side vanishes at stride 32.
+from keras_segattn.export import ExportedSegmenter
+from keras_segattn.images import ImageFormatError, ImageSizeError, read_image
+
+# Sides below this are padded to it.
 LEAST_SIDE = 32
 
 
-class Segmenter:
-    """An exported model, and the images that it takes.
-
-    Args:
-        path: ONNX file that `export_model` wrote, with preprocessing inside and class maps out.
-        threads: Integer, the threads that one image is computed with.
-    """
-
-    def __init__(self, path, threads):
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        # Images of many sizes: an arena would keep the memory of the largest.
-        options.enable_cpu_mem_arena = False
-        options.enable_mem_pattern = False
-        self.session = onnxruntime.InferenceSession(
-            path, options, providers=["CPUExecutionProvider"]
-        )
-        properties = self.session.get_modelmeta().custom_metadata_map
-        self.metadata = json.loads(properties.get("keras_segattn", "{}"))
-        images = self.session.get_inputs()[0]
-        if self.metadata.get("output") != "class_map" or images.type != "tensor(uint8)":
-            raise SystemExit(
-                f"{path} takes {images.type} and returns {self.metadata.get('output')}; export it "
-                "with preprocessing inside and output='class_map'."
-            )
-        # Names or numbers; numbers are fixed.
-        self.size = [side if isinstance(side, int) else None for side in images.shape[1:3]]
-        self.mode = {1: "L", 3: "RGB"}[images.shape[3]]
-
-    def __call__(self, image):
-        """Returns the labels of a Pillow image."""
-        pixels = self.pixels(image)
-        height, width = pixels.shape[:2]
-        if None in self.size:
-            missing = [(0, max(0, LEAST_SIDE - side)) for side in (height, width)]
-            pixels = np.pad(pixels, [*missing, (0, 0)], mode="edge")
-        else:
-            # Bilinear without antialiasing, as `keras_segattn.inference` resizes.
-            steps = (width / self.size[1], 0, 0, 0, height / self.size[0], 0)
-            image = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-            resized = image.transform(
-                self.size[::-1], Image.Transform.AFFINE, steps, Image.Resampling.BILINEAR
-            )
-            pixels = np.asarray(resized).reshape(*self.size, -1)
-        (labels,) = self.session.run(["class_map"], {"images": pixels[None]})
-        labels = labels[0]
-        if None in self.size:
-            return labels[:height, :width]
-        labels = Image.fromarray(labels).resize((width, height), Image.Resampling.NEAREST)
-        return np.asarray(labels)
-
-    def pixels(self, image):
-        image = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I"):
-            grey = np.asarray(image).clip(0, 65535) // 257
-            image = Image.fromarray(grey.astype("uint8"))
-        return np.atleast_3d(np.asarray(image.convert(self.mode)))
-
-    def png(self, labels):
+def png(result):
+    """Returns the labels of a `Segmentation` as the bytes of a PNG file."""
+    labels = result.class_map
+    if labels.dtype == "uint8":
         image = Image.fromarray(labels)
-        if self.metadata["palette"]:
-            image.putpalette(np.array(self.metadata["palette"], dtype="uint8").tobytes())
-        file = io.BytesIO()
-        image.save(file, "PNG")
-        return file.getvalue()
-
-    def shares(self, labels):
-        counts = np.bincount(labels.ravel())
-        names = self.metadata["class_names"] or [str(label) for label in range(len(counts))]
-        counts = np.pad(counts, (0, len(names) - len(counts)))
-        return dict(zip(names, (counts / labels.size).round(6).tolist(), strict=True))
+        image.putpalette(np.array(result.palette, dtype="uint8").tobytes())
+    else:
+        # PNG has 16 bits for more than 256 classes, and no palette for them.
+        image = Image.fromarray(labels.astype("uint16"))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return file.getvalue()
 
 
-def read_image(body, most_pixels):
-    """Opens an image; raises the HTTPException that says what is wrong with it."""
-    if not body:
-        raise HTTPException(400, "The body is empty; send the bytes of an image file.")
-    try:
-        with warnings.catch_warnings():
-            # Too many pixels are refused below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(io.BytesIO(body))
-        if image.width * image.height > most_pixels:
-            raise HTTPException(
-                413, f"{image.width}x{image.height} pixels are more than {most_pixels}."
-            )
-        image.load()
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
-        bomb = isinstance(error, Image.DecompressionBombError)
-        raise HTTPException(413 if bomb else 415, "This is no image that can be read.") from error
-    except HTTPException:
-        raise
-    except Exception as error:
-        # Pillow's many formats fail in many ways, and none of them is the server's fault.
-        raise HTTPException(400, f"The image is damaged: {error}") from error
-    return image
+def file_of_form(body, content_type):
+    """Returns the bytes of the file in a form, as browsers and `curl --form` send it."""
+    message = email.message_from_bytes(b"Content-Type: " + content_type.encode() + b"\n\n" + body)
+    files = [part for part in message.walk() if part.get_filename() is not None]
+    if len(files) != 1:
+        raise HTTPException(400, f"A form needs one file; this one has {len(files)}.")
+    return files[0].get_payload(decode=True)
 
 
 class Server:
     """The HTTP side: limits, queue, metrics.
 
     Args:
-        segment: A `Segmenter`.
-        arguments: The limits; see `parse_arguments`.
+        segment: An `ExportedSegmenter`.
+        limits: The limits; see `parse_arguments`.
     """
 
-    def __init__(self, segment, arguments):
-        self.segment = segment
-        self.limits = arguments
-        self.pool = concurrent.futures.ThreadPoolExecutor(arguments.workers)
+    def __init__(self, segment, limits):
+        self.segment, self.limits = segment, limits
+        self.pool = concurrent.futures.ThreadPoolExecutor(limits.workers)
         self.registry = prometheus_client.CollectorRegistry()
         prometheus_client.ProcessCollector(registry=self.registry)
         self.answers = prometheus_client.Counter(
@@ -172,9 +106,11 @@ class Server:
             "segment_seconds", "Time from request to answer.", registry=self.registry
         )
         self.admitted = prometheus_client.Gauge(
-            "segment_admitted", "Requests being read, waiting or computed.", registry=self.registry
+            "segment_admitted", "Requests waiting or computed.", registry=self.registry
         )
-        self.count = 0
+        # Requests that wait or are computed, bytes that are being received, and when the
+        # computations began.
+        self.count, self.receiving, self.started = 0, 0, {}
 
     def app(self):
         @contextlib.asynccontextmanager
@@ -185,6 +121,7 @@ class Server:
         routes = [
             Route("/segment", self.post_segment, methods=["POST"]),
             Route("/health", self.get_health),
+            Route("/ready", self.get_ready),
             Route("/metadata", lambda request: JSONResponse(self.segment.metadata)),
             Route("/metrics", self.get_metrics),
         ]
@@ -212,12 +149,15 @@ class Server:
         kind = request.query_params.get("format", "png")
         if kind not in ("png", "json"):
             raise HTTPException(400, f"format is png or json, not {kind!r}.")
-        # Before the body is read: what waits is bounded in number and so in bytes.
-        if self.count >= self.limits.workers + self.limits.queue:
-            raise HTTPException(503, "The queue is full.", headers={"Retry-After": "1"})
+        self.refuse_if_full()
+        body = await self.read(request)
+        content_type = request.headers.get("content-type", "")
+        if content_type.startswith("multipart/"):
+            body = file_of_form(body, content_type)
+        # Others may have come while this body did.
+        self.refuse_if_full()
         self.enter()
         try:
-            body = await self.read(request)
             future = self.pool.submit(self.compute, body, kind)
         except BaseException:
             self.leave()
@@ -225,10 +165,28 @@ class Server:
         # A computation that nobody waits for any longer is dropped, or holds its place to its end.
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self.leave))
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self.limits.timeout)
-        except asyncio.TimeoutError:
-            raise HTTPException(504, f"No answer within {self.limits.timeout} s.") from None
+        return await self.wait(request, future)
+
+    def refuse_if_full(self):
+        # Bodies are counted by their bytes: clients that send slowly take no place in the queue.
+        full = self.count >= self.limits.workers + self.limits.queue
+        most = self.limits.most_bytes * (1 + self.limits.queue)
+        if full or self.receiving > most:
+            raise HTTPException(503, "The queue is full.", headers={"Retry-After": "1"})
+
+    async def wait(self, request, future):
+        """Waits for an answer until the timeout, or until the client hangs up."""
+        answer, gone = asyncio.wrap_future(future), asyncio.ensure_future(hung_up(request))
+        done, _ = await asyncio.wait(
+            [answer, gone], timeout=self.limits.timeout, return_when=asyncio.FIRST_COMPLETED
+        )
+        gone.cancel()
+        if answer in done:
+            return answer.result()
+        answer.cancel()
+        if done:
+            raise ClientDisconnect
+        raise HTTPException(504, f"No answer within {self.limits.timeout} s.")
 
     async def read(self, request):
         most = self.limits.most_bytes
@@ -236,35 +194,66 @@ class Server:
         length = request.headers.get("content-length", "")
         if length.isdigit() and int(length) > most:
             raise too_large
+        body = bytearray()
 
-        async def chunks():
-            body = bytearray()
+        async def receive():
             async for chunk in request.stream():
-                body += chunk
+                body.extend(chunk)
+                self.receiving += len(chunk)
                 if len(body) > most:
                     raise too_large
-            return bytes(body)
+                self.refuse_if_full()
 
         try:
-            return await asyncio.wait_for(chunks(), self.limits.timeout)
+            await asyncio.wait_for(receive(), self.limits.timeout)
         except asyncio.TimeoutError:
             message = f"The body did not come within {self.limits.timeout} s."
             raise HTTPException(408, message) from None
+        finally:
+            self.receiving -= len(body)
+        return bytes(body)
 
     def compute(self, body, kind):
-        labels = self.segment(read_image(body, self.limits.most_pixels))
-        png = self.segment.png(labels)
+        key = uuid.uuid4()
+        self.started[key] = time.monotonic()
+        try:
+            result = self.segment(self.open(body))
+            file = png(result)
+        finally:
+            del self.started[key]
         if kind == "png":
-            return Response(png, media_type="image/png")
-        height, width = labels.shape
+            return Response(file, media_type="image/png")
+        height, width = result.class_map.shape
         return JSONResponse(
             {
                 "height": height,
                 "width": width,
-                "shares": self.segment.shares(labels),
-                "png": base64.b64encode(png).decode(),
+                "shares": {str(name): round(value, 6) for name, value in result.shares().items()},
+                "png": base64.b64encode(file).decode(),
             }
         )
+
+    def open(self, body):
+        """Reads an image; raises the HTTPException that says what is wrong with it."""
+        if not body:
+            raise HTTPException(400, "The body is empty; send the bytes of an image file.")
+        try:
+            image = read_image(body, self.limits.most_pixels)
+        except ImageSizeError as error:
+            raise HTTPException(413, str(error)) from error
+        except ImageFormatError as error:
+            raise HTTPException(415, str(error)) from error
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from error
+        height, width = image.shape[:2]
+        if max(height, width) > self.limits.most_side:
+            message = f"{width}x{height} pixels: a side is longer than {self.limits.most_side}."
+            raise HTTPException(413, message)
+        # As the network gets it.
+        if max(height, LEAST_SIDE) * max(width, LEAST_SIDE) > self.limits.most_pixels:
+            message = f"{width}x{height} pixels, padded, are more than {self.limits.most_pixels}."
+            raise HTTPException(413, message)
+        return image
 
     def enter(self):
         self.count += 1
@@ -277,6 +266,13 @@ class Server:
     async def get_health(self, request):
         return JSONResponse({"status": "ok", "network": self.segment.metadata["network"]})
 
+    async def get_ready(self, request):
+        self.refuse_if_full()
+        late = time.monotonic() - self.limits.timeout
+        if any(start < late for start in list(self.started.values())):
+            raise HTTPException(503, f"An image takes longer than {self.limits.timeout} s.")
+        return JSONResponse({"status": "ready"})
+
     async def get_metrics(self, request):
         body = prometheus_client.generate_latest(self.registry)
         return Response(body, media_type=prometheus_client.CONTENT_TYPE_LATEST)
@@ -287,32 +283,73 @@ class Server:
         )
 
 
+async def hung_up(request):
+    """Returns when the client has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def processors():
+    """Returns how many processors this process may use, fewer in some containers than there are."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # Elsewhere than on Linux.
+        return os.cpu_count() or 1
+
+
+def number(least, kind=int):
+    """Returns a converter for an option that must be a finite number from `least` up."""
+
+    def convert(text):
+        value = kind(text)
+        if not (value >= least and math.isfinite(value)):
+            raise argparse.ArgumentTypeError(f"must be a number from {least} up, not {text}")
+        return value
+
+    return convert
+
+
 def parse_arguments(arguments=None):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("model", type=Path, help="ONNX file that export_model wrote")
+    add("model", type=Path, help="what export_model wrote: ONNX, or any other format")
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=8000)
-    add("--workers", type=int, default=1, help="images computed at once (default 1)")
-    add("--threads", type=int, default=os.cpu_count(), help="threads per image (default: all)")
-    add("--queue", type=int, default=16, help="requests that may wait (default 16)")
-    add("--most-bytes", type=int, default=16 << 20, help="of a body (default 16 MiB)")
-    add("--most-pixels", type=int, default=1 << 23, help="of an image (default 8 Mi)")
-    add("--timeout", type=float, default=30.0, help="seconds, for a body and for an answer")
+    add("--workers", type=number(1), default=1, help="images computed at once (default 1)")
+    add("--threads", type=number(1), default=processors(), help="per image (default: all)")
+    add("--queue", type=number(0), default=16, help="requests that may wait (default 16)")
+    add("--connections", type=number(1), default=256, help="at once (default 256)")
+    add("--most-bytes", type=number(1), default=16 << 20, help="of a body (default 16 MiB)")
+    add("--most-pixels", type=number(1024), default=1 << 23, help="of an image (default 8 Mi)")
+    add("--most-side", type=number(32), default=4096, help="of an image (default 4096)")
+    add(
+        "--timeout", type=number(0.1, float), default=30.0, help="seconds, for a body and an answer"
+    )
     return parser.parse_args(arguments)
+
+
+def load(arguments):
+    """Returns the model, or ends with the line that says why there is none."""
+    try:
+        return ExportedSegmenter(arguments.model, arguments.threads)
+    except (ImportError, OSError, RuntimeError, ValueError, json.JSONDecodeError) as error:
+        sys.exit(f"{arguments.model} cannot be served: {error}")
 
 
 def main():
     arguments = parse_arguments()
-    segment = Segmenter(arguments.model, arguments.threads)
     uvicorn.run(
-        Server(segment, arguments).app(),
+        Server(load(arguments), arguments).app(),
         host=arguments.host,
         port=arguments.port,
+        # It bounds the size of headers, which httptools does not.
+        http="h11",
+        limit_concurrency=arguments.connections,
         log_level="warning",
-        timeout_graceful_shutdown=5,
+        # Whatever was admitted is answered, or times out, before the server ends.
+        timeout_graceful_shutdown=math.ceil(2 * arguments.timeout),
     )
 
 

@@ -1,8 +1,12 @@
 """The examples that use a trained model: serving it, and segmenting a folder."""
 
+import base64
+import contextlib
 import http.client
 import importlib.util
+import io
 import json
+import socket
 import threading
 import time
 from pathlib import Path
@@ -11,8 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_segattn.export import ExportedSegmenter, export_model, load_exported
-from keras_segattn.inference import segment
+from keras_segattn.export import ExportedSegmenter, export_model
 from tests.export.cases import ColorPatches, color_network
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -51,21 +54,22 @@ class Slow:
     """A segmenter that finishes when it is told to."""
 
     def __init__(self, segmenter):
-        self.segmenter, self.go = segmenter, threading.Event()
-        self.metadata, self.png = segmenter.metadata, segmenter.png
+        self.segmenter, self.go, self.calls = segmenter, threading.Event(), 0
+        self.metadata = segmenter.metadata
 
     def __call__(self, image):
+        self.calls += 1
         self.go.wait(30)
         return self.segmenter(image)
 
 
-def test_a_full_queue_and_a_late_answer(artifact):
+@contextlib.contextmanager
+def serving(segmenter, artifact, *options):
+    """Runs the server in a thread; gives it and a function that sends a request to it."""
     import uvicorn
 
     serve = example("serve")
-    arguments = serve.parse_arguments([str(artifact), "--queue", "2", "--timeout", "2"])
-    slow = Slow(serve.Segmenter(artifact, threads=1))
-    server = serve.Server(slow, arguments)
+    server = serve.Server(segmenter, serve.parse_arguments([str(artifact), *options]))
     config = uvicorn.Config(server.app(), port=0, log_level="warning")
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run)
@@ -73,48 +77,127 @@ def test_a_full_queue_and_a_late_answer(artifact):
     while not running.started:
         time.sleep(0.01)
     port = running.servers[0].sockets[0].getsockname()[1]
-    body = serve.io.BytesIO()
-    Image.fromarray(ColorPatches().read(0)[0]).save(body, "PNG")
-    answers = []
 
-    def post():
+    def send(path, body=None, headers=None):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-        connection.request("POST", "/segment", body.getvalue())
+        connection.request("GET" if body is None else "POST", path, body, headers or {})
         answer = connection.getresponse()
-        answers.append((answer.status, dict(answer.headers), answer.read()))
+        result = answer.status, answer.read(), answer.headers
         connection.close()
+        return result
 
+    send.port = port
     try:
+        yield server, send
+    finally:
+        if isinstance(segmenter, Slow):
+            segmenter.go.set()
+        running.should_exit = True
+        thread.join()
+
+
+def encoded(image, format="PNG"):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, format)
+    return file.getvalue()
+
+
+def wait_for(condition):
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_full_queue_and_a_late_answer(artifact):
+    slow, body = Slow(ExportedSegmenter(artifact)), encoded(ColorPatches().read(0)[0])
+    with serving(slow, artifact, "--queue", "2", "--timeout", "2") as (server, send):
+        answers = []
         # One is computed and two wait, all too long; a fourth finds the queue full.
-        clients = [threading.Thread(target=post) for _ in range(3)]
+        clients = [
+            threading.Thread(target=lambda: answers.append(send("/segment", body)))
+            for _ in range(3)
+        ]
         for client in clients:
             client.start()
-        while server.count < 3:
-            time.sleep(0.01)
-        post()
-        assert answers[0][0] == 503
-        assert answers[0][1]["retry-after"] == "1"
+        wait_for(lambda: server.count == 3)
+        status, _, headers = send("/segment", body)
+        assert (status, headers["retry-after"]) == (503, "1")
         for client in clients:
             client.join()
-        assert [status for status, _, _ in answers[1:]] == [504] * 3
+        assert [status for status, *_ in answers] == [504] * 3
         # What nobody waits for any longer is dropped, or leaves its place when it is done.
         assert server.count == 1
+        # The server lives, and should get no more work until that is done.
+        assert send("/health")[0] == 200
+        assert send("/ready")[0] == 503
         slow.go.set()
-        while server.count:
-            time.sleep(0.01)
-        post()
-        assert answers[-1][0] == 200
-        connection = http.client.HTTPConnection("127.0.0.1", port)
-        connection.request("GET", "/metrics")
-        metrics = connection.getresponse().read().decode()
-        connection.close()
+        wait_for(lambda: not server.count)
+        assert send("/ready")[0] == 200
+        assert send("/segment", body)[0] == 200
+        metrics = send("/metrics")[1].decode()
         assert 'segment_answers_total{status="504"} 3.0' in metrics
         assert "segment_admitted 0.0" in metrics
         assert "process_resident_memory_bytes" in metrics
-    finally:
+
+
+def test_clients_that_hang_up_are_not_computed_for(artifact):
+    slow, body = Slow(ExportedSegmenter(artifact)), encoded(ColorPatches().read(0)[0])
+    with serving(slow, artifact) as (server, send):
+        first = threading.Thread(target=send, args=("/segment", body))
+        first.start()
+        wait_for(lambda: slow.calls == 1)
+        for _ in range(3):
+            client = http.client.HTTPConnection("127.0.0.1", send.port)
+            client.request("POST", "/segment", body)
+            wait_for(lambda: server.count == 2)
+            client.close()
+            wait_for(lambda: server.count == 1)
         slow.go.set()
-        running.should_exit = True
-        thread.join()
+        first.join()
+        wait_for(lambda: not server.count)
+        assert slow.calls == 1
+
+
+def test_clients_that_send_slowly_take_no_place(artifact):
+    with serving(ExportedSegmenter(artifact), artifact, "--queue", "0") as (_, send):
+        slow = [socket.create_connection(("127.0.0.1", send.port)) for _ in range(5)]
+        for client in slow:
+            client.sendall(b"POST /segment HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\nx")
+        assert send("/segment", encoded(ColorPatches().read(0)[0]))[0] == 200
+        for client in slow:
+            client.close()
+
+
+def test_forms(artifact, rng):
+    image = rng.integers(0, 256, (40, 50, 3), dtype="uint8")
+    files = [encoded(image), encoded(image, "BMP"), encoded(np.full_like(image, 13))]
+    with serving(ExportedSegmenter(artifact), artifact) as (_, send):
+        for file in files:
+            form = (
+                b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x\r\n'
+                b'Content-Disposition: form-data; name="image"; filename="street.png"\r\n'
+                b"Content-Type: image/png\r\n\r\n" + file + b"\r\n--x--\r\n"
+            )
+            headers = {"Content-Type": "multipart/form-data; boundary=x"}
+            assert send("/segment", form, headers)[:2] == send("/segment", file)[:2]
+        status, message, _ = send("/segment", form.replace(b"file", b"fool"), headers)
+        assert (status, b"needs one file; this one has 0" in message) == (400, True)
+
+
+@pytest.mark.parametrize(
+    ("shape", "status"), [((1, 3000), 200), ((1, 4097), 413), ((2049, 1), 200), ((33, 3001), 413)]
+)
+def test_sides_and_padded_pixels_are_bounded(artifact, shape, status):
+    serve = example("serve")
+    limits = serve.parse_arguments([str(artifact), "--most-pixels", str(32 * 3000)])
+    server, body = serve.Server(None, limits), encoded(np.zeros(shape, "uint8"))
+    if status == 200:
+        assert server.open(body).shape == shape
+    else:
+        with pytest.raises(serve.HTTPException) as error:
+            server.open(body)
+        assert error.value.status_code == status
 
 
 def test_json_and_fixed_sizes(tmp_path, rng):
@@ -123,38 +206,49 @@ def test_json_and_fixed_sizes(tmp_path, rng):
     model = color_network()
     export_model(model, path, "onnx", images=ColorPatches(), input_shape=(1, 64, 96))
     serve = example("serve")
-    segmenter = serve.Segmenter(path, threads=1)
-    server = serve.Server(segmenter, serve.parse_arguments([str(path)]))
-    noise = rng.integers(0, 256, (150, 190, 3), dtype="uint8")
-    expected = ExportedSegmenter(path)(noise).class_map
-    assert np.mean(segmenter(Image.fromarray(noise)) == expected) > 0.98
-    assert segmenter(Image.new("RGB", (7, 1))).shape == (1, 7)
+    arguments = serve.parse_arguments([str(path)])
+    server = serve.Server(serve.load(arguments), arguments)
     image, mask = ColorPatches().read(3)
-    body = serve.io.BytesIO()
-    Image.fromarray(image).resize((192, 128), Image.Resampling.NEAREST).save(body, "PNG")
-    found = json.loads(server.compute(body.getvalue(), "json").body)
+    body = encoded(np.kron(image, np.ones((2, 2, 1), "uint8")))
+    found = json.loads(server.compute(body, "json").body)
     assert (found["height"], found["width"]) == (128, 192)
     assert found["shares"] == pytest.approx(
         {name: np.mean(mask == i) for i, name in enumerate("rgb")}, abs=0.05
     )
-    export_model(model, path, "onnx", images=ColorPatches(), output="logits")
-    with pytest.raises(SystemExit, match="returns logits; export it with preprocessing inside"):
-        serve.Segmenter(path, threads=1)
+    labels = Image.open(io.BytesIO(base64.b64decode(found["png"])))
+    np.testing.assert_array_equal(labels, ExportedSegmenter(path)(body).class_map)
 
 
-def test_16_bits_and_exif_as_in_inference(artifact, rng):
+def test_many_classes(artifact):
+    result = ExportedSegmenter(artifact)(ColorPatches().read(0)[0])
+    result.class_map = result.class_map.astype("int32") + 299
+    labels = np.asarray(Image.open(io.BytesIO(example("serve").png(result))))
+    np.testing.assert_array_equal(labels, result.class_map)
+
+
+def test_what_cannot_be_served(tmp_path, artifact):
     serve = example("serve")
-    grey = rng.integers(0, 65536, (40, 50), dtype="uint16")
-    segmenter = serve.Segmenter(artifact, threads=1)
-    found = segmenter(Image.fromarray(grey))
-    expected = segment(color_network(), (grey // 257).astype("uint8")).class_map
-    np.testing.assert_array_equal(found, expected)
-    np.testing.assert_array_equal(
-        found,
-        load_exported(artifact)(
-            np.repeat((grey // 257).astype("uint8")[None, ..., None], 3, axis=-1)
-        )["class_map"][0],
-    )
+    logits, other = tmp_path / "logits.onnx", tmp_path / "other.onnx"
+    export_model(color_network(), logits, "onnx", images=ColorPatches(), output="logits")
+    other.write_bytes(artifact.read_bytes()[:-50])
+    for path, message in [
+        (logits, "returns logits; export it with"),
+        (other, "has no metadata of `export_model`, or is damaged"),
+        (tmp_path / "none.onnx", "There is no artifact at"),
+        (tmp_path, "not an artifact of a known format"),
+    ]:
+        with pytest.raises(SystemExit, match=f"cannot be served: .*{message}"):
+            serve.load(serve.parse_arguments([str(path)]))
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--queue -5", "--timeout nan", "--timeout 0", "--workers 0", "--most-bytes 0", "--threads x"],
+)
+def test_options_out_of_range(option, artifact, capsys):
+    with pytest.raises(SystemExit):
+        example("serve").parse_arguments([str(artifact), *option.split()])
+    assert f"argument {option.split()[0]}: " in capsys.readouterr().err
 
 
 def test_folder(tmp_path, capsys, monkeypatch):

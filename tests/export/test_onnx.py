@@ -103,7 +103,5 @@ def test_damaged_files_are_named(damage, tmp_path):
     content = path.read_bytes()
     damaged = {"empty": b"", "truncated": content[:-7], "other": b"\x7fELF" + content}
     path.write_bytes(damaged[damage])
-    with pytest.raises(
-        ValueError, match=r"m.onnx has no metadata of `export_model`, or"
-    ):
+    with pytest.raises(ValueError, match=r"m.onnx has no metadata of `export_model`, or"):
         read_metadata(path)
