@@ -102,7 +102,7 @@ def files_by_name(folder, how_to_get, ending=""):
         files[name] = path
     if not files:
         raise FileNotFoundError(
-            f"{folder} holds no image files {'*' + ending + '.png' if ending else ''}. {how_to_get}"
+            f"{folder} holds no image files{f' named *{ending}.png' if ending else ''}. {how_to_get}"
         )
     return files
 
