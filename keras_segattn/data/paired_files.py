@@ -101,9 +101,8 @@ def files_by_name(folder, how_to_get, ending=""):
             )
         files[name] = path
     if not files:
-        raise FileNotFoundError(
-            f"{folder} holds no image files{f' named *{ending}.png' if ending else ''}. {how_to_get}"
-        )
+        named = f" named *{ending}.png" if ending else ""
+        raise FileNotFoundError(f"{folder} holds no image files{named}. {how_to_get}")
     return files
 
 
