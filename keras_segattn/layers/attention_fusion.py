@@ -91,6 +91,7 @@ class AttentionFusion(CompositeLayer):
             high_shape = (*high_shape[:3], self.filters)
         self.project_low.build(low_shape)
         self.project_high.build(high_shape)
+        self.resize.build([(*high_shape[:3], self.filters), low_shape])
         self.mix.build((*low_shape[:3], self.filters + high_shape[-1]))
         self.weigh.build((None, 1, 1, self.filters))
         self.norm.build((None, 1, 1, self.filters))

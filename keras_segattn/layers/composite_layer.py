@@ -4,44 +4,63 @@ import keras
 
 
 class CompositeLayer(keras.layers.Layer):
-    """A layer made of layers, which stay frozen in files and copies.
+    """A layer made of layers, whose state files and copies keep.
 
-    Keras saves only the `trainable` of the whole. Here a frozen layer freezes its sublayers when
-    they are built, and sublayers that were frozen one by one, such as batch normalization, are
-    saved by their paths.
+    Keras makes the sublayers anew from the arguments of the whole, and knows only its `trainable`.
+    Here a frozen layer freezes its sublayers when they are built, and what was done to sublayers
+    one by one is saved by their paths: freezing, such as of batch normalization, and
+    `model.quantize`.
 
     Args:
         frozen: Sequence of the paths of sublayers that are not trained, such as `"hidden/norm"`.
             Defaults to none.
+        quantized: Dict from the paths of sublayers to the mode of `quantize`, such as `"int8"`.
+            Defaults to none.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
     """
 
-    def __init__(self, frozen=(), **kwargs):
+    def __init__(self, frozen=(), quantized=None, **kwargs):
         super().__init__(**kwargs)
         self._frozen = tuple(frozen)
+        self._quantized = dict(quantized or {})
 
     def _post_build(self):
         super()._post_build()
+        for path, mode in self._quantized.items():
+            self._sublayer(path).quantize(mode)
+        for path in self._frozen:
+            self._sublayer(path).trainable = False
         if not self.trainable:
             # TensorFlow ignores `self.trainable = False` where it is False already.
             for part in (*self._layers, *self._trainable_variables):
                 part.trainable = False
-        sublayers = dict(_sublayers(self)) if self._frozen else {}
-        for path in self._frozen:
-            if path not in sublayers:
-                raise ValueError(
-                    f"`frozen` must be paths of sublayers of {self.name!r}: {sorted(sublayers)}. "
-                    f"Received: {path!r}"
-                )
-            sublayers[path].trainable = False
+
+    def _sublayer(self, path):
+        sublayers = dict(_sublayers(self))
+        if path not in sublayers:
+            raise ValueError(
+                f"{path!r} is no sublayer of {self.name!r}. There are: {sorted(sublayers)}"
+            )
+        return sublayers[path]
 
     def get_config(self):
-        config = super().get_config()
-        # What is frozen as a whole needs no list.
-        frozen = self._frozen
+        frozen, quantized = self._frozen, self._quantized
         if self.built:
             frozen = [path for path, layer in _sublayers(self) if not layer.trainable]
-        return {**config, "frozen": list(frozen)} if frozen and self.trainable else config
+            modes = [(path, _quantization(layer)) for path, layer in _sublayers(self)]
+            quantized = {path: mode for path, mode in modes if mode}
+        config = super().get_config()
+        # What is frozen as a whole needs no list.
+        if frozen and self.trainable:
+            config["frozen"] = list(frozen)
+        if quantized:
+            config["quantized"] = dict(quantized)
+        return config
+
+
+def _quantization(layer):
+    # The policy of a composite is its sublayers' before they are quantized.
+    return None if isinstance(layer, CompositeLayer) else getattr(layer, "quantization_mode", None)
 
 
 def _sublayers(layer, prefix=""):

@@ -120,6 +120,7 @@ class ConvNormAct(CompositeLayer):
 
     def build(self, x_shape):
         if self.pad is not None:
+            self.pad.build(x_shape)
             x_shape = self.pad.compute_output_shape(x_shape)
         self.conv.build(x_shape)
         self.norm.build(self.conv.compute_output_shape(x_shape))
