@@ -4,7 +4,7 @@
     python tasks.py test      # runs the tests on the TensorFlow, JAX and torch backends
     python tasks.py lint      # ruff
     python tasks.py docs      # builds the documentation, as files to open, into site/
-    python tasks.py oldest    # runs the tests with the oldest supported Keras; on Python 3.10
+    python tasks.py oldest    # runs tests of files, training and export with older Keras versions
 
 What comes after the name of the task is passed on: `python tasks.py test tests/layers -k resize`.
 """
@@ -20,6 +20,18 @@ ROOT = Path(__file__).resolve().parent
 BACKENDS = ("tensorflow", "jax", "torch")
 # The versions that the tests are known to pass with.
 CONSTRAINTS = ROOT / "constraints.txt"
+# What changes between versions of Keras and TensorFlow: models, files, losses, training and export.
+VERSION_TESTS = (
+    "tests/layers/test_properties.py::test_file_round_trip",
+    "tests/layers/test_properties.py::test_what_is_frozen_stays_frozen_in_files_and_copies",
+    "tests/applications/test_segmentation_model.py",
+    "tests/losses",
+    "tests/metrics",
+    "tests/test_training_example.py::test_a_trained_model_is_evaluated",
+    "tests/export/test_model_export.py::test_onnx_takes_any_size_and_batch",
+    "tests/export/test_model_export.py::"
+    "test_saved_model_runs_in_a_process_without_this_package",
+)
 # Two processes share the tests; more would need more memory than many machines have.
 PARALLEL = ("-n", "2", "--dist", "worksteal")
 
@@ -75,8 +87,13 @@ def docs(rest):
 
 
 def oldest(rest):
-    python = environment("oldest", "-c", ROOT / "constraints-oldest.txt", "-e", ".[test]")
-    run([python, "-m", "pytest", "-q", *PARALLEL, *rest], KERAS_BACKEND="tensorflow")
+    tools = ("pytest", "pytest-timeout", "pytest-xdist")
+    for name in ("oldest", "between"):
+        constraints = ROOT / f"constraints-{name}.txt"
+        python = environment(name, "-c", constraints, "-e", ".[examples,weights]", *tools)
+        print(f"=== tests with the versions of {constraints.name}", flush=True)
+        command = [python, "-m", "pytest", "-q", *PARALLEL, *(rest or VERSION_TESTS)]
+        run(command, KERAS_BACKEND="tensorflow")
 
 
 TASKS = {function.__name__: function for function in (demo, test, lint, docs, oldest)}
