@@ -28,9 +28,8 @@ VERSION_TESTS = (
     "tests/losses",
     "tests/metrics",
     "tests/test_training_example.py::test_a_trained_model_is_evaluated",
-    "tests/export/test_model_export.py::test_onnx_takes_any_size_and_batch",
-    "tests/export/test_model_export.py::"
-    "test_saved_model_runs_in_a_process_without_this_package",
+    "tests/export/test_onnx.py::test_onnx_takes_any_size_and_batch",
+    "tests/export/test_saved_model.py::test_saved_model_runs_in_a_process_without_this_package",
 )
 # Two processes share the tests; more would need more memory than many machines have.
 PARALLEL = ("-n", "2", "--dist", "worksteal")
