@@ -192,8 +192,8 @@ def test_tensors_and_what_numpy_takes():
 
 
 def test_eight_bits_are_rounded():
-    assert to_uint8(np.full((1, 1), 384, "uint16"), 3)[0, 0].tolist() == [1, 1, 1]
-    assert to_uint8(np.full((1, 1), 0.998), 1)[0, 0].tolist() == [254]
+    assert to_uint8(np.full((1, 1), 386, "uint16"), 3)[0, 0].tolist() == [2, 2, 2]
+    assert to_uint8(np.full((1, 1), 0.999), 1)[0, 0].tolist() == [255]
     image = np.zeros((2, 2, 3), "uint8")
     assert to_uint8(image, 3) is image
 
