@@ -27,6 +27,8 @@ class ExportedSegmenter:
     Call arguments:
         image: Path of a file, bytes of one, `PIL.Image.Image`, or array `(height, width)` or
             `(height, width, channels)`.
+        channel_order: `"RGB"` or `"BGR"`, the order of the colors of an array, as for
+            `keras_segattn.images.read_image`. Defaults to `"RGB"`.
 
     Returns:
         A `Segmentation` without probabilities.
@@ -70,8 +72,8 @@ class ExportedSegmenter:
             )
         return metadata
 
-    def __call__(self, image):
-        image = read_image(image)
+    def __call__(self, image, channel_order="RGB"):
+        image = read_image(image, channel_order=channel_order)
         pixels = self._fitted(to_pixels(image, self.shape[-1]))
         outputs = self._run(np.rint(pixels).astype("uint8")[None])
         return Segmentation(

@@ -1,10 +1,14 @@
 """Every part of the package that takes an image file sees the same pixels."""
 
+import importlib.util
+import io
 import types
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_segattn.applications import SegmentationModel
 from keras_segattn.data import SegmentationFolder
@@ -64,6 +68,34 @@ def test_an_artifact_sees_the_same_pixels(artifact, kind, tmp_path):
     path.write_bytes(content)
     seen = ExportedSegmenter(artifact, threads=1)(path).class_map
     np.testing.assert_array_equal(seen, np.rint(to_pixels(read_image(path), 3))[..., 0])
+
+
+@pytest.mark.once
+def test_an_artifact_takes_frames_of_opencv(artifact, rng):
+    image = rng.integers(0, 256, (40, 48, 3), dtype="uint8")
+    seen = ExportedSegmenter(artifact, threads=1)(image[..., ::-1], channel_order="BGR").class_map
+    np.testing.assert_array_equal(seen, image[..., 0])
+
+
+@pytest.fixture(scope="module")
+def server(artifact):
+    pytest.importorskip("uvicorn", reason="needs the extra serve")
+    path = Path(__file__).resolve().parents[2] / "examples" / "serve.py"
+    spec = importlib.util.spec_from_file_location("serve", path)
+    serve = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(serve)
+    limits = serve.parse_arguments([str(artifact)])
+    return serve.Server(ExportedSegmenter(artifact, threads=1), limits)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_server_sees_the_same_pixels(server, kind):
+    _, content, _ = KINDS[kind]
+    answer = server.compute(content, "png").body
+    with Image.open(io.BytesIO(answer)) as labels:
+        expected = np.rint(to_pixels(read_image(content), 3))[..., 0]
+        np.testing.assert_array_equal(np.asarray(labels), expected)
 
 
 @pytest.mark.parametrize("kind", KINDS)
