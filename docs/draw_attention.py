@@ -18,7 +18,7 @@ from keras_segattn.data import RandomScaleCropFlip, RoadScenes
 from keras_segattn.inference import segment
 from keras_segattn.losses import WeightedCrossEntropy
 from keras_segattn.metrics import SegmentationScores
-from keras_segattn.schedules import PolyDecay
+from keras_segattn.optimizers import PolyDecay
 from keras_segattn.visualization import model_attention, plot_attention, plot_predictions
 
 FIGURES = Path(__file__).resolve().parent / "figures"

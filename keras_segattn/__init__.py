@@ -6,7 +6,7 @@ Rooms of the house:
 - `backbones`: feature pyramids P2 to P5, by name or from other libraries.
 - `applications`: the networks, as functions that return functional models.
 - `weights`: pretrained weights, torch's checkpoints, and the preprocessing that they expect.
-- `losses`, `metrics`, `optimizers`, `schedules`, `callbacks`: what Keras lacks.
+- `losses`, `metrics`, `optimizers`, `callbacks`: what Keras lacks.
 - `recipes`, `training`: the papers' settings as data, and training by them.
 - `data`: data sets, paired augmentation, input pipelines.
 - `images`: reading images and masks.
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
         metrics,
         optimizers,
         recipes,
-        schedules,
         training,
         visualization,
         weights,
@@ -61,7 +60,6 @@ __all__ = [
     "metrics",
     "optimizers",
     "recipes",
-    "schedules",
     "training",
     "visualization",
     "weights",

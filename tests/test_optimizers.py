@@ -8,9 +8,9 @@ from keras_segattn.optimizers import (
     LayerwiseAdam,
     LayerwiseAdamW,
     LayerwiseSGD,
+    PolyDecay,
     expand_rate_factors,
 )
-from keras_segattn.schedules import PolyDecay
 
 
 def rates(schedule, steps):

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_segattn.losses.pixel_loss import PixelLoss
-from keras_segattn.replicas import gather_from_replicas
+from keras_segattn.losses.replicas import gather_from_replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")

@@ -12,7 +12,7 @@ from keras_segattn.ground_truth import (
     match_shapes,
     split_labels,
 )
-from keras_segattn.replicas import count_replicas, sum_over_replicas
+from keras_segattn.losses.replicas import count_replicas, sum_over_replicas
 
 LEAST_PROBABILITY = 1e-7
 

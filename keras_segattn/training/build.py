@@ -10,9 +10,9 @@ from keras_segattn.optimizers import (
     LayerwiseAdam,
     LayerwiseAdamW,
     LayerwiseSGD,
+    PolyDecay,
     expand_rate_factors,
 )
-from keras_segattn.schedules import PolyDecay
 
 LOSSES = {
     "weighted_cross_entropy": WeightedCrossEntropy,

@@ -1,4 +1,4 @@
-"""Keras's optimizers with a learning rate of their own for some layers."""
+"""A learning rate of their own for some layers, with any optimizer of Keras."""
 
 import keras
 
@@ -84,72 +84,3 @@ def expand_rate_factors(model, rate_factors):
         else:
             expanded[name] = factor
     return expanded
-
-
-@keras.saving.register_keras_serializable(package="keras_segattn")
-class LayerwiseSGD(LayerwiseRates, keras.optimizers.SGD):
-    """SGD whose learning rate is multiplied in some layers, such as a new head.
-
-    `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes.
-
-    Args:
-        learning_rate: Float or schedule. Defaults to `0.01`.
-        rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
-        **kwargs: Further arguments of `keras.optimizers.SGD`, such as `momentum`.
-
-    Raises:
-        ValueError: If a factor is negative or a name belongs to no trainable weight.
-
-    Example:
-
-    >>> optimizer = LayerwiseSGD(0.01, rate_factors={"classifier": 10.0}, momentum=0.9)
-    >>> optimizer.get_config()["rate_factors"]
-    {'classifier': 10.0}
-
-    Reference:
-        The code of "AttaNet" (Song et al., 2021), whose output heads learn at ten times the rate.
-    """
-
-
-@keras.saving.register_keras_serializable(package="keras_segattn")
-class LayerwiseAdam(LayerwiseRates, keras.optimizers.Adam):
-    """Adam whose learning rate is multiplied in some layers, such as a pretrained backbone.
-
-    `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes.
-
-    Args:
-        learning_rate: Float or schedule. Defaults to `0.001`.
-        rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
-        **kwargs: Further arguments of `keras.optimizers.Adam`.
-
-    Raises:
-        ValueError: If a factor is negative or a name belongs to no trainable weight.
-
-    Example:
-
-    >>> LayerwiseAdam(1e-3, rate_factors={"stem": 0.25}).get_config()["rate_factors"]
-    {'stem': 0.25}
-    """
-
-
-@keras.saving.register_keras_serializable(package="keras_segattn")
-class LayerwiseAdamW(LayerwiseRates, keras.optimizers.AdamW):
-    """AdamW whose learning rate is multiplied in some layers, such as a pretrained backbone.
-
-    `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes. The decoupled weight decay
-    uses `learning_rate` in all layers.
-
-    Args:
-        learning_rate: Float or schedule. Defaults to `0.001`.
-        rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
-        **kwargs: Further arguments of `keras.optimizers.AdamW`, such as `weight_decay`.
-
-    Raises:
-        ValueError: If a factor is negative or a name belongs to no trainable weight.
-
-    Example:
-
-    >>> optimizer = LayerwiseAdamW(1e-3, rate_factors={"stem": 0.1}, weight_decay=0.01)
-    >>> optimizer.get_config()["rate_factors"]
-    {'stem': 0.1}
-    """

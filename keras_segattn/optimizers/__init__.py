@@ -1,0 +1,16 @@
+"""Optimizers with a learning rate per layer, and the papers' schedule."""
+
+from keras_segattn.optimizers.layerwise_adam import LayerwiseAdam
+from keras_segattn.optimizers.layerwise_adamw import LayerwiseAdamW
+from keras_segattn.optimizers.layerwise_rates import LayerwiseRates, expand_rate_factors
+from keras_segattn.optimizers.layerwise_sgd import LayerwiseSGD
+from keras_segattn.optimizers.poly_decay import PolyDecay
+
+__all__ = [
+    "LayerwiseAdam",
+    "LayerwiseAdamW",
+    "LayerwiseRates",
+    "LayerwiseSGD",
+    "PolyDecay",
+    "expand_rate_factors",
+]

@@ -1,0 +1,26 @@
+"""Adam at several learning rates."""
+
+import keras
+
+from keras_segattn.optimizers.layerwise_rates import LayerwiseRates
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class LayerwiseAdam(LayerwiseRates, keras.optimizers.Adam):
+    """Adam whose learning rate is multiplied in some layers, such as a pretrained backbone.
+
+    `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes.
+
+    Args:
+        learning_rate: Float or schedule. Defaults to `0.001`.
+        rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
+        **kwargs: Further arguments of `keras.optimizers.Adam`.
+
+    Raises:
+        ValueError: If a factor is negative or a name belongs to no trainable weight.
+
+    Example:
+
+    >>> LayerwiseAdam(1e-3, rate_factors={"stem": 0.25}).get_config()["rate_factors"]
+    {'stem': 0.25}
+    """

@@ -1,0 +1,30 @@
+"""SGD at several learning rates."""
+
+import keras
+
+from keras_segattn.optimizers.layerwise_rates import LayerwiseRates
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class LayerwiseSGD(LayerwiseRates, keras.optimizers.SGD):
+    """SGD whose learning rate is multiplied in some layers, such as a new head.
+
+    `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes.
+
+    Args:
+        learning_rate: Float or schedule. Defaults to `0.01`.
+        rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
+        **kwargs: Further arguments of `keras.optimizers.SGD`, such as `momentum`.
+
+    Raises:
+        ValueError: If a factor is negative or a name belongs to no trainable weight.
+
+    Example:
+
+    >>> optimizer = LayerwiseSGD(0.01, rate_factors={"classifier": 10.0}, momentum=0.9)
+    >>> optimizer.get_config()["rate_factors"]
+    {'classifier': 10.0}
+
+    Reference:
+        The code of "AttaNet" (Song et al., 2021), whose output heads learn at ten times the rate.
+    """
