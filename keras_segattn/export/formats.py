@@ -34,7 +34,15 @@ class LoadedArtifact:
         self._arguments = Path(path).absolute(), threads, logits
         format = format_of(Path(path))
         format.check_packages()
-        self._run = format.load(*self._arguments)
+        try:
+            self._run = format.load(*self._arguments)
+        except ImportError:
+            raise
+        except Exception as error:
+            # Each runtime has errors of its own for a damaged file.
+            raise ValueError(
+                f"{path} cannot be loaded by {format.runtime[0]}, and may be damaged: {error!r}"
+            ) from error
 
     def __call__(self, images):
         return self._run(images)
@@ -63,7 +71,7 @@ def load_exported(path, threads=None, logits=True):
     Raises:
         FileNotFoundError: If there is nothing at `path`.
         ImportError: If the runtime is not installed; names the extra.
-        ValueError: If `path` is not an artifact of a known format.
+        ValueError: If `path` is not an artifact of a known format, or is damaged.
 
     Example:
 
