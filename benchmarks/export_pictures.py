@@ -3,7 +3,7 @@
     python -m benchmarks.export_pictures model.keras photos/ pages/ --dtype int8
     python -m benchmarks.export_pictures road_scenes generated docs/figures --dtype int8
 
-Exports the model to every format that offers the precision, runs the artefacts on a few of the
+Exports the model to every format that offers the precision, runs the artifacts on a few of the
 images, and writes `pages/exported_DTYPE.jpg`: a row per image, with the image, Keras's classes and
 those of each runtime, and below them, in red, the pixels where they are others. `generated` images
 are drawn road scenes, which the network `road_scenes` of the package knows.

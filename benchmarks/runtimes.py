@@ -18,7 +18,7 @@ RUNTIMES = {
     "OpenVINO": ("openvino", "model"),
     "LiteRT": ("litert", "model.tflite"),
 }
-WRITE = "import sys; from benchmarks.runtimes import write_artefact; write_artefact(*sys.argv[1:])"
+WRITE = "import sys; from benchmarks.runtimes import write_artifact; write_artifact(*sys.argv[1:])"
 
 
 def runtime_step(spec, shapes):
@@ -45,7 +45,7 @@ def runtime_step(spec, shapes):
     return step
 
 
-def write_artefact(subject, format, path, dtype, shapes):
+def write_artifact(subject, format, path, dtype, shapes):
     """Writes a subject with fixed sizes, a network as `keras_segattn.export` writes it.
 
     Images come preprocessed and logits go out, as in training frameworks.

@@ -7,7 +7,7 @@ import sys
 BUILD = """
 import time
 from benchmarks.subjects import build, inputs_of, shapes_of
-from benchmarks.runtimes import write_artefact
+from benchmarks.runtimes import write_artifact
 import tempfile
 begin = time.perf_counter()
 shapes = shapes_of({name!r})
@@ -16,7 +16,7 @@ built = time.perf_counter()
 model.predict_on_batch(inputs_of(shapes)[0])
 called = time.perf_counter()
 with tempfile.TemporaryDirectory() as folder:
-    write_artefact({name!r}, "onnx_cpu", folder + "/model.onnx", "float32", str(shapes))
+    write_artifact({name!r}, "onnx_cpu", folder + "/model.onnx", "float32", str(shapes))
 print(built - begin, called - built, time.perf_counter() - called)
 """
 # What an import must not bring with it: each is slow, and needed by some users only.

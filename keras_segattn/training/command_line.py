@@ -86,7 +86,7 @@ def argument_parser(description, default_recipe):
     add("--early-stop", type=int, metavar="EPOCHS", help="stop after so many without progress")
     add("--tensorboard", action="store_true", help="write logs and pictures into the run")
     add("--deterministic", action="store_true", help="the same on every run; slower")
-    add("--formats", nargs="*", choices=FORMATS, default=FORMATS, help="artefacts to export")
+    add("--formats", nargs="*", choices=FORMATS, default=FORMATS, help="artifacts to export")
 
     add = parser.add_argument_group("on several devices").add_argument
     add(
