@@ -14,6 +14,8 @@ class DeepSupervision(SegmentationModel):
     `fit` takes ordinary batches of images and masks. Metrics see the main output; `predict`,
     `evaluate`, a call without `training=True`, and exports return only the main output.
 
+    `without_auxiliary_heads` returns the trained network without the auxiliary weights.
+
     `compile` takes the losses as Keras does for several outputs:
 
     - `loss`: one loss for all outputs; or a list of one loss per output, the main one first; or a
@@ -56,6 +58,29 @@ class DeepSupervision(SegmentationModel):
         if not any(layer is network for layer in self._layers):
             self._layers.append(network)
         self.auxiliary_weights = list(auxiliary_weights)
+
+    def _keep_in_clone(self, outputs):
+        raise ValueError(
+            "`keras.models.clone_model` would lose the auxiliary heads. Copy this model by "
+            "type(model).from_config(model.get_config()), or clone "
+            "model.without_auxiliary_heads()."
+        )
+
+    def without_auxiliary_heads(self):
+        """Returns the network without its auxiliary heads and their weights, as it is used.
+
+        It shares the other weights with this model, and has its name, preprocessing, class names
+        and palette.
+        """
+        return SegmentationModel(
+            self.inputs,
+            self.outputs[0],
+            name=self.name,
+            preprocessing=self.preprocessing,
+            class_names=self.class_names,
+            palette=self.palette,
+            from_logits=self.from_logits,
+        )
 
     def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
         main, auxiliary = self._losses_by_output(loss)

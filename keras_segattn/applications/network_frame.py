@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import keras
-
 from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.arguments import check_at_least
+from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.weights.bundled import BUNDLED, bundled_class_names, load_bundled
 
@@ -78,7 +77,7 @@ class NetworkFrame:
         self._activation, self._align_corners = classifier_activation, align_corners
         self._auxiliary_heads = auxiliary_heads
         self.classes = self._number_of_classes(classes, include_top)
-        self.image = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
+        self.image, self._input = image_input(input_shape, input_tensor)
         self.pyramid = build_backbone(
             backbone,
             channels=self.image.shape[-1],
@@ -126,7 +125,7 @@ class NetworkFrame:
             auxiliary_weights: Sequence of the weight of the loss of each auxiliary head.
         """
         model = SegmentationModel(
-            self.image,
+            self._input,
             outputs if self._auxiliary_heads else outputs[0],
             name=name,
             preprocessing=self.pyramid.preprocessing,

@@ -10,6 +10,9 @@ from keras_segattn.ground_truth import check_labels
 from keras_segattn.losses.pixel_loss import PixelLoss
 from keras_segattn.weights.preprocessing import IMAGENET
 
+# `clone_model` makes a copy of a functional model from its inputs and outputs only.
+CLONING = keras.models.clone_model.__module__
+
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class SegmentationModel(keras.Model):
@@ -57,6 +60,10 @@ class SegmentationModel(keras.Model):
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
+        original = getattr(self.outputs[0], "_cloned_from", None)
+        if original is not None:
+            preprocessing, class_names = original.preprocessing, original.class_names
+            palette, from_logits = original.palette, original.from_logits
         if preprocessing is None:
             preprocessing = IMAGENET
         self.preprocessing = preprocessing.for_channels(self.inputs[0].shape[-1])
@@ -119,6 +126,15 @@ class SegmentationModel(keras.Model):
         loss = getattr(self, "loss", None)
         if isinstance(y, np.ndarray) and isinstance(loss, PixelLoss):
             check_labels(y, self.outputs[0].shape[-1], loss.ignore_class)
+
+    def _run_through_graph(self, inputs, *args, **kwargs):
+        outputs = super()._run_through_graph(inputs, *args, **kwargs)
+        if getattr(kwargs.get("operation_fn"), "__module__", None) == CLONING:
+            self._keep_in_clone(keras.tree.flatten(outputs))
+        return outputs
+
+    def _keep_in_clone(self, outputs):
+        outputs[0]._cloned_from = self
 
     def compile_from_config(self, config):
         # Keras compiles a loaded model only where `compile` is its own.

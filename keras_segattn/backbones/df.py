@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.backbones.image_input import image_input
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 
@@ -84,8 +85,8 @@ def DF2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="d
 
 
 def _df(stages, input_shape, weights, input_tensor, name, architecture):
-    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    x = ConvNormAct(32, strides=2, name="stem1")(inputs)
+    image, inputs = image_input(input_shape, input_tensor)
+    x = ConvNormAct(32, strides=2, name="stem1")(image)
     x = ConvNormAct(64, strides=2, name="stem2")(x)
     outputs = {"P2": x}
     for level, groups in stages:

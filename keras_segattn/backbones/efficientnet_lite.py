@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.inverted_residual import inverted_residual
 from keras_segattn.backbones.output_stride import dilate
 from keras_segattn.layers.conv_norm_act import ConvNormAct
@@ -183,8 +184,8 @@ def _efficientnet_lite(
         for i in range(_count(stage, count, depth))
     ]
     steps = dilate([block[-1] for block in blocks], output_stride, stride=2)
-    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    x = ConvNormAct(32, strides=2, activation="relu6", name="conv_stem", **CONVOLUTION)(inputs)
+    image, inputs = image_input(input_shape, input_tensor)
+    x = ConvNormAct(32, strides=2, activation="relu6", name="conv_stem", **CONVOLUTION)(image)
     outputs = {}
     for i, (stage, expansion, filters, kernel_size, stride) in enumerate(blocks):
         strides, dilations = steps[i]

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.backbones.image_input import image_input
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 
@@ -49,8 +50,8 @@ def LightBackbone(*, input_shape=(None, None, 3), weights=None, input_tensor=Non
 
     **Differences from the paper**: none known.
     """
-    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    x, outputs = inputs, {}
+    image, inputs = image_input(input_shape, input_tensor)
+    x, outputs = image, {}
     for layer, filters, kernel_size, strides, level in CONVOLUTIONS:
         x = ConvNormAct(filters, kernel_size, strides=strides, name=layer)(x)
         if level is not None:

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.inverted_residual import inverted_residual
 from keras_segattn.backbones.output_stride import dilate
 from keras_segattn.layers.conv_norm_act import ConvNormAct
@@ -73,8 +74,8 @@ def MobileNetV2(
         for i in range(count)
     ]
     steps = dilate([stride for _, _, stride in blocks], output_stride, stride=2)
-    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    x = ConvNormAct(32, strides=2, activation="relu6", name="stem")(inputs)
+    image, inputs = image_input(input_shape, input_tensor)
+    x = ConvNormAct(32, strides=2, activation="relu6", name="stem")(image)
     outputs = {}
     for block, (expansion, filters, stride) in enumerate(blocks):
         strides, dilations = steps[block]

@@ -3,6 +3,7 @@
 import keras
 
 from keras_segattn.arguments import check_choice
+from keras_segattn.backbones.image_input import image_input
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 
@@ -218,8 +219,8 @@ def _resnet(
 ):
     check_choice("output_stride", output_stride, OUTPUT_STRIDES)
     check_choice("stem", stem, STEMS)
-    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    x = _stem(inputs, width, stem)
+    image, inputs = image_input(input_shape, input_tensor)
+    x = _stem(image, width, stem)
     outputs = {}
     stride, dilation = 4, 1
     for stage, count in enumerate(counts, start=1):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.output_stride import dilate
 from keras_segattn.layers.channel_shuffle import ChannelShuffle
 from keras_segattn.layers.conv_norm_act import ConvNormAct
@@ -70,8 +71,8 @@ def ShuffleNetV2(
         for i in range(count)
     ]
     steps = dilate([unit[2] for unit in units], output_stride)
-    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    x = ConvNormAct(24, strides=2, name="conv1")(inputs)
+    image, inputs = image_input(input_shape, input_tensor)
+    x = ConvNormAct(24, strides=2, name="conv1")(image)
     # Zeros are as good as minus infinity here: nothing after a ReLU is below them.
     x = keras.layers.ZeroPadding2D(1, name="pool_pad")(x)
     x = keras.layers.MaxPooling2D(3, strides=2, name="pool")(x)

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.output_stride import dilate
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.layers.stdc_block import STDCBlock
@@ -116,8 +117,8 @@ def _stdc(
     """An STDC network with `counts` blocks in stages 3, 4 and 5, of 4, 8 and 16 times `width`."""
     blocks = [(stage, i) for stage, count in enumerate(counts, start=3) for i in range(count)]
     steps = dilate([2 if i == 0 else 1 for _, i in blocks], output_stride)
-    inputs = keras.Input(shape=input_shape, tensor=input_tensor, name="image")
-    x = ConvNormAct(width // 2, strides=2, name="stem1")(inputs)
+    image, inputs = image_input(input_shape, input_tensor)
+    x = ConvNormAct(width // 2, strides=2, name="stem1")(image)
     x = ConvNormAct(width, strides=2, name="stem2")(x)
     outputs = {"P2": x}
     for (stage, i), (strides, dilations) in zip(blocks, steps, strict=True):

@@ -194,3 +194,65 @@ def test_a_frozen_backbone_stays_frozen(tmp_path):
     ):
         assert len(copy.trainable_weights) == len(model.trainable_weights)
         assert not any(weight.trainable for weight in copy.get_layer(backbone.name).weights)
+
+
+def described(model):
+    model.preprocessing = BGR
+    model.class_names = NAMES
+    model.palette = PALETTE
+    model.from_logits = False
+    return model
+
+
+def description(model):
+    return model.preprocessing, model.class_names, model.palette, model.from_logits
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_clone_knows_its_images_and_classes(case):
+    model = described(CASES[case]())
+    clone = keras.models.clone_model(model)
+    assert type(clone) is SegmentationModel
+    assert description(clone) == description(model)
+    assert [weight.path for weight in clone.weights] == [weight.path for weight in model.weights]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_auxiliary_heads_are_dropped_on_purpose_only(case, rng):
+    model = described(CASES[case](auxiliary_heads=True))
+    with pytest.raises(ValueError, match="clone_model` would lose the auxiliary heads"):
+        keras.models.clone_model(model)
+    copy = type(model).from_config(model.get_config())
+    assert len(copy.weights) == len(model.weights)
+    plain = model.without_auxiliary_heads()
+    assert type(plain) is SegmentationModel
+    assert description(plain) == description(model)
+    assert plain.name == model.name
+    assert len(plain.weights) == len(CASES[case]().weights) < len(model.weights)
+    image = rng.normal(size=(1, 40, 33, 3)).astype("float32")
+    np.testing.assert_array_equal(plain.predict(image, verbose=0), model.predict(image, verbose=0))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize("case", CASES)
+def test_an_input_tensor_may_have_a_size_and_layers_before_it(case, deep, rng):
+    image = keras.Input((40, 33, 3), name="photo")
+    model = CASES[case](input_tensor=image, auxiliary_heads=deep)
+    assert model.inputs[0] is image
+    scaled = keras.layers.Rescaling(0.5, name="half")(image)
+    before = CASES[case](input_tensor=scaled, auxiliary_heads=deep)
+    assert before.inputs[0] is image
+    assert before.get_layer("half").scale == 0.5
+    before.set_weights(model.get_weights())
+    pixels = rng.normal(size=(1, 40, 33, 3)).astype("float32")
+    np.testing.assert_allclose(
+        before.predict(pixels, verbose=0), model.predict(pixels / 2, verbose=0), atol=1e-5
+    )
+
+
+def test_input_tensors_that_are_none_are_refused():
+    with pytest.raises(ValueError, match="`input_tensor` must be a Keras tensor of images"):
+        CASES["canet"](input_tensor=np.zeros((1, 40, 40, 3)))
+    several = keras.layers.Add()([keras.Input((40, 40, 3)), keras.Input((40, 40, 3))])
+    with pytest.raises(ValueError, match=r"must come from one input\. Received one from 2"):
+        CASES["canet"](input_tensor=several)

@@ -200,3 +200,18 @@ def test_a_frozen_backbone_neither_learns_nor_moves_its_statistics(make, rng):
     model.fit(images, np.zeros((2, 32, 48), "int32"), verbose=0)
     for weight, value in zip(backbone.weights, before, strict=True):
         np.testing.assert_array_equal(to_numpy(weight), value)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "name",
+    ["df1", "efficientnet_lite0", "light", "mobilenet_v2", "resnet18", "shufflenet_v2", "stdc1"],
+)
+def test_an_input_tensor_may_have_a_size_and_layers_before_it(name):
+    image = keras.Input((64, 96, 3), name="photo")
+    scaled = keras.layers.Rescaling(0.5, name="half")(image)
+    model = BACKBONES[name](input_tensor=scaled)
+    assert model.inputs[0] is image
+    assert model.get_layer("half").output is scaled
+    assert model.output["P4"].shape[1:3] == (4, 6)
+    assert BACKBONES[name](input_tensor=image).inputs[0] is image
