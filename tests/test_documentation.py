@@ -166,6 +166,13 @@ def test_table_of_networks_is_what_its_script_writes():
 
 
 @pytest.mark.once
+def test_page_of_backbones_is_what_its_script_writes():
+    from benchmarks import backbone_table
+
+    assert backbone_table.TARGET.read_text() == backbone_table.page()
+
+
+@pytest.mark.once
 def test_page_of_exports_is_what_its_script_writes():
     from benchmarks import export_table
 

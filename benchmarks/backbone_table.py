@@ -1,0 +1,215 @@
+"""Writes docs/backbones.md: the backbones by name, and what each network of Keras does in ours.
+
+    python -m benchmarks.backbone_table own                       # the backbones of this package
+    python -m benchmarks.backbone_table applications [NAME ...]   # hours on two cores
+    python -m benchmarks.backbone_table page
+
+The first two keep their results in docs/backbones.json, and write the page after each step. The
+second goes on where it was stopped.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.results import read_json, table, write_json, write_text
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS, TARGET = ROOT / "docs" / "backbones.json", ROOT / "docs" / "backbones.md"
+NETWORKS = ("CANet", "CrossCBAM", "CCNet", "AttaNet")
+IMAGE, ODD_IMAGE = (512, 1024, 3), (65, 97)
+CLASSES = 5
+STEPS = ("built", "run", "trained", "exported")
+# Backbones that have an `output_stride`.
+DILATED = "resnet", "mobilenet", "efficientnet", "shufflenet", "stdc"
+
+HEAD = """# Backbones
+
+Written by `python -m benchmarks.backbone_table`. A network takes a backbone by its name, and starts
+from its ImageNet weights with `backbone_weights="imagenet"`. Where the table says "elsewhere", the
+error message says where the weights are, and the path of the file takes the place of `"imagenet"`.
+
+## Of this package
+
+Parameters and multiply-adds are those of the backbone without a network, for an image of 1024x512.
+Top-1 is the accuracy on ImageNet's validation images in per cent, as the source of the weights
+states it. ImageNet is for non-commercial research, whatever the license of a file of weights.
+
+"""
+APPLICATIONS = """
+## Of `keras.applications`
+
+`backbone="keras.applications/NAME"`, with random weights, 5 classes and all sizes free. "Yes"
+means: the network was built, run on images of 97x65, trained for one step of SGD on two of them,
+and exported as a SavedModel, whose logits differ from Keras's by less than 0.1 % of the largest.
+CCNet had `output_stride=32`, for these backbones cannot be dilated. Parameters are those of CANet
+with the backbone.
+
+"""
+
+
+def read_results():
+    return {"own": [], "applications": {}, **read_json(RESULTS)}
+
+
+def measure(names):
+    from keras_segattn.backbones.keras_applications import application_names
+
+    for name in names or application_names():
+        if name in read_results()["applications"]:
+            continue
+        start = time.time()
+        # A process each: what a network held is given back.
+        command = [sys.executable, "-m", "benchmarks.backbone_table", "case", name]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"{name} failed:\n{done.stderr[-3000:]}")
+        write_text(TARGET, page())
+        print(
+            f"{name}: {time.time() - start:.0f} s: {read_results()['applications'][name]}",
+            flush=True,
+        )
+
+
+def measure_case(name):
+    """Keeps what each of the four networks did with a network of `keras.applications`."""
+    from keras_segattn import applications
+    from keras_segattn.backbones.keras_applications import keras_application
+
+    found = {}
+    try:
+        keras_application(name)
+    except ValueError as error:
+        found["why not"] = str(error)
+    for network in () if found else NETWORKS:
+        options = {"output_stride": 32} if network == "CCNet" else {}
+        done = []
+        try:
+            model = getattr(applications, network)(
+                backbone=f"keras.applications/{name}", classes=CLASSES, **options
+            )
+            done.append("built")
+            if network == "CANet":
+                found["parameters"] = model.count_params()
+            for step in (_run, _train, _export):
+                done.append(step(model))
+            found[network] = "yes"
+        except Exception as error:
+            failed = STEPS[len(done)]
+            found[network] = f"not {failed}: {type(error).__name__}: {str(error)[:200]}"
+    results = read_results()
+    results["applications"][name] = found
+    write_json(RESULTS, results)
+
+
+def _images():
+    return np.random.default_rng(0).uniform(0, 255, (2, *ODD_IMAGE, 3)).astype("float32")
+
+
+def _run(model):
+    logits = np.array(model(model.preprocessing(_images())))
+    assert logits.shape == (2, *ODD_IMAGE, CLASSES) and np.isfinite(logits).all()
+    return "run"
+
+
+def _train(model):
+    import keras
+
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile("sgd", loss, run_eagerly=True)
+    value = model.train_on_batch(model.preprocessing(_images()), np.zeros((2, *ODD_IMAGE), "int32"))
+    assert np.isfinite(value)
+    return "trained"
+
+
+def _export(model):
+    import tensorflow as tf
+
+    images = np.array(model.preprocessing(_images()[:1]))
+    with tempfile.TemporaryDirectory() as folder:
+        model.export(folder, format="tf_saved_model", verbose=False)
+        # The loaded object owns the variables that its function reads.
+        loaded = tf.saved_model.load(folder)
+        got = np.array(loaded.serve(images))
+    want = np.array(model(images))
+    np.testing.assert_allclose(got, want, atol=1e-3 * max(1, np.abs(want).max()))
+    return "exported"
+
+
+def own_rows():
+    from keras_segattn.backbones.registry import BACKBONES
+    from keras_segattn.flops import count_flops
+    from keras_segattn.weights.imagenet import IMAGENET_WEIGHTS
+
+    for name, constructor in sorted(BACKBONES.items()):
+        model = constructor()
+        weights = IMAGENET_WEIGHTS.get(name)
+        where = "none exist" if name == "light" else "elsewhere"
+        parameters = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+        yield (
+            f"`{name}`",
+            f"{parameters / 1e6:.1f} M",
+            f"{count_flops(model, IMAGE) / 1e9:.1f} G",
+            "8, 16, 32" if name.startswith(DILATED) else "16" if name == "light" else "32",
+            f"{weights.top1:.1f}" if weights else "",
+            getattr(weights, "package", weights.source) if weights else where,
+            weights.licence if weights else "",
+        )
+
+
+def application_rows(results):
+    from keras_segattn.backbones.keras_applications import application_names
+
+    for name in application_names():
+        found = results.get(name)
+        if found is None:
+            yield (f"`{name}`", "", *(["not run yet"] * len(NETWORKS)))
+            continue
+        if "why not" in found:
+            yield (f"`{name}`", "", *(["no"] * len(NETWORKS)))
+            continue
+        parameters = f"{found['parameters'] / 1e6:.1f} M" if "parameters" in found else ""
+        cells = [found[network] for network in NETWORKS]
+        yield (f"`{name}`", parameters, *cells)
+
+
+def page():
+    results = read_results()
+    header = [
+        "name",
+        "parameters",
+        "multiply-adds",
+        "output strides",
+        "top-1",
+        "ImageNet weights",
+        "license",
+    ]
+    text = HEAD + table(header, results["own"]) + "\n" + APPLICATIONS
+    text += table(["name", "parameters", *NETWORKS], application_rows(results["applications"]))
+    reasons = {found["why not"] for found in results["applications"].values() if "why not" in found}
+    for reason in sorted(reasons):
+        text += f"\n\n{reason}"
+    return text + "\n"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("task", choices=("own", "applications", "case", "page"))
+    parser.add_argument("names", nargs="*")
+    arguments = parser.parse_args()
+    if arguments.task == "page":
+        write_text(TARGET, page())
+    elif arguments.task == "own":
+        write_json(RESULTS, {**read_results(), "own": list(own_rows())})
+        write_text(TARGET, page())
+    elif arguments.task == "case":
+        measure_case(*arguments.names)
+    else:
+        measure(arguments.names)
