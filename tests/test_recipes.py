@@ -79,6 +79,11 @@ def test_recipes_hold_the_figures_of_the_papers():
     assert ccnet.short_sides == (300, 375, 450, 525, 600)
     assert (attanet.batch_size, attanet.steps, attanet.weight_decay) == (16, 200_000, 5e-4)
     assert attanet.scales == (0.75, 1.0, 1.5, 1.75, 2.0)
+    # A sixteenth of all pixels of a batch, as on each GPU of the authors.
+    for recipe in RECIPES.values():
+        if recipe.loss == "ohem":
+            pixels = recipe.batch_size * recipe.crop[0] * recipe.crop[1]
+            assert recipe.loss_arguments["min_kept"] == pixels // 16
 
 
 def test_schedule_ends_with_the_training():

@@ -113,6 +113,15 @@ class SegmentationModel(keras.Model):
                     f"from_logits={self.from_logits}. Received: loss={one}"
                 )
 
+    def save(self, filepath, *args, **kwargs):
+        # Keras writes the old format, and cannot read registered classes from it.
+        if str(filepath).endswith((".h5", ".hdf5")):
+            raise ValueError(
+                "A network is saved as a `.keras` file, or its weights by `save_weights` as "
+                f"`.weights.h5`; Keras could not load it from HDF5. Received: {filepath}"
+            )
+        return super().save(filepath, *args, **kwargs)
+
     def fit(self, x=None, y=None, *args, **kwargs):
         self._check_labels(y)
         return super().fit(x, y, *args, **kwargs)

@@ -7,7 +7,10 @@ SOURCE = "AttaNet (Song et al., 2021), implementation details, and the authors' 
 CODE = "from the authors' code; the paper speaks of cross-entropy, one rate and no warm-up"
 JITTER = "the strength is not given; that of STDC-Seg's code"
 CAMVID = "the paper does not train on CamVid; as Cross-CBAM does at its size"
-MIN_KEPT = "from the authors' code: a sixteenth of the pixels of the batch of one of its GPUs"
+MIN_KEPT = (
+    "from the authors' code: a sixteenth of the pixels of a batch. It counts on each GPU, the loss "
+    "here over the whole batch"
+)
 
 
 def _recipe(backbone, dataset, **fields):
@@ -50,7 +53,7 @@ ATTANET = [
             batch_size=16,
             crop=(1024, 1024),
             steps=200_000,
-            loss_arguments={"threshold": 0.7, "min_kept": 1024 * 1024 // 2},
+            loss_arguments={"threshold": 0.7, "min_kept": 16 * 1024 * 1024 // 16},
         ),
         _recipe(
             backbone,
@@ -58,7 +61,7 @@ ATTANET = [
             batch_size=32,
             crop=(512, 512),
             steps=250_000,
-            loss_arguments={"threshold": 0.7, "min_kept": 512 * 512},
+            loss_arguments={"threshold": 0.7, "min_kept": 32 * 512 * 512 // 16},
         ),
         _recipe(
             backbone,
@@ -66,7 +69,7 @@ ATTANET = [
             batch_size=16,
             crop=(360, 480),
             steps=10_000,
-            loss_arguments={"threshold": 0.7, "min_kept": 360 * 480},
+            loss_arguments={"threshold": 0.7, "min_kept": 16 * 360 * 480 // 16},
             our_choices=dict.fromkeys(("batch_size", "crop", "steps"), CAMVID),
         ),
     )

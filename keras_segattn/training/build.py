@@ -105,6 +105,9 @@ def add_weight_decay(model, recipe):
 
     AdamW decays the weights itself, so that nothing is added for it.
 
+    The reported `loss` and `val_loss` hold this term, as with every regularizer of Keras. It is
+    `sum(model.losses)`: what a batch of void pixels only would cost.
+
     It is not saved with the model: call it again on a model that was loaded.
     """
     if recipe.optimizer == "adamw":

@@ -256,3 +256,16 @@ def test_input_tensors_that_are_none_are_refused():
     several = keras.layers.Add()([keras.Input((40, 40, 3)), keras.Input((40, 40, 3))])
     with pytest.raises(ValueError, match=r"must come from one input\. Received one from 2"):
         CASES["canet"](input_tensor=several)
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_file_that_could_not_be_loaded_is_not_written(deep, tmp_path):
+    model = CASES["ccnet"](auxiliary_heads=deep)
+    for name in ("model.h5", "model.hdf5"):
+        with pytest.raises(ValueError, match=r"saved as a `.keras` file.*Received: .*model.h"):
+            model.save(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    model.save_weights(tmp_path / "model.weights.h5")
+    copy = CASES["ccnet"](auxiliary_heads=deep)
+    copy.load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(copy.get_weights()[0], model.get_weights()[0])
