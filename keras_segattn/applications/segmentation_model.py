@@ -124,6 +124,11 @@ class SegmentationModel(keras.Model):
 
     def fit(self, x=None, y=None, *args, **kwargs):
         self._check_labels(y)
+        if kwargs.get("class_weight") is not None:
+            raise ValueError(
+                "Keras's `class_weight` does not work on masks. Give the weights to the loss: "
+                f"WeightedCrossEntropy(class_weights={kwargs['class_weight']})."
+            )
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):

@@ -178,6 +178,8 @@ def test_fit_and_evaluate_refuse_numpy_labels_that_are_no_classes(label):
             function(images, labels, verbose=0)
     with pytest.raises(ValueError, match=f"Received {label}"):
         model.fit(images, labels * 0, validation_data=(images, labels), verbose=0)
+    with pytest.raises(ValueError, match=r"WeightedCrossEntropy\(class_weights=\{0: 2.0\}\)"):
+        model.fit(images, labels * 0, class_weight={0: 2.0}, verbose=0)
 
 
 def test_a_frozen_backbone_stays_frozen(tmp_path):
