@@ -158,7 +158,7 @@ def own_rows():
             "8, 16, 32" if name.startswith(DILATED) else "16" if name == "light" else "32",
             f"{weights.top1:.1f}" if weights else "",
             getattr(weights, "package", weights.source) if weights else where,
-            weights.licence if weights else "",
+            weights.license if weights else "",
         )
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 FIGURES = Path(__file__).resolve().parent / "figures"
-# What a box stands for, and its colour.
+# What a box stands for, and its color.
 COLORS = {
     "image": "#eceff1",
     "backbone": "#bbdefb",

@@ -27,7 +27,7 @@ PEAK_FLOPS, UTILISATION = 156e12, 0.25
 # Bytes per second in one direction, and seconds from one device to the next. The first are nominal:
 # of NVLink 3, half of the data sheet's 600 GB/s. The seconds are assumed.
 FABRICS = {"25 Gbit Ethernet": (25e9 / 8, 25e-6), "NVLink": (300e9, 3e-6)}
-# Keras's synchronised normalization on TensorFlow sums three vectors going forward (of values, of
+# Keras's synchronized normalization on TensorFlow sums three vectors going forward (of values, of
 # squares, of ones) and the gradients of two of them going back, each by itself.
 VECTORS = 5
 

@@ -37,7 +37,7 @@ such machine was used.** What was measured is under [Measured](#measured).
 
 Each device computes the gradients of its share of the batch, and all are summed. A ring all-reduce
 over n devices sends 2 (n - 1) / n times the bytes of the gradients from each device, here in
-float32, and as much is received. Batch normalization that is synchronised
+float32, and as much is received. Batch normalization that is synchronized
 (`BatchNormalization(synchronized=True)`, TensorFlow alone) exchanges {VECTORS} vectors per layer
 as well, each by itself. On JAX, statistics are those of the whole batch anyway: XLA puts in what
 must be exchanged.
@@ -82,7 +82,7 @@ less. The steps per second are those that the exchange of the gradients alone wo
     }
 
 Gradients are bound by bandwidth, and statistics by latency: they are a few hundred small messages
-that wait for each other. Between machines, synchronise normalization only where a device has so
+that wait for each other. Between machines, synchronize normalization only where a device has so
 few images that its own statistics are useless, which is what the batch of 1 per device below is.
 
 ## What share of a step that is
@@ -90,7 +90,7 @@ few images that its own statistics are useless, which is what the batch of 1 per
 Assumed: an A100 reaches {UTILISATION:.0%} of its TF32 peak of {PEAK_FLOPS / 1e12:.0f} TFLOPS, which
 is generous for depthwise convolutions; going back takes twice the operations of going forward; the
 global batch is that of the recipe, split over {DEVICES} devices; nothing is exchanged while
-computing. The share is that of the exchange in the step, without and with synchronised statistics.
+computing. The share is that of the exchange in the step, without and with synchronized statistics.
 
 {
         table(

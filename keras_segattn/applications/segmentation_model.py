@@ -31,13 +31,13 @@ class SegmentationModel(keras.Model):
         preprocessing: `keras_segattn.weights.Preprocessing` of the weights, which is adapted to the
             number of channels of the images. Defaults to that of torchvision's ImageNet weights.
         class_names: Sequence of one name per class. Defaults to `None`.
-        palette: Sequence of one RGB colour from 0 to 255 per class. Defaults to `None`.
+        palette: Sequence of one RGB color from 0 to 255 per class. Defaults to `None`.
         from_logits: Boolean, whether the outputs are logits rather than probabilities. Defaults to
             what the last layers tell: `None` where they do not.
         **kwargs: `trainable`, as in every Keras model.
 
     Raises:
-        ValueError: If the class names or colours are not one per class.
+        ValueError: If the class names or colors are not one per class.
 
     Example:
 

@@ -13,7 +13,7 @@ SPLITS = ("train", "val", "test")
 ORIGINAL_IMAGES = "701_StillsRaw_full"
 ORIGINAL_LABELS = "LabeledApproved_full"
 
-# The 32 colours of the original release, folded to the 11 classes as SegNet's authors do.
+# The 32 colors of the original release, folded to the 11 classes as SegNet's authors do.
 ORIGINAL_COLORS = {
     "Sky": ["Sky 128 128 128"],
     "Building": [
@@ -58,7 +58,7 @@ class CamVid(PairedFiles):
     """One split of CamVid: 367 training, 101 validation and 233 test images with 11 classes.
 
     Reads SegNet's layout (480x360, `train/` and `trainannot/` with the same file names, masks with
-    labels 0 to 11) and the original release (960x720, masks in 32 colours), whichever `root`
+    labels 0 to 11) and the original release (960x720, masks in 32 colors), whichever `root`
     holds. Void (11, or black) becomes 255.
 
     Args:
@@ -108,7 +108,7 @@ class CamVid(PairedFiles):
         (0, 128, 192),
     )
 
-    # SegNet's masks; those of the original release are colours.
+    # SegNet's masks; those of the original release are colors.
     label_map = types.MappingProxyType({**{i: i for i in range(11)}, 11: IGNORE_CLASS})
 
     def __init__(self, root, split):

@@ -1,4 +1,4 @@
-"""Random changes of colour."""
+"""Random changes of color."""
 
 import numpy as np
 

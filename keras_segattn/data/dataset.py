@@ -20,7 +20,7 @@ class SegmentationDataset:
 
     Attributes:
         class_names: Tuple of class names; class `i` has label `i`.
-        palette: Tuple of one RGB colour per class.
+        palette: Tuple of one RGB color per class.
         channels: Integer, the bands of an image. Defaults to `3`.
         sample_weights: Sequence of one weight per sample for the loss, or `None` for equal weights.
             Pipelines then give triples of images, masks and weights `(batch,)`. Defaults to `None`.

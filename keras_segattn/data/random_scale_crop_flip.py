@@ -8,8 +8,8 @@ from keras_segattn.data.dataset import IGNORE_CLASS
 class RandomScaleCropFlip:
     """Random scale, crop and horizontal flip of an image and its mask.
 
-    The image is resized bilinearly and the mask by nearest neighbour, on the same pixel grid. What
-    the crop reaches beyond the image is void in the mask, and in the image the mean colour of
+    The image is resized bilinearly and the mask by nearest neighbor, on the same pixel grid. What
+    the crop reaches beyond the image is void in the mask, and in the image the mean color of
     ImageNet, which preprocessing turns into zero.
 
     Args:

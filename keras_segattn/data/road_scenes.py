@@ -15,7 +15,7 @@ class RoadScenes(SegmentationDataset):
     """Drawn road scenes with the 11 classes of CamVid, the same for the same seed.
 
     A sky, a row of buildings and trees, a road between pavements, and on them poles, signs, fences,
-    cars, pedestrians and bicyclists at random places, in random colours and light. A strip of void
+    cars, pedestrians and bicyclists at random places, in random colors and light. A strip of void
     borders some objects. Easy for a network, and no substitute for real images.
 
     Args:
@@ -112,7 +112,7 @@ class _Scene:
         left = 0.0
         while left < 1:
             right = left + self.rng.uniform(0.1, 0.3)
-            # Streets open towards the vanishing point.
+            # Streets open toward the vanishing point.
             distance = abs((left + right) / 2 - self.vanishing)
             top = self.horizon - self.rng.uniform(0.08, 0.2) - 0.5 * distance
             wall = self.color(self.rng.choice([(150, 90, 70), (170, 160, 140), (110, 100, 100)]))

@@ -56,7 +56,7 @@ class Session:
             self.result = segment(self.model, self.image)
 
     def legend(self):
-        """Returns `(name, colour, share)` of the classes that were found, the largest first."""
+        """Returns `(name, color, share)` of the classes that were found, the largest first."""
         found = zip(self.result.shares().items(), self.result.palette, strict=True)
         rows = [(str(name), tuple(color), share) for (name, share), color in found if share > 0]
         return sorted(rows, key=lambda row: -row[2])

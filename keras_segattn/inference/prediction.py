@@ -42,7 +42,7 @@ def segment(
             `(batch, height, width, channels)`.
         tile: `None` to take the image whole; or the side, or `(height, width)`, of a window that
             slides over it. One row of windows is held in memory at a time. Defaults to `None`.
-        overlap: Float from 0 to below 1, the least share of a window that its neighbour overlaps.
+        overlap: Float from 0 to below 1, the least share of a window that its neighbor overlaps.
             They are blended there. Defaults to `0.25`.
         scales: Sequence of positive floats. The probabilities of the image at these scales are
             averaged. Defaults to `(1.0,)`.

@@ -17,7 +17,7 @@ class Segmentation:
         probabilities: float32 array `(height, width, classes)`, or `None` where they were not
             kept.
         class_names: Tuple of one name per class, or `None` if the model has none.
-        palette: Sequence of one RGB colour per class: the model's, or PASCAL VOC's.
+        palette: Sequence of one RGB color per class: the model's, or PASCAL VOC's.
         image: The image as an array, in its own dtype.
 
     Example:

@@ -17,7 +17,7 @@ def blended_bands(predict, size, window, overlap, batch_size):
             array `(count, *window, channels)`.
         size: Tuple `(height, width)` of the image.
         window: Tuple `(height, width)`, no larger than the image.
-        overlap: Float, the least share of a window that its neighbour overlaps.
+        overlap: Float, the least share of a window that its neighbor overlaps.
         batch_size: Integer, the number of windows given to `predict` at once.
 
     Yields:

@@ -9,7 +9,7 @@ from keras_segattn.visualization.figures import new_figure, save_figure
 def heat_map(image, weights, alpha=0.65):
     """Draws a map of weights over an image, from the lowest (black) to the highest (yellow).
 
-    The colours follow the square root, so that weights spread thinly over a map are seen beside a
+    The colors follow the square root, so that weights spread thinly over a map are seen beside a
     few large ones.
 
     Args:
@@ -38,9 +38,9 @@ def heat_map(image, weights, alpha=0.65):
     level = keras.ops.image.resize(level[..., None], size, interpolation="bilinear")
     level = keras.ops.convert_to_numpy(level)[..., 0]
     colors = 255 * colormaps["inferno"](level)[..., :3]
-    # In grey, so that the only colours are those of the map.
-    grey = np.asarray(image, dtype="float32").mean(axis=-1, keepdims=True)
-    return (alpha * colors + (1 - alpha) * grey).clip(0, 255).astype("uint8")
+    # In gray, so that the only colors are those of the map.
+    gray = np.asarray(image, dtype="float32").mean(axis=-1, keepdims=True)
+    return (alpha * colors + (1 - alpha) * gray).clip(0, 255).astype("uint8")
 
 
 def plot_attention(path, image, maps, pixel=None):

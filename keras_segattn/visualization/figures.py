@@ -21,7 +21,7 @@ def save_figure(figure, path, dpi):
 
 
 def class_patches(class_names, palette):
-    """Returns the entries of a legend, one coloured patch per class."""
+    """Returns the entries of a legend, one colored patch per class."""
     from matplotlib.patches import Patch
 
     return [

@@ -43,7 +43,7 @@ def plot_history(log_path, path):
 def _plot_classes(axis, epochs, rows, names):
     for number, name in enumerate(names):
         values = [float(row[name]) for row in rows]
-        # matplotlib has ten colours.
+        # matplotlib has ten colors.
         style = ("-", "--", ":")[number // 10 % 3]
         axis.plot(epochs, values, style, label=name.removeprefix("val_iou_"))
     axis.set_title("IoU of each class, validation")

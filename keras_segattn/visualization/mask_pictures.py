@@ -15,7 +15,7 @@ def plot_overlay(path, image, mask, class_names, palette, alpha=0.6):
         image: uint8 array of shape `(height, width, bands)`.
         mask: Integer array of shape `(height, width)`; labels without a class are void.
         class_names: Class names.
-        palette: One RGB colour per class.
+        palette: One RGB color per class.
         alpha: Opacity of the mask, from 0 to 1. Defaults to `0.6`.
     """
     mask = np.asarray(mask, dtype="int64")
@@ -42,7 +42,7 @@ def plot_predictions(path, images, masks, predictions, class_names, palette, err
         masks: Sequence of the true masks `(height, width)`.
         predictions: Sequence of the predicted masks `(height, width)`.
         class_names: Class names.
-        palette: One RGB colour per class.
+        palette: One RGB color per class.
         errors: Boolean, whether a fourth column shows the wrong pixels. Defaults to `False`.
     """
     titles = ["image", "label", "prediction"] + ["errors"] * errors

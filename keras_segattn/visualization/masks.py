@@ -14,7 +14,7 @@ def overlay_mask(image, mask, palette, alpha=0.6):
     Args:
         image: uint8 array of shape `(height, width, bands)`; see `keras_segattn.images.to_rgb`.
         mask: Integer array of shape `(height, width)`; labels that `palette` lacks are void.
-        palette: Sequence of one RGB colour per class.
+        palette: Sequence of one RGB color per class.
         alpha: Opacity of the mask, from 0 to 1. Defaults to `0.6`.
 
     Returns:
@@ -39,7 +39,7 @@ def overlay_mask(image, mask, palette, alpha=0.6):
 
 
 def error_map(image, mask, prediction, classes, alpha=0.8):
-    """Draws the wrong pixels of a prediction over an image in red, and void ones in dark grey.
+    """Draws the wrong pixels of a prediction over an image in red, and void ones in dark gray.
 
     Args:
         image: uint8 array of shape `(height, width, bands)`.
@@ -47,7 +47,7 @@ def error_map(image, mask, prediction, classes, alpha=0.8):
             `classes` are void.
         prediction: Integer array of shape `(height, width)`, the predicted labels.
         classes: Integer, the number of classes.
-        alpha: Opacity of both colours, from 0 to 1. Defaults to `0.8`.
+        alpha: Opacity of both colors, from 0 to 1. Defaults to `0.8`.
 
     Returns:
         uint8 array of shape `(height, width, 3)`.

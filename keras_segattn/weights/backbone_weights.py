@@ -35,7 +35,7 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
         preprocessing: `Preprocessing` that the weights expect of three channels. Needed only where
             the images have one or two, normalized by the average of the channels: the difference
             then goes into the first block. Defaults to `None`, which takes channels that are equal
-            after the normalization for grey.
+            after the normalization for gray.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -13,7 +13,7 @@ FOLDER = Path(__file__).parent / "files"
 # What `weights=` takes beside paths.
 BUNDLED = ("camvid", "road_scenes")
 
-# Class names, colours and scores lie in the archive beside the weights, under these names.
+# Class names, colors and scores lie in the archive beside the weights, under these names.
 CLASS_NAMES, PALETTE = "class_names", "palette"
 
 
@@ -24,7 +24,7 @@ def bundled_class_names(network, backbone, name):
 
 
 def load_bundled(model, network, backbone, name, new_classifier=False):
-    """Loads weights that come with the package, with the names and colours of their classes.
+    """Loads weights that come with the package, with the names and colors of their classes.
 
     Args:
         model: The network, changed in place.

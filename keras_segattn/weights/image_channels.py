@@ -9,7 +9,7 @@ def adapt_to_channels(kernel, channels, preprocessing=None):
     More channels repeat the three kernels, each divided by how often it is there. Fewer share their
     sum. Either way an image whose channels are equal gives what its copy with three gives.
 
-    Equal means equal as the network gets them. A grey image is equal in its channels before it is
+    Equal means equal as the network gets them. A gray image is equal in its channels before it is
     normalized, each channel by its own mean and deviation. With one or two channels, which are
     normalized by the averages, the difference goes into the kernel and into a constant.
 
@@ -22,8 +22,8 @@ def adapt_to_channels(kernel, channels, preprocessing=None):
     Returns:
         The kernel, of shape `(height, width, channels, filters)`, and the constant that is to be
         added to what it gives, of shape `(filters,)`. The constant is exact where the kernel is
-        inside of the image; at the border zeros are added, which are grey with one channel and of
-        the mean colour with three.
+        inside of the image; at the border zeros are added, which are gray with one channel and of
+        the mean color with three.
     """
     count = kernel.shape[2]
     if channels > count:
@@ -33,9 +33,9 @@ def adapt_to_channels(kernel, channels, preprocessing=None):
     scale, offset = np.ones(count), np.zeros(count)
     if preprocessing is not None and len(preprocessing.mean) == count:
         mean, deviation = np.array(preprocessing.mean), np.array(preprocessing.std)
-        grey = preprocessing.for_channels(1)
-        scale = grey.std[0] / deviation
-        offset = (grey.mean[0] - mean) / deviation
+        gray = preprocessing.for_channels(1)
+        scale = gray.std[0] / deviation
+        offset = (gray.mean[0] - mean) / deviation
     summed = np.sum(kernel * scale[:, None], axis=2, keepdims=True)
     constant = np.sum(kernel * offset[:, None], axis=(0, 1, 2))
     return np.repeat(summed / channels, channels, axis=2), constant

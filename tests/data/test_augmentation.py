@@ -7,7 +7,7 @@ from keras_segattn.data import ColorJitter, Compose, RandomScaleCropFlip
 
 
 def coded(height, width):
-    """An image whose colour tells the label of its mask: blocks of 8 pixels, 4 labels."""
+    """An image whose color tells the label of its mask: blocks of 8 pixels, 4 labels."""
     rng = np.random.default_rng(5)
     blocks = rng.integers(0, 4, (height // 8, width // 8), dtype="uint8")
     mask = blocks.repeat(8, axis=0).repeat(8, axis=1)
@@ -26,7 +26,7 @@ def test_image_and_mask_stay_together(crop):
         assert out.dtype == labels.dtype == "uint8"
         void = labels == 255
         np.testing.assert_array_equal(out[void], np.broadcast_to(augment.fill, out[void].shape))
-        # Away from the borders between labels, where bilinear resizing mixes colours.
+        # Away from the borders between labels, where bilinear resizing mixes colors.
         inner = ~void
         for shift in itertools.product(range(-2, 3), repeat=2):
             inner &= np.roll(labels, shift, (0, 1)) == labels
@@ -36,7 +36,7 @@ def test_image_and_mask_stay_together(crop):
 
 
 def test_without_scaling_every_pixel_is_that_of_the_source():
-    """Pixel by pixel: position is coded in the colour."""
+    """Pixel by pixel: position is coded in the color."""
     rows, columns = np.mgrid[:20, :30]
     image = np.stack([rows, columns, 0 * rows], axis=-1).astype("uint8")
     mask = ((rows * 7 + columns) % 11).astype("uint8")
@@ -131,8 +131,8 @@ def test_color_jitter_changes_each_of_the_three(rng):
     spread = {name: changed(**{name: 0.3})[0].astype(float) for name in ("contrast", "saturation")}
     assert abs(spread["contrast"].mean() - image.mean()) < 2
     assert spread["contrast"].std() != pytest.approx(image.std(), rel=0.01)
-    grey = np.array([0.299, 0.587, 0.114])
-    np.testing.assert_allclose(spread["saturation"] @ grey, image @ grey, atol=2)
+    gray = np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(spread["saturation"] @ gray, image @ gray, atol=2)
     assert np.ptp(spread["saturation"], axis=-1).mean() != pytest.approx(
         np.ptp(image.astype(float), axis=-1).mean(), rel=0.01
     )

@@ -40,7 +40,7 @@ def network():
 
 @pytest.fixture
 def picture(rng):
-    """Patches of pure colours, and the index of the brightest channel of each pixel."""
+    """Patches of pure colors, and the index of the brightest channel of each pixel."""
     labels = np.kron(rng.integers(0, 3, (6, 8)), np.ones((8, 8), int))
     return np.array(COLORS, "uint8")[labels], labels
 
@@ -85,12 +85,12 @@ def test_every_way_to_pass_an_image_gives_the_same(picture, tmp_path):
 
 
 def test_grey_and_16_bits(rng):
-    grey = rng.integers(0, 65536, (40, 50), dtype="uint16")
-    colored = np.repeat((grey / 65535.0)[..., None], 3, axis=-1)
+    gray = rng.integers(0, 65536, (40, 50), dtype="uint16")
+    colored = np.repeat((gray / 65535.0)[..., None], 3, axis=-1)
     expected = segment(pixelwise(), colored).probabilities
-    for way in (grey, grey[..., None], encoded(grey), Image.fromarray(grey)):
+    for way in (gray, gray[..., None], encoded(gray), Image.fromarray(gray)):
         np.testing.assert_allclose(segment(pixelwise(), way).probabilities, expected, atol=1e-5)
-    # And colours for a network that takes grey.
+    # And colors for a network that takes gray.
     model = pixelwise(channels=1, classes=2)
     red = np.zeros((33, 34, 3), "uint8") + np.array([200, 0, 0], "uint8")
     expected = segment(model, np.full((33, 34), 0.299 * 200 / 255)).probabilities

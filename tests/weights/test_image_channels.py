@@ -25,7 +25,7 @@ def features(model, image):
     return {level: to_numpy(pyramid[level]) for level in ("P4", "P5")}
 
 
-def grey_image(shared):
+def gray_image(shared):
     image, _ = CamVid(shared("camvid"), "train").read(0)
     return image[:160, :240].mean(-1, keepdims=True).round().astype("uint8")[None]
 
@@ -33,7 +33,7 @@ def grey_image(shared):
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_equal_channels_give_the_features_of_three(channels, shared):
     weights = shared(*TRAINED)
-    image = to_numpy(IMAGENET(np.repeat(grey_image(shared), 3, -1)))[..., :1]
+    image = to_numpy(IMAGENET(np.repeat(gray_image(shared), 3, -1)))[..., :1]
     three = features(MobileNetV2(weights=weights), np.repeat(image, 3, -1))
     model = MobileNetV2(input_shape=(None, None, channels), weights=weights)
     for level, got in features(model, np.repeat(image, channels, -1)).items():
@@ -41,9 +41,9 @@ def test_equal_channels_give_the_features_of_three(channels, shared):
 
 
 def backbone_features(channels, shared):
-    """Of a grey image as it is stored, through the preprocessing of a network."""
+    """Of a gray image as it is stored, through the preprocessing of a network."""
     model = CANet(input_shape=(None, None, channels), classes=2, backbone_weights=shared(*TRAINED))
-    image = np.repeat(grey_image(shared), channels, -1)
+    image = np.repeat(gray_image(shared), channels, -1)
     return features(model.get_layer("mobilenet_v2"), model.preprocessing(image))
 
 
@@ -56,13 +56,13 @@ def test_a_grey_image_in_more_channels_gives_the_features_of_its_rgb_copy(shared
 def test_a_grey_image_in_one_channel_gives_the_features_of_its_rgb_copy(shared):
     three = backbone_features(3, shared)
     for level, got in backbone_features(1, shared).items():
-        # All that differs is the colour of the padding around the image.
+        # All that differs is the color of the padding around the image.
         error = np.sqrt(np.mean((got - three[level]) ** 2))
         assert error < 0.03 * three[level].std()
 
 
 def test_first_block_is_exact_inside_of_the_image(shared):
-    weights, image = shared(*TRAINED), grey_image(shared)
+    weights, image = shared(*TRAINED), gray_image(shared)
 
     def first_block(channels):
         model = CANet(input_shape=(None, None, channels), classes=2, backbone_weights=weights)
