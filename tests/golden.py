@@ -71,3 +71,34 @@ def assert_close(ours, reference, tolerance=1e-4):
     assert ours.shape == reference.shape
     scale = max(1.0, np.abs(reference).max())
     np.testing.assert_allclose(ours, reference, rtol=0, atol=tolerance * scale)
+
+
+def assign_stdc_block(layer, arrays, prefix=""):
+    """Gives a block the weights under the names of the STDC authors' code."""
+    for i, conv in enumerate(layer.blocks):
+        name = f"{prefix}conv_list.{i}"
+        assign_block(conv, arrays, f"{name}.conv", f"{name}.bn")
+    if layer.strides == 2:
+        avd, skip = f"{prefix}avd_layer", f"{prefix}skip"
+        assign_block(layer.downsample, arrays, f"{avd}.0", f"{avd}.1")
+        if layer.mode == "add":
+            assign_block(layer.skip_depthwise, arrays, f"{skip}.0", f"{skip}.1")
+            assign_block(layer.skip_pointwise, arrays, f"{skip}.2", f"{skip}.3")
+
+
+# our block: the convolution of the authors' ResNet-18 network, and of their light one
+FUSION_BLOCKS = {"mix": "afm.conv", "project_low": "conv_head16", "project_high": "conv_head32"}
+LIGHT_FUSION_BLOCKS = {
+    "mix": "afm.conv",
+    "reduce_low": "conv_head8",
+    "reduce_high": "conv_head16",
+    "project_low": "conv_head81",
+    "project_high": "conv_head161",
+}
+
+
+def assign_fusion(layer, golden, prefix=""):
+    for ours, theirs in (LIGHT_FUSION_BLOCKS if layer.light else FUSION_BLOCKS).items():
+        assign_block(getattr(layer, ours), golden, f"{prefix}{theirs}.conv", f"{prefix}{theirs}.bn")
+    assign_conv(layer.weigh, golden, f"{prefix}afm.conv_atten")
+    assign_norm(layer.norm, golden, f"{prefix}afm.bn_atten")

@@ -2,7 +2,9 @@
 
 import importlib
 import pkgutil
+import re
 import types
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +32,14 @@ def test_no_module_has_the_name_of_what_its_package_exports(package):
         if not isinstance(getattr(package, name), types.ModuleType)
     ]
     assert not hidden
+
+
+def test_no_test_imports_from_a_test_module():
+    """Helpers are in `tests/oracles.py`, `tests/golden.py` or the `cases.py` of a room."""
+    tests = Path(__file__).parent
+    pattern = re.compile(r"^\s*(from|import) (tests\.|\.)?([\w.]*\.)?test_\w+", re.MULTILINE)
+    assert not [
+        f"{path.relative_to(tests)}: {found.group()}"
+        for path in sorted(tests.rglob("*.py"))
+        for found in pattern.finditer(path.read_text())
+    ]

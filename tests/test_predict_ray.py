@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from keras_segattn.export import ExportedSegmenter, export_model
+from tests.examples import example
 from tests.export.cases import ColorPatches, color_network
-from tests.test_serving import example
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES, DIFFERENT = 240, 12

@@ -3,7 +3,6 @@
 import base64
 import contextlib
 import http.client
-import importlib.util
 import io
 import json
 import socket
@@ -16,17 +15,11 @@ import pytest
 from PIL import Image
 
 from keras_segattn.export import ExportedSegmenter, export_model
+from tests.examples import example
 from tests.export.cases import ColorPatches, color_network
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.once
-
-
-def example(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "examples" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.backbones import LightBackbone
 from keras_segattn.flops import count_flops
 from keras_segattn.layers import ConvNormAct
-from tests.golden import assert_close, assign_block, assign_conv, load_golden
-from tests.layers.test_attention_fusion import assign as assign_fusion
+from tests.golden import assert_close, assign_block, assign_conv, assign_fusion, load_golden
 from tests.training import to_numpy
 
 BASELINE = {"attention": None, "fusion": "addition"}

@@ -6,7 +6,6 @@ from keras_segattn.backbones.stdc import _stdc
 from keras_segattn.layers import STDCBlock
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 from tests import golden
-from tests.layers.test_stdc_block import assign_stdc_block
 from tests.training import randomize, to_numpy
 
 
@@ -26,7 +25,7 @@ def test_reference(name, counts, shared):
     layers = [layer for layer in model.layers if layer.weights]
     for i, layer in enumerate(layers):
         if isinstance(layer, STDCBlock):
-            assign_stdc_block(layer, arrays, f"features.{i}.")
+            golden.assign_stdc_block(layer, arrays, f"features.{i}.")
         else:
             golden.assign_block(layer, arrays, f"features.{i}.conv", f"features.{i}.bn")
     assert model.count_params() == golden.count_weights(arrays)

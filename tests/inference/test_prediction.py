@@ -8,26 +8,16 @@ import pytest
 from keras import ops
 from PIL import Image
 
-from keras_segattn.applications import CANet, SegmentationModel
+from keras_segattn.applications import CANet
 from keras_segattn.inference import segment
 from keras_segattn.inference.sliding_window import blended_bands
 from keras_segattn.weights import Preprocessing
 from tests.applications.cases import tiny_backbone
+from tests.inference.cases import pixelwise
 from tests.training import randomize
 
 COLORS = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
 IDENTITY = Preprocessing(mean=[0.0] * 3, std=[1.0] * 3)
-
-
-def pixelwise(channels=3, classes=3, size=(None, None)):
-    """A network whose class is the brightest channel: what it should find is known."""
-    image = keras.Input((*size, channels))
-    logits = keras.layers.Conv2D(classes, 1, use_bias=False, name="classify")(image)
-    preprocessing = Preprocessing([0.0] * channels, [1.0] * channels)
-    model = SegmentationModel(image, logits, preprocessing=preprocessing)
-    kernel = 9 * np.eye(channels, classes)
-    model.get_layer("classify").kernel.assign(kernel[None, None])
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +163,7 @@ def test_large_image_in_bounded_memory(tmp_path):
         import resource, sys
         import numpy as np
         from keras_segattn.inference import segment
-        from tests.inference.test_prediction import pixelwise
+        from tests.inference.cases import pixelwise
         model = pixelwise()
         image = np.lib.format.open_memmap(sys.argv[1], "w+", "uint8", (4000, 8000, 3))
         segment(model, image[:1100, :1100], tile=1000)

@@ -4,42 +4,9 @@ import pytest
 
 from keras_segattn.flops import count_flops
 from keras_segattn.layers import AttentionFusion
-from tests.golden import assert_close, assign_block, assign_conv, assign_norm, load_golden
-from tests.oracles import batch_norm, conv2d, conv_norm_act, nearest, sigmoid
+from tests import oracles
+from tests.golden import assert_close, assign_fusion, load_golden
 from tests.training import randomize, to_numpy
-
-# our block: the convolution of the authors' ResNet-18 network, and of their light one
-BLOCKS = {"mix": "afm.conv", "project_low": "conv_head16", "project_high": "conv_head32"}
-LIGHT_BLOCKS = {
-    "mix": "afm.conv",
-    "reduce_low": "conv_head8",
-    "reduce_high": "conv_head16",
-    "project_low": "conv_head81",
-    "project_high": "conv_head161",
-}
-
-
-def assign(layer, golden, prefix=""):
-    for ours, theirs in (LIGHT_BLOCKS if layer.light else BLOCKS).items():
-        assign_block(getattr(layer, ours), golden, f"{prefix}{theirs}.conv", f"{prefix}{theirs}.bn")
-    assign_conv(layer.weigh, golden, f"{prefix}afm.conv_atten")
-    assign_norm(layer.norm, golden, f"{prefix}afm.bn_atten")
-
-
-def oracle(layer, low, high):
-    low, high = low.astype("float64"), high.astype("float64")
-    height, width = low.shape[1:3]
-    if layer.light:
-        low, high = conv_norm_act(layer.reduce_low, low), conv_norm_act(layer.reduce_high, high)
-    projected_low = conv_norm_act(layer.project_low, low)
-    mixed = np.concatenate(
-        [low if layer.light else projected_low, nearest(high, height, width)], axis=-1
-    )
-    pooled = conv_norm_act(layer.mix, mixed).mean(axis=(1, 2), keepdims=True)
-    weighed = conv2d(pooled, to_numpy(layer.weigh.kernel).astype("float64"))
-    alpha = sigmoid(batch_norm(weighed, layer.norm))
-    high = nearest(alpha * conv_norm_act(layer.project_high, high), height, width)
-    return high + (1 - alpha) * projected_low, high
 
 
 @pytest.mark.parametrize("light", [False, True])
@@ -51,7 +18,7 @@ def test_equals_the_equations(light, high_size, rng):
     layer.build([low.shape, high.shape])
     randomize(layer, rng)
     got = layer([low, high], return_high=True)
-    for ours, expected in zip(got, oracle(layer, low, high), strict=True):
+    for ours, expected in zip(got, oracles.attention_fusion(layer, low, high), strict=True):
         np.testing.assert_allclose(to_numpy(ours), expected, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(to_numpy(layer([low, high])), to_numpy(got[0]))
 
@@ -62,7 +29,7 @@ def test_equals_the_authors_code(name, shared):
     inputs = [golden["low_nhwc"], golden["high_nhwc"]]
     layer = AttentionFusion(filters=8, light=name.startswith("afmlight"))
     layer.build([x.shape for x in inputs])
-    assign(layer, golden)
+    assign_fusion(layer, golden)
     fused, high = layer(inputs, return_high=True)
     assert_close(to_numpy(fused), golden["y_nhwc"])
     assert_close(to_numpy(high), golden["high_up_nhwc"])

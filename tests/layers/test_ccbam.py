@@ -5,25 +5,8 @@ import pytest
 from keras_segattn.layers import CCBAM, ChannelGate, SpatialGate
 from tests import golden
 from tests.layers.cases import as_array
-from tests.oracles import conv2d, dense, sigmoid, weights
+from tests.oracles import channel_attention, spatial_attention
 from tests.training import randomize
-
-
-def channel_attention(gate, x, literal):
-    """Equation 3: the hidden layer is shared by both poolings."""
-
-    def shared(vector):
-        return dense(gate.excite, np.maximum(dense(gate.squeeze, vector), 0))
-
-    total = shared(x.max(axis=(0, 1))) + shared(x.mean(axis=(0, 1)))
-    return total if literal else sigmoid(total)
-
-
-def spatial_attention(gate, x):
-    """Equation 4."""
-    kernel, bias = weights([gate.conv.kernel, gate.conv.bias])
-    pooled = np.stack([x.max(axis=-1), x.mean(axis=-1)], axis=-1)
-    return sigmoid(conv2d(pooled, kernel) + bias)
 
 
 def equation_2(layer, high, low, literal):

@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_segattn.flops import count_flops
 from keras_segattn.layers import CrissCrossAttention
+from tests import oracles
 from tests.golden import assert_close, assign_conv, feature_map, load_golden
 from tests.training import randomize, to_numpy, trained_step
 
@@ -19,36 +20,12 @@ def built(rng, recurrence=2, shape=(2, 4, 5, 8), reduction=4):
     return layer, x
 
 
-def expected(layer, x):
-    """Equations 1 and 2, pixel by pixel; the order of the scores is that of the docstring."""
-    x = x.astype("float64")
-    batch, height, width, _ = x.shape
-    for _ in range(layer.recurrence):
-        query, key, value = (
-            x @ to_numpy(conv.kernel).astype("float64") + to_numpy(conv.bias)
-            for conv in (layer.query, layer.key, layer.value)
-        )
-        y, scores = np.empty_like(x), np.zeros((batch, height, width, height + width))
-        for b, i, j in np.ndindex(batch, height, width):
-            # The pixels of the path, and where their scores go: the pixel itself once, in its row.
-            path = [(row, j, row) for row in range(height) if row != i]
-            path += [(i, column, height + column) for column in range(width)]
-            energy = np.array([query[b, i, j] @ key[b, r, c] for r, c, _ in path])
-            attention = np.exp(energy - energy.max())
-            attention /= attention.sum()
-            context = sum(a * value[b, r, c] for a, (r, c, _) in zip(attention, path, strict=True))
-            y[b, i, j] = x[b, i, j] + to_numpy(layer.gamma)[0] * context
-            scores[b, i, j, [slot for *_, slot in path]] = attention
-        x = y
-    return x, scores
-
-
 @pytest.mark.parametrize("shape", [(2, 4, 5, 8), (1, 1, 5, 8), (1, 4, 1, 8), (1, 1, 1, 8)])
 @pytest.mark.parametrize("recurrence", [1, 2, 3])
 def test_agrees_with_the_equations(recurrence, shape, rng):
     layer, x = built(rng, recurrence, shape)
     y, scores = layer(x, return_attention_scores=True)
-    want_y, want_scores = expected(layer, x)
+    want_y, want_scores = oracles.criss_cross_attention(layer, x)
     assert_close(y, want_y)
     assert_close(scores, want_scores)
 
@@ -125,7 +102,9 @@ def test_scores_of_a_functional_model_of_unknown_size(rng):
     inputs = keras.Input((None, None, 8))
     model = keras.Model(inputs, layer(inputs, return_attention_scores=True))
     assert model.output_shape == [(None, None, None, 8), (None, None, None, None)]
-    for got, want in zip(model.predict(x, verbose=0), expected(layer, x), strict=True):
+    for got, want in zip(
+        model.predict(x, verbose=0), oracles.criss_cross_attention(layer, x), strict=True
+    ):
         assert_close(got, want)
     sized = keras.Input((4, 5, 8), dtype="float16")
     _, scores = CrissCrossAttention(dtype="float16")(sized, return_attention_scores=True)

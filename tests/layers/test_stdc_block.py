@@ -50,19 +50,6 @@ def test_equations(mode, strides, size, rng):
     np.testing.assert_allclose(got, want, atol=1e-4 * max(1, np.abs(want).max()))
 
 
-def assign_stdc_block(layer, arrays, prefix=""):
-    """Gives a block the weights under the names of the STDC authors' code."""
-    for i, conv in enumerate(layer.blocks):
-        name = f"{prefix}conv_list.{i}"
-        golden.assign_block(conv, arrays, f"{name}.conv", f"{name}.bn")
-    if layer.strides == 2:
-        avd, skip = f"{prefix}avd_layer", f"{prefix}skip"
-        golden.assign_block(layer.downsample, arrays, f"{avd}.0", f"{avd}.1")
-        if layer.mode == "add":
-            golden.assign_block(layer.skip_depthwise, arrays, f"{skip}.0", f"{skip}.1")
-            golden.assign_block(layer.skip_pointwise, arrays, f"{skip}.2", f"{skip}.3")
-
-
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
@@ -78,7 +65,7 @@ def test_reference(name, arguments, shared):
     x, y = golden.feature_map(arrays, "x"), golden.feature_map(arrays, "y")
     layer = STDCBlock(y.shape[-1], **arguments)
     layer.build(x.shape)
-    assign_stdc_block(layer, arrays)
+    golden.assign_stdc_block(layer, arrays)
     assert layer.count_params() == golden.count_weights(arrays)
     golden.assert_close(layer(x), y)
 

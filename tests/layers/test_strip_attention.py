@@ -4,30 +4,11 @@ import pytest
 
 from keras_segattn.flops import count_flops
 from keras_segattn.layers import StripAttention
+from tests import oracles
 from tests.golden import assert_close, assign_block, assign_conv, load_golden
-from tests.oracles import conv_norm_act
 from tests.training import randomize, to_numpy
 
 SAM = ["sam_C12_q4_1x7", "sam_C16_q8_6x10", "sam_C16_q8_9x5"]
-
-
-def oracle(layer, x):
-    """Every pixel on its own: energies, softmax over the strips, sum of values."""
-    if layer.orientation == "horizontal":
-        x = x.transpose(0, 2, 1, 3)
-    query, key, value = (
-        conv_norm_act(block, x.astype("float64")) for block in (layer.query, layer.key, layer.value)
-    )
-    batch, height, width, _ = x.shape
-    y, scores = np.zeros(x.shape), np.zeros((batch, height, width, width))
-    for b, h, w in np.ndindex(batch, height, width):
-        energies = [query[b, h, w] @ key[b, :, j].mean(axis=0) for j in range(width)]
-        scores[b, h, w] = np.exp(energies) / np.exp(energies).sum()
-        context = sum(scores[b, h, w, j] * value[b, :, j].mean(axis=0) for j in range(width))
-        y[b, h, w] = x[b, h, w] + context
-    if layer.orientation == "horizontal":
-        y, scores = y.transpose(0, 2, 1, 3), scores.transpose(0, 2, 1, 3)
-    return y, scores
 
 
 @pytest.mark.parametrize("orientation", ["vertical", "horizontal"])
@@ -38,7 +19,7 @@ def test_equals_the_equations(orientation, height, width, rng):
     layer.build(x.shape)
     randomize(layer, rng)
     y, scores = layer(x, return_attention_scores=True)
-    expected_y, expected_scores = oracle(layer, x)
+    expected_y, expected_scores = oracles.strip_attention(layer, x)
     np.testing.assert_allclose(to_numpy(y), expected_y, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(to_numpy(scores), expected_scores, rtol=1e-3, atol=1e-5)
     np.testing.assert_allclose(to_numpy(scores).sum(axis=-1), 1, rtol=1e-5)

@@ -6,11 +6,8 @@ from keras_segattn import layers
 from keras_segattn.applications import AttaNet, CCNet, SegmentationModel
 from keras_segattn.layers.feature_cross_attention import ORDERS
 from keras_segattn.visualization import attention_layers, attention_maps, model_attention
+from tests import oracles
 from tests.applications.cases import CASES, tiny_backbone
-from tests.layers.test_attention_fusion import oracle as fusion_oracle
-from tests.layers.test_ccbam import channel_attention, spatial_attention
-from tests.layers.test_criss_cross_attention import expected as criss_cross_oracle
-from tests.layers.test_strip_attention import oracle as strip_oracle
 from tests.oracles import batch_norm, conv2d, dense, sigmoid, weights
 from tests.training import randomize, to_numpy
 
@@ -45,7 +42,7 @@ def test_criss_cross_attention_is_the_product_of_its_loops(loops, rng):
         once = layers.CrissCrossAttention(count, 4)
         once.build(x.shape)
         once.set_weights(layer.get_weights())
-        _, scores = criss_cross_oracle(once, x)
+        _, scores = oracles.criss_cross_attention(once, x)
         product = dense_attention(scores[0]) @ product
         want = product.reshape(4, 5, 4, 5)[PIXEL]
         np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-6)
@@ -111,7 +108,7 @@ def test_non_local(rng):
 def test_strips(orientation, rng):
     layer, x = random_layer(layers.StripAttention(6, orientation), rng, (1, 4, 5, 8))
     got = attention_maps(layer, x, PIXEL)["strips"]
-    _, scores = strip_oracle(layer, x)
+    _, scores = oracles.strip_attention(layer, x)
     across = 0 if orientation == "vertical" else 1
     np.testing.assert_allclose(got.sum(axis=across), scores[(0, *PIXEL)], rtol=1e-3, atol=1e-5)
     assert np.ptp(got, axis=across).max() == 0
@@ -140,10 +137,10 @@ def test_ccbam(rng):
     layer, (high, low) = random_layer(layers.CCBAM(4), rng, shape, shape)
     maps = attention_maps(layer, [high, low])
     for side, own, other in (("high", high, low), ("low", low, high)):
-        channel = channel_attention(getattr(layer, f"channel_{side}"), own[0], False)
+        channel = oracles.channel_attention(getattr(layer, f"channel_{side}"), own[0], False)
         np.testing.assert_allclose(maps[f"channel_{side}"], channel, rtol=1e-4, atol=1e-5)
         gate = getattr(layer, f"spatial_{side}")
-        spatial = spatial_attention(gate, other[0] * channel)
+        spatial = oracles.spatial_attention(gate, other[0] * channel)
         np.testing.assert_allclose(maps[f"spatial_{side}"], spatial[..., 0], rtol=1e-4, atol=1e-5)
 
 
@@ -154,9 +151,9 @@ def test_attention_fusion(light, rng):
     alpha = attention_maps(layer, inputs)["fusion"]
     assert alpha.shape == (5,)
     # The weighed high level is alpha times what it is when alpha is one.
-    _, weighed = fusion_oracle(layer, *inputs)
+    _, weighed = oracles.attention_fusion(layer, *inputs)
     layer.norm.beta.assign(np.full(5, 100.0))
-    _, whole = fusion_oracle(layer, *inputs)
+    _, whole = oracles.attention_fusion(layer, *inputs)
     np.testing.assert_allclose(alpha * whole, weighed, rtol=1e-3, atol=1e-5)
     assert np.ptp(alpha) > 1e-3
 

@@ -9,7 +9,7 @@ from keras_segattn.weights import load_backbone_weights, load_torch_state_dict
 from keras_segattn.weights.preprocessing import IMAGENET
 from tests.golden import assert_close
 from tests.training import randomize, to_numpy
-from tests.weights.test_torch_state_dict import state_dict_of
+from tests.weights.cases import state_dict_of
 
 pytestmark = pytest.mark.once
 TRAINED = ("weights", "mobilenetv2_1.0_torchvision_convbn.npz")

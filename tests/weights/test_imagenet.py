@@ -12,7 +12,7 @@ from keras_segattn.applications import AttaNet, CCNet
 from keras_segattn.backbones import DF1, STDC1, LightBackbone, ResNet18, ShuffleNetV2
 from keras_segattn.weights import Preprocessing, imagenet, load_backbone_weights
 from tests.training import randomize, to_numpy
-from tests.weights.test_torch_state_dict import state_dict_of
+from tests.weights.cases import state_dict_of
 
 # urllib leaves the answer of a server that fails to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -21,6 +21,7 @@ from keras_segattn.weights.naming import torchvision
 from keras_segattn.weights.slot import layers_with_weights, slots_of
 from tests.golden import assert_close, feature_map
 from tests.training import randomize, to_numpy
+from tests.weights.cases import state_dict_of
 
 ANY_SIZE = (None, None, 3)
 
@@ -39,17 +40,6 @@ def golden(shared):
 
 def values(target):
     return [to_numpy(weight) for weight in target.weights]
-
-
-def state_dict_of(backbone):
-    """Its weights by torchvision's names."""
-    found = layers_with_weights(backbone)
-    namings = (torchvision.resnet, torchvision.mobilenet_v2, torchvision.shufflenet_v2)
-    naming = next(naming for make in namings if (naming := make(list(found))))
-    return {
-        slot.key: np.transpose(to_numpy(slot.variable), np.argsort(slot.axes))
-        for slot in slots_of(found, naming)
-    }
 
 
 def refuses(target, state_dict, message):
