@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_segattn.applications.logits import are_logits
 from keras_segattn.ground_truth import check_labels
+from keras_segattn.images.palette import to_palette
 from keras_segattn.losses.pixel_loss import PixelLoss
 from keras_segattn.weights.preprocessing import IMAGENET
 
@@ -31,13 +32,15 @@ class SegmentationModel(keras.Model):
         preprocessing: `keras_segattn.weights.Preprocessing` of the weights, which is adapted to the
             number of channels of the images. Defaults to that of torchvision's ImageNet weights.
         class_names: Sequence of one name per class. Defaults to `None`.
-        palette: Sequence of one RGB color from 0 to 255 per class. Defaults to `None`.
+        palette: Sequence of one color per class, three integers from 0 to 255 or text such as
+            `"#ff8000"`. Defaults to `None`.
         from_logits: Boolean, whether the outputs are logits rather than probabilities. Defaults to
             what the last layers tell: `None` where they do not.
         **kwargs: `trainable`, as in every Keras model.
 
     Raises:
-        ValueError: If the class names or colors are not one per class.
+        ValueError: If the class names or colors are not one per class, or a color is something
+            else.
 
     Example:
 
@@ -77,6 +80,8 @@ class SegmentationModel(keras.Model):
 
     @class_names.setter
     def class_names(self, names):
+        if isinstance(names, str):
+            raise ValueError(f"`class_names` must be a sequence of names. Received: {names!r}")
         self._class_names = self._one_per_class("class_names", names)
 
     @property
@@ -85,9 +90,8 @@ class SegmentationModel(keras.Model):
 
     @palette.setter
     def palette(self, colors):
-        if colors is not None:
-            colors = [tuple(int(value) for value in color) for color in colors]
-        self._palette = self._one_per_class("palette", colors)
+        palette = None if colors is None else to_palette(colors)
+        self._palette = self._one_per_class("palette", palette)
 
     def _one_per_class(self, attribute, values):
         classes = self.outputs[0].shape[-1]

@@ -57,7 +57,7 @@ class PairedFiles(SegmentationDataset):
             turned = f", {width}x{height} as stored" if image.orientation in (5, 6, 7, 8) else ""
             raise ValueError(
                 f"{image_path} has {height}x{width} pixels (height x width){turned}, but its mask "
-                f"{mask_path} has {mask.shape[0]}x{mask.shape[1]}."
+                f"{mask_path} has {mask.pixels.shape[0]}x{mask.pixels.shape[1]}."
             )
         return pixels, fitting
 
@@ -68,13 +68,13 @@ class PairedFiles(SegmentationDataset):
             label_map = {i: i for i in (*range(len(self.class_names)), self.ignore_class)}
         table = np.full(256, -1)
         table[list(label_map)] = list(label_map.values())
-        mapped = table[mask]
+        mapped = table[mask.pixels]
         if mapped.min() < 0:
             raise ValueError(
-                f"{path} holds the label {mask[mapped < 0].flat[0]}, which is none of "
+                f"{path} holds the label {mask.pixels[mapped < 0].flat[0]}, which is none of "
                 f"{sorted(label_map)}."
             )
-        return mapped.astype("uint8")
+        return mask._replace(pixels=mapped.astype("uint8"))
 
 
 def files_by_name(folder, how_to_get, ending=""):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import keras
 import numpy as np
 
+from keras_segattn.arguments import check_at_least
 from keras_segattn.data.sampler import MIXED_SIZES
 
 
@@ -18,8 +19,7 @@ class SegmentationPyDataset(keras.utils.PyDataset):
     """
 
     def __init__(self, sampler, preprocessing=None, first_epoch=0, workers=2):
-        if workers < 1:
-            raise ValueError(f"`workers` must be at least 1. Received: {workers}")
+        check_at_least("workers", workers, 1)
         super().__init__()
         self.sampler = sampler
         self.preprocessing = preprocessing

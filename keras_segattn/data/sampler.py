@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_segattn.arguments import check_at_least
 from keras_segattn.ground_truth import check_labels
 
 MIXED_SIZES = (
@@ -41,8 +42,7 @@ class Sampler:
         share=(0, 1),
         fill=False,
     ):
-        if batch_size < 1:
-            raise ValueError(f"`batch_size` must be at least 1. Received: {batch_size}")
+        check_at_least("batch_size", batch_size, 1)
         index, count = share
         if not 0 <= index < count:
             raise ValueError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_segattn.arguments import check_at_least
 from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
 from keras_segattn.images.finding import read_list
 from keras_segattn.images.masks import read_colors, read_labels
@@ -83,8 +84,7 @@ class SegmentationFolder(PairedFiles):
                 f"Masks have 8 bits, and {self.ignore_class} is void: there can be up to "
                 f"{self.ignore_class} classes. Received: {len(self.class_names)}"
             )
-        if channels < 1:
-            raise ValueError(f"`channels` must be at least 1. Received: {channels}")
+        check_at_least("channels", channels, 1)
         self.channels = channels
         if palette is None:
             if color_masks:
@@ -138,7 +138,7 @@ class SegmentationFolder(PairedFiles):
         for index in evenly_spread(len(masks), LOOKED_AT):
             # What cannot be read is told when it is read for use.
             with contextlib.suppress(ValueError, OSError):
-                labels.update(np.unique(read_labels(masks[index])).tolist())
+                labels.update(np.unique(read_labels(masks[index]).pixels).tolist())
         if labels == {0, self.ignore_class}:
             names = ["background", self.class_names[-1]]
             warnings.warn(

@@ -32,11 +32,13 @@ class Decoded(NamedTuple):
         pixels: Array `(height, width)` or `(height, width, bands)`.
         orientation: EXIF orientation, 1 to 8, that the file was stored in.
         format: Name of the format, such as `"JPEG"`.
+        turned: Boolean, whether the pixels have been turned upright from that orientation.
     """
 
     pixels: np.ndarray
     orientation: int
     format: str
+    turned: bool
 
 
 def decode(source, from_pillow, most_pixels=None, upright=True):
@@ -94,7 +96,8 @@ def decode_pillow(image, from_pillow, upright=True):
     turn = upright and image.getexif().get(ORIENTATION, 1) != 1
     turned = ImageOps.exif_transpose(image) if turn else image
     pixels = _file_dtype(image, from_pillow(turned))
-    return Decoded(pixels, orientation, format)
+    loading_turned = orientation != image.getexif().get(ORIENTATION, 1)
+    return Decoded(check_shape(pixels), orientation, format, turn or loading_turned)
 
 
 @contextlib.contextmanager
@@ -123,13 +126,8 @@ def _decode(file, from_pillow, most_pixels, upright):
     file.seek(0)
     if head.startswith(NPY_MAGIC):
         array = np.load(file, allow_pickle=False)
-        if array.ndim not in (2, 3):
-            raise ValueError(
-                "an image has shape (height, width) or (height, width, channels), this array "
-                f"{array.shape}"
-            )
-        _check_pixels(array.shape[1::-1], most_pixels)
-        return Decoded(array, 1, "NPY")
+        _check_pixels(check_shape(array).shape[1::-1], most_pixels)
+        return Decoded(array, 1, "NPY", False)
     if head.startswith(b"\xff\xd8"):
         _check_scans(file.read())
         file.seek(0)
@@ -173,7 +171,18 @@ def _decode_tiff(file, most_pixels):
     elif axes not in ("YX", "YXS"):
         raise ValueError(f"its first page has the axes {axes}; an image has YX, YXS or SYX")
     orientation = 1 if tag is None else int(tag.value)
-    return Decoded(turn_upright(array, orientation), orientation, "TIFF")
+    upright = turn_upright(check_shape(array), orientation)
+    return Decoded(upright, orientation, "TIFF", orientation != 1)
+
+
+def check_shape(image):
+    """Returns an array, or raises a ValueError if it has not the shape of an image."""
+    if image.ndim not in (2, 3) or 0 in image.shape:
+        raise ValueError(
+            "An image has shape (height, width) or (height, width, channels), and no side is 0. "
+            f"Received shape {image.shape}"
+        )
+    return image
 
 
 def turn_upright(array, orientation):

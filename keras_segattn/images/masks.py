@@ -9,7 +9,13 @@ LOSSY = ("JPEG", "MPO")
 
 
 def read_labels(path):
-    """Returns a mask file whose pixels are labels, gray or palette, as uint8 `(height, width)`.
+    """Reads a mask file whose pixels are labels, gray or palette.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A `Decoded`, whose pixels are uint8 labels `(height, width)`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -25,7 +31,8 @@ def read_labels(path):
             )
         return np.asarray(image)
 
-    labels = _decode(path, read)
+    mask = _decode(path, read)
+    labels = mask.pixels
     if labels.ndim != 2 or labels.dtype.kind not in "biu":
         raise ValueError(
             f"{path} cannot be read as a mask: it must be integers of shape (height, width). "
@@ -34,22 +41,26 @@ def read_labels(path):
     if labels.min() < 0 or labels.max() > 255:
         outside = labels[(labels < 0) | (labels > 255)].flat[0]
         raise ValueError(f"{path} holds the label {outside}; labels are from 0 to 255.")
-    return labels.astype("uint8")
+    return mask._replace(pixels=labels.astype("uint8"))
 
 
 def read_colors(path, label_of_color):
-    """Returns a mask file whose pixels are colors as uint8 labels `(height, width)`.
+    """Reads a mask file whose pixels are colors.
 
     Args:
         path: The file.
         label_of_color: Dict from RGB tuples to labels.
+
+    Returns:
+        A `Decoded`, whose pixels are uint8 labels `(height, width)`.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, lossy, or holds a color that has no label. Names the
             file.
     """
-    rgb = _decode(path, lambda image: np.asarray(image.convert("RGB")))
+    mask = _decode(path, lambda image: np.asarray(image.convert("RGB")))
+    rgb = mask.pixels
     if rgb.dtype != "uint8" or rgb.shape[2:] != (3,):
         raise ValueError(
             f"{path} cannot be read as a mask: colors are uint8 of shape (height, width, 3). "
@@ -67,7 +78,7 @@ def read_colors(path, label_of_color):
         color = (value >> 16, value >> 8 & 255, value & 255)
         raise ValueError(f"{path} holds the color {color}, which belongs to no class.")
     labels = np.array([label_of_packed[int(value)] for value in values], dtype="uint8")
-    return labels[inverse].reshape(packed.shape)
+    return mask._replace(pixels=labels[inverse].reshape(packed.shape))
 
 
 def fit_mask(mask, image):
@@ -75,20 +86,23 @@ def fit_mask(mask, image):
 
     A mask of the size that the image is stored in is turned with it, and a mask of the upright
     size is taken as it is. Where the two sizes are equal, the mask is turned: annotation tools
-    that ignore EXIF are the ones that write such masks.
+    that ignore EXIF are the ones that write such masks. A TIFF mask with an orientation of its own
+    has been turned when it was read.
 
     Args:
-        mask: Array `(height, width)`.
+        mask: The `Decoded` mask.
         image: The `Decoded` image.
 
     Returns:
-        The mask, or `None` if it has neither size.
+        Array `(height, width)`, or `None` if the mask does not fit.
     """
     upright = image.pixels.shape[:2]
+    if mask.turned:
+        return mask.pixels if mask.pixels.shape == upright else None
     stored = upright[::-1] if image.orientation in (5, 6, 7, 8) else upright
-    if mask.shape == stored:
-        return np.ascontiguousarray(turn_upright(mask, image.orientation))
-    return mask if mask.shape == upright else None
+    if mask.pixels.shape == stored:
+        return np.ascontiguousarray(turn_upright(mask.pixels, image.orientation))
+    return mask.pixels if mask.pixels.shape == upright else None
 
 
 def _decode(path, read):
@@ -98,4 +112,4 @@ def _decode(path, read):
         raise ValueError(
             f"{path} is a {mask.format} file, whose compression changes labels; save masks as PNG."
         )
-    return mask.pixels
+    return mask

@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 
-from keras_segattn.images.decoding import decode, decode_pillow
+from keras_segattn.arguments import check_choice
+from keras_segattn.images.decoding import check_shape, decode, decode_pillow
 
 # Values of these modes are returned as they are; other modes become RGB.
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA", "RGBX", "F", "I")
@@ -45,8 +46,7 @@ def read_image(image, most_pixels=None, channel_order="RGB"):
     >>> keras_segattn.images.read_image(np.zeros((4, 6, 3), "uint8")).shape
     (4, 6, 3)
     """
-    if channel_order not in ("RGB", "BGR"):
-        raise ValueError(f"`channel_order` must be 'RGB' or 'BGR'. Received: {channel_order!r}")
+    check_choice("channel_order", channel_order, ("RGB", "BGR"))
     if isinstance(image, (bytes, bytearray, memoryview)):
         if not len(image):
             raise ValueError("There are no bytes to read an image from.")
@@ -57,7 +57,7 @@ def read_image(image, most_pixels=None, channel_order="RGB"):
         return decode_pillow(image, pillow_array).pixels
     if hasattr(image, "read"):
         return read_file(image, most_pixels).pixels
-    image = _checked(_as_array(image))
+    image = check_shape(_as_array(image))
     if channel_order == "BGR" and image.ndim == 3 and image.shape[-1] in (3, 4):
         return image[..., [2, 1, 0, 3][: image.shape[-1]]]
     return image
@@ -102,12 +102,3 @@ def _as_array(image):
         "An image is a path, the bytes of a file, a PIL.Image or an array. Received: "
         f"{type(image).__name__}"
     )
-
-
-def _checked(image):
-    if image.ndim not in (2, 3) or 0 in image.shape:
-        raise ValueError(
-            "An image has shape (height, width) or (height, width, channels), and no side is 0. "
-            f"Received shape {image.shape}"
-        )
-    return image

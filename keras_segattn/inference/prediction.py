@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_segattn.applications.logits import returns_logits
+from keras_segattn.arguments import check_at_least
 from keras_segattn.images import read_image, to_pixels
 from keras_segattn.inference.segmentation import LEAST_SIDE, Segmentation
 from keras_segattn.inference.sliding_window import blended_bands
@@ -45,7 +46,7 @@ def segment(
         overlap: Float from 0 to below 1, the least share of a window that its neighbor overlaps.
             They are blended there. Defaults to `0.25`.
         scales: Sequence of positive floats. The probabilities of the image at these scales are
-            averaged. Defaults to `(1.0,)`.
+            averaged; a model of fixed size has one scale. Defaults to `(1.0,)`.
         flip: Boolean, whether to average with the mirrored image too. Defaults to `False`.
         keep_probabilities: Boolean, whether the result holds the probabilities, which are
             4 bytes per pixel and class. Defaults to `True` without `tile`, else `False`.
@@ -79,6 +80,12 @@ def segment(
         raise ValueError(f"`overlap` must be at least 0 and below 1. Received: {overlap}")
     if not len(scales) or min(scales) <= 0:
         raise ValueError(f"`scales` must be positive numbers, one at least. Received: {scales}")
+    if any(model.input_shape[1:3]) and any(scale != 1 for scale in scales):
+        raise ValueError(
+            f"The model takes images of {model.input_shape[1:3]} alone, at which `scales` would "
+            f"change nothing; leave it out. Received: {scales}"
+        )
+    check_at_least("batch_size", batch_size, 1)
     if keep_probabilities is None:
         keep_probabilities = tile is None
     predict = _predictor(model, preprocessing, scales, flip)

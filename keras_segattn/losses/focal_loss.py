@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_segattn.arguments import check_at_least
 from keras_segattn.losses.pixel_loss import PixelLoss
 
 
@@ -68,8 +69,7 @@ class FocalLoss(PixelLoss):
         **kwargs,
     ):
         super().__init__(class_weights, ignore_class, from_logits, name=name, **kwargs)
-        if gamma < 0:
-            raise ValueError(f"`gamma` must not be negative. Received: {gamma}")
+        check_at_least("gamma", gamma, 0)
         self.gamma = gamma
 
     def pixel_losses(self, labels, logits):

@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from keras_segattn.arguments import check_at_least
 from keras_segattn.losses.pixel_loss import PixelLoss
 from keras_segattn.losses.replicas import gather_from_replicas
 
@@ -75,8 +76,7 @@ class OHEMCrossEntropy(PixelLoss):
         super().__init__(class_weights, ignore_class, from_logits, name=name, **kwargs)
         if not 0 < threshold < 1:
             raise ValueError(f"`threshold` must be between 0 and 1. Received: {threshold}")
-        if min_kept < 1:
-            raise ValueError(f"`min_kept` must be at least 1. Received: {min_kept}")
+        check_at_least("min_kept", min_kept, 1)
         self.threshold = threshold
         self.min_kept = min_kept
 

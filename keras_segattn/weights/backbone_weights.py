@@ -32,10 +32,11 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
               arrays, such as those of a classifier, are ignored.
         architecture: Name of the backbone, such as `"resnet18"`, for `"imagenet"`. Defaults to
             `None`.
-        preprocessing: `Preprocessing` that the weights expect of three channels. Needed only where
-            the images have one or two, normalized by the average of the channels: the difference
-            then goes into the first block. Defaults to `None`, which takes channels that are equal
-            after the normalization for gray.
+        preprocessing: `Preprocessing` that the weights expect of three channels, needed only for
+            images of another number. One or two channels are normalized by the average of the
+            three: the difference goes into the first block. With more, it tells whether the
+            weights take blue first. Defaults to `None`, which takes channels that are equal after
+            the normalization for gray, and red first.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -6,8 +6,9 @@ import numpy as np
 def adapt_to_channels(kernel, channels, preprocessing=None):
     """Adapts a kernel that reads three channels to another number.
 
-    More channels repeat the three kernels, each divided by how often it is there. Fewer share their
-    sum. Either way an image whose channels are equal gives what its copy with three gives.
+    More channels repeat the three kernels, that of red first, each divided by how often it is
+    there. Fewer share their sum. Either way an image whose channels are equal gives what its copy
+    with three gives.
 
     Equal means equal as the network gets them. A gray image is equal in its channels before it is
     normalized, each channel by its own mean and deviation. With one or two channels, which are
@@ -27,6 +28,9 @@ def adapt_to_channels(kernel, channels, preprocessing=None):
     """
     count = kernel.shape[2]
     if channels > count:
+        # More than three channels stay in the order of the image, which has red first.
+        if preprocessing is not None and preprocessing.channel_order == "BGR":
+            kernel = kernel[:, :, ::-1]
         index = np.arange(channels) % count
         shares = 1 / np.bincount(index)[index]
         return kernel[:, :, index] * shares[:, None], np.zeros(kernel.shape[-1])

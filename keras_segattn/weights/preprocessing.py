@@ -85,13 +85,17 @@ class Preprocessing:
     def for_channels(self, channels):
         """Returns the preprocessing of images with another number of channels.
 
-        Fewer channels get the average of the numbers; more repeat them.
+        Fewer channels get the average of the numbers; more repeat them, those of red first, also
+        for weights that take blue first: more than three channels stay in the order of the image.
         """
         if channels == len(self.mean):
             return self
         if channels < len(self.mean):
             return Preprocessing([np.mean(self.mean)] * channels, [np.mean(self.std)] * channels)
-        return Preprocessing(np.resize(self.mean, channels), np.resize(self.std, channels))
+        order = -1 if self.channel_order == "BGR" else 1
+        return Preprocessing(
+            np.resize(self.mean[::order], channels), np.resize(self.std[::order], channels)
+        )
 
     def get_config(self):
         return {

@@ -271,3 +271,21 @@ def test_a_file_that_could_not_be_loaded_is_not_written(deep, tmp_path):
     copy = CASES["ccnet"](auxiliary_heads=deep)
     copy.load_weights(tmp_path / "model.weights.h5")
     np.testing.assert_array_equal(copy.get_weights()[0], model.get_weights()[0])
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "message"),
+    [
+        ("palette", [(300, 0, 0), (0, 0, 0)], r"from 0 to 255.*Received: \(300, 0, 0\)"),
+        ("palette", ["#ff00", "#000000"], "Received: '#ff00'"),
+        ("palette", [(0, 0, 0)], r"one entry for each of the 2 classes"),
+        ("class_names", "ab", "must be a sequence of names. Received: 'ab'"),
+    ],
+)
+def test_class_names_and_colors_are_checked(attribute, value, message):
+    image = keras.Input((None, None, 3))
+    model = SegmentationModel(image, keras.layers.Conv2D(2, 1)(image))
+    with pytest.raises(ValueError, match=message):
+        setattr(model, attribute, value)
+    model.palette = ["#ff8000", [0, 0, np.uint8(9)]]
+    assert model.palette == ((255, 128, 0), (0, 0, 9))

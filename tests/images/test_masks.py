@@ -46,6 +46,28 @@ def test_image_and_mask_are_upright(orientation, saved, tmp_path):
     assert image[labels == 0].mean() < 60
 
 
+@pytest.mark.parametrize("colors", [False, True])
+@pytest.mark.parametrize("photo_turned", [False, True])
+@pytest.mark.parametrize("columns", [48, 64])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_tiff_mask_is_turned_once(orientation, columns, photo_turned, colors, tmp_path):
+    rgb, turn = np.ascontiguousarray(RGB[:, :columns]), UPRIGHT[orientation]
+    photo = with_orientation(rgb, orientation) if photo_turned else encoded(turn(rgb), "JPEG")
+    stored = rgb if colors else MASK[:, :columns]
+    mask = encoded(np.ascontiguousarray(stored), "TIFF", tiffinfo={0x0112: orientation})
+    arguments = {"color_masks": True, "palette": ["#000050", "#ffffff"]} if colors else {}
+    data = dataset(tmp_path, photo, mask, ".tif", **arguments)
+    np.testing.assert_array_equal(data.read(0)[1], turn(MASK[:, :columns]))
+
+
+def test_a_turned_mask_of_the_stored_size_is_told(tmp_path):
+    """It was upright, and its orientation was copied from the photo."""
+    mask = encoded(np.ascontiguousarray(UPRIGHT[6](MASK)), "TIFF", tiffinfo={0x0112: 6})
+    data = dataset(tmp_path, with_orientation(RGB, 6), mask, ".tif")
+    with pytest.raises(ValueError, match=r"64x48 .*, but its mask .*\.tif has 48x64"):
+        data.read(0)
+
+
 def test_other_sizes_are_named(tmp_path):
     data = dataset(tmp_path, with_orientation(RGB, 6), encoded(MASK[:40]))
     with pytest.raises(ValueError, match=r"64x48 .*, 48x64 as stored, but its mask .* has 40x64"):
@@ -77,6 +99,7 @@ def test_masks_of_labels(content, suffix, tmp_path):
         (encoded(MASK.astype("uint16") * 300), r"mask\.png holds the label 300; labels are from 0"),
         (npy(MASK.astype("int16") - 1), r"mask\.png holds the label -1"),
         (npy(MASK.astype("float32")), r"mask\.png .* Received float32 of shape \(48, 64\)"),
+        (npy(MASK[:0]), r"mask\.png .* no side is 0. Received shape \(0, 64\)"),
         (npy(MASK[..., None]), r"mask\.png .* Received uint8 of shape \(48, 64, 1\)"),
     ],
 )
@@ -90,9 +113,9 @@ def test_colors(tmp_path):
     path = tmp_path / "mask.png"
     path.write_bytes(encoded(RGB))
     labels = {(0, 0, 80): 0, (255, 255, 255): 1}
-    np.testing.assert_array_equal(read_colors(path, labels), MASK)
+    np.testing.assert_array_equal(read_colors(path, labels).pixels, MASK)
     path.write_bytes(encoded(Image.fromarray(RGB).quantize(2)))
-    np.testing.assert_array_equal(read_colors(path, labels), MASK)
+    np.testing.assert_array_equal(read_colors(path, labels).pixels, MASK)
     path.write_bytes(encoded(RGB, "JPEG"))
     with pytest.raises(ValueError, match=r"mask\.png is a JPEG file"):
         read_colors(path, labels)

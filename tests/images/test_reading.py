@@ -183,6 +183,10 @@ def test_what_is_no_image():
         read_image(b"")
     with pytest.raises(ValueError, match=r"Received shape \(0, 4, 3\)"):
         read_image(np.zeros((0, 4, 3)))
+    with pytest.raises(ValueError, match=r"The data cannot be read .*Received shape \(0, 4, 3\)"):
+        read_image(npy(np.zeros((0, 4, 3))))
+    with pytest.raises(ValueError, match=r"Received shape \(4, 0, 3\)"):
+        read_image(Image.new("RGB", (0, 4)))
 
 
 def test_tensors_and_what_numpy_takes():

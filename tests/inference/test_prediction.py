@@ -214,6 +214,10 @@ def test_model_of_fixed_size(picture):
     assert np.mean(result.class_map == labels) > 0.8
     with pytest.raises(ValueError, match=r"windows of \(96, 128\) alone. Received: tile=64"):
         segment(model, image, tile=64)
+    with pytest.raises(ValueError, match=r"images of \(96, 128\) alone.*Received: \(1.0, 1.5\)"):
+        segment(model, image, scales=(1.0, 1.5))
+    with pytest.raises(ValueError, match=r"images of \(96, None\) alone"):
+        segment(pixelwise(size=(96, None)), image, scales=(0.5,))
 
 
 def test_softmax_in_the_model_is_not_applied_twice(rng):
@@ -291,6 +295,7 @@ def test_wrong_arguments():
         ({"tile": 64, "overlap": 1}, "below 1. Received: 1"),
         ({"scales": ()}, r"one at least. Received: \(\)"),
         ({"scales": (1, 0)}, r"positive numbers"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1. Received: 0"),
     ]:
         with pytest.raises(ValueError, match=message):
             segment(model, image, **arguments)
@@ -320,7 +325,7 @@ def test_frames_of_opencv(picture):
     # A file knows the order of its colors.
     file = encoded(image)
     np.testing.assert_array_equal(segment(model, file, channel_order="BGR").class_map, labels)
-    with pytest.raises(ValueError, match=r"must be 'RGB' or 'BGR'\. Received: 'GBR'"):
+    with pytest.raises(ValueError, match=r"must be one of \('RGB', 'BGR'\)\. Received: 'GBR'"):
         segment(model, image, channel_order="GBR")
 
 

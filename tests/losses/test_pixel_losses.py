@@ -167,7 +167,7 @@ def test_refusals(batch, make):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: FocalLoss(gamma=-1), "`gamma` must not be negative. Received: -1"),
+        (lambda: FocalLoss(gamma=-1), "`gamma` must be at least 0. Received: -1"),
         (lambda: OHEMCrossEntropy(threshold=0), "between 0 and 1. Received: 0"),
         (lambda: OHEMCrossEntropy(min_kept=0), "at least 1. Received: 0"),
     ],

@@ -5,7 +5,12 @@ from keras_segattn.applications import CANet
 from keras_segattn.backbones import MobileNetV2
 from keras_segattn.backbones.resnet import _basic_block, _resnet
 from keras_segattn.data import CamVid
-from keras_segattn.weights import load_backbone_weights, load_torch_state_dict
+from keras_segattn.weights import (
+    Preprocessing,
+    load_backbone_weights,
+    load_torch_state_dict,
+)
+from keras_segattn.weights.image_channels import adapt_to_channels
 from keras_segattn.weights.preprocessing import IMAGENET
 from tests.golden import assert_close
 from tests.training import randomize, to_numpy
@@ -91,6 +96,18 @@ def test_every_kind_of_file(suffix, rng, tmp_path):
     )
     for one, other in zip(model.weights[1:], source.weights[1:], strict=True):
         np.testing.assert_array_equal(to_numpy(one), to_numpy(other))
+
+
+@pytest.mark.parametrize("channel_order", ["RGB", "BGR"])
+def test_more_channels_keep_their_colors(channel_order, rng):
+    """Two copies of an RGB image, band after band, give what the image gives."""
+    preprocessing = Preprocessing((0.4, 0.5, 0.6), (0.1, 0.2, 0.3), channel_order)
+    image, kernel = rng.integers(0, 256, (2, 2, 3)), rng.normal(size=(1, 1, 3, 4))
+    twice = preprocessing.for_channels(6)
+    got = to_numpy(twice(np.concatenate([image, image], axis=-1)))
+    adapted, constant = adapt_to_channels(kernel, 6, preprocessing)
+    want = to_numpy(preprocessing(image)) @ kernel[0, 0]
+    np.testing.assert_allclose(got @ adapted[0, 0] + constant, want, rtol=1e-4, atol=1e-4)
 
 
 def test_other_differences_are_still_errors(rng, tmp_path):
