@@ -3,7 +3,7 @@
 import keras
 
 from keras_segattn.applications.imagenet import preprocess_input
-from keras_segattn.applications.network_frame import NetworkFrame
+from keras_segattn.applications.network_frame import NetworkFrame, check_attention
 from keras_segattn.arguments import check_choice
 from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
 
@@ -80,8 +80,11 @@ def AttaNet(
         auxiliary_heads: Boolean, whether training supervises the weighed high level and P3 too,
             each with weight 1; in the light network, instead of P3, the map `"P4_inner"` that the
             backbone `"light"` has. Defaults to `False`.
-        attention: Strips of the attention, `"vertical"` or `"horizontal"` (Table 3), or `None` to
-            leave it out (Table 2). Defaults to `"vertical"`.
+        attention: Strips of the attention, `"vertical"` or `"horizontal"`; a Keras layer from a
+            map to a map of the same size, such as the rows that Table 3 compares with:
+            `NonLocal(reduction=2)`, `CrissCrossAttention(2, reduction=2)` and
+            `ExpectationMaximizationAttention()`; or `None` to leave it out (Table 2). Defaults to
+            `"vertical"`.
         fusion: `"attention"`, or a baseline of Table 3: `"addition"` or `"concatenation"`.
             Defaults to `"attention"`.
         interpolation: `"nearest"` or `"bilinear"`, how maps are resized inside the network. Logits
@@ -128,7 +131,7 @@ def AttaNet(
     """
     if light is None:
         light = backbone == "light"
-    check_choice("attention", attention, ATTENTIONS)
+    check_attention(attention, ATTENTIONS)
     check_choice("fusion", fusion, FUSIONS)
     if filters is None:
         filters = 64 if light else 128
@@ -162,8 +165,10 @@ def AttaNet(
     if fusion_filters != filters:
         x = ConvNormAct(fusion_filters, name="fused")(x)
     x = ConvNormAct(filters, name="decoder1")(x)
+    if isinstance(attention, str):
+        attention = StripAttention(narrow, orientation=attention, name="attention")
     if attention is not None:
-        x = StripAttention(narrow, orientation=attention, name="attention")(x)
+        x = attention(x)
     if not light:
         x = ResizeLike(interpolation, name="up")([x, levels["P3"]])
     x = ConvNormAct(filters, name="decoder2")(x)

@@ -3,21 +3,23 @@
 import keras
 
 from keras_segattn.applications.imagenet import preprocess_input
-from keras_segattn.applications.network_frame import NetworkFrame
+from keras_segattn.applications.network_frame import NetworkFrame, check_attention
 from keras_segattn.arguments import check_choice
 from keras_segattn.backbones.output_stride import check_output_stride
 from keras_segattn.backbones.resnet import STEMS
 from keras_segattn.layers import (
+    ASPP,
     ConvNormAct,
     CrissCrossAttention,
     FCNHead,
     NonLocal,
+    PyramidPooling,
 )
 from keras_segattn.layers.conv_norm_act import leaky_relu
 
 __all__ = ["CCNet", "preprocess_input"]
 
-ATTENTIONS = ("criss_cross", "non_local", None)
+ATTENTIONS = ("criss_cross", "non_local", "pyramid_pooling", "aspp", None)
 AUXILIARY_WEIGHT = 0.4
 
 
@@ -81,8 +83,9 @@ def CCNet(
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the features that the classifier reads, at the stride of P5.
-        attention: `"criss_cross"`; `"non_local"`, the block that the paper compares it with; or
-            `None`, the same head without attention. Defaults to `"criss_cross"`.
+        attention: `"criss_cross"`; a row that Table 4 compares with: `"non_local"`,
+            `"pyramid_pooling"` or `"aspp"`; a Keras layer of your own from a map to a map of the
+            same size; or `None`, the same head without attention. Defaults to `"criss_cross"`.
         recurrence: Integer, the number of loops of the criss-cross attention, as in the paper's
             Table 3. Defaults to `2`.
         filters: Integer, channels of the map that is classified, and of the auxiliary head's.
@@ -124,7 +127,7 @@ def CCNet(
     `abs(weight) + 1e-5`, which `keras_segattn.weights.load_torch_state_dict` applies to its
     checkpoints. They expect `Preprocessing((0.40787, 0.45752, 0.48109), [1 / 255] * 3, "BGR")`.
     """
-    check_choice("attention", attention, ATTENTIONS)
+    check_attention(attention, ATTENTIONS)
     check_choice("stem", stem, STEMS)
     options = _backbone_options(backbone, output_stride, stem)
     frame = NetworkFrame(
@@ -186,10 +189,20 @@ def _head(x, filters, attention, recurrence):
     """The reduced map, attended, and fused with what it was reduced from."""
     channels = x.shape[-1] // 4
     y = ConvNormAct(channels, activation=leaky_relu, name="reduce")(x)
-    if attention == "criss_cross":
-        y = CrissCrossAttention(recurrence, name="attention")(y)
-    elif attention == "non_local":
-        y = NonLocal(name="attention")(y)
+    if attention is not None:
+        y = _attention_layer(attention, channels, recurrence)(y)
     y = ConvNormAct(channels, activation=leaky_relu, name="context")(y)
     y = keras.layers.Concatenate(name="concat")([x, y])
     return ConvNormAct(filters, activation=leaky_relu, name="fuse")(y)
+
+
+def _attention_layer(attention, channels, recurrence):
+    if attention == "criss_cross":
+        return CrissCrossAttention(recurrence, name="attention")
+    if attention == "non_local":
+        return NonLocal(name="attention")
+    if attention == "pyramid_pooling":
+        return PyramidPooling(name="attention")
+    if attention == "aspp":
+        return ASPP(channels, name="attention")
+    return attention

@@ -14,6 +14,14 @@ from keras_segattn.weights.bundled import BUNDLED, bundled_class_names, load_bun
 DEFAULT_CLASSES = 19
 
 
+def check_attention(attention, choices):
+    """Raises a ValueError unless `attention` is one of its names, `None` or a Keras layer."""
+    if not isinstance(attention, keras.layers.Layer) and attention not in choices:
+        raise ValueError(
+            f"`attention` must be one of {choices} or a Keras layer. Received: {attention!r}"
+        )
+
+
 class NetworkFrame:
     """The frame of one network, which its function fills with a decoder.
 

@@ -76,6 +76,7 @@ def attention_maps(layer, inputs, pixel=None):
     | `CrissCrossAttention` | `"after 1 loop"`, `"after 2 loops"`, ...: where the pixel looks |
     | `NonLocal` | `"attention"`: where the pixel looks |
     | `StripAttention` | `"strips"`: where the pixel looks; all pixels of a strip have one weight |
+    | `ExpectationMaximizationAttention` | `"base 0"`, ...: the pixels that belong to each base |
     | `FeatureCrossAttention` | `"spatial"`, a map, and `"channel"`, a vector, if there is one |
     | `CCBAM` | the maps `"spatial_high"`, `"spatial_low"`, the vectors `"channel_high"`, ... |
     | `AttentionFusion` | `"fusion"`, a vector: the weight of the high level in every channel |

@@ -6,6 +6,7 @@ from keras_segattn.applications import CCNet
 from keras_segattn.backbones import ResNet18
 from keras_segattn.backbones.resnet import _bottleneck, _resnet
 from keras_segattn.flops import count_flops
+from keras_segattn.layers import StripAttention
 from tests.golden import (
     assert_close,
     assign_block,
@@ -143,7 +144,10 @@ def test_logits_are_resized_with_aligned_corners(rng):
         assert_close(got[:, ::8, ::8], coarse)
 
 
-@pytest.mark.parametrize("attention", ["criss_cross", "non_local", None])
+@pytest.mark.parametrize(
+    "attention",
+    ["criss_cross", "non_local", "pyramid_pooling", "aspp", None, StripAttention(4, name="own")],
+)
 def test_any_size_and_any_attention(attention, rng):
     model = tiny_ccnet(attention=attention)
     for height, width in ((33, 65), (32, 40)):

@@ -114,6 +114,9 @@ CASES = [
     case("channel_shuffle", layers.ChannelShuffle, 6, groups=3),
     case("criss_cross", layers.CrissCrossAttention, 8, reduction=4, idle=("key/bias",)),
     case("criss_cross_once", layers.CrissCrossAttention, 8, recurrence=1, idle=("key/bias",)),
+    case("pyramid_pooling", layers.PyramidPooling, 4, bins=(1, 2, 3)),
+    case("pyramid_pooling_filters", layers.PyramidPooling, 4, filters=5, bins=(6,)),
+    case("ema", layers.ExpectationMaximizationAttention, 8, bases=4, idle=("project/bias",)),
     case("non_local", layers.NonLocal, 8, reduction=4, idle=("key/bias",)),
 ]
 
