@@ -101,7 +101,8 @@ class ExpectationMaximizationAttention(CompositeLayer):
 
     def _iterate(self, features):
         """The scores `(batch, pixels, bases)` and the bases `(batch, bases, channels)`."""
-        bases = ops.expand_dims(self.initial_bases, 0)
+        # A copy, since training moves the variable before torch computes its gradients.
+        bases = ops.expand_dims(ops.copy(self.initial_bases), 0)
         for _ in range(self.iterations):
             scores = ops.softmax(ops.matmul(features, ops.transpose(bases, (0, 2, 1))), axis=-1)
             shares = scores / (1e-6 + ops.sum(scores, axis=1, keepdims=True))

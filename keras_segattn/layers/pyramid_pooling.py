@@ -65,6 +65,7 @@ class PyramidPooling(CompositeLayer):
         ]
         for b, projection in zip(self.bins, self.projections, strict=True):
             projection.build((x_shape[0], b, b, x_shape[-1]))
+        self.resize.build([x_shape, x_shape])
 
     def call(self, x, training=None):
         levels = [
