@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import keras
+
 from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.logits import full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel

@@ -78,6 +78,7 @@ class ExpectationMaximizationAttention(CompositeLayer):
             initializer=keras.initializers.RandomNormal(stddev=(2 / self.bases) ** 0.5),
             trainable=False,
             dtype="float32",
+            autocast=False,
             name="initial_bases",
         )
         self.initial_bases.assign(_normalize(self.initial_bases))

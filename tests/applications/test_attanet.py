@@ -7,11 +7,11 @@ from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.backbones import LightBackbone
 from keras_segattn.flops import count_flops
 from keras_segattn.layers import (
+    ConvNormAct,
     CrissCrossAttention,
     ExpectationMaximizationAttention,
     NonLocal,
 )
-from keras_segattn.layers import ConvNormAct
 from tests.golden import assert_close, assign_block, assign_conv, assign_fusion, load_golden
 from tests.training import to_numpy
 
