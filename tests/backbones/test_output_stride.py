@@ -5,7 +5,7 @@ import pytest
 
 from keras_segattn.backbones.output_stride import dilate
 from keras_segattn.backbones.registry import BACKBONES
-from tests.training import randomize, to_numpy
+from tests.training import to_numpy
 
 # ResNets dilate the first block of a stage too, as CCNet's code does.
 EXACT = ("efficientnet_lite0", "mobilenet_v2", "shufflenet_v2", "stdc1")
@@ -29,7 +29,11 @@ def first_pixel(size, strides, symmetric):
 @pytest.mark.parametrize("size", SIZES)
 def test_the_dilated_map_holds_the_pixels_of_the_strided_one(name, output_stride, size, rng):
     strided, dilated = BACKBONES[name](), BACKBONES[name](output_stride=output_stride)
-    randomize(strided, rng)
+    # Shifts make the zeros at the borders differ from the map. All other weights stay as they were
+    # initialized: random statistics amplify the rounding of torch a thousandfold.
+    for weight in strided.weights:
+        if weight.name == "beta":
+            weight.assign(rng.uniform(-0.3, 0.3, weight.shape))
     dilated.set_weights(strided.get_weights())
     image = rng.normal(size=(1, *size, 3)).astype("float32")
     wants, gots = strided(image), dilated(image)
