@@ -6,15 +6,23 @@ Rooms of the house:
 - `backbones`: feature pyramids P2 to P5, by name or from other libraries.
 - `applications`: the networks, as functions that return functional models.
 - `weights`: pretrained weights, torch's checkpoints, and the preprocessing that they expect.
-- `losses`, `metrics`, `optimizers`, `callbacks`: what Keras lacks.
+- `losses`, `metrics`, `optimizers`, `callbacks`: additions to Keras's own.
 - `recipes`, `training`: the papers' settings as data, and training by them.
 - `data`: data sets, paired augmentation, input pipelines.
 - `images`: reading images and masks.
 - `inference`: from any image to its classes.
-- `visualization`: masks, errors, training curves, and what attention looks at, as pictures.
+- `visualization`: pictures of masks, errors, training curves and attention.
 - `export`: SavedModel, ONNX, LiteRT, OpenVINO and TensorRT, verified.
 - `demo`: a page to try it, `python -m keras_segattn.demo`.
 - `flops`: operations of a model, counted as the papers count them.
+
+Shared by the rooms:
+
+- `arguments`: checks of arguments, with their messages.
+- `ground_truth`: labels, void pixels and sample weights, as losses, metrics and data sets see them.
+- `atomic_files`: files that appear complete or not at all.
+- `spread`: a few of many items, evenly spread.
+- `lazy`, `registration`: names imported at their first use, and layers registered with Keras.
 """
 
 from typing import TYPE_CHECKING

@@ -7,6 +7,7 @@ import pkgutil
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import keras
@@ -69,7 +70,7 @@ def test_docstrings_are_whole(item):
 
 
 def exported():
-    """The names of all that the rooms export and that can be called."""
+    """Yields the full name of everything that the rooms export."""
     for room in set(keras_segattn.__all__) - {"__version__"}:
         module = getattr(keras_segattn, room)
         own = [
@@ -78,15 +79,16 @@ def exported():
             if getattr(item, "__module__", None) == module.__name__ and not name.startswith("_")
         ]
         for name in getattr(module, "__all__", own):
-            if callable(getattr(module, name)):
+            # A module of `keras.applications`'s form, such as `canet`, has its names on the pages.
+            if not isinstance(getattr(module, name), types.ModuleType):
                 yield f"keras_segattn.{room}.{name}"
 
 
 @pytest.mark.once
-def test_what_is_exported_has_a_page_and_the_reverse():
+def test_every_export_has_an_api_entry_and_the_reverse():
     pages = "\n".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
-    documented = set(re.findall(r"^::: ([\w.]+)", pages, re.MULTILINE))
-    assert not set(exported()) ^ documented
+    documented = re.findall(r"^::: ([\w.]+)", pages, re.MULTILINE)
+    assert sorted(documented) == sorted(set(exported()))
 
 
 def test_every_public_class_is_registered():

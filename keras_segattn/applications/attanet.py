@@ -57,17 +57,17 @@ def AttaNet(
         classes: Integer, the number of classes. Defaults to `None`, which takes the number of
             classes that bundled `weights` have, and 19, as in Cityscapes, without them.
         weights: `None` for random weights; `"road_scenes"`, for `"light"` with `classes=11`, which
-            comes with the package and knows drawn images alone; or the path of a file written by
+            comes with the package and knows only drawn images; or the path of a file written by
             `save_weights`. Defaults to `None`.
         new_classifier: Boolean, whether to load all of bundled `weights` except the classifier, to
             fine-tune them for other classes. Defaults to `False`.
-        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
-            ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
-            package for the EfficientNet-Lites; or the path of a file that
+        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
+            the ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and an installed
+            package's weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or those of the images; the network keeps it. Defaults to the one that the
-            backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
+            channels or as many as the images have; the network keeps it. Defaults to the one
+            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
             for a model that normalizes them itself; ImageNet's mean and standard deviation
             otherwise.
         freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
@@ -92,7 +92,7 @@ def AttaNet(
         filters: Integer, width of the network after the backbone; the keys of the attention and
             the auxiliary heads have half of it, or all of it in the light network. Defaults to
             `128`, or `64` for the light network.
-        fusion_filters: Integer, width of the fusion. If it is not that of `filters`, a 3x3
+        fusion_filters: Integer, width of the fusion. If it differs from `filters`, a 3x3
             convolution of this width follows the fusion. Defaults to `512` for `"resnet50"` and
             `"resnet101"`, and to `filters` otherwise.
         light: Boolean, whether to build the light network: it fuses P3 and P4 instead of P4 and

@@ -66,13 +66,13 @@ def CANet(
             to `None`.
         new_classifier: Boolean, whether to load all of bundled `weights` except the classifier, to
             fine-tune them for other classes. Defaults to `False`.
-        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
-            ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
-            package for the EfficientNet-Lites; or the path of a file that
+        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
+            the ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and an installed
+            package's weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or those of the images; the network keeps it. Defaults to the one that the
-            backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
+            channels or as many as the images have; the network keeps it. Defaults to the one
+            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
             for a model that normalizes them itself; ImageNet's mean and standard deviation
             otherwise.
         freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
@@ -167,15 +167,15 @@ def _spatial_branch(image, filters, separable):
 
 
 def _check_levels(pyramid):
-    """Whether the backbone rounds odd sizes up, as convolutions that pad both sides do.
+    """Returns whether the backbone rounds odd sizes up, as convolutions that pad both sides do.
 
     Raises a ValueError unless P4 and P5 lie at strides 16 and 32.
     """
     strides = level_strides(pyramid)
     if strides != {"P4": 16, "P5": 32}:
         raise ValueError(
-            "CANet doubles P5 to the size of P4, and P4 to that of its spatial branch: it needs "
-            f"P4 at stride 16 and P5 at stride 32. Backbone {pyramid.name!r} has {strides}; build "
+            "CANet doubles P5 to the size of P4, and P4 to the size of its spatial branch: it "
+            f"needs P4 at stride 16 and P5 at stride 32. Backbone {pyramid.name!r} has {strides}; build "
             "it without dilation."
         )
     return rounds_up(pyramid)

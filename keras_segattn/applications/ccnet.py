@@ -67,13 +67,13 @@ def CCNet(
             Defaults to `None`.
         new_classifier: Boolean, whether to load all of bundled `weights` except the classifier, to
             fine-tune them for other classes. Defaults to `False`.
-        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
-            ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
-            package for the EfficientNet-Lites; or the path of a file that
+        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
+            the ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and an installed
+            package's weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or those of the images; the network keeps it. Defaults to the one that the
-            backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
+            channels or as many as the images have; the network keeps it. Defaults to the one
+            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
             for a model that normalizes them itself; ImageNet's mean and standard deviation
             otherwise.
         freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
@@ -120,7 +120,7 @@ def CCNet(
         "CCNet: Criss-Cross Attention for Semantic Segmentation" (Huang et al., 2019), section 3.1
         and figure 2.
 
-    **Differences from the paper**: the network is that of the authors' code where the paper is
+    **Differences from the paper**: the network follows the authors' code where the paper is
     silent or differs. There the attended map passes one more 3x3 convolution before it joins `X`,
     the head's normalizations are followed by a leaky ReLU of slope 0.01, an auxiliary head is
     trained, and logits are resized with aligned corners. Its normalization, InPlaceABN, scales by
@@ -186,7 +186,7 @@ def _backbone_options(backbone, output_stride, stem):
 
 
 def _head(x, filters, attention, recurrence):
-    """The reduced map, attended, and fused with what it was reduced from."""
+    """Reduces the map, attends to it, and fuses the result with the map before the reduction."""
     channels = x.shape[-1] // 4
     y = ConvNormAct(channels, activation=leaky_relu, name="reduce")(x)
     if attention is not None:

@@ -60,13 +60,13 @@ def CrossCBAM(
             Defaults to `None`.
         new_classifier: Boolean, whether to load all of bundled `weights` except the classifier, to
             fine-tune them for other classes. Defaults to `False`.
-        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's for the
-            ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and those of an installed
-            package for the EfficientNet-Lites; or the path of a file that
+        backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
+            the ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and an installed
+            package's weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or those of the images; the network keeps it. Defaults to the one that the
-            backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
+            channels or as many as the images have; the network keeps it. Defaults to the one
+            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
             for a model that normalizes them itself; ImageNet's mean and standard deviation
             otherwise.
         freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
@@ -76,7 +76,7 @@ def CrossCBAM(
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the fused features at stride 8.
-        context: What widens the field of view at stride 32: `"se_aspp"`, `"aspp"` or
+        context: Module that widens the field of view at stride 32: `"se_aspp"`, `"aspp"` or
             `"convolution"` (1x1, none at all). Defaults to `"se_aspp"`.
         fusion: How the levels are fused: `"ccbam"`, `"addition"`, `"concatenation"` (and a 1x1
             convolution), or `None`, which classifies the context at stride 32. Defaults to

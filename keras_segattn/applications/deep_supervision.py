@@ -27,7 +27,7 @@ class DeepSupervision(SegmentationModel):
         network: A functional model with one input and a list of outputs: the main logits, then the
             auxiliary ones, all of shape `(batch, height, width, classes)`.
         auxiliary_weights: Sequence of one weight per auxiliary output.
-        **kwargs: Those of `SegmentationModel`, and `name` and `trainable` as in every Keras model.
+        **kwargs: As in `SegmentationModel`, and `name` and `trainable` as in every Keras model.
             `name` and `preprocessing` default to the network's.
 
     Raises:

@@ -7,8 +7,8 @@ def preprocess_input(images):
     """Normalizes RGB images by the mean and standard deviation of ImageNet.
 
     `y = (x / 255 - mean) / standard deviation`, per channel. All weights that are fetched by
-    `backbone_weights="imagenet"` expect it. A network with others has what they expect in its
-    attribute `preprocessing`, which is right for any.
+    `backbone_weights="imagenet"` expect it. Prefer `model.preprocessing`, which is correct for any
+    weights.
 
     Args:
         images: Array, tensor or Keras tensor of shape `(batch, height, width, 3)` or

@@ -1,4 +1,4 @@
-"""A functional model that knows what its images and its classes are."""
+"""A functional model that knows its preprocessing and its classes."""
 
 import inspect
 
@@ -20,7 +20,7 @@ class SegmentationModel(keras.Model):
     """A functional model from images to logits, with its preprocessing, class names and palette.
 
     They are saved with the model, so that a model loaded years later still segments an image file
-    and names what it finds. All networks of `keras_segattn.applications` are of this class.
+    and names the classes. All networks of `keras_segattn.applications` are of this class.
 
     `compile` refuses a loss for logits where the model returns probabilities, and the reverse.
     `fit` and `evaluate` refuse NumPy labels that are neither a class nor void.
@@ -30,12 +30,12 @@ class SegmentationModel(keras.Model):
         outputs: Keras tensor of logits `(batch, height, width, classes)`.
         name: Name of the model. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` of the weights, which is adapted to the
-            number of channels of the images. Defaults to that of torchvision's ImageNet weights.
+            number of channels of the images. Defaults to torchvision's for its ImageNet weights.
         class_names: Sequence of one name per class. Defaults to `None`.
         palette: Sequence of one color per class, three integers from 0 to 255 or text such as
             `"#ff8000"`. Defaults to `None`.
         from_logits: Boolean, whether the outputs are logits rather than probabilities. Defaults to
-            what the last layers tell: `None` where they do not.
+            the kind found from the last layers, `None` if it cannot be found.
         **kwargs: `trainable`, as in every Keras model.
 
     Raises:

@@ -55,7 +55,7 @@ def DF1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="d
 def DF2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="df2"):
     """DF2 without its classifier, as a feature pyramid.
 
-    The blocks are those of `DF1`; there are 20 of them instead of 10.
+    It has the blocks of `DF1`, 20 of them instead of 10.
 
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to

@@ -32,7 +32,7 @@ def keras_application(name, channels=3, weights=None):
 
     Returns:
         A `keras.Model` from images `(batch, height, width, channels)` to a dict of feature maps.
-        Its attribute `preprocessing` is that of the network. Networks that normalize images
+        Its attribute `preprocessing` belongs to the network. Networks that normalize images
         themselves take pixels from 0 to 255, which it leaves as they are.
 
     Raises:
@@ -63,8 +63,8 @@ def keras_application(name, channels=3, weights=None):
         smallest = level_sizes(pyramid, SMALLEST_SIDE, SMALLEST_SIDE)
         fits = all(min(size) > 0 for size in smallest.values())
     except ValueError:
-        # What Keras says of a convolution without padding whose map is too small, or of a sum of
-        # maps of two sizes.
+        # Keras raises it for a convolution without padding whose map is too small, and for a sum
+        # of maps of two sizes.
         fits = False
     if not fits:
         raise ValueError(
@@ -79,7 +79,7 @@ def keras_application(name, channels=3, weights=None):
 
 
 def preprocessing_of_function(preprocess_input, channels=3):
-    """The `Preprocessing` that does what a `preprocess_input` of `keras.applications` does.
+    """Returns the `Preprocessing` equal to a `preprocess_input` of `keras.applications`.
 
     Args:
         preprocess_input: Function from RGB images with values from 0 to 255, that multiplies each

@@ -13,8 +13,8 @@ def keras_hub_preset(preset):
             `"kaggle://"` or `"hf://"`, or a folder that `save_to_preset` wrote.
 
     Returns:
-        The `keras_hub.models.Backbone`. Its attribute `preprocessing` does what the image
-        converter of the preset does to the values of the pixels.
+        The `keras_hub.models.Backbone`. Its attribute `preprocessing` changes the values of the
+        pixels like the image converter of the preset.
 
     Raises:
         ImportError: If KerasHub is not installed.

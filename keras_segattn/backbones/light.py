@@ -46,7 +46,7 @@ def LightBackbone(*, input_shape=(None, None, 3), weights=None, input_tensor=Non
 
     Reference:
         "AttaNet: Attention-Augmented Network for Fast and Accurate Scene Parsing" (Song, Mei and
-        Huang, 2021), whose text names it only; the layers are those of the authors' network.
+        Huang, 2021), whose text only names it; the layers follow the authors' network.
 
     **Differences from the paper**: none known.
     """

@@ -1,4 +1,4 @@
-"""What a backbone expects of its images."""
+"""The preprocessing that a backbone brings along."""
 
 import keras
 
@@ -29,7 +29,7 @@ def preprocessing_of(backbone, model):
 
 
 def normalizes_images(model):
-    """Whether the first layer that reads the images of a functional model rescales them."""
+    """Returns whether the first layer that reads the images of a functional model rescales them."""
     for layer in model.layers:
         if not _reads(layer, model.inputs[0]):
             continue

@@ -12,7 +12,7 @@ def feature_pyramid(backbone, levels=LEVELS):
 
     Args:
         backbone: One of
-            - a `keras.Model` whose output is a dict with the keys `"P2"` to `"P5"`, as those of
+            - a `keras.Model` whose output is a dict with the keys `"P2"` to `"P5"`, as in
               `keras_segattn.backbones`, or at least the keys in `levels`;
             - a KerasHub backbone, which carries `pyramid_outputs`;
             - a KerasCV backbone, which carries `pyramid_level_inputs`.

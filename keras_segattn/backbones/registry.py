@@ -36,7 +36,7 @@ BACKBONES = {
 }
 
 
-# What stands before the slash in the names of other libraries' networks.
+# The names of other libraries' networks begin with one of these and a slash.
 KERAS_APPLICATIONS, KERAS_HUB = "keras.applications", "keras_hub"
 
 

@@ -240,7 +240,7 @@ def _resnet(
 
 
 def architecture_with(stem, architecture):
-    """The name that published weights have: those of the deep stem are others."""
+    """Returns the key into the weights table; the deep stem has its own entry."""
     return f"{architecture}_deep" if stem == "deep" else architecture
 
 

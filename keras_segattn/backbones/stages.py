@@ -25,7 +25,7 @@ def levels_by_stride(model):
         model: A functional `keras.Model` with one input.
 
     Returns:
-        Dict with the keys `"P2"` to `"P5"`, or those of them that the network has.
+        Dict with the keys `"P2"` to `"P5"`, as far as the network has these levels.
     """
     operations = [op for op in model.operations if not isinstance(op, keras.layers.InputLayer)]
     strides = _strides(model, operations)
@@ -70,7 +70,7 @@ def level_strides(pyramid):
 
 
 def rounds_up(pyramid):
-    """Whether every level has `ceil(height / 2**n)` rows, and columns likewise, at any size."""
+    """Returns whether every level rounds its size up, `ceil(height / 2**n)` rows, at any size."""
     return all(
         rows == -(-height // 2 ** int(level[1])) and columns == -(-width // 2 ** int(level[1]))
         for height, width in (_measured_size(pyramid, size) for size in ROUNDED_SIZES)
@@ -105,7 +105,7 @@ def _parents(op):
 
 
 def _before_widening(op):
-    """The output of an operation, or what a 1x1 convolution at the end of a stage widens."""
+    """Returns the output of an operation, or the input of a 1x1 convolution that widens it."""
     end = op.output
     while isinstance(op, PER_CHANNEL):
         (op,) = _parents(op)

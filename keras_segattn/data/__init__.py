@@ -10,9 +10,8 @@ from keras_segattn.data.random_scale_crop_flip import RandomScaleCropFlip
 from keras_segattn.data.road_scenes import RoadScenes
 from keras_segattn.data.segmentation_folder import SegmentationFolder
 
-# The public data sets by name, as recipes and command lines name them: each takes its folder and a
-# split.
 DATASETS = {"ade20k": ADE20K, "camvid": CamVid, "cityscapes": Cityscapes}
+"""Dict from the name of each public data set, as in recipes, to its class."""
 
 __all__ = [
     "ADE20K",

@@ -45,7 +45,7 @@ class ADE20K(PairedFiles):
     Reference:
         "Scene Parsing through ADE20K Dataset" (Zhou et al., 2017).
 
-    **Differences from the release**: the colors of the classes are those of PASCAL VOC's map.
+    **Differences from the release**: the classes have the colors of PASCAL VOC's map.
     """
 
     palette = tuple(default_palette(CLASS_COUNT))

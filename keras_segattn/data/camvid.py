@@ -78,7 +78,7 @@ class CamVid(PairedFiles):
 
     Reference:
         "Segmentation and Recognition Using Structure from Motion Point Clouds" (Brostow et al.,
-        2008); the split is that of "SegNet" (Badrinarayanan et al., 2017).
+        2008); the split follows "SegNet" (Badrinarayanan et al., 2017).
     """
 
     class_names = (
@@ -108,7 +108,7 @@ class CamVid(PairedFiles):
         (0, 128, 192),
     )
 
-    # SegNet's masks; those of the original release are colors.
+    # For SegNet's masks; the masks of the original release are colors.
     label_map = types.MappingProxyType({**{i: i for i in range(11)}, 11: IGNORE_CLASS})
 
     def __init__(self, root, split):

@@ -7,8 +7,8 @@ import numpy as np
 
 from keras_segattn.ground_truth import check_labels
 
-# The label of void pixels in every data set of this package, and of the masks that pad a crop.
 IGNORE_CLASS = 255
+"""The label of void pixels in every data set of this package, and in the padding of a crop."""
 
 
 class SegmentationDataset:
@@ -67,7 +67,7 @@ class SegmentationDataset:
 
     @property
     def has_masks(self):
-        """Whether any sample has a mask; without one, all of it is void."""
+        """True if any sample has a mask; a sample without one is void everywhere."""
         return True
 
     def class_frequencies(self):
@@ -118,8 +118,8 @@ class SegmentationDataset:
     def verify(self):
         """Reads everything once.
 
-        Warns of classes that no mask holds, which a small data set may lack, and of what reading
-        warns of.
+        Warns of classes that no mask holds, which a small data set may lack, and passes on the
+        warnings of reading.
 
         Returns:
             List of all faults as text, each naming its file or sample; empty if there is none.
@@ -173,8 +173,8 @@ class SegmentationDataset:
         """Returns a `tf.data.Dataset` of batches, for `fit` and `evaluate` on every backend.
 
         For training it is shuffled and endless; pass `steps_per_epoch=len(data) // batch_size` and
-        `shuffle=False` to `fit`. Order and augmentation depend on `seed`, the epoch and the sample
-        alone, so that a run that is resumed at an epoch sees what it would have seen, and
+        `shuffle=False` to `fit`. Order and augmentation depend only on `seed`, the epoch and the
+        sample, so that a resumed run sees the same samples as an uninterrupted one, and
         `to_py_dataset` gives the same. Otherwise every sample comes once, in order.
 
         Args:
@@ -215,8 +215,8 @@ class SegmentationDataset:
     ):
         """Returns a `keras.utils.PyDataset` of batches, which needs no TensorFlow.
 
-        The arguments and the samples are those of `to_tf_dataset`: for training it is endless, and
-        `fit` wants `steps_per_epoch=len(data) // batch_size` and `shuffle=False`.
+        Takes the arguments and gives the samples of `to_tf_dataset`: for training it is endless,
+        and `fit` wants `steps_per_epoch=len(data) // batch_size` and `shuffle=False`.
 
         Args:
             batch_size: Integer.

@@ -18,8 +18,8 @@ class PairedFiles(SegmentationDataset):
             and all of the mask is then void.
 
     Attributes:
-        label_map: Dict from the labels in the files to those of `class_names` or to 255; a label
-            that it lacks is an error. `None` where the files hold the labels of `class_names`.
+        label_map: Dict from the labels in the files to the indices of `class_names` or to 255; a
+            label that it lacks is an error. `None` if the files hold the indices of `class_names`.
     """
 
     label_map = None
@@ -82,7 +82,7 @@ def files_by_name(folder, how_to_get, ending=""):
 
     Args:
         folder: The folder.
-        how_to_get: What to tell a user who has no such folder.
+        how_to_get: Text for a user who has no such folder.
         ending: End of the names that are wanted, without the suffix; cut off.
     """
     try:
@@ -110,7 +110,7 @@ def pair(images, masks, root):
     """Returns the pairs of two dicts of files with the same keys, sorted.
 
     Raises:
-        ValueError: If a file is alone; names the first of them and says how many.
+        ValueError: If a file has no partner; names the first one and says how many there are.
     """
     for kind, other, lonely in (
         ("image", "mask", images.keys() - masks.keys()),

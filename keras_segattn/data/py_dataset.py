@@ -12,10 +12,11 @@ from keras_segattn.data.sampler import MIXED_SIZES
 class SegmentationPyDataset(keras.utils.PyDataset):
     """The batches of a `Sampler`, one epoch after the other; see `SegmentationDataset`.
 
-    Keras's own workers are not used. They read ahead, and what they have read is lost at the end of
-    an epoch that `steps_per_epoch` ends. A data set with an end would need to count epochs, which
-    Keras ends once more than it trains to build a model. So training is endless, in one order, and
-    threads read the batch after the one that is asked for.
+    Keras's own workers are not used: batches that they have read ahead are lost when
+    `steps_per_epoch` ends an epoch. Threads of its own read one batch ahead.
+
+    The dataset is infinite in training: Keras signals one extra epoch end while building the model,
+    so counting epochs would be off by one.
     """
 
     def __init__(self, sampler, preprocessing=None, first_epoch=0, workers=2):
@@ -29,7 +30,7 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         self._ahead = {}
 
     def __getstate__(self):
-        # Threads and what they are reading stay in their process.
+        # Threads and the batch that they are reading stay in their process.
         return {**self.__dict__, "_threads": None, "_ahead": {}}
 
     def __setstate__(self, state):
@@ -42,7 +43,7 @@ class SegmentationPyDataset(keras.utils.PyDataset):
 
     def __getitem__(self, batch):
         samples = self._ahead.pop(batch, None) or self._begin(batch)
-        # Where Keras starts anew, what was read ahead is of no use.
+        # When Keras starts anew, the batch read ahead is of no use.
         self._ahead = {batch + 1: self._begin(batch + 1)}
         samples = [sample.result() for sample in samples]
         sizes = {mask.shape for _, mask in samples}

@@ -8,14 +8,14 @@ from keras_segattn.data.dataset import IGNORE_CLASS
 class RandomScaleCropFlip:
     """Random scale, crop and horizontal flip of an image and its mask.
 
-    The image is resized bilinearly and the mask by nearest neighbor, on the same pixel grid. What
-    the crop reaches beyond the image is void in the mask, and in the image the mean color of
+    The image is resized bilinearly and the mask by nearest neighbor, on the same pixel grid. Where
+    the crop reaches beyond the image, the mask is void and the image has the mean color of
     ImageNet, which preprocessing turns into zero.
 
     Args:
         crop_size: Tuple `(height, width)` of the result.
         scale: Tuple of the smallest and the largest factor, drawn uniformly. Defaults to
-            `(0.5, 2.0)`, those of CANet.
+            `(0.5, 2.0)`, as in CANet.
         scales: Sequence of factors to draw from instead, such as AttaNet's
             `(0.75, 1.0, 1.5, 1.75, 2.0)`. Defaults to `None`.
         short_sides: Sequence of lengths in pixels to draw from instead, which the shorter side of
@@ -43,7 +43,7 @@ class RandomScaleCropFlip:
         "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), section 4.1;
         "CCNet" (Huang et al., 2019), section 4.2; "AttaNet" (Song et al., 2021), training settings.
 
-    **Differences from the papers**: none says what a crop beyond the image is filled with.
+    **Differences from the papers**: none specifies the padding of a crop beyond the image.
     """
 
     # One or two bands take its average, and more than three repeat it.

@@ -91,7 +91,7 @@ class _Scene:
             self.pole(sign=rng.random() < 0.7)
         objects = [self.car] * rng.integers(1, 4)
         objects += [self.pedestrian] * rng.integers(1, 4) + [self.bicyclist] * rng.integers(0, 3)
-        # The nearer, the later: what is near hides what is far.
+        # The nearer, the later: near objects hide far ones.
         for depth in sorted(rng.uniform(0.15, 0.9, len(objects))):
             objects.pop(rng.integers(len(objects)))(depth)
 

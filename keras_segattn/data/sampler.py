@@ -1,4 +1,4 @@
-"""Which samples an epoch has, in which order, and how each is changed."""
+"""The samples of an epoch, their order, and their augmentation."""
 
 import numpy as np
 
@@ -17,12 +17,12 @@ class Sampler:
     Args:
         dataset: A `SegmentationDataset`.
         batch_size: Integer.
-        training: Boolean; training shuffles, and leaves out what does not fill a batch.
+        training: Boolean; training shuffles, and drops the samples that do not fill a batch.
         augmentation: Callable `(image, mask, rng) -> (image, mask)`, or `None`.
         seed: Integer.
         cache: Boolean, whether to keep the decoded images in memory.
         share: Tuple `(index, count)`: of every batch, the part that this one of `count` processes
-            reads. Together they read what one process would. Defaults to `(0, 1)`, everything.
+            reads. Together they read the same as one process. Defaults to `(0, 1)`, everything.
         fill: Boolean, whether void samples fill the last batch of an evaluation, for devices that
             all take a part, as they do for several processes. Defaults to `False`.
 
@@ -80,14 +80,14 @@ class Sampler:
         return whole if self.training or not rest else whole + 1
 
     def weights_of(self, indices):
-        """Returns the weights of samples as float32; what fills a batch weighs nothing."""
+        """Returns the weights of samples as float32; samples that fill a batch have weight 0."""
         return np.where(np.asarray(indices) < 0, 0, self.weights[indices]).astype("float32")
 
     def order(self, epoch):
         """Returns the indices of the samples of an epoch, in this process; -1 is a filling."""
         if self.training:
             order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
-            # Whole batches only; what is left over differs from epoch to epoch.
+            # Whole batches only; the samples left over differ from epoch to epoch.
             order = order[: self.batches * self.batch_size]
         else:
             order = np.arange(self.samples)
@@ -107,12 +107,12 @@ class Sampler:
         image, mask = self._sample(int(index))
         if self.augmentation is None:
             return self._checked(image, mask, index)
-        # The third number keeps the samples' generators apart from those of the orders.
+        # The third number keeps the generators of samples apart from the generators of orders.
         rng = np.random.default_rng((self.seed, int(epoch), int(index) + 1))
         return self._checked(*self.augmentation(image, mask, rng), index)
 
     def _checked(self, image, mask, index):
-        """Refuses here what a pipeline would misread, or report without a name."""
+        """Refuses samples that a pipeline would misread, or report without a name."""
         image, mask = np.asarray(image), np.asarray(mask)
         expected = (*mask.shape, self.channels)
         if image.dtype == mask.dtype == "uint8" and mask.ndim == 2 and image.shape == expected:

@@ -32,13 +32,13 @@ class SegmentationFolder(PairedFiles):
 
     Args:
         images: Folder of the images, searched with its subfolders.
-        masks: Folder of the masks, whose names differ from those of the images in the suffix alone.
+        masks: Folder of the masks, whose names differ from the images' only in the suffix.
             `None` for images without masks. Defaults to `None`.
         class_names: Sequence of class names; class `i` has label `i`.
         palette: Sequence of one color per class, RGB or text such as `"#ff8000"`. Defaults to
             PASCAL VOC's colors.
         color_masks: Boolean, whether masks hold the colors of `palette`. Defaults to `False`.
-        label_map: Dict from the labels in the masks to those of `class_names` or to 255, which
+        label_map: Dict from the labels in the masks to indices of `class_names` or to 255, which
             need not be listed itself. Defaults to `None`, where they are the same.
         list_file: Text file in UTF-8 with a line `IMAGE MASK` (or `IMAGE`) for each sample,
             relative to `images` and `masks`, separated by a space, a tab or a comma. Lines that
@@ -136,7 +136,7 @@ class SegmentationFolder(PairedFiles):
         masks = [mask for _, mask in self._pairs if mask is not None]
         labels = set()
         for index in evenly_spread(len(masks), LOOKED_AT):
-            # What cannot be read is told when it is read for use.
+            # A mask that cannot be read raises when it is read for use.
             with contextlib.suppress(ValueError, OSError):
                 labels.update(np.unique(read_labels(masks[index]).pixels).tolist())
         if labels == {0, self.ignore_class}:

@@ -2,5 +2,7 @@
 
 from pathlib import Path
 
-# A street; street.txt beside it says whose it is.
+__all__ = ["PHOTO"]
+
 PHOTO = Path(__file__).parent / "street.jpg"
+"""Path of a photo of a street, to try a network on; `street.txt` beside it names the source."""

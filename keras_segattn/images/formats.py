@@ -12,6 +12,7 @@ FORMATS = {
     "WEBP": (".webp",),
 }
 IMAGE_SUFFIXES = (*(suffix for suffixes in FORMATS.values() for suffix in suffixes), ".npy")
+"""Tuple of the suffixes that image files may have, in lower case."""
 
 
 class ImageFormatError(ValueError):

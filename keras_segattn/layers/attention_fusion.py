@@ -10,7 +10,7 @@ from keras_segattn.layers.resize_like import ResizeLike
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class AttentionFusion(CompositeLayer):
-    """Fuses two pyramid levels by a weight per channel that one gains as the other loses.
+    """Attention fusion: blends two pyramid levels by a per-channel gate `alpha`.
 
     ```
     L = project(low)                                        # 3x3, and likewise below

@@ -38,7 +38,7 @@ class CCBAM(CompositeLayer):
 
     Call arguments:
         inputs: List `[high, low]` of tensors of shape `(batch, height, width, channels)`: the map
-            of the decoder, resized to the encoder's, and that of the encoder.
+            of the decoder, resized to the encoder's, and the map of the encoder.
 
     Returns:
         Tensor of shape `(batch, height, width, channels)`.
@@ -61,7 +61,7 @@ class CCBAM(CompositeLayer):
     the text beside it names one, and CBAM has both; so both are here. That the gates of the two
     branches share no weights is inferred: with the stated reduction of 16, only separate weights
     give the published numbers of parameters. In float16 the products stop at its largest number,
-    since those of three maps without a sigmoid leave its range.
+    since products of three maps without a sigmoid leave its range.
     """
 
     def __init__(self, reduction=16, channel_activation="sigmoid", spatial_kernel_size=1, **kwargs):

@@ -6,7 +6,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class ChannelShuffle(keras.layers.Layer):
-    """Takes channels from the groups in turn, so that what follows mixes the groups.
+    """Channel shuffle: takes channels from the groups in turn, so that the next layer mixes them.
 
     `y[..., i * groups + g] = x[..., g * channels / groups + i]`
 

@@ -50,7 +50,7 @@ class CompositeLayer(keras.layers.Layer):
             modes = [(path, _quantization(layer)) for path, layer in _sublayers(self)]
             quantized = {path: mode for path, mode in modes if mode}
         config = super().get_config()
-        # What is frozen as a whole needs no list.
+        # A layer that is frozen as a whole needs no list.
         if frozen and self.trainable:
             config["frozen"] = list(frozen)
         if quantized:

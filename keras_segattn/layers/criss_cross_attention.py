@@ -29,7 +29,7 @@ class CrissCrossAttention(CompositeLayer):
     Args:
         recurrence: Integer, the number of loops, which share all weights. Defaults to `2`, the
             paper's choice; its Table 3 compares 1, 2 and 3.
-        reduction: Integer, by which the channels of queries and keys are fewer than those of `x`.
+        reduction: Integer, the factor by which queries and keys have fewer channels than `x`.
             Defaults to `8`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
@@ -42,8 +42,8 @@ class CrissCrossAttention(CompositeLayer):
         Tensor of the shape of `x`; or that tensor and the float32 scores
         `(batch, height, width, height + width)`: for each pixel `height` weights of its column,
         from the top, then `width` weights of its row, from the left, that sum to one. The pixel
-        itself counts in the row; its place in the column is zero. The scores of an earlier loop
-        are those of a layer with the same weights and a smaller `recurrence`.
+        itself counts in the row; its place in the column is zero. A layer with the same
+        weights and a smaller `recurrence` returns the scores of an earlier loop.
 
     Raises:
         ValueError: If `recurrence` is below one, or `reduction` exceeds the number of channels.
@@ -62,7 +62,7 @@ class CrissCrossAttention(CompositeLayer):
     **Differences from the paper**: equation 2 has no `gamma`. The authors' code multiplies the
     context with this learned scalar, zero at the start, and so does this layer, which is therefore
     the identity before training. The paper leaves open the reduction, 8 in that code, and the
-    initial values, those of PyTorch's convolutions in that code and here, with biases at zero.
+    initial values: PyTorch's for convolutions in that code and here, with biases at zero.
 
     `V` is not computed: since the weights of a pixel sum to one, its sum equals
     `conv1x1(sum over v of A[u, v] x[v])` exactly, with the same operations and one map less to

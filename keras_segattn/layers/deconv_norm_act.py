@@ -31,7 +31,7 @@ class DeconvNormAct(CompositeLayer):
         reference.
 
     Raises:
-        ValueError: If `reference` has a known size that stride 2 cannot reach from that of `x`.
+        ValueError: If `reference` has a known size that stride 2 cannot reach from the size of `x`.
 
     Example:
 

@@ -36,7 +36,7 @@ class FCNHead(CompositeLayer):
     Reference:
         "Fully Convolutional Networks for Semantic Segmentation" (Long et al., 2015).
 
-    **Differences from the paper**: the 3x3 convolution before the classifier is that of later code.
+    **Differences from the paper**: the 3x3 convolution before the classifier comes from later code.
     """
 
     def __init__(

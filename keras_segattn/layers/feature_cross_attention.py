@@ -54,8 +54,8 @@ class FeatureCrossAttention(CompositeLayer):
         figure 1.
 
     **Differences from the paper**: the text leaves open how the pooled vectors are joined (here:
-    summed before the sigmoid) and what the parallel arrangement adds up to (here: the sum of both
-    gated maps). Since `Ms` is computed from `S` alone and `Mc` from `C` alone, the two sequential
+    summed before the sigmoid) and the output of the parallel arrangement (here: the sum of both
+    gated maps). Since `Ms` depends only on `S`, and `Mc` only on `C`, the two sequential
     orders are the same function up to rounding; both names are kept so that Table 1 can be
     repeated, where they differ by 0.3 points.
     """

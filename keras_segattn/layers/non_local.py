@@ -20,7 +20,7 @@ class NonLocal(CrissCrossAttention):
     them, where criss-cross attention takes 7.
 
     Args:
-        reduction: Integer, by which the channels of queries and keys are fewer than those of `x`.
+        reduction: Integer, the factor by which queries and keys have fewer channels than `x`.
             Defaults to `8`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
@@ -47,8 +47,8 @@ class NonLocal(CrissCrossAttention):
         Attention for Semantic Segmentation" (Huang et al., 2019), Table 5.
 
     **Differences from the paper**: Wang et al. halve the channels of queries, keys and values and
-    project the sum back. The 108 GFLOPs of CCNet's Table 5 fit only the form here, that of the
-    position attention of DANet: queries and keys of an eighth, values of all channels.
+    project the sum back. The 108 GFLOPs of CCNet's Table 5 fit only the form here, as in
+    DANet's position attention: queries and keys have an eighth of the channels, values have all.
     """
 
     def __init__(self, reduction=8, **kwargs):

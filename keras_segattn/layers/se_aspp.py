@@ -46,8 +46,8 @@ class SEASPP(CompositeLayer):
 
     **Differences from the paper**: none known. It leaves open the hidden units of the squeeze and
     excitation, the kernel of the last convolution, and the normalization outside the dilated ones;
-    `filters` units and 3x3 are what the numbers of parameters in Tables 5 and 6 allow, and the
-    squeeze and excitation has biases and no normalization, as its authors have it.
+    only `filters` units and 3x3 fit the numbers of parameters in Tables 5 and 6, and the squeeze
+    and excitation has biases and no normalization, as its authors have it.
     """
 
     def __init__(self, filters=256, dilations=(1, 3), **kwargs):

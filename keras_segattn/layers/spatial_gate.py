@@ -65,7 +65,7 @@ class SpatialGate(CompositeLayer):
 
     def call(self, x, training=None):
         if self.squeeze:
-            # A row of pixels keeps its channels last when exported; over those of a map ONNX
+            # A row of pixels keeps its channels last when exported; for the channels of a map ONNX
             # Runtime takes several times as long.
             _, height, width, channels = ops.shape(x)
             pixels = ops.reshape(x, (-1, height * width, channels))

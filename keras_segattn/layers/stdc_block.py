@@ -30,7 +30,7 @@ class STDCBlock(CompositeLayer):
         strides: `1` or `2`. Defaults to `1`.
         convs: Integer from 2 up, the number of convolutions in a row. Defaults to `4`, the
             paper's choice.
-        mode: `"cat"`, or `"add"` for a residual connection. Defaults to `"cat"`, that of the
+        mode: `"cat"`, or `"add"` for a residual connection. Defaults to `"cat"`, as in the
             published backbones.
         dilations: Integer, dilation of all kernels of 3x3. Defaults to `1`.
         keep_size: Boolean, whether to replace the stride of 2 by dilation: the depthwise
@@ -61,7 +61,7 @@ class STDCBlock(CompositeLayer):
         as used by "Cross-CBAM" (Zhang et al., 2023), section 3.1, equation 1 and figure 2.
 
     **Differences from the paper**: none; "add" and the depthwise convolution, which figure 2 of
-    Cross-CBAM omits, are those of the STDC authors' code.
+    Cross-CBAM omits, follow the STDC authors' code.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ class FocalLoss(PixelLoss):
             `None` for equal weights. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities, such as
-            those of a softmax. Defaults to `True`.
+            a softmax gives. Defaults to `True`.
         name: Name of the loss. Defaults to `"focal_loss"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 

@@ -28,7 +28,7 @@ class OHEMCrossEntropy(PixelLoss):
             `None` for equal weights. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities, such as
-            those of a softmax. Defaults to `True`.
+            a softmax gives. Defaults to `True`.
         name: Name of the loss. Defaults to `"ohem_cross_entropy"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
@@ -50,7 +50,7 @@ class OHEMCrossEntropy(PixelLoss):
 
     >>> labels = np.array([[[0, 0, 255]]])
     >>> logits = np.array([[[[9.0, 0.0], [0.0, 0.0], [0.0, 9.0]]]], "float32")
-    >>> round(float(OHEMCrossEntropy(min_kept=1)(labels, logits)), 3)  # the second pixel alone
+    >>> round(float(OHEMCrossEntropy(min_kept=1)(labels, logits)), 3)  # only the second pixel
     0.693
 
     Reference:
@@ -60,7 +60,7 @@ class OHEMCrossEntropy(PixelLoss):
 
     **Differences from the code**: there void pixels count as right ones where a batch has fewer
     than `min_kept` others, and lower the mean. Pixels of one and the same loss at the edge of the
-    `min_kept` all count. AttaNet's paper speaks of cross-entropy alone.
+    `min_kept` all count. AttaNet's paper only says cross-entropy.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the losses of this package share: class weights, and void pixels that count for nothing."""
+"""The base of the losses of this package: class weights, and void pixels that count for nothing."""
 
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ class PixelLoss(keras.losses.Loss):
 
     `loss = sum_i w_i * l_i / sum_i w_i` over all pixels `i` with `y_i != ignore_class`, where `w_i`
     is the weight of the pixel's class; `0` where every pixel is void. Where a batch is divided
-    among devices, the sums are those of the whole batch: the mean of the devices' means would be
+    among devices, the sums run over the whole batch: the mean of the devices' means would be
     another number as soon as one of them has more void than the other.
 
     Void pixels are taken out before the arithmetic: NaN or infinite logits there change neither the
@@ -36,7 +36,7 @@ class PixelLoss(keras.losses.Loss):
             `None` for equal weights. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities, such as
-            those of a softmax. Defaults to `True`.
+            a softmax gives. Defaults to `True`.
         **kwargs: `name`, `reduction` and `dtype`, as in every Keras loss.
     """
 
@@ -56,11 +56,11 @@ class PixelLoss(keras.losses.Loss):
         )
 
     def pixel_losses(self, labels, logits):
-        """Returns the loss of every pixel; labels are those of classes, void has become 0."""
+        """Returns the loss of every pixel; all labels are classes, void has become 0."""
         raise NotImplementedError
 
     def pixel_weights(self, losses, weights):
-        """Returns the weight of every pixel; `weights` are those of its class, 0 for void."""
+        """Returns the weight of every pixel; `weights` holds its class's weight, 0 for void."""
         del losses
         return weights
 

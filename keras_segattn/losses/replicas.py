@@ -1,6 +1,6 @@
-"""What a loss asks the other replicas of a `tf.distribute` strategy.
+"""Sums over the replicas of a `tf.distribute` strategy.
 
-On JAX a distributed batch is one array, and what is computed of it is of the whole batch already.
+On JAX a distributed batch is one array, so a sum covers the whole batch already.
 TensorFlow runs the loss once for each replica, on its part of the batch.
 """
 

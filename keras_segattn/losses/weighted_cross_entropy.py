@@ -21,7 +21,7 @@ class WeightedCrossEntropy(PixelLoss):
             `None` for equal weights. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities, such as
-            those of a softmax. Defaults to `True`.
+            a softmax gives. Defaults to `True`.
         name: Name of the loss. Defaults to `"weighted_cross_entropy"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
@@ -51,7 +51,7 @@ class WeightedCrossEntropy(PixelLoss):
         "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), section 4.1.
 
     **Differences from the paper**: it gives neither the weights nor their normalization; division
-    by the sum of the weights is that of PyTorch's `CrossEntropyLoss(weight)`.
+    by the sum of the weights follows PyTorch's `CrossEntropyLoss(weight)`.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The confusion matrix of a segmentation, and what is read from it."""
+"""The confusion matrix of a segmentation, and the scores computed from it."""
 
 import keras
 import numpy as np

@@ -55,7 +55,7 @@ class LayerwiseRates:
 
 
 def expand_rate_factors(model, rate_factors):
-    """Returns `rate_factors` with the name of each nested model replaced by those of its layers.
+    """Returns `rate_factors` with the name of each nested model replaced by its layers' names.
 
     Args:
         model: The model to train.

@@ -28,11 +28,11 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
         warmup_steps: Integer. Defaults to `0`.
         warmup_learning_rate: Float, the rate of the first step of the warm-up, which grows
             geometrically. Defaults to `1e-5`.
-        steps_per_epoch: Integer, to lower the rate between epochs alone; `None` to lower it at
+        steps_per_epoch: Integer, to lower the rate only between epochs; `None` to lower it at
             every step. Defaults to `None`.
 
     Raises:
-        ValueError: If a rate is negative, or the steps are not more than those of the warm-up.
+        ValueError: If a rate is negative, or `decay_steps` does not exceed `warmup_steps`.
 
     Example:
 
@@ -70,7 +70,7 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
             )
         if not 0 <= warmup_steps < decay_steps:
             raise ValueError(
-                "`decay_steps` must be more than those of the warm-up. Received: "
+                "`decay_steps` must be greater than `warmup_steps`. Received: "
                 f"decay_steps={decay_steps}, warmup_steps={warmup_steps}"
             )
         self.initial_learning_rate = initial_learning_rate

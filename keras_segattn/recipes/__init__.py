@@ -1,4 +1,4 @@
-"""How the networks are trained: the papers' settings as data, and what they leave open, marked."""
+"""Training recipes: the papers' settings as data, with the settings of our own marked."""
 
 from keras_segattn.recipes.attanet import ATTANET
 from keras_segattn.recipes.canet import CANET
@@ -9,6 +9,7 @@ from keras_segattn.recipes.recipe import Recipe
 __all__ = ["RECIPES", "Recipe", "get"]
 
 RECIPES = {recipe.name: recipe for recipe in (*CANET, *CROSS_CBAM, *CCNET, *ATTANET)}
+"""Dict from the name of each recipe to the recipe."""
 
 
 def get(name):
