@@ -72,9 +72,9 @@ def CANet(
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
             channels or as many as the images have; the network keeps it. Defaults to the one
-            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
-            for a model that normalizes them itself; ImageNet's mean and standard deviation
-            otherwise.
+            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as
+            they are, for a model that normalizes them itself; ImageNet's mean and standard
+            deviation otherwise.
         freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
             normalization then uses the statistics that it was loaded with. Defaults to `False`.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
@@ -175,8 +175,8 @@ def _check_levels(pyramid):
     if strides != {"P4": 16, "P5": 32}:
         raise ValueError(
             "CANet doubles P5 to the size of P4, and P4 to the size of its spatial branch: it "
-            f"needs P4 at stride 16 and P5 at stride 32. Backbone {pyramid.name!r} has {strides}; build "
-            "it without dilation."
+            f"needs P4 at stride 16 and P5 at stride 32. Backbone {pyramid.name!r} has {strides}; "
+            "build it without dilation."
         )
     return rounds_up(pyramid)
 

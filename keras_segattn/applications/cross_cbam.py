@@ -66,9 +66,9 @@ def CrossCBAM(
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
             channels or as many as the images have; the network keeps it. Defaults to the one
-            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as they are,
-            for a model that normalizes them itself; ImageNet's mean and standard deviation
-            otherwise.
+            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as
+            they are, for a model that normalizes them itself; ImageNet's mean and standard
+            deviation otherwise.
         freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
             normalization then uses the statistics that it was loaded with. Defaults to `False`.
         classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
