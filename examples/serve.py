@@ -57,10 +57,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from keras_segattn.export import ExportedSegmenter
-from keras_segattn.images import ImageFormatError, ImageSizeError, read_image
-
-# Sides below this are padded to it.
-LEAST_SIDE = 32
+from keras_segattn.images import ImageFormatError, ImageSizeError, read_image, to_uint8
+from keras_segattn.inference.segmentation import LEAST_SIDE
 
 
 def png(result):
@@ -253,7 +251,10 @@ class Server:
         if max(height, LEAST_SIDE) * max(width, LEAST_SIDE) > self.limits.most_pixels:
             message = f"{width}x{height} pixels, padded, are more than {self.limits.most_pixels}."
             raise HTTPException(413, message)
-        return image
+        try:
+            return to_uint8(image, self.segment.shape[-1])
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from error
 
     def enter(self):
         self.count += 1

@@ -48,7 +48,7 @@ class Slow:
 
     def __init__(self, segmenter):
         self.segmenter, self.go, self.calls = segmenter, threading.Event(), 0
-        self.metadata = segmenter.metadata
+        self.metadata, self.shape = segmenter.metadata, segmenter.shape
 
     def __call__(self, image):
         self.calls += 1
@@ -184,13 +184,29 @@ def test_forms(artifact, rng):
 def test_sides_and_padded_pixels_are_bounded(artifact, shape, status):
     serve = example("serve")
     limits = serve.parse_arguments([str(artifact), "--most-pixels", str(32 * 3000)])
-    server, body = serve.Server(None, limits), encoded(np.zeros(shape, "uint8"))
+    server = serve.Server(ExportedSegmenter(artifact), limits)
+    body = encoded(np.zeros(shape, "uint8"))
     if status == 200:
-        assert server.open(body).shape == shape
+        assert server.open(body).shape == (*shape, 3)
     else:
         with pytest.raises(serve.HTTPException) as error:
             server.open(body)
         assert error.value.status_code == status
+
+
+def test_images_that_the_network_does_not_take(artifact):
+    """Twelve bands, and floats that are not from 0 to 1, in files of NumPy."""
+    segmenter = ExportedSegmenter(artifact)
+    with serving(segmenter, artifact) as (_, send):
+        for array, message in (
+            (np.zeros((40, 50, 12), "uint8"), "12 channels"),
+            (np.full((40, 50, 3), 255.0), "from 0 to 1"),
+        ):
+            file = io.BytesIO()
+            np.save(file, array)
+            status, body, _ = send("/segment", file.getvalue())
+            assert status == 400
+            assert message in body.decode()
 
 
 def test_json_and_fixed_sizes(tmp_path, rng):

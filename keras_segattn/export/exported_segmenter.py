@@ -1,5 +1,7 @@
 """An exported model that takes images of any kind."""
 
+from pathlib import Path
+
 import numpy as np
 
 from keras_segattn.export.formats import load_exported, read_metadata
@@ -48,11 +50,11 @@ class ExportedSegmenter:
     def __init__(self, path, threads=None):
         self.metadata = self.check(path)
         self.shape = self.metadata["input"]["shape"]
-        self._run = load_exported(path, threads, logits=False)
+        self._arguments = Path(path).absolute(), threads
+        self._run = load_exported(*self._arguments, logits=False)
 
     def __reduce__(self):
-        _, (path, threads, _) = self._run.__reduce__()
-        return ExportedSegmenter, (path, threads)
+        return ExportedSegmenter, self._arguments
 
     @staticmethod
     def check(path):
@@ -67,7 +69,7 @@ class ExportedSegmenter:
         if (dtype, metadata["output"]) != ("uint8", "class_map") or batch not in (None, 1):
             raise ValueError(
                 f"{path} takes {dtype} images in batches of {batch or 'any size'} and returns "
-                f"{metadata['output']}; export it with preprocessing=True, output='class_map' and "
+                f"{metadata['output']}; export it with preprocessing=None, output='class_map' and "
                 "a free batch."
             )
         return metadata

@@ -27,7 +27,7 @@ def export_model(
     path,
     format="saved_model",
     *,
-    preprocessing=True,
+    preprocessing=None,
     output="class_map",
     input_shape=(None, None, None),
     dtype="float32",
@@ -65,9 +65,9 @@ def export_model(
         path: The folder or file to write. An artifact that is there is replaced; anything else is
             refused.
         format: One of the formats above. Defaults to `"saved_model"`.
-        preprocessing: `True` to put `model.preprocessing` inside; `False` or `None` to leave it
-            outside, the artifact then taking float32 images that are preprocessed; or a callable
-            for a Keras tensor of images to put inside. Defaults to `True`.
+        preprocessing: `None` to put `model.preprocessing` inside; `False` to leave it outside, the
+            artifact then taking float32 images that are preprocessed; or a callable for a Keras
+            tensor of images to put inside. Defaults to `None`.
         output: `"class_map"`, `"probabilities"`, `"logits"`, or `"coarse_class_map"`: the class map
             as it is before the logits are resized, enlarged by repeating pixels. It is faster, and
             its contours have steps of the decoder's stride, 8 pixels. The artifact
@@ -121,6 +121,8 @@ def export_model(
         kind = f"file that ends in {target.suffix}" if target.suffix else "folder"
         raise ValueError(f"{format!r} is written to a {kind}. Received: path={str(path)!r}")
     check_replaceable(path, lambda path: is_artifact(path, folder=not target.suffix))
+    if isinstance(images, (str, os.PathLike)):
+        raise ValueError(f"`images` must be a data set or a sequence: pass [{str(images)!r}].")
     if images is not None and not len(images):
         raise ValueError("`images` is empty.")
     if dtype == "int8" and images is None:
@@ -204,9 +206,9 @@ def _write_with_tensorflow(format, served, artifact, metadata, dtype, calibratio
 def _preprocessing(model, preprocessing):
     """Returns what goes into the artifact, and what remains to be done before it."""
     own = getattr(model, "preprocessing", None)
-    if preprocessing is None or preprocessing is False:
+    if preprocessing is False:
         return None, own
-    if preprocessing is not True:
+    if preprocessing not in (None, True):
         return preprocessing, None
     if own is None:
         raise ValueError(

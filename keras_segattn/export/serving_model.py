@@ -19,7 +19,7 @@ def serving_model(model, preprocessing, output="class_map", input_shape=(None, N
     Args:
         model: A functional model from preprocessed images to logits
             `(batch, height, width, classes)`.
-        preprocess: Callable for a Keras tensor of uint8 images, or `None` if images come
+        preprocessing: Callable for a Keras tensor of uint8 images, or `None` if images come
             preprocessed.
         output: One of `"class_map"`, `"coarse_class_map"`, `"probabilities"`, `"logits"`. Defaults
             to `"class_map"`.

@@ -59,7 +59,7 @@ def color_network():
     # Computes with sizes where they are free, which 8 bits could not hold.
     x = ResizeLike()([keras.layers.Conv2D(3, 1, name="classify")(x), image])
     model = SegmentationModel(
-        image, x, preprocessing=Preprocessing([0.5] * 3, [0.25] * 3), class_names="rgb"
+        image, x, preprocessing=Preprocessing([0.5] * 3, [0.25] * 3), class_names=tuple("rgb")
     )
     kernel = np.random.default_rng(0).normal(0, 0.05, (3, 3, 3, 8))
     kernel[1, 1] += np.eye(3, 8)

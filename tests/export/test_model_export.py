@@ -48,6 +48,7 @@ def test_a_converter_that_fails_leaves_nothing(tmp_path, monkeypatch):
         ("m.xml", {"format": "openvino"}, "written to a folder"),
         ("x", {"output": "argmax"}, "must be one of.*Received: 'argmax'"),
         ("x", {"images": []}, "`images` is empty"),
+        ("x", {"images": "street.jpg"}, r"must be a data set or a sequence: pass \['street.jpg'\]"),
         ("m.onnx", {"format": "onnx", "dtype": "int8"}, "int8 is calibrated with images"),
         ("x", {"input_shape": (64, 64)}, r"\(batch, height, width\).*Received: \(64, 64\)"),
     ],
