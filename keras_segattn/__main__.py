@@ -1,4 +1,4 @@
-"""What can be done from the command line.
+"""The commands of `python -m keras_segattn`.
 
     python -m keras_segattn demo                              # trained networks, in the browser
     python -m keras_segattn demo model.keras                  # or one of your own
@@ -28,7 +28,7 @@ def main():
     )
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument(
-        "arguments", nargs=argparse.REMAINDER, help="those of the command, such as --help"
+        "arguments", nargs=argparse.REMAINDER, help="arguments of the command, such as --help"
     )
     arguments = parser.parse_args()
     sys.argv = [f"keras_segattn {arguments.command}", *arguments.arguments]

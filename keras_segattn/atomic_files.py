@@ -1,4 +1,4 @@
-"""Writing a file whole: readers see the complete file, or what was there before."""
+"""Atomic writing: readers see the complete new file or the complete old one."""
 
 import contextlib
 import json

@@ -12,20 +12,20 @@ CONVENTIONS = ("macs", "canet", "ccnet", "cross_cbam")
 def count_flops(model, input_shape, convention="macs"):
     """Counts the operations of one forward pass of one image.
 
-    A layer that multiplies tensors itself, as attention does, tells the multiply-adds of that with
-    a method `extra_macs(input_shape)`; those of its sublayers are counted like all others.
+    A layer that multiplies tensors itself, as attention does, reports these multiply-adds with
+    a method `extra_macs(input_shape)`; its sublayers are counted like all others.
 
     Args:
         model: A built `keras.Model` or `keras.layers.Layer` with one input.
         input_shape: Tuple `(height, width, channels)` of the image, without the batch.
-        convention: What counts. One multiply-add counts as **one** unless said.
+        convention: Operations that count. One multiply-add counts as **one** unless stated.
             - `"macs"`: the multiply-adds of convolutions, transposed convolutions and fully
               connected layers, nothing else.
             - `"canet"`: as CANet's Table 2: multiply-adds of convolutions and fully connected
               layers, one addition per output for a bias, two operations per output of batch
               normalization, one per output of ReLU and ReLU6, one per input of a pooling layer.
               Transposed convolutions, resizing, sigmoids and elementwise operations count nothing.
-            - `"ccnet"`: as CCNet's Tables 3 and 5: what `"macs"` counts, **two** for each.
+            - `"ccnet"`: as CCNet's Tables 3 and 5: as `"macs"`, but **two** for each multiply-add.
             - `"cross_cbam"`: as Cross-CBAM's Tables 5 and 6: as `"canet"`, but batch normalization
               counts nothing.
 

@@ -1,4 +1,4 @@
-"""What a label may be, as losses, metrics and data sets see it.
+"""Checks of labels and void pixels, shared by losses, metrics and data sets.
 
 A label is a class from `0` to `classes - 1`, or void. Anything else is a fault: labels in NumPy
 arrays are checked and refused by name; inside compiled code, where nothing can be raised, one such
@@ -16,7 +16,7 @@ def check_labels(labels, classes, ignore_class, where="the labels"):
         labels: Array of any shape and dtype.
         classes: Integer, the number of classes.
         ignore_class: Integer, the label of void.
-        where: What the message calls the array. Defaults to `"the labels"`.
+        where: Name of the array in the message. Defaults to `"the labels"`.
     """
     labels = np.asarray(labels)
     known = (labels >= 0) & (labels < classes)

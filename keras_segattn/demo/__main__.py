@@ -4,8 +4,9 @@
     python -m keras_segattn.demo runs/camvid/model.keras  # a network of one's own
     python -m keras_segattn.demo --port 9000 --no-browser
 
-Drop an image or take an example, see its classes and their shares, click a pixel to see what the
-network looks at from there. The page is for this computer alone unless --host says otherwise.
+Drop an image or take an example, see its classes and their shares, and click a pixel to see the
+attention of the network from there. Only this computer can open the page, unless --host says
+otherwise.
 """
 
 import argparse

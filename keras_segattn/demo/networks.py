@@ -10,7 +10,7 @@ from keras_segattn.data import RoadScenes
 
 CLASSES = len(RoadScenes.class_names)
 FOR_PHOTOS, FOR_DRAWINGS = "CANet, for photos of roads", "AttaNet, for drawn roads"
-# What can be tried without a file. Untrained ones find nothing, but show what they look at.
+# Networks to try without a file. Untrained ones find nothing, but show their attention.
 OFFERED = {
     FOR_PHOTOS: lambda: CANet(classes=CLASSES, weights="camvid"),
     FOR_DRAWINGS: lambda: AttaNet(backbone="light", classes=CLASSES, weights="road_scenes"),

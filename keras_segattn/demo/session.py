@@ -1,4 +1,4 @@
-"""What one visitor of the page is looking at."""
+"""The state of the page for one visitor."""
 
 import tempfile
 from pathlib import Path
@@ -15,13 +15,13 @@ LONGEST_SIDE = 1024
 
 
 class Session:
-    """A network, an image, and what the one finds in the other.
+    """A network, an image, and the result of segmenting the image with the network.
 
     Attributes:
         model: The network, or `None` at first.
         choice: The name or path that it was taken by, or `None` at first.
         image: uint8 array of shape `(height, width, 3)`, or `None` at first.
-        result: What `keras_segattn.inference.segment` found, or `None` where either is missing.
+        result: The `Segmentation` of the image, or `None` if the network or the image is missing.
     """
 
     def __init__(self):
@@ -71,7 +71,7 @@ class Session:
         return [] if self.model is None else attention_layers(self.model)
 
     def attention(self, pixel, layer):
-        """Returns a PNG file of what a layer looks at, as bytes."""
+        """Returns a PNG file of the attention of a layer, as bytes."""
         maps = model_attention(self.model, self.image, pixel, layer)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "attention.png"

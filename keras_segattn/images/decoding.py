@@ -197,7 +197,7 @@ def turn_upright(array, orientation):
 
 
 def _file_dtype(image, pixels):
-    """Undoes what Pillow does to integers: the values stay as they are in the file."""
+    """Undoes Pillow's conversions of integers: the values stay as they are in the file."""
     if image.mode == "I" and image.format in ("PNG", "PPM"):
         # Older versions of Pillow read 16 bits as int32.
         return pixels.astype("uint16")

@@ -4,7 +4,7 @@ import operator
 
 
 def default_palette(classes):
-    """Returns one RGB color per class, those of PASCAL VOC: far apart, black first.
+    """Returns one RGB color per class, PASCAL VOC's: far apart, black first.
 
     Args:
         classes: Integer, the number of classes.

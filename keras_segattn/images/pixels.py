@@ -45,7 +45,7 @@ def to_pixels(image, channels):
 
 
 def to_uint8(image, channels):
-    """Returns what `to_pixels` returns, rounded to uint8.
+    """Returns the pixels of an image as `to_pixels` does, rounded to uint8.
 
     Args:
         image: Array, as for `to_pixels`.

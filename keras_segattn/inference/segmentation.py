@@ -1,4 +1,4 @@
-"""What is found in an image."""
+"""The result of segmenting an image."""
 
 import numpy as np
 

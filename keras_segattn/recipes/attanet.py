@@ -5,7 +5,7 @@ from keras_segattn.recipes.recipe import Recipe
 SOURCE = "AttaNet (Song et al., 2021), implementation details, and the authors' code"
 
 CODE = "from the authors' code; the paper speaks of cross-entropy, one rate and no warm-up"
-JITTER = "the strength is not given; that of STDC-Seg's code"
+JITTER = "the strength is not given; as in STDC-Seg's code"
 CAMVID = "the paper does not train on CamVid; as Cross-CBAM does at its size"
 MIN_KEPT = (
     "from the authors' code: a sixteenth of the pixels of a batch. It counts on each GPU, the loss "

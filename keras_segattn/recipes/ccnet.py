@@ -6,8 +6,8 @@ SOURCE = "CCNet (Huang et al., 2019), section 4.2, and the authors' code"
 
 LENGTH = "from the authors' code; the paper gives none"
 CAMVID = "the paper does not train on CamVid; as Cross-CBAM does at its size"
-ADE_CROP = "not given for ADE20K; that of PSPNet"
-ADE_LENGTH = "not given; that of PSPNet on ADE20K"
+ADE_CROP = "not given for ADE20K; as in PSPNet"
+ADE_LENGTH = "not given; as in PSPNet on ADE20K"
 
 
 def _recipe(dataset, **fields):

@@ -1,4 +1,4 @@
-"""What a training consists of, as data."""
+"""The settings of a training, as data."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ LOSSES = ("weighted_cross_entropy", "focal", "ohem")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a network is trained on a data set, as its paper says or as we chose.
+    """Settings for training a network on a data set, from its paper or of our choice.
 
     `keras_segattn.training` trains by it, and `dataclasses.replace(recipe, epochs=30)` changes it.
 

@@ -1,4 +1,4 @@
-"""What the attention layers look at, as arrays, computed by the layers themselves."""
+"""Attention maps as arrays, computed by the attention layers themselves."""
 
 import inspect
 
@@ -25,7 +25,7 @@ def attention_layers(model):
 
 
 def model_attention(model, image, pixel=None, layer=None):
-    """Computes what an attention layer of a network looks at in an image.
+    """Computes the attention maps of a layer of a network for an image.
 
     Args:
         model: A network of `keras_segattn.applications`.
@@ -33,7 +33,7 @@ def model_attention(model, image, pixel=None, layer=None):
         pixel: Tuple `(row, column)` of a pixel of the image, for layers in which every pixel has
             attention of its own: `CrissCrossAttention`, `NonLocal` and `StripAttention`. The
             others do without. Defaults to `None`.
-        layer: Name of the layer; may be left out where there is one alone. Defaults to `None`.
+        layer: Name of the layer; may be left out where there is only one. Defaults to `None`.
 
     Returns:
         Dict from names to arrays, as `attention_maps` returns it. Maps have the size of the map
@@ -69,7 +69,7 @@ def model_attention(model, image, pixel=None, layer=None):
 
 
 def attention_maps(layer, inputs, pixel=None):
-    """Computes what an attention layer looks at, given the features that it is called with.
+    """Computes the attention maps of a layer from the features that it is called with.
 
     | layer | arrays |
     | --- | --- |
@@ -86,13 +86,13 @@ def attention_maps(layer, inputs, pixel=None):
     returns a dict from names to tensors: maps `(batch, height, width)` and vectors
     `(batch, channels)`.
 
-    Where a pixel looks sums to one over the map. After two loops of criss-cross attention that is
-    the product of both: the pixel gathers from its row and column what those pixels gathered from
+    The map of a pixel sums to one. After two loops of criss-cross attention it is the product of
+    both loops: the pixel gathers from the pixels of its row and column, which have gathered from
     theirs, `sum over v of A2[u, v] A1[v, w]`, as in figure 6 of the paper of CCNet.
 
     Args:
         layer: A layer of the table, or another one with a method `attention`.
-        inputs: What it is called with, for one image: a tensor or array
+        inputs: The inputs of the layer for one image: a tensor or array
             `(1, height, width, channels)`, or a list of two.
         pixel: Tuple `(row, column)` of the map, for the first three. Defaults to `None`.
 
@@ -118,7 +118,7 @@ def attention_maps(layer, inputs, pixel=None):
     inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
     images = keras.tree.flatten(inputs)[0].shape[0]
     if images != 1:
-        raise ValueError(f"The features must be those of one image. Received: {images} images")
+        raise ValueError(f"The features must belong to one image. Received: {images} images")
     if not layer.built:
         layer.build(keras.tree.map_structure(lambda x: tuple(x.shape), inputs))
     maps = layer.attention(inputs, pixel=pixel)

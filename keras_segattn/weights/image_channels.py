@@ -6,25 +6,23 @@ import numpy as np
 def adapt_to_channels(kernel, channels, preprocessing=None):
     """Adapts a kernel that reads three channels to another number.
 
-    More channels repeat the three kernels, that of red first, each divided by how often it is
-    there. Fewer share their sum. Either way an image whose channels are equal gives what its copy
-    with three gives.
+    More channels repeat the three kernels, red first, each divided by the number of its copies.
+    With fewer channels, each gets an equal share of the summed kernel, so a gray image produces the
+    same features as its RGB copy.
 
-    Equal means equal as the network gets them. A gray image is equal in its channels before it is
-    normalized, each channel by its own mean and deviation. With one or two channels, which are
-    normalized by the averages, the difference goes into the kernel and into a constant.
+    The RGB copy is normalized per channel, by three means and deviations; one or two channels are
+    normalized by the averages. The kernel and a constant make up for the difference.
 
     Args:
         kernel: Array of shape `(height, width, 3, filters)`.
         channels: Integer, the number of channels of the images.
-        preprocessing: `Preprocessing` of the weights, for three channels; `None` takes channels
-            that are equal as the network gets them. Defaults to `None`.
+        preprocessing: `Preprocessing` of the weights, for three channels. Defaults to `None`, with
+            which an image counts as gray if its normalized channels are equal.
 
     Returns:
-        The kernel, of shape `(height, width, channels, filters)`, and the constant that is to be
-        added to what it gives, of shape `(filters,)`. The constant is exact where the kernel is
-        inside of the image; at the border zeros are added, which are gray with one channel and of
-        the mean color with three.
+        The kernel, of shape `(height, width, channels, filters)`, and the constant to add to its
+        output, of shape `(filters,)`. The constant is exact where the kernel is inside the image;
+        at the border the padding is gray with one channel, and of the mean color with three.
     """
     count = kernel.shape[2]
     if channels > count:

@@ -24,7 +24,7 @@ class PretrainedWeights:
         url: Where it is.
         sha256: Its hash, or the first digits of it that the source publishes in the name.
         top1: Accuracy in per cent on ImageNet's validation images, as the source states it.
-        preprocessing: What the weights expect of images.
+        preprocessing: `Preprocessing` that the weights expect.
         source: Who trained them.
         license: License of the source. ImageNet itself is for non-commercial research.
     """
@@ -173,7 +173,7 @@ def fetch(weights):
 
     Raises:
         ConnectionError: If it cannot be fetched. Nothing is left in the cache then.
-        ValueError: If what was fetched has another hash. It is not kept.
+        ValueError: If the fetched file has another hash. It is not kept.
     """
     name = weights.url.rpartition("/")[2]
     home = _keras_home()
@@ -189,9 +189,9 @@ def fetch(weights):
             )
             if not _has_hash(part, weights.sha256):
                 raise ValueError(
-                    f"What came from {weights.url} does not have its hash, {weights.sha256}, and "
-                    "was not kept. Try again; if it stays so, the address or the network gives "
-                    "another file."
+                    f"The file fetched from {weights.url} does not have its hash, "
+                    f"{weights.sha256}, and was not kept. Try again; if the error stays, the "
+                    "address or the network gives another file."
                 )
     except ValueError:
         raise
@@ -221,7 +221,7 @@ def _has_hash(path, sha256):
 
 
 def _remove_old_parts(path):
-    """Removes what processes left behind that were killed while they fetched."""
+    """Removes the parts left behind by processes that were killed while they fetched."""
     for part in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
         if time.time() - part.stat().st_mtime > DAY:
             part.unlink(missing_ok=True)

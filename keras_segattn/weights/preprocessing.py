@@ -1,4 +1,4 @@
-"""What a network's weights expect its images to look like."""
+"""The normalization of images that a network's weights expect."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""A variable of a target, and where a torch checkpoint keeps what belongs into it."""
+"""A variable of a target, and the place of its values in a torch checkpoint."""
 
 from dataclasses import dataclass
 
@@ -42,14 +42,14 @@ class Slot:
         return tuple(self.variable.shape[axis] for axis in np.argsort(self.axes))
 
     def in_torch_shape(self, value):
-        """The array, which may be that of a 1x1 convolution where a `Dense` layer is here."""
+        """Returns the array; a `Dense` layer may get the array of a 1x1 convolution."""
         value = np.asarray(value)
         if self.axes == DENSE_AXES and value.shape[2:] == (1, 1):
             return value[:, :, 0, 0]
         return value
 
     def has_other_channels(self, value, channels):
-        """Whether a kernel reads images of three channels, and the variable of `channels`."""
+        """Returns whether a kernel reads images of three channels, the variable of `channels`."""
         shape = self.torch_shape
         return (
             self.axes == CONV_AXES
@@ -58,7 +58,7 @@ class Slot:
         )
 
     def has_other_classes(self, value):
-        """Whether the layer is a classifier, and the array has another number of classes alone."""
+        """Returns whether the layer is a classifier, and the array differs only in its classes."""
         return (
             self.path.rpartition("/")[2] == "classifier" and value.shape[1:] == self.torch_shape[1:]
         )

@@ -22,7 +22,7 @@ def _rebuild_tensor_of_bytes(storage, offset, size, stride, requires_grad, hooks
 
 
 def _size(values):
-    # Copies of what is long would need more memory than the file has bytes.
+    # Copies of a long sequence would need more memory than the file has bytes.
     if not isinstance(values, (tuple, list)) or len(values) > MOST_AXES:
         raise CheckpointError("has a tensor of an impossible shape")
     return tuple(values)
@@ -33,7 +33,7 @@ def _rebuild_parameter(tensor, *_):
 
 
 class _Dict(dict):
-    """What torch calls an OrderedDict; only its items matter."""
+    """Stands for torch's OrderedDict; only its items matter."""
 
 
 def _ordered_dict(pairs=None):
@@ -99,7 +99,7 @@ class _Global:
 
 
 def read_pickle(stream, load_storage=None):
-    """Reads one pickle, without the module `pickle`, which would run what it says.
+    """Reads one pickle, without the module `pickle`, which would run code from it.
 
     Args:
         stream: File, of which the pickle is read and nothing after it.
@@ -110,7 +110,7 @@ def read_pickle(stream, load_storage=None):
 
     Raises:
         CheckpointError: If the pickle names a function or class that tensors do not need, or uses
-            what no state dict does.
+            an instruction that no state dict needs.
         Exception: Any other, if it is damaged.
     """
     stack, memo = [], {}
@@ -175,7 +175,7 @@ def _call(function, arguments):
         raise CheckpointError("calls what is no function")
     if not isinstance(arguments, tuple):
         raise CheckpointError(f"calls {function.name} without arguments")
-    # Types, where they are arguments, by torch's name of what they hold.
+    # Types that are arguments, by torch's name of their items.
     values = [TYPES.get(a.name) if isinstance(a, _Global) else a for a in arguments]
     return FUNCTIONS[function.name](*values)
 

@@ -10,7 +10,7 @@ from keras_segattn.weights.image_channels import adapt_to_channels
 from keras_segattn.weights.naming import NAMINGS
 from keras_segattn.weights.slot import layers_with_weights, slots_of
 
-# What a checkpoint keeps for each normalization, and Keras does not.
+# Kept by a checkpoint for each normalization, but not by Keras.
 COUNTER = ".num_batches_tracked"
 IN_PLACE_ABN_SHIFT = 1e-5
 # How many faults a message names.
@@ -22,14 +22,14 @@ def load_torch_state_dict(target, state_dict, strict=True):
 
     The names of torchvision (ResNet, MobileNetV2, ShuffleNetV2), of the repositories of STDC-Seg,
     CCNet and AttaNet, and of their single attention layers are known. They are found below any
-    prefix, such as `module.`, or that of the part of a larger network; what is outside of it is
-    left out. Kernels are turned to Keras's order, InPlace-ABN's weights become what it computes
-    with, and counters of batches are ignored.
+    prefix, such as `module.` or the path of a part of a larger network; weights outside of it are
+    left out. Kernels are turned to Keras's order, InPlace-ABN's weights become the values that it
+    computes with, and counters of batches are ignored.
 
     If the checkpoint has another number of classes, all but the classifiers is loaded, and a
     warning says so. If it was made for images of three channels and the target takes another
     number, the first convolution is adapted: a single channel gets the sum of the three kernels,
-    and more channels repeat them, so that equal channels give what they gave.
+    and more channels repeat them, so that equal channels give the same features as before.
 
     Args:
         target: A built layer, a model of `keras_segattn.backbones`, or a network of
@@ -41,7 +41,7 @@ def load_torch_state_dict(target, state_dict, strict=True):
 
     Raises:
         ValueError: If the weights do not fit. The target is then unchanged, and the message lists
-            what is missing, unexpected or of another shape.
+            the weights that are missing, unexpected or of another shape.
 
     Example:
 
@@ -58,7 +58,7 @@ def load_torch_state_dict(target, state_dict, strict=True):
 
 
 def assign_state_dict(target, state_dict, strict=True, preprocessing=None):
-    """`load_torch_state_dict`; `preprocessing` is that of the weights, where channels differ."""
+    """Does `load_torch_state_dict`, given the `preprocessing` of weights for other channels."""
     # The auxiliary heads of deep supervision are in the network that it wraps.
     target = getattr(target, "network", target)
     layers = layers_with_weights(target)
@@ -137,7 +137,7 @@ def _find_naming(target, layers, names):
 
 
 def _prefixes(keys, names):
-    """What stands before some of the keys."""
+    """Returns the prefixes of some of the keys."""
     prefixes = {""}
     for key in {keys[0], keys[len(keys) // 2], keys[-1]}:
         prefixes |= {name[: -len(key)] for name in names if name.endswith(f".{key}")}
@@ -152,7 +152,7 @@ def _unexpected(names, naming, prefix):
 
 
 def _converted(fitting, in_place_abn, preprocessing):
-    """Yields each variable with what belongs into it, in Keras's order."""
+    """Yields each variable with its values, in Keras's order."""
     constants = {}
     for slot, value in fitting:
         value = np.transpose(value, slot.axes).astype("float32")

@@ -25,7 +25,7 @@ ITEM_TYPES = {
 
 
 class CheckpointError(ValueError):
-    """What a checkpoint holds that is not read; the message goes on after the name of the file."""
+    """Raised for unsupported content. The message completes "FILE was not read: it ..."."""
 
 
 @dataclass(frozen=True)

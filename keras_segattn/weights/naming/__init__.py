@@ -1,4 +1,4 @@
-"""How known sources name the weights that layers, backbones and networks have here."""
+"""Known sources' names for the weights of our layers, backbones and networks."""
 
 from keras_segattn.weights.naming import (
     attanet,

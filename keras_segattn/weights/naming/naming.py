@@ -1,4 +1,4 @@
-"""What a source calls the layers of a target, and what else its files hold."""
+"""The names that a source gives to the layers of a target."""
 
 import re
 from dataclasses import dataclass, field
@@ -17,11 +17,11 @@ class Naming:
     """The names that one source gives to the layers of one target.
 
     Attributes:
-        source: What the source is, for messages.
+        source: Description of the source, for messages.
         modules: Dict from the path of each layer with weights below the target, such as
             `"layer1_0_conv1/norm"`, to its name in the source, such as `"layer1.0.bn1"`.
         ignored: Pattern of the names of weights that the target has no place for and that are no
-            mistake, such as those of a classifier.
+            mistake, such as a classifier's.
         in_place_abn: Pattern; where a name of the file matches, the weights of its normalizations
             are InPlace-ABN's, of which the absolute value plus 1e-5 is used.
         norm: Dict from Keras's names of the variables of a normalization to the source's.
@@ -41,7 +41,7 @@ def by_rules(paths, rules):
 
     Args:
         paths: The paths of the layers with weights.
-        rules: Pairs of a pattern of a whole path, and what replaces it: a template of `re`, or a
+        rules: Pairs of a pattern of a whole path, and its replacement: a template of `re`, or a
             function of the match that may return None.
     """
     modules = {path: _translate(path, rules) for path in paths}

@@ -19,7 +19,7 @@ def resnet(paths):
         "torchvision's ResNets",
         modules,
         ignored=r"(fc|head|dsn)\..*",
-        # A network of CCNet's code, of which the backbone alone is wanted.
+        # A network of CCNet's code, of which only the backbone is wanted.
         in_place_abn=r"(.*\.)?head\.conva\..*",
     )
 
