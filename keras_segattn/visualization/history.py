@@ -13,6 +13,8 @@ def plot_history(log_path, path):
             `val_iou_NAME`, one per class, share the last panel.
         path: The file to write, of a format of matplotlib's.
 
+    Epochs without a value (`NA`, as of `validation_freq`) are left out of a curve.
+
     Raises:
         ValueError: If the log holds no epoch.
     """
@@ -30,7 +32,7 @@ def plot_history(log_path, path):
     for axis, name in zip(axes, names, strict=False):
         for key, label in ((name, "train"), (f"val_{name}", "validation")):
             if key in rows[0]:
-                axis.plot(epochs, [float(row[key]) for row in rows], label=label)
+                axis.plot(*_curve(epochs, rows, key), label=label)
         axis.set_title(name.replace("_", " "))
         axis.set_xlabel("epoch")
         axis.grid(alpha=0.3)
@@ -40,12 +42,21 @@ def plot_history(log_path, path):
     save_figure(figure, path, dpi=100)
 
 
+def _curve(epochs, rows, name):
+    """Returns the epochs that have a value, and their values."""
+    points = [
+        (epoch, float(row[name]))
+        for epoch, row in zip(epochs, rows, strict=True)
+        if row[name] not in ("NA", "")
+    ]
+    return [epoch for epoch, _ in points], [value for _, value in points]
+
+
 def _plot_classes(axis, epochs, rows, names):
     for number, name in enumerate(names):
-        values = [float(row[name]) for row in rows]
         # matplotlib has ten colors.
         style = ("-", "--", ":")[number // 10 % 3]
-        axis.plot(epochs, values, style, label=name.removeprefix("val_iou_"))
+        axis.plot(*_curve(epochs, rows, name), style, label=name.removeprefix("val_iou_"))
     axis.set_title("IoU of each class, validation")
     axis.set_xlabel("epoch")
     axis.grid(alpha=0.3)

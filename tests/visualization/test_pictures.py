@@ -62,6 +62,9 @@ def test_history(tmp_path):
     log.write_text("epoch,iou_a,loss,val_iou_a,val_iou_b,val_loss\n0,0.1,2.0,nan,0.4,3.0\n")
     visualization.plot_history(log, tmp_path / "h.png")
     assert pixels(tmp_path / "h.png").shape[1] == 2 * narrow
+    # As CSVLogger writes epochs without validation.
+    log.write_text("epoch,loss,val_iou_a,val_loss\n0,2.0,NA,NA\n1,1.0,0.5,2.5\n2,0.9,NA,NA\n")
+    visualization.plot_history(log, tmp_path / "h.png")
     log.write_text("epoch,loss,val_loss\n")
     with pytest.raises(ValueError, match="holds no epoch yet"):
         visualization.plot_history(log, tmp_path / "h.png")

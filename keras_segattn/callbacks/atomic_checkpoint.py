@@ -1,0 +1,216 @@
+"""Checkpoints of every epoch, and of the best one."""
+
+import contextlib
+import json
+import math
+import re
+import warnings
+from pathlib import Path
+
+import keras
+
+from keras_segattn.arguments import check_choice
+from keras_segattn.atomic_files import write_json
+from keras_segattn.callbacks.saving import save_atomically
+
+BEST_MODEL = "best.keras"
+BEST_VALUE = "best.json"
+CHECKPOINT = re.compile(r"epoch-(\d{4,})\.keras")
+
+
+class AtomicCheckpoint(keras.callbacks.Callback):
+    """Saves the model, its optimizer and metrics after every epoch, whole or not at all.
+
+    The folder holds `epoch-0007.keras` after seven epochs, `best.keras` from the epoch with the
+    best monitored value, and `best.json` with this value and its epoch. A process that is killed
+    while it writes leaves the files of the epoch before; Keras's `ModelCheckpoint` and
+    `BackupAndRestore` would leave half a file. Training that goes on reads the best value from the
+    folder.
+
+    An epoch without validation (`validation_freq`) is saved, and cannot be the best one. Neither
+    can an epoch whose value is NaN, unless no epoch has a value yet.
+
+    Args:
+        folder: The folder, made if need be.
+        monitor: Key of the logs that tells the best epoch. Defaults to `"val_mean_iou"`.
+        mode: `"max"`, `"min"`, or `"auto"`, which is `"min"` for names that end in `loss` or
+            `error` and `"max"` for all others. Defaults to `"auto"`.
+        averaged: Boolean, whether `best.keras` gets the moving averages of the weights that the
+            optimizer keeps with `use_ema=True`. Set it together with
+            `keras.callbacks.SwapEMAWeights`, which validates the averages. Defaults to `False`.
+
+    Raises:
+        RuntimeError: At the end of an epoch whose loss is not finite; nothing is saved then.
+        ValueError: If the folder holds a later epoch than the one that training begins with, or
+            the logs never hold the monitored value.
+
+    Example:
+
+    ```python
+    checkpoint = AtomicCheckpoint("run/checkpoints", monitor="accuracy")
+    model.fit(images, masks, epochs=20, callbacks=[checkpoint])
+
+    path, epochs_done = AtomicCheckpoint.latest("run/checkpoints")
+    model = keras.saving.load_model(path)
+    checkpoint = AtomicCheckpoint("run/checkpoints", monitor="accuracy")
+    model.fit(images, masks, epochs=30, initial_epoch=epochs_done, callbacks=[checkpoint])
+    ```
+    """
+
+    def __init__(self, folder, monitor="val_mean_iou", mode="auto", averaged=False):
+        super().__init__()
+        check_choice("mode", mode, ("auto", "max", "min"))
+        if mode == "auto":
+            mode = "min" if monitor.endswith(("loss", "error")) else "max"
+        self.folder = Path(folder)
+        self.monitor = monitor
+        self.mode = mode
+        self.averaged = averaged
+        self.best = None
+
+    def on_train_begin(self, logs=None):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._begun = False
+        self._told = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if not self._begun:
+            self._begun = True
+            self._begin(epoch)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs or {}
+        loss = logs.get("loss", 0.0)
+        if not math.isfinite(loss):
+            raise RuntimeError(
+                f"The loss is {loss} after epoch {epoch + 1}. {self.folder} holds the model of the "
+                "epoch before; lower the learning rate, or train without mixed precision."
+            )
+        value = self._value(epoch, logs)
+        if value is not None and self._is_better(value):
+            self._save_best(epoch, value)
+        path = self.folder / f"epoch-{epoch + 1:04d}.keras"
+        save_atomically(self.model, path)
+        for older in _checkpoints(self.folder):
+            if older != path:
+                older.unlink()
+
+    def _begin(self, epoch):
+        """Reads the best value so far; refuses to replace epochs that are still to come."""
+        path, done = self.latest(self.folder)
+        best = self.read_best(self.folder) or {"epoch": 0, "value": None}
+        # A process that is killed after it saved the best epoch leaves that one without a
+        # checkpoint: it is trained again.
+        if done > epoch or best["epoch"] > epoch + 1:
+            held = path.name if done >= best["epoch"] else BEST_MODEL
+            last = max(done, best["epoch"])
+            raise ValueError(
+                f"{self.folder} holds {held} of epoch {last}, and training begins with epoch "
+                f"{epoch + 1}, which would replace it. Go on from it with "
+                f"`initial_epoch={last}`, or choose another folder."
+            )
+        if best["epoch"] and best["monitor"] != self.monitor:
+            raise ValueError(
+                f"{self.folder} holds the best epoch by {best['monitor']!r}. Received: "
+                f"monitor={self.monitor!r}. Take the same monitor, or choose another folder."
+            )
+        self.best = best["value"]
+
+    def _value(self, epoch, logs):
+        """Returns the monitored value, or None for an epoch without validation."""
+        if self.monitor in logs:
+            return float(logs[self.monitor])
+        validated = any(name.startswith("val_") for name in logs)
+        if validated or not self.monitor.startswith("val_"):
+            raise ValueError(
+                f"There is no {self.monitor!r} in the logs to tell the best epoch by. There is: "
+                f"{sorted(logs)}"
+            )
+        if self.best is None and not self._told:
+            self._told = True
+            warnings.warn(
+                f"Epoch {epoch + 1} has no validation, so there is no {self.monitor!r} to tell the "
+                "best epoch by. Without `validation_data` there will be no best.keras: take "
+                "`monitor='loss'` then.",
+                stacklevel=2,
+            )
+        return None
+
+    def _is_better(self, value):
+        if self.best is None:
+            return True
+        return value < self.best if self.mode == "min" else value > self.best
+
+    def _save_best(self, epoch, value):
+        with _averages(self.model) if self.averaged else contextlib.nullcontext():
+            save_atomically(self.model, self.folder / BEST_MODEL)
+        self.best = None if math.isnan(value) else value
+        best = {"monitor": self.monitor, "mode": self.mode, "value": self.best, "epoch": epoch + 1}
+        write_json(self.folder / BEST_VALUE, best)
+
+    @staticmethod
+    def latest(folder):
+        """Returns the path of the last checkpoint and the number of epochs done, or `None, 0`."""
+        paths = _checkpoints(folder)
+        if not paths:
+            return None, 0
+        return paths[-1], _epochs_of(paths[-1])
+
+    @staticmethod
+    def read_best(folder):
+        """Returns what a folder records of its best epoch.
+
+        Args:
+            folder: The folder.
+
+        Returns:
+            Dict with `"monitor"`, `"mode"`, `"value"` (`None` if it was NaN) and `"epoch"`, the
+            number of epochs done, or `None` if there is no record.
+
+        Raises:
+            ValueError: If the record is damaged.
+        """
+        path = Path(folder) / BEST_VALUE
+        try:
+            best = json.loads(path.read_text())
+            return {
+                "monitor": str(best["monitor"]),
+                "mode": str(best["mode"]),
+                "value": None if best["value"] is None else float(best["value"]),
+                "epoch": int(best["epoch"]),
+            }
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is damaged ({error}): the value of the best epoch is unknown. Put the "
+                f"file back, or move it and {BEST_MODEL} away to keep the best of the epochs to "
+                "come."
+            ) from error
+
+
+def _checkpoints(folder):
+    """Returns the paths of the checkpoints of epochs, by number; other names are none of ours."""
+    paths = (path for path in Path(folder).glob("epoch-*.keras") if CHECKPOINT.fullmatch(path.name))
+    return sorted(paths, key=_epochs_of)
+
+
+def _epochs_of(path):
+    return int(CHECKPOINT.fullmatch(path.name)[1])
+
+
+@contextlib.contextmanager
+def _averages(model):
+    """The weights are the optimizer's moving averages of them in this block."""
+    # A JAX array does not change. Through NumPy, all processes would be needed to put it back.
+    on_jax = keras.backend.backend() == "jax"
+    weights = [
+        variable.value if on_jax else keras.ops.convert_to_numpy(variable)
+        for variable in model.trainable_variables
+    ]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(model.trainable_variables, weights, strict=True):
+            variable.assign(value)

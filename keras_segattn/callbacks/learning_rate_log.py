@@ -1,0 +1,16 @@
+"""The learning rate in the logs."""
+
+import keras
+
+
+class LearningRateLog(keras.callbacks.Callback):
+    """Adds `learning_rate` to the logs of an epoch: the rate that it began with.
+
+    Keras logs the rate of a schedule to TensorBoard alone. To be passed before `CSVLogger`.
+    """
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self._rate = float(self.model.optimizer.learning_rate)
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs["learning_rate"] = self._rate
