@@ -1,16 +1,18 @@
 """The command line of the training examples."""
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import re
+import signal
 import sys
 import time
 from pathlib import Path
 
 from keras_segattn import recipes
 from keras_segattn.atomic_files import write_json
-from keras_segattn.callbacks import save_atomically
+from keras_segattn.callbacks import AtomicCheckpoint, save_atomically
 from keras_segattn.export import export_model
 from keras_segattn.training.evaluation import draw_predictions, evaluate, print_scores
 from keras_segattn.training.options import TrainingOptions
@@ -137,13 +139,52 @@ def main(arguments, data):
         arguments: What the parser of `argument_parser` returned.
         data: Dict of `SegmentationDataset`: `"train"`, `"val"`, and `"test"` where it has masks.
     """
-    start = time.time()
+    run = RunFolder(arguments.run or Path("runs") / arguments.recipe)
+    alone = arguments.strategy in ("none", "mirrored")
     try:
-        recipe = recipe_of(arguments)
-        run = RunFolder(arguments.run or Path("runs") / recipe.name)
-        model = train(recipe, data, run.path, options_of(arguments), resume=arguments.resume)
+        with signals_raise():
+            _main(arguments, data, run)
     except (ValueError, OSError, RuntimeError) as error:
-        _fail(f"error: {in_flags(str(error))}", alone=arguments.strategy in ("none", "mirrored"))
+        _fail(f"error: {in_flags(str(error))}", 1, alone)
+    except KeyboardInterrupt as error:
+        number = error.args[0] if error.args else signal.SIGINT
+        _fail(f"stopped by {signal.Signals(number).name}: {_state(run)}", 128 + number, alone)
+
+
+@contextlib.contextmanager
+def signals_raise():
+    """SIGTERM and SIGHUP raise a KeyboardInterrupt with their number, as Ctrl-C raises one.
+
+    What is ignored, as under `nohup`, stays ignored.
+    """
+
+    def stop(number, frame):
+        raise KeyboardInterrupt(number)
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP.
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            before[number] = signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _state(run):
+    _, done = AtomicCheckpoint.latest(run.checkpoints)
+    if not done:
+        return f"{run.path} holds no finished epoch. Give the command again to start anew."
+    epochs = "1 finished epoch" if done == 1 else f"{done} finished epochs"
+    return f"{run.path} holds {epochs}. Go on with the same command and --resume."
+
+
+def _main(arguments, data, run):
+    start = time.time()
+    recipe = recipe_of(arguments)
+    model = train(recipe, data, run.path, options_of(arguments), resume=arguments.resume)
     if model is None:
         print("done; the first process evaluates and exports")
         return
@@ -187,10 +228,10 @@ def in_flags(message):
     return re.sub(r"`(\w+)(?:=([^`{]+))?`", flag, message)
 
 
-def _fail(message, alone):
-    if alone:
-        sys.exit(message)
-    # An ordinary end waits minutes for processes that are gone.
+def _fail(message, code, alone):
     print(message, file=sys.stderr, flush=True)
+    if alone:
+        sys.exit(code)
+    # An ordinary end waits minutes for processes that are gone.
     sys.stdout.flush()
-    os._exit(1)
+    os._exit(code)

@@ -27,7 +27,8 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
 
     All samples are read once before a run starts, so that a wrong file is found at once. A
     checkpoint is written after each epoch. Where `folder` holds some, training goes on from the
-    last one, with the samples, the rate and the optimizer's state that it would have had.
+    last one, with the samples, the rate and the optimizer's state that it would have had. If the
+    last one is damaged, it goes on from the best one, and says so.
 
     Args:
         recipe: A `keras_segattn.recipes.Recipe`.
@@ -45,7 +46,8 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     Raises:
         ValueError: If the recipe, the options, the devices and the backend do not go together,
             files of the data are wrong, or `folder` holds a run that was started otherwise.
-        RuntimeError: If a process of the strategy was lost, or the loss is not finite.
+        RuntimeError: If another process trains in `folder`, a process of the strategy was lost, or
+            the loss is not finite.
 
     Example:
 
@@ -62,19 +64,21 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     run = RunFolder(folder)
     if not run.has_begun():
         _verify(data)
-    run.open(recipe, options, data, resume, write=strategy.chief)
-    with _policy(options.mixed_precision):
+    with run.locked(write=strategy.chief), _policy(options.mixed_precision):
+        run.open(recipe, options, data, resume, write=strategy.chief)
         return _train(recipe, data, run, options, strategy, callbacks)
 
 
 def _train(recipe, data, run, options, strategy, callbacks):
     steps = len(data["train"]) // recipe.batch_size
     epochs = recipe.epochs_of(max(steps, 1))
-    path, epochs_done = AtomicCheckpoint.latest(run.checkpoints)
+    path, epochs_done = run.last_checkpoint(epochs)
     with _telling_who_is_lost(strategy):
         strategy.check_agreement(epochs_done, run.path)
     best = AtomicCheckpoint.read_best(run.checkpoints)
     run.truncate_log(epochs_done, write=strategy.chief)
+    if strategy.chief:
+        run.set_aside_after(epochs_done)
     with strategy.scope():
         if path:
             model = keras.saving.load_model(path)
@@ -115,7 +119,7 @@ def _train(recipe, data, run, options, strategy, callbacks):
     strategy.close()
     if not strategy.chief:
         return None
-    return keras.saving.load_model(run.checkpoints / "best.keras")
+    return keras.saving.load_model(run.best)
 
 
 def _prepare(options, strategy, recipe):
@@ -183,8 +187,13 @@ def _new_model(recipe, data, steps_per_epoch, options):
 
 def _fit(strategy, model, batches, **arguments):
     own_log = strategy.chief and ("auto" if sys.stdout.isatty() else 2)
-    with _telling_who_is_lost(strategy):
-        strategy.fit(model, batches, verbose=own_log or 0, **arguments)
+    try:
+        with _telling_who_is_lost(strategy):
+            strategy.fit(model, batches, verbose=own_log or 0, **arguments)
+    finally:  # CSVLogger leaves its file open when training is interrupted.
+        for callback in arguments["callbacks"]:
+            if isinstance(callback, keras.callbacks.CSVLogger) and callback.csv_file is not None:
+                callback.csv_file.close()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The folder of a training run: what it was started with, and how far it has come."""
 
+import contextlib
 import csv
 import dataclasses
 import json
@@ -7,6 +8,8 @@ import os
 import platform
 import subprocess
 import sys
+import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -14,7 +17,12 @@ import numpy as np
 
 from keras_segattn.atomic_files import atomic_path, write_json
 from keras_segattn.callbacks import AtomicCheckpoint
+from keras_segattn.training.folder_lock import locked
 from keras_segattn.version import __version__
+
+# Columns of every log of a training.
+COLUMNS = {"epoch", "loss", "val_mean_iou"}
+MOVE = ", or move best.keras and best.json away to keep the best of the epochs to come"
 
 
 class RunFolder:
@@ -32,6 +40,18 @@ class RunFolder:
         self.path = Path(path)
         self.checkpoints = self.path / "checkpoints"
         self.log = self.path / "log.csv"
+        self.best = self.checkpoints / "best.keras"
+
+    def locked(self, write=True):
+        """Returns a context in which no other process may write into the folder.
+
+        Args:
+            write: Boolean, whether this process is the one that writes. Defaults to `True`.
+
+        Raises:
+            RuntimeError: On entering, if another process holds the folder; names it.
+        """
+        return locked(self.path) if write else contextlib.nullcontext()
 
     def has_begun(self):
         """Returns whether an epoch of the run is finished."""
@@ -63,7 +83,7 @@ class RunFolder:
                     f"{self.path} holds a run. Go on with `resume=True`, or choose another "
                     "`folder`."
                 )
-            before = json.loads(config.read_text())["decisive"]
+            before = self._read_decisive(config)
             changed = [
                 f"{key} was {before.get(key)}, is {value}"
                 for key, value in decisive.items()
@@ -75,6 +95,12 @@ class RunFolder:
                     "Go on with the same settings, or choose another `folder`."
                 )
             return
+        rows = self._read_log()
+        if len(rows) > 1:  # A process that is killed in its first epoch leaves one row.
+            raise ValueError(
+                f"{self.log} has {len(rows)} epochs, and {self.checkpoints} holds no checkpoint. "
+                "Put the checkpoints back, or choose another `folder`."
+            )
         if not write:
             return
         self.path.mkdir(parents=True, exist_ok=True)
@@ -96,28 +122,116 @@ class RunFolder:
             },
         )
 
+    def last_checkpoint(self, epochs):
+        """Returns the path of the checkpoint to go on from, and the number of its epochs.
+
+        Args:
+            epochs: Integer, the number of epochs of the whole training.
+
+        Returns:
+            Tuple of the path and the number; `None` and 0 where the run has not begun. A last
+            checkpoint that is damaged gives the best epoch instead, which is told.
+
+        Raises:
+            ValueError: If no checkpoint can be read, one is of a later epoch than the last, or the
+                model or the value of the best epoch is missing.
+        """
+        path, done = AtomicCheckpoint.latest(self.checkpoints)
+        if path is None:
+            return None, 0
+        if done > epochs:
+            raise ValueError(
+                f"{path} says that {done} epochs are finished; the training has {epochs}. Move it "
+                "away if it is of another run, or choose another `folder`."
+            )
+        best = AtomicCheckpoint.read_best(self.checkpoints)
+        self._check_best(best, path, finished=done == epochs)
+        if is_whole(path):
+            return path, done
+        if best is None or not is_whole(self.best) or best["epoch"] > done:
+            raise ValueError(
+                f"{path} is damaged, and there is no other checkpoint to go on from. Put it back, "
+                "or choose another `folder`."
+            )
+        print(f"{path} is damaged: going on from the best epoch, {best['epoch']}", flush=True)
+        return self.best, best["epoch"]
+
+    def set_aside_after(self, epochs):
+        """Renames checkpoints of later epochs than a number, which are damaged."""
+        path, done = AtomicCheckpoint.latest(self.checkpoints)
+        if done > epochs:
+            path.replace(path.with_name(f"damaged-{path.name}"))
+
     def truncate_log(self, epochs, write=True):
         """Drops the rows of epochs that no checkpoint has; returns those that are left.
 
         With `write=False` the file stays as it is.
         """
-        try:
-            with open(self.log, newline="") as file:
-                rows = list(csv.DictReader(file))
-        except FileNotFoundError:  # or removed by the process that writes
-            return []
-        # A row that was cut off lacks its last values.
-        rows = [row for row in rows if None not in row.values() and int(row["epoch"]) < epochs]
+        rows = [row for row in self._read_log() if int(row["epoch"]) < epochs]
         if not write:
             return rows
         if not rows:
-            self.log.unlink()
+            self.log.unlink(missing_ok=True)
             return []
         with atomic_path(self.log) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, rows[0].keys())
             writer.writeheader()
             writer.writerows(rows)
         return rows
+
+    def _check_best(self, best, path, finished):
+        """Raises a ValueError unless the best epoch is there whole, or left out on purpose."""
+        if self.best.exists() == (best is not None) and not (finished and best is None):
+            return
+        missing = "best.json" if self.best.exists() else "best.keras"
+        raise ValueError(
+            f"{self.checkpoints} holds {path.name}, and {missing} is missing, so the best epoch is "
+            f"unknown. Put {missing} back{'' if finished else MOVE}, or choose another `folder`."
+        )
+
+    def _read_log(self):
+        """Returns the whole rows of the log; none if there is no log."""
+        try:
+            with open(self.log, newline="", encoding="utf-8") as file:
+                reader = csv.DictReader(file)
+                rows = list(reader)
+                missing = sorted(COLUMNS - set(reader.fieldnames or COLUMNS))
+            if missing:
+                raise ValueError(f"there is no column {missing[0]!r}")
+            # A row that was cut off lacks its last values.
+            rows = [row for row in rows if None not in row.values()]
+            [int(row["epoch"]) for row in rows]
+        except FileNotFoundError:  # or removed by the process that writes
+            return []
+        except (ValueError, csv.Error) as error:
+            raise ValueError(
+                f"{self.log} is damaged or of another program: {error}. Put it back, or move it "
+                "away: the run goes on without the rows of the epochs so far."
+            ) from error
+        return rows
+
+    def _read_decisive(self, config):
+        """Returns what the run was started with."""
+        try:
+            decisive = json.loads(config.read_text(encoding="utf-8"))["decisive"]
+            return dict(decisive)
+        except FileNotFoundError:
+            fault = "missing"
+        except (ValueError, KeyError, TypeError) as error:
+            fault = f"damaged ({error})"
+        raise ValueError(
+            f"{config} is {fault}, so it is unknown how the run was started. Put the file back, or "
+            "choose another `folder`."
+        )
+
+
+def is_whole(path):
+    """Returns whether a `.keras` file can be read to its end."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return file.testzip() is None and "model.weights.h5" in file.namelist()
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError):
+        return False
 
 
 def _describe(dataset):

@@ -1,0 +1,239 @@
+"""Training runs on a tiny network: what a folder holds, and what is told before training."""
+
+import csv
+import dataclasses
+import json
+import os
+import shutil
+import signal
+
+import keras
+import pytest
+
+from keras_segattn.applications import SegmentationModel
+from keras_segattn.callbacks import AtomicCheckpoint
+from keras_segattn.data import RoadScenes
+from keras_segattn.recipes import RECIPES
+from keras_segattn.training import RunFolder, TrainingOptions, command_line, train
+from keras_segattn.training import run as run_module
+
+RECIPE = dataclasses.replace(
+    RECIPES["canet1_camvid"], epochs=2, batch_size=2, class_weights=None, learning_rate=0.01
+)
+DATA = {split: RoadScenes(split, 4, size=(32, 32)) for split in ("train", "val")}
+
+pytestmark = [pytest.mark.once, pytest.mark.filterwarnings("ignore:No mask of")]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def tiny_network():
+    def build(recipe, data, backbone_weights=None):
+        image = keras.Input((None, None, 3))
+        logits = keras.layers.Conv2D(len(data.class_names), 1)(image)
+        return SegmentationModel(
+            image, logits, class_names=data.class_names, palette=data.palette, from_logits=True
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_module, "build_model", build)
+        yield
+
+
+class StoppedError(Exception):
+    """Raised in the place of a kill."""
+
+
+class StopAfter(keras.callbacks.Callback):
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = epochs
+
+    def on_epoch_end(self, epoch, logs=None):
+        if epoch + 1 == self.epochs:
+            raise StoppedError
+
+
+def go(folder, options=None, epochs=2, stop_after=None, data=DATA, **arguments):
+    callbacks = [] if stop_after is None else [StopAfter(stop_after)]
+    recipe = dataclasses.replace(RECIPE, epochs=epochs)
+    options = TrainingOptions(jit_compile=False, **(options or {}))
+    return train(recipe, data, folder, options, callbacks=callbacks, **arguments)
+
+
+def stopped(folder, after=1, **arguments):
+    """Returns the folder of a run that was stopped after some epochs."""
+    with pytest.raises(StoppedError):
+        go(folder, stop_after=after, **arguments)
+    return RunFolder(folder)
+
+
+@pytest.fixture(scope="module")
+def one_epoch(tiny_network, tmp_path_factory):
+    """The folder of a run that was stopped after the first of two epochs."""
+    return stopped(tmp_path_factory.mktemp("one_epoch")).path
+
+
+def rows(folder):
+    with open(folder / "log.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def score(model):
+    batches = DATA["val"].to_tf_dataset(1, preprocessing=model.preprocessing)
+    metrics = model.evaluate(batches, verbose=0, return_dict=True)
+    return metrics["mean_iou"]
+
+
+@pytest.mark.parametrize("momentum", [None, 0.9], ids=["plain", "ema"])
+def test_the_best_model_scores_what_the_log_says(tmp_path, momentum):
+    options = {"ema_momentum": momentum}
+    whole = go(tmp_path / "whole", options, epochs=3)
+    best = max(float(row["val_mean_iou"]) for row in rows(tmp_path / "whole"))
+    assert score(whole) == pytest.approx(best, abs=1e-6)
+    file = keras.saving.load_model(tmp_path / "whole" / "checkpoints" / "best.keras")
+    assert score(file) == pytest.approx(best, abs=1e-6)
+    stopped(tmp_path / "parts", options=options, epochs=3)
+    go(tmp_path / "parts", options, epochs=3)
+    assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("text", [None, "", "epoch,learning_rate,loss,val_mean_iou\n"])
+def test_the_best_model_outlives_its_log(tmp_path, text, one_epoch):
+    shutil.copytree(one_epoch, tmp_path, dirs_exist_ok=True)
+    run = RunFolder(tmp_path)
+    record = {**AtomicCheckpoint.read_best(run.checkpoints), "value": 2.0}
+    (run.checkpoints / "best.json").write_text(json.dumps(record))
+    before = run.best.read_bytes()
+    run.log.unlink()
+    if text is not None:
+        run.log.write_text(text)
+    go(tmp_path)
+    assert run.best.read_bytes() == before
+    assert [row["epoch"] for row in rows(tmp_path)] == ["1"]
+
+
+def test_a_damaged_checkpoint_gives_the_best_epoch(tmp_path, capsys):
+    run = stopped(tmp_path, 2, epochs=3)
+    record = {**AtomicCheckpoint.read_best(run.checkpoints), "epoch": 1}
+    (run.checkpoints / "best.json").write_text(json.dumps(record))
+    last = run.checkpoints / "epoch-0002.keras"
+    last.write_bytes(last.read_bytes()[:5000])
+    go(tmp_path, epochs=3)
+    assert "epoch-0002.keras is damaged: going on from the best epoch, 1" in capsys.readouterr().out
+    assert [row["epoch"] for row in rows(tmp_path)] == ["0", "1", "2"]
+    names = {path.name for path in run.checkpoints.iterdir()}
+    assert {"damaged-epoch-0002.keras", "epoch-0003.keras"} <= names
+
+
+def damage(path, size=3000):
+    path.write_bytes(path.read_bytes()[:size])
+
+
+FAULTS = {
+    "both damaged": (
+        lambda run: [damage(path) for path in run.checkpoints.glob("*.keras")],
+        r"epoch-0001\.keras is damaged, and there is no other",
+    ),
+    "no best model": (lambda run: run.best.unlink(), r"best\.keras is missing.*Put best\.keras"),
+    "no best value": (
+        lambda run: (run.checkpoints / "best.json").unlink(),
+        r"best\.json is missing.*Put best\.json back",
+    ),
+    "best value": (
+        lambda run: (run.checkpoints / "best.json").write_text("{"),
+        r"best\.json is damaged",
+    ),
+    "stray checkpoint": (
+        lambda run: (run.checkpoints / "epoch-9999.keras").write_bytes(run.best.read_bytes()),
+        r"epoch-9999\.keras says that 9999 epochs are finished; the training has 2",
+    ),
+    "no config": (lambda run: (run.path / "config.json").unlink(), r"config\.json is missing"),
+    "empty config": (
+        lambda run: (run.path / "config.json").write_text(""),
+        r"config\.json is damaged",
+    ),
+    "other config": (
+        lambda run: (run.path / "config.json").write_text('{"decisive": 3}'),
+        r"config\.json is damaged",
+    ),
+    "config of bytes": (
+        lambda run: (run.path / "config.json").write_bytes(b"\xff\xfe\x00"),
+        r"config\.json is damaged",
+    ),
+    "log of bytes": (lambda run: run.log.write_bytes(b"\xff\xfe\x00"), r"log\.csv is damaged"),
+    "other log": (
+        lambda run: run.log.write_text("a,b\n1,2\n"),
+        r"log\.csv is damaged or of another program: there is no column 'epoch'",
+    ),
+    "log of words": (
+        lambda run: run.log.write_text("epoch,loss,val_mean_iou\none,2,3\n"),
+        r"log\.csv is damaged or of another program: .*'one'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_damaged_folder_is_told_before_training(name, tmp_path, one_epoch):
+    spoil, message = FAULTS[name]
+    shutil.copytree(one_epoch, tmp_path, dirs_exist_ok=True)
+    spoil(RunFolder(tmp_path))
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        go(tmp_path)
+    assert contents(tmp_path) == before
+
+
+def test_lost_checkpoints_are_told_before_training(tmp_path):
+    run = stopped(tmp_path, 2, epochs=3)
+    for path in run.checkpoints.iterdir():
+        path.unlink()
+    run.checkpoints.rmdir()
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=r"log\.csv has 2 epochs, and .* holds no checkpoint"):
+        go(tmp_path, epochs=3)
+    assert contents(tmp_path) == before
+
+
+def test_one_process_at_a_time(tmp_path):
+    with RunFolder(tmp_path).locked():
+        message = f"in use by process {os.getpid()} on .* since 2.*pytest"
+        with pytest.raises(RuntimeError, match=message):
+            go(tmp_path)
+        # A process that does not write shares the folder of the one that does.
+        with RunFolder(tmp_path).locked(write=False):
+            pass
+    (tmp_path / ".lock").write_text("left by a process that was killed")
+    go(tmp_path, epochs=1)
+    assert not (tmp_path / ".lock").exists()
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_leaves_one_line_and_a_state_to_go_on_from(name, tmp_path, monkeypatch, capsys):
+    number = getattr(signal, name)
+
+    class Kill(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if (AtomicCheckpoint.latest(tmp_path / "checkpoints")[1], batch) == (1, 1):
+                os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(command_line, "recipe_of", lambda arguments: RECIPE)
+    monkeypatch.setattr(command_line, "train", lambda *a, **k: train(*a, callbacks=[Kill()], **k))
+    arguments = command_line.argument_parser("", "canet1_camvid").parse_args(
+        ["--run", str(tmp_path), "--jit", "off"]
+    )
+    handler = signal.getsignal(number)
+    with pytest.raises(SystemExit) as end:
+        command_line.main(arguments, DATA)
+    assert end.value.code == 128 + number
+    assert signal.getsignal(number) == handler
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error == (
+        f"stopped by {name}: {tmp_path} holds 1 finished epoch. Go on with the same command and "
+        "--resume."
+    )
+    go(tmp_path)
+    assert [row["epoch"] for row in rows(tmp_path)] == ["0", "1"]
