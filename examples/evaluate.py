@@ -8,6 +8,7 @@
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 import keras
@@ -33,12 +34,15 @@ def main():
     parser.add_argument("--output", type=Path, help="folder (default: beside the model)")
     arguments = parser.parse_args()
 
-    model = keras.saving.load_model(arguments.model, compile=False)
-    data = DATASETS[arguments.dataset](arguments.data, arguments.split)
     options = {"scales": arguments.scales, "flip": arguments.flip}
     if arguments.tile:
         options["tile"] = tuple(arguments.tile)
-    matrix = count_confusions(model, data, **options)
+    try:
+        data = DATASETS[arguments.dataset](arguments.data, arguments.split)
+        model = keras.saving.load_model(arguments.model, compile=False)
+        matrix = count_confusions(model, data, **options)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
     result = confusion_scores(matrix, data.class_names)
     print_scores(result)
 

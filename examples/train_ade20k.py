@@ -9,8 +9,12 @@ A run can be stopped and given again with --resume.
 from keras_segattn.data import ADE20K
 from keras_segattn.training.command_line import argument_parser, main
 
+
+def open_data(arguments):
+    return {split: ADE20K(arguments.data, split) for split in ("train", "val")}
+
+
 if __name__ == "__main__":
     parser = argument_parser(__doc__, default_recipe="attanet_resnet18_ade20k")
     parser.add_argument("--data", required=True, help="folder of ADE20K")
-    arguments = parser.parse_args()
-    main(arguments, {split: ADE20K(arguments.data, split) for split in ("train", "val")})
+    main(parser.parse_args(), open_data)

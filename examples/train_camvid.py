@@ -35,4 +35,4 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     if arguments.data == GENERATED:
         arguments.run = arguments.run or Path("runs/generated")
-    main(arguments, open_data(arguments))
+    main(arguments, open_data)

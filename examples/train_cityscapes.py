@@ -9,8 +9,12 @@ The folder holds leftImg8bit/ and gtFine/. A run can be stopped and given again 
 from keras_segattn.data import Cityscapes
 from keras_segattn.training.command_line import argument_parser, main
 
+
+def open_data(arguments):
+    return {split: Cityscapes(arguments.data, split) for split in ("train", "val")}
+
+
 if __name__ == "__main__":
     parser = argument_parser(__doc__, default_recipe="canet1_cityscapes")
     parser.add_argument("--data", required=True, help="folder of Cityscapes")
-    arguments = parser.parse_args()
-    main(arguments, {split: Cityscapes(arguments.data, split) for split in ("train", "val")})
+    main(parser.parse_args(), open_data)

@@ -143,6 +143,15 @@ def test_options_replace_fields():
         ({"steps": 5}, "epochs=300, steps=5"),
         ({"auxiliary_loss": "focal"}, "`auxiliary_loss` needs network_arguments="),
         ({"loss_weights": (1, 0.4)}, "`loss_weights` needs network_arguments="),
+        ({"epochs": 0}, "`epochs` must be at least 1. Received: 0"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1. Received: 0"),
+        ({"learning_rate": 0.0}, "`learning_rate` must be positive. Received: 0.0"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be at least 0. Received: nan"),
+        ({"end_learning_rate": 1.0}, "`end_learning_rate` must be at most `learning_rate`"),
+        ({"weight_decay": float("inf")}, "`weight_decay` must be finite. Received: inf"),
+        ({"warmup_steps": -1}, "`warmup_steps` must be at least 0. Received: -1"),
+        ({"crop": (0, 32)}, r"`crop` must be two positive sides. Received: \(0, 32\)"),
+        ({"scale": (2.0, 0.5)}, r"`scale` must be .* Received: \(2.0, 0.5\)"),
         ({"auxiliary_loss": "dice"}, "`auxiliary_loss` must be one of .* Received: 'dice'"),
     ],
 )
@@ -255,7 +264,7 @@ def test_evaluation_counts_by_hand():
     image = keras.Input((None, None, 3))
     red = image[..., :1] * 255
     logits = keras.layers.Concatenate()([-abs(red - value) for value in range(3)])
-    model = applications.SegmentationModel(image, logits)
+    model = applications.SegmentationModel(image, logits, from_logits=True)
     model.preprocessing = lambda images: np.asarray(images, "float32") / 255
     result = evaluate(model, Coded("train", 2))
     assert result["iou"] == {"a": 1.0, "b": 1.0, "c": 1.0}

@@ -9,13 +9,15 @@ import signal
 
 import keras
 import pytest
+from PIL import Image
 
-from keras_segattn.applications import SegmentationModel
+from keras_segattn.applications import AttaNet, SegmentationModel
 from keras_segattn.callbacks import AtomicCheckpoint
-from keras_segattn.data import RoadScenes
+from keras_segattn.data import RoadScenes, SegmentationFolder
 from keras_segattn.recipes import RECIPES
-from keras_segattn.training import RunFolder, TrainingOptions, command_line, train
+from keras_segattn.training import RunFolder, TrainingOptions, command_line, evaluate, train
 from keras_segattn.training import run as run_module
+from keras_segattn.training.checks import check_batch_norm
 
 RECIPE = dataclasses.replace(
     RECIPES["canet1_camvid"], epochs=2, batch_size=2, class_weights=None, learning_rate=0.01
@@ -227,7 +229,7 @@ def test_a_signal_leaves_one_line_and_a_state_to_go_on_from(name, tmp_path, monk
     )
     handler = signal.getsignal(number)
     with pytest.raises(SystemExit) as end:
-        command_line.main(arguments, DATA)
+        command_line.main(arguments, lambda arguments: DATA)
     assert end.value.code == 128 + number
     assert signal.getsignal(number) == handler
     error = capsys.readouterr().err.splitlines()[-1]
@@ -237,3 +239,82 @@ def test_a_signal_leaves_one_line_and_a_state_to_go_on_from(name, tmp_path, monk
     )
     go(tmp_path)
     assert [row["epoch"] for row in rows(tmp_path)] == ["0", "1"]
+
+
+def test_a_run_that_stopped_early_has_ended(tmp_path):
+    options = {"early_stop": 1}
+    run = stopped(tmp_path, options=options, epochs=9)
+    record = {**AtomicCheckpoint.read_best(run.checkpoints), "value": 2.0}
+    (run.checkpoints / "best.json").write_text(json.dumps(record))
+    for _ in range(2):
+        go(tmp_path, options, epochs=9)
+        assert [row["epoch"] for row in rows(tmp_path)] == ["0", "1"]
+
+
+class Unlabeled(RoadScenes):
+    has_masks = False
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "data", "message"),
+    [
+        ({"batch_size": 8}, {}, {}, "4 samples of the train data do not fill a batch of 8"),
+        ({"steps": 9, "epochs": None, "batch_size": 8}, {}, {}, "do not fill a batch of 8"),
+        ({"warmup_steps": 4}, {}, {}, "`warmup_steps=4` does not fit into a training of 4 steps"),
+        ({}, {"gradient_accumulation_steps": 3}, {}, "=3` is more than the 2 steps of an epoch"),
+        ({}, {"initial_model": "none.keras"}, {}, "`initial_model=none.keras` is no file"),
+        ({}, {}, {"val": Unlabeled("val", 4)}, "No image of the val data has a mask"),
+    ],
+)
+def test_what_cannot_train_is_refused_before_data_are_read(
+    changes, options, data, message, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(RoadScenes, "read", lambda self, index: pytest.fail("read"))
+    recipe = dataclasses.replace(RECIPE, **changes)
+    with pytest.raises(ValueError, match=message):
+        train(recipe, {**DATA, **data}, tmp_path, TrainingOptions(**options))
+
+
+def test_a_single_value_is_not_normalized():
+    image = keras.Input((None, None, 3))
+    pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(image)
+    model = keras.Model(image, keras.layers.BatchNormalization()(pooled))
+    check_batch_norm(model, 2)
+    with pytest.raises(ValueError, match="`batch_size=1` on each device does not train"):
+        check_batch_norm(model, 1)
+    with pytest.raises(ValueError, match="does not train 'attanet'"):
+        check_batch_norm(AttaNet(backbone="light", classes=11), 1)
+    maps = keras.Model(image, keras.layers.BatchNormalization()(image))
+    check_batch_norm(maps, 1)
+
+
+def test_scores_need_masks():
+    model = run_module.build_model(RECIPE, DATA["train"])
+    with pytest.raises(ValueError, match=r"No image of .* has a mask to compare with"):
+        evaluate(model, Unlabeled("val", 2))
+
+
+def test_other_data_are_refused(tmp_path):
+    def pictures(folder):
+        for part in ("images", "masks"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        for name in "ab":
+            Image.new("RGB", (40, 40)).save(folder / "images" / f"{name}.png")
+            Image.new("L", (40, 40)).save(folder / "masks" / f"{name}.png")
+        return {
+            "train": SegmentationFolder(folder / "images", folder / "masks", class_names=["a", "b"])
+        }
+
+    run, options = RunFolder(tmp_path / "run"), TrainingOptions()
+    run.open(RECIPE, options, pictures(tmp_path / "data"))
+    run.checkpoints.mkdir()
+    (run.checkpoints / "epoch-0001.keras").touch()
+    run.open(RECIPE, options, pictures(tmp_path / "moved"))
+    (tmp_path / "data" / "images" / "b.png").write_bytes(b"longer" * 99)
+    data = {
+        "train": SegmentationFolder(
+            tmp_path / "data" / "images", tmp_path / "data" / "masks", class_names=["a", "b"]
+        )
+    }
+    with pytest.raises(ValueError, match=r"train hash of names and sizes of files was .*, is"):
+        run.open(RECIPE, options, data)

@@ -1,10 +1,23 @@
 """The settings of a training, as data."""
 
 import dataclasses
+import math
 
-from keras_segattn.arguments import check_choice
+from keras_segattn.arguments import check_at_least, check_choice
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
+LEAST = {
+    "epochs": 1,
+    "steps": 1,
+    "batch_size": 1,
+    "learning_rate": 0,
+    "end_learning_rate": 0,
+    "momentum": 0,
+    "warmup_steps": 0,
+    "weight_decay": 0,
+    "rare_class_crops": 0,
+    "color_jitter": 0,
+}
 LOSSES = ("weighted_cross_entropy", "focal", "ohem")
 
 
@@ -99,6 +112,26 @@ class Recipe:
             ("decay_by", ("step", "epoch")),
         ):
             check_choice(field, getattr(self, field), choices)
+        for field, least in LEAST.items():
+            value = getattr(self, field)
+            if value is not None:
+                check_at_least(field, value, least)
+                if not math.isfinite(value):
+                    raise ValueError(f"`{field}` must be finite. Received: {value}")
+        if not self.learning_rate > 0:
+            raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}")
+        if self.end_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"`end_learning_rate` must be at most `learning_rate`, {self.learning_rate}. "
+                f"Received: {self.end_learning_rate}"
+            )
+        if self.crop is not None and not (len(self.crop) == 2 and min(self.crop) >= 1):
+            raise ValueError(f"`crop` must be two positive sides. Received: {self.crop}")
+        if not 0 < self.scale[0] <= self.scale[1] < math.inf:
+            raise ValueError(
+                "`scale` must be the smallest and the largest factor, both positive. Received: "
+                f"{tuple(self.scale)}"
+            )
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(
                 "A recipe has `epochs` or `steps`, one of the two. Received: "

@@ -132,18 +132,19 @@ def options_of(arguments):
     return TrainingOptions(**{name: values[name] for name in OPTIONS})
 
 
-def main(arguments, data):
+def main(arguments, open_data):
     """Trains, evaluates, draws and exports as the arguments say.
 
     Args:
         arguments: What the parser of `argument_parser` returned.
-        data: Dict of `SegmentationDataset`: `"train"`, `"val"`, and `"test"` where it has masks.
+        open_data: Function that takes the arguments, once they are checked, and returns a dict of
+            `SegmentationDataset`: `"train"`, `"val"`, and `"test"` if there is one.
     """
     run = RunFolder(arguments.run or Path("runs") / arguments.recipe)
     alone = arguments.strategy in ("none", "mirrored")
     try:
         with signals_raise():
-            _main(arguments, data, run)
+            _main(arguments, open_data, run)
     except (ValueError, OSError, RuntimeError) as error:
         _fail(f"error: {in_flags(str(error))}", 1, alone)
     except KeyboardInterrupt as error:
@@ -181,10 +182,11 @@ def _state(run):
     return f"{run.path} holds {epochs}. Go on with the same command and --resume."
 
 
-def _main(arguments, data, run):
+def _main(arguments, open_data, run):
     start = time.time()
-    recipe = recipe_of(arguments)
-    model = train(recipe, data, run.path, options_of(arguments), resume=arguments.resume)
+    recipe, options = recipe_of(arguments), options_of(arguments)
+    data = open_data(arguments)
+    model = train(recipe, data, run.path, options, resume=arguments.resume)
     if model is None:
         print("done; the first process evaluates and exports")
         return
@@ -194,6 +196,9 @@ def _main(arguments, data, run):
     # The best epoch was chosen on the validation set; the test set is read here, once.
     metrics = {}
     for split in [split for split in ("val", "test") if split in data]:
+        if not data[split].has_masks:
+            print(f"the {split} data have no masks: no scores")
+            continue
         print(f"evaluating on {split}")
         metrics[split] = evaluate(model, data[split])
         print_scores(metrics[split])

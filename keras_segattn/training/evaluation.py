@@ -25,13 +25,19 @@ def count_confusions(model, data, **options):
         Integer array of shape `(classes, classes)`, over all samples, without void.
 
     Raises:
-        ValueError: If the model has another number of classes than the data set, a label is
-            neither a class nor void, or the network's outputs are not finite.
+        ValueError: If no image has a mask, all pixels are void, the model has another number of
+            classes than the data set, a label is neither a class nor void, or the network's
+            outputs are not finite.
     """
     classes = len(data.class_names)
     if model.output.shape[-1] != classes:
         raise ValueError(
             f"Model {model.name!r} has {model.output.shape[-1]} classes, the data set {classes}."
+        )
+    if not data.has_masks:
+        raise ValueError(
+            f"No image of {data!r} has a mask to compare with. Take a split with masks, or "
+            "`predict_folder` for masks of the images."
         )
     matrix = np.zeros((classes, classes), dtype="int64")
     progress = keras.utils.Progbar(len(data), unit_name="image")
@@ -43,6 +49,8 @@ def count_confusions(model, data, **options):
         cells = mask[seen].astype("int64") * classes + found[seen]
         matrix += np.bincount(cells, minlength=classes**2).reshape(classes, classes)
         progress.add(1)
+    if not matrix.any():
+        raise ValueError(f"All pixels of {data!r} are void: there is nothing to score.")
     return matrix
 
 

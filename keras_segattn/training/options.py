@@ -29,8 +29,8 @@ class TrainingOptions:
             for machines that cannot hold the batch of the recipe. Defaults to `None`.
         ema_momentum: Float, to keep a moving average of the weights, which is validated and
             returned. Defaults to `None`.
-        early_stop: Integer, the number of epochs without a better mean IoU after which to stop,
-            counted anew where a run is resumed. Defaults to `None`.
+        early_stop: Integer, the number of epochs without a better mean IoU after which to stop.
+            A run that has stopped does not train on. Defaults to `None`.
         deterministic: Boolean, whether TensorFlow computes the same on every run, which is slower
             and holds for the rest of the process. Defaults to `False`.
         sync_batch_norm: Boolean, whether batch normalization sees the batch of all devices, where

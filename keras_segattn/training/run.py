@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import math
 import sys
 
 import keras
@@ -16,6 +17,7 @@ from keras_segattn.training.build import (
     build_optimizer,
     synchronize_batch_norm,
 )
+from keras_segattn.training.checks import check_batch_norm, check_training
 from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run_folder import RunFolder
 from keras_segattn.training.strategies import open_strategy
@@ -58,6 +60,7 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     ```
     """
     options = TrainingOptions() if options is None else options
+    check_training(recipe, data, options)
     keras.utils.set_random_seed(options.seed)
     strategy = open_strategy(options, recipe.batch_size)
     _prepare(options, strategy, recipe)
@@ -71,7 +74,7 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
 
 def _train(recipe, data, run, options, strategy, callbacks):
     steps = len(data["train"]) // recipe.batch_size
-    epochs = recipe.epochs_of(max(steps, 1))
+    epochs = recipe.epochs_of(steps)
     path, epochs_done = run.last_checkpoint(epochs)
     with _telling_who_is_lost(strategy):
         strategy.check_agreement(epochs_done, run.path)
@@ -84,10 +87,17 @@ def _train(recipe, data, run, options, strategy, callbacks):
             model = keras.saving.load_model(path)
         else:
             model = _new_model(recipe, data["train"], steps, options)
+        together = (
+            1 if strategy.backend != "tensorflow" or options.sync_batch_norm else strategy.devices
+        )
+        check_batch_norm(model, recipe.batch_size // together)
         add_weight_decay(model, recipe)
         if options.sync_batch_norm:
             synchronize_batch_norm(model)
-    if epochs_done < epochs:
+    early_stop = _EarlyStop(options.early_stop, best, epochs_done)
+    if early_stop.is_over:
+        print(f"the run has stopped early, after {epochs_done} epochs", flush=True)
+    elif epochs_done < epochs:
         _fit(
             strategy,
             model,
@@ -112,7 +122,7 @@ def _train(recipe, data, run, options, strategy, callbacks):
                 LearningRateLog(),
                 *([] if options.ema_momentum is None else [keras.callbacks.SwapEMAWeights()]),
                 *(_writers(run, data["val"], options) if strategy.chief else ()),
-                *_early_stop(options.early_stop, best),
+                early_stop,
                 *callbacks,
             ],
         )
@@ -226,11 +236,26 @@ def _writers(run, validation_data, options):
     return writers
 
 
-def _early_stop(patience, best):
-    if patience is None:
-        return []
-    return [
-        keras.callbacks.EarlyStopping(
-            "val_mean_iou", mode="max", patience=patience, baseline=best and best["value"]
-        )
-    ]
+class _EarlyStop(keras.callbacks.EarlyStopping):
+    """Early stopping that counts on where a run is resumed; with no patience, it never stops.
+
+    Args:
+        patience: Integer or `None`.
+        best: What `AtomicCheckpoint.read_best` returned.
+        epochs_done: Integer.
+    """
+
+    def __init__(self, patience, best, epochs_done):
+        super().__init__("val_mean_iou", mode="max", patience=patience or math.inf)
+        known = best is not None and best["value"] is not None
+        self._start = best["value"] if known else -math.inf
+        self._waited = epochs_done - best["epoch"] if known else epochs_done
+
+    @property
+    def is_over(self):
+        """Whether the epochs before have ended the training."""
+        return self._waited >= self.patience
+
+    def on_train_begin(self, logs=None):
+        super().on_train_begin(logs)
+        self.best, self.wait = self._start, self._waited

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import hashlib
 import json
 import os
 import platform
@@ -74,7 +75,11 @@ class RunFolder:
         decisive = {
             **dataclasses.asdict(recipe),
             **options.decisive(),
-            **{f"{split} data": _describe(dataset) for split, dataset in data.items()},
+            **{
+                f"{split} {key}": value
+                for split, dataset in data.items()
+                for key, value in _describe(dataset).items()
+            },
         }
         decisive = json.loads(json.dumps(decisive, default=os.fspath))
         if self.has_begun():
@@ -237,7 +242,22 @@ def is_whole(path):
 def _describe(dataset):
     """What a run that goes on must find again; the folder may be another one."""
     height, width = dataset.read(0)[1].shape
-    return f"{dataset!r}, the first one of {height}x{width} pixels"
+    return {
+        "data": f"{dataset!r}, the first one of {height}x{width} pixels",
+        "class names": list(dataset.class_names),
+        "hash of names and sizes of files": _hash(dataset),
+    }
+
+
+def _hash(dataset):
+    """A hash of the names of the samples and, where they are files, of their sizes in bytes."""
+    digest = hashlib.sha256()
+    for index in range(len(dataset)):
+        digest.update(dataset.name(index).encode())
+        for path in dataset.files(index) if hasattr(dataset, "files") else ():
+            digest.update(f"|{path and os.path.getsize(path)}".encode())
+        digest.update(b"\n")
+    return digest.hexdigest()[:16]
 
 
 def _git_commit():
