@@ -71,9 +71,8 @@ def train(folder, strategy, rest):
     arguments.recipe = "tiny"
     Recorder.losses = []
     splits = {"train": 17, "val": 5}
-    command_line.main(
-        arguments, {split: Scenes(split, count, size=(32, 48)) for split, count in splits.items()}
-    )
+    data = {split: Scenes(split, count, size=(32, 48)) for split, count in splits.items()}
+    command_line.main(arguments, lambda arguments: data)
     process = os.environ.get("PROCESS", "0")
     (folder / f"{strategy}-{process}.json").write_text(json.dumps(Recorder.losses))
 

@@ -295,15 +295,17 @@ def test_scores_need_masks():
 
 
 def test_other_data_are_refused(tmp_path):
+    def opened(folder):
+        names = {"class_names": ["a", "b"]}
+        return {"train": SegmentationFolder(folder / "images", folder / "masks", **names)}
+
     def pictures(folder):
         for part in ("images", "masks"):
-            (folder / part).mkdir(parents=True, exist_ok=True)
-        for name in "ab":
-            Image.new("RGB", (40, 40)).save(folder / "images" / f"{name}.png")
-            Image.new("L", (40, 40)).save(folder / "masks" / f"{name}.png")
-        return {
-            "train": SegmentationFolder(folder / "images", folder / "masks", class_names=["a", "b"])
-        }
+            (folder / part).mkdir(parents=True)
+            for name in "ab":
+                mode = "RGB" if part == "images" else "L"
+                Image.new(mode, (40, 40)).save(folder / part / f"{name}.png")
+        return opened(folder)
 
     run, options = RunFolder(tmp_path / "run"), TrainingOptions()
     run.open(RECIPE, options, pictures(tmp_path / "data"))
@@ -311,10 +313,5 @@ def test_other_data_are_refused(tmp_path):
     (run.checkpoints / "epoch-0001.keras").touch()
     run.open(RECIPE, options, pictures(tmp_path / "moved"))
     (tmp_path / "data" / "images" / "b.png").write_bytes(b"longer" * 99)
-    data = {
-        "train": SegmentationFolder(
-            tmp_path / "data" / "images", tmp_path / "data" / "masks", class_names=["a", "b"]
-        )
-    }
     with pytest.raises(ValueError, match=r"train hash of names and sizes of files was .*, is"):
-        run.open(RECIPE, options, data)
+        run.open(RECIPE, options, opened(tmp_path / "data"))

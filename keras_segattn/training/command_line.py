@@ -145,7 +145,7 @@ def main(arguments, open_data):
     try:
         with signals_raise():
             _main(arguments, open_data, run)
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
         _fail(f"error: {in_flags(str(error))}", 1, alone)
     except KeyboardInterrupt as error:
         number = error.args[0] if error.args else signal.SIGINT
