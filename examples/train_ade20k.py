@@ -1,7 +1,7 @@
 """Trains a network on ADE20K, evaluates it on the validation set, draws and exports it.
 
     python examples/train_ade20k.py --data path/to/ADEChallengeData2016 --recipe ccnet_ade20k \\
-        --backbone-weights imagenet --mixed-precision bfloat16
+        --mixed-precision bfloat16
 
 A run can be stopped and given again with --resume.
 """

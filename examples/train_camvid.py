@@ -1,8 +1,9 @@
 """Trains a network on CamVid, evaluates it, draws predictions and exports it.
 
-    python examples/train_camvid.py --data path/to/CamVid --backbone-weights imagenet
+    python examples/train_camvid.py --data path/to/CamVid
     python examples/train_camvid.py --data path/to/CamVid --recipe cross_cbam_m_camvid
-    python examples/train_camvid.py --data generated          # road scenes drawn by the program
+    python examples/train_camvid.py --data generated \\
+        --backbone-weights none  # road scenes drawn by the program, nothing downloaded
 
 A run has a folder with its configuration, log, curves, checkpoints, predictions, metrics and
 exported models. Stopped at any moment, it goes on where the same command is given with --resume.

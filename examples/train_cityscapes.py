@@ -1,7 +1,7 @@
 """Trains a network on Cityscapes, evaluates it on the validation set, draws and exports it.
 
     python examples/train_cityscapes.py --data path/to/cityscapes --recipe ccnet_cityscapes \\
-        --backbone-weights imagenet --mixed-precision bfloat16
+        --mixed-precision bfloat16
 
 The folder holds leftImg8bit/ and gtFine/. A run can be stopped and given again with --resume.
 """

@@ -7,7 +7,7 @@
 Each command tells more with --help. The scripts in `examples` of a checkout do the rest, and tell
 more with --help, too:
 
-    python examples/train_camvid.py --data path/to/CamVid --backbone-weights imagenet
+    python examples/train_camvid.py --data path/to/CamVid
     python examples/evaluate.py model.keras --dataset camvid --data path/to/CamVid
     python examples/predict_folder.py model.keras photos/ classes/
     python examples/serve.py model.onnx

@@ -89,6 +89,7 @@ if __name__ == "__main__":
         name="tiny",
         network="Tiny",
         network_arguments={},
+        backbone_weights=None,
         loss="ohem",
         loss_arguments={"min_kept": 700},
         class_weights="enet",

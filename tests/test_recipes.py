@@ -27,6 +27,7 @@ from keras_segattn.training.build import (
     build_model,
     build_optimizer,
 )
+from keras_segattn.training.checks import void_shares, warn_of_void_crops
 from keras_segattn.training.command_line import (
     argument_parser,
     in_flags,
@@ -115,6 +116,29 @@ def test_decay_and_rates_reach_the_layers_that_they_name():
 def test_color_jitter_comes_with_the_recipe_that_has_it():
     assert isinstance(build_augmentation(RECIPES["attanet_df2_ade20k"], None), Compose)
     assert not isinstance(build_augmentation(RECIPES["ccnet_cityscapes"], None), Compose)
+
+
+def test_void_crops_are_told_with_a_figure():
+    recipe = RECIPES["cross_cbam_m_camvid"]
+    # The mean of 1 - min(s / 2, 1)^2 for s from 0.5 to 2.5, and its value at s = 0.7.
+    void = void_shares(recipe, (360, 480))
+    assert void.mean() == pytest.approx(1 - ((2**3 - 0.5**3) / 12 + 0.5) / 2, abs=1e-3)
+    assert np.quantile(void, 0.9) == pytest.approx(1 - 0.35**2, abs=1e-3)
+    with pytest.warns(UserWarning, match=r"of 720x960 .* has 360x480: .* 42% void .* least 88%"):
+        warn_of_void_crops(recipe, RoadScenes("train", 1, size=(360, 480)))
+    warn_of_void_crops(recipe, RoadScenes("train", 1, size=(720, 960)))
+    warn_of_void_crops(RECIPES["ccnet_camvid"], RoadScenes("train", 1, size=(360, 480)))
+
+
+def test_recipes_start_from_what_their_papers_do():
+    assert RECIPES["canet1_camvid"].backbone_weights == "imagenet"
+    assert RECIPES["ccnet_cityscapes"].backbone_weights == "imagenet"
+    assert RECIPES["attanet_resnet18_cityscapes"].backbone_weights == "imagenet"
+    assert RECIPES["attanet_light_cityscapes"].backbone_weights is None
+    parser = argument_parser("", "canet1_camvid")
+    assert options_of(parser.parse_args([])).backbone_weights == "recipe"
+    arguments = parser.parse_args(["--backbone-weights", "none"])
+    assert options_of(arguments).backbone_weights is None
 
 
 def parse(*arguments, recipe="canet1_camvid"):

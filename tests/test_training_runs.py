@@ -315,3 +315,23 @@ def test_other_data_are_refused(tmp_path):
     (tmp_path / "data" / "images" / "b.png").write_bytes(b"longer" * 99)
     with pytest.raises(ValueError, match=r"train hash of names and sizes of files was .*, is"):
         run.open(RECIPE, options, opened(tmp_path / "data"))
+
+
+def test_weights_that_cannot_be_had_are_told_with_the_way_out(monkeypatch):
+    def build(recipe, data, backbone_weights=None):
+        if backbone_weights == "imagenet":
+            raise ConnectionError("no network")
+        return backbone_weights
+
+    monkeypatch.setattr(run_module, "build_model", build)
+    with pytest.raises(
+        RuntimeError, match=r"imagenet weights.*no network\n.*_weights=None`"
+    ) as told:
+        run_module._build(RECIPE, DATA["train"], TrainingOptions())
+    assert "with --backbone-weights none." in command_line.in_flags(str(told.value))
+    for options, weights in (
+        ({"backbone_weights": None}, None),
+        ({"backbone_weights": "file.npz"}, "file.npz"),
+        ({"initial_model": "model.keras"}, None),
+    ):
+        assert run_module._build(RECIPE, DATA["train"], TrainingOptions(**options)) == weights

@@ -15,6 +15,7 @@ def _recipe(number, backbone, dataset, **fields):
         source=SOURCE,
         network="CANet",
         network_arguments={"backbone": backbone},
+        backbone_weights="imagenet",
         dataset=dataset,
         optimizer="adam",
         learning_rate=1e-4,
@@ -46,6 +47,7 @@ CANET = [
             backbone,
             "cityscapes",
             crop=(769, 769),
+            image_size=(1024, 2048),
             epochs=250,
             our_choices={"epochs": LENGTH, "class_weights": WEIGHTS},
         )

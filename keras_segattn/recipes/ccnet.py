@@ -16,6 +16,7 @@ def _recipe(dataset, **fields):
         source=SOURCE,
         network="CCNet",
         network_arguments={"backbone": "resnet101", "auxiliary_heads": True},
+        backbone_weights="imagenet",
         dataset=dataset,
         optimizer="sgd",
         learning_rate=0.01,
@@ -30,6 +31,7 @@ CCNET = [
     _recipe(
         "cityscapes",
         crop=(769, 769),
+        image_size=(1024, 2048),
         scale=(0.75, 2.0),
         steps=60_000,
         our_choices={"steps": LENGTH},
@@ -44,6 +46,7 @@ CCNET = [
     _recipe(
         "camvid",
         crop=(360, 480),
+        image_size=(360, 480),
         scale=(0.75, 2.0),
         steps=10_000,
         our_choices=dict.fromkeys(("crop", "steps"), CAMVID),

@@ -32,7 +32,12 @@ class Recipe:
         source: Where it is from: the paper and section, and the authors' code.
         network: Name of a function in `keras_segattn.applications`.
         network_arguments: Dict of its arguments, without `classes`.
+        backbone_weights: What the backbone starts from, as the networks take it: `"imagenet"`, or
+            `None` for nothing. Defaults to `None`.
         dataset: Name of the data set: `"camvid"`, `"cityscapes"` or `"ade20k"`.
+        image_size: Tuple `(height, width)` of the images that the crops and scales are meant for,
+            or `None` for any. Training warns where other images leave much of a crop void. Defaults
+            to `None`.
         optimizer: `"adam"`, `"adamw"` or `"sgd"`.
         learning_rate: Float, the rate at the start, or after the warm-up.
         end_learning_rate: Float, the rate that the schedule ends at. Defaults to `0.0`.
@@ -77,7 +82,9 @@ class Recipe:
     source: str
     network: str
     network_arguments: dict
+    backbone_weights: str | None = None
     dataset: str
+    image_size: tuple | None = None
     optimizer: str
     learning_rate: float
     end_learning_rate: float = 0.0

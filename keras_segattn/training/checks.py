@@ -1,8 +1,13 @@
 """What is checked before a training reads its data."""
 
+import warnings
 from pathlib import Path
 
 import keras
+import numpy as np
+
+# A share of void in a crop, beyond what the recipe is meant to have, that is worth a warning.
+MUCH_VOID = 0.1
 
 
 def check_training(recipe, data, options):
@@ -69,3 +74,50 @@ def check_batch_norm(model, batch_size):
                     f"{layer.path} normalizes a pooled map, which is one value per channel and "
                     "image, and a single value normalized is 0. Take `batch_size` 2 or more."
                 )
+
+
+def warn_of_void_crops(recipe, data):
+    """Warns where images of another size than the recipe is meant for leave its crops void.
+
+    Args:
+        recipe: A `Recipe`.
+        data: The `SegmentationDataset` to train on.
+    """
+    if recipe.image_size is None or recipe.crop is None:
+        return
+    size = data.read(0)[1].shape
+    void, meant = void_shares(recipe, size), void_shares(recipe, recipe.image_size)
+    if void.mean() < meant.mean() + MUCH_VOID:
+        return
+    warnings.warn(
+        f"Recipe {recipe.name!r} is meant for images of {_text(recipe.image_size)} pixels (height "
+        f"x width), and the first one has {_text(size)}: its crops of {_text(recipe.crop)} would be "
+        f"{void.mean():.0%} void on average ({meant.mean():.0%} with images as meant), and every "
+        f"tenth crop at least {np.quantile(void, 0.9):.0%}. Take larger images, a smaller `crop` or "
+        "a larger `scale`.",
+        stacklevel=2,
+    )
+
+
+def void_shares(recipe, size):
+    """Returns the share of a crop that an image does not fill, for factors of scale as drawn.
+
+    Args:
+        recipe: A `Recipe` with `crop`.
+        size: Tuple `(height, width)` of the image.
+    """
+    if recipe.short_sides is not None:
+        factors = np.array(recipe.short_sides) / min(size)
+    elif recipe.scales is not None:
+        factors = np.array(recipe.scales)
+    else:
+        factors = np.linspace(*recipe.scale, 1001)
+    filled = [
+        np.minimum(factors * side, crop) / crop
+        for side, crop in zip(size, recipe.crop, strict=True)
+    ]
+    return 1 - filled[0] * filled[1]
+
+
+def _text(size):
+    return "x".join(map(str, size))

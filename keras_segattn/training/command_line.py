@@ -65,7 +65,11 @@ def argument_parser(description, default_recipe):
     add("--backbone", help="another backbone of the network, by name")
 
     add = parser.add_argument_group("weights to start from").add_argument
-    add("--backbone-weights", help="'imagenet', or a file with weights of the backbone")
+    add(
+        "--backbone-weights",
+        default="recipe",
+        help="'imagenet', a file with weights of the backbone, or 'none' (default: the recipe's)",
+    )
     add("--initial-model", help=".keras file of the same network")
 
     add = parser.add_argument_group("how to train").add_argument
@@ -129,6 +133,8 @@ def recipe_of(arguments):
 def options_of(arguments):
     """Returns the `TrainingOptions` that the flags name."""
     values = {**vars(arguments), "jit_compile": JIT[arguments.jit]}
+    if values["backbone_weights"] == "none":
+        values["backbone_weights"] = None
     return TrainingOptions(**{name: values[name] for name in OPTIONS})
 
 
@@ -220,7 +226,10 @@ def in_flags(message):
     """
     flags = {name: f"--{name.replace('_', '-')}" for name in (*OPTIONS, *REPLACEABLE, "resume")}
     flags.update(FLAGS)
-    values = {"jit_compile": {str(value): word for word, value in JIT.items()}}
+    values = {
+        "jit_compile": {str(value): word for word, value in JIT.items()},
+        "backbone_weights": {"None": "none"},
+    }
 
     def flag(match):
         name, value = match.groups()

@@ -20,7 +20,8 @@ class TrainingOptions:
     Args:
         seed: Integer, of the initial weights and of the order and augmentation of the samples.
             Defaults to `0`.
-        backbone_weights: Weights of the backbone, as the networks take them. Defaults to `None`.
+        backbone_weights: Weights of the backbone, as the networks take them, `None` to start from
+            nothing, or `"recipe"` for those that the recipe starts from. Defaults to `"recipe"`.
         initial_model: Path of a `.keras` file of the same network, whose weights to start from.
             Defaults to `None`.
         mixed_precision: `"float16"`, `"bfloat16"` or `None`. Defaults to `None`.
@@ -52,7 +53,7 @@ class TrainingOptions:
     """
 
     seed: int = 0
-    backbone_weights: str | None = None
+    backbone_weights: str | None = "recipe"
     initial_model: str | None = None
     mixed_precision: str | None = None
     jit_compile: bool | str = "auto"

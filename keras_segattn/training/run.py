@@ -17,7 +17,7 @@ from keras_segattn.training.build import (
     build_optimizer,
     synchronize_batch_norm,
 )
-from keras_segattn.training.checks import check_batch_norm, check_training
+from keras_segattn.training.checks import check_batch_norm, check_training, warn_of_void_crops
 from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run_folder import RunFolder
 from keras_segattn.training.strategies import open_strategy
@@ -48,7 +48,8 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     Raises:
         ValueError: If the recipe, the options, the devices and the backend do not go together,
             files of the data are wrong, or `folder` holds a run that was started otherwise.
-        RuntimeError: If another process trains in `folder`, a process of the strategy was lost, or
+        RuntimeError: If the recipe's weights of the backbone cannot be had, another process trains
+            in `folder`, a process of the strategy was lost, or
             the loss is not finite.
 
     Example:
@@ -69,6 +70,7 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
         _verify(data)
     with run.locked(write=strategy.chief), _policy(options.mixed_precision):
         run.open(recipe, options, data, resume, write=strategy.chief)
+        warn_of_void_crops(recipe, data["train"])
         return _train(recipe, data, run, options, strategy, callbacks)
 
 
@@ -177,8 +179,26 @@ def _policy(mixed_precision):
         keras.config.set_dtype_policy(before)
 
 
+def _build(recipe, data, options):
+    """Returns the network with the weights that its backbone starts from."""
+    if options.initial_model is not None or options.backbone_weights is None:
+        return build_model(recipe, data)
+    if options.backbone_weights != "recipe":
+        return build_model(recipe, data, options.backbone_weights)
+    try:
+        return build_model(recipe, data, recipe.backbone_weights)
+    except (OSError, ImportError, ValueError) as error:
+        if recipe.backbone_weights is None:
+            raise
+        raise RuntimeError(
+            f"The recipe starts from {recipe.backbone_weights} weights, which cannot be had: "
+            f"{error}\nGive a file of weights as `backbone_weights`, or start from nothing, which "
+            "costs accuracy, with `backbone_weights=None`."
+        ) from error
+
+
 def _new_model(recipe, data, steps_per_epoch, options):
-    model = build_model(recipe, data, options.backbone_weights)
+    model = _build(recipe, data, options)
     if options.initial_model is not None:
         initial = keras.saving.load_model(options.initial_model, compile=False)
         model.set_weights(initial.get_weights())
