@@ -61,6 +61,7 @@ def run(command, **variables):
 def demo(rest):
     python = environment("demo", "-c", CONSTRAINTS, "-e", ".[examples]")
     defaults = ["--data", "generated", "--epochs", "12", "--learning-rate", "1e-3"]
+    defaults += ["--backbone-weights", "none"]
     run([python, "examples/train_camvid.py", *defaults, *rest], KERAS_BACKEND="tensorflow")
 
 

@@ -89,12 +89,13 @@ def warn_of_void_crops(recipe, data):
     void, meant = void_shares(recipe, size), void_shares(recipe, recipe.image_size)
     if void.mean() < meant.mean() + MUCH_VOID:
         return
+    average, intended = f"{void.mean():.0%}", f"{meant.mean():.0%}"
     warnings.warn(
         f"Recipe {recipe.name!r} is meant for images of {_text(recipe.image_size)} pixels (height "
-        f"x width), and the first one has {_text(size)}: its crops of {_text(recipe.crop)} would be "
-        f"{void.mean():.0%} void on average ({meant.mean():.0%} with images as meant), and every "
-        f"tenth crop at least {np.quantile(void, 0.9):.0%}. Take larger images, a smaller `crop` or "
-        "a larger `scale`.",
+        f"x width), and the first one has {_text(size)}: its crops of {_text(recipe.crop)} would "
+        f"be {average} void on average ({intended} with images as meant), and every tenth crop at "
+        f"least {np.quantile(void, 0.9):.0%}. Take larger images, a smaller `crop` or a larger "
+        "`scale`.",
         stacklevel=2,
     )
 
