@@ -84,7 +84,8 @@ class AtomicCheckpoint(keras.callbacks.Callback):
         if not math.isfinite(loss):
             raise RuntimeError(
                 f"The loss is {loss} after epoch {epoch + 1}. {self.folder} holds the model of the "
-                "epoch before; lower the learning rate, or train without mixed precision."
+                "epoch before. Look for labels that are neither classes nor void by the data set's "
+                "verify(), lower the learning rate, or train without mixed precision."
             )
         value = self._value(epoch, logs)
         if value is not None and self._is_better(value):
