@@ -146,7 +146,7 @@ def test_a_wrong_file_is_found_before_training(tmp_path):
             (tmp_path / folder).mkdir()
             Image.fromarray(array.astype("uint8")).save(tmp_path / folder / "frame.png")
     (tmp_path / "val" / "frame.png").write_bytes(b"no image")
-    code, output = finish(start(tmp_path / "run", "--data", tmp_path))
+    code, output = finish(start(tmp_path / "run", "--data", tmp_path, "--batch-size", "1"))
     assert code == 1
     assert "1 fault in the val data:" in output
     assert "frame.png cannot be read" in output
