@@ -11,6 +11,7 @@ from keras_segattn.arguments import check_at_least
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.weights.bundled import BUNDLED, bundled_class_names, load_bundled
+from keras_segattn.weights.keras_file import load_keras_weights
 
 # The classes of Cityscapes.
 DEFAULT_CLASSES = 19
@@ -146,7 +147,7 @@ class NetworkFrame:
         if weights in BUNDLED:
             load_bundled(model, self._network, self._backbone, weights, self._new_classifier)
         elif weights is not None:
-            model.load_weights(weights)
+            load_keras_weights(model, weights)
         return model
 
 

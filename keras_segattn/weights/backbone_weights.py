@@ -1,15 +1,18 @@
 """Reading weights into backbones: everything fits, or nothing is changed."""
 
+import math
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_segattn.weights.checkpoint import load_checkpoint
+from keras_segattn.weights.checkpoint import open_checkpoint
 from keras_segattn.weights.imagenet import imagenet_weights
+from keras_segattn.weights.keras_file import load_keras_weights
 from keras_segattn.weights.naming.backbone_archives import archive
 from keras_segattn.weights.slot import layers_with_weights, slots_of
 from keras_segattn.weights.torch_state_dict import assign_state_dict
+from keras_segattn.weights.torch_tensors import CheckpointError
 
 CHECKPOINTS = (".npz", ".safetensors", ".pth", ".pt", ".tar", ".bin")
 
@@ -54,10 +57,12 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
     if path.name.endswith(".weights.h5"):
         _load_keras_file(backbone, path, preprocessing)
     elif path.suffix in CHECKPOINTS:
-        state_dict = load_checkpoint(path)
-        _check_epsilon(backbone, state_dict.pop("bn_eps", None), path)
+        state_dict = open_checkpoint(path)
         try:
+            _check_epsilon(backbone, state_dict.pop("bn_eps", None))
             assign_state_dict(backbone, state_dict, preprocessing=preprocessing)
+        except CheckpointError as error:
+            raise ValueError(f"{path} was not read: it {error}") from None
         except ValueError as error:
             raise ValueError(f"{path} was not loaded. {error}") from None
     else:
@@ -67,11 +72,9 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
 
 
 def _load_keras_file(backbone, path, preprocessing):
-    before = backbone.get_weights()
     try:
-        backbone.load_weights(path)
-    except Exception:
-        backbone.set_weights(before)
+        load_keras_weights(backbone, path)
+    except ValueError:
         state_dict = _of_three_channels(backbone, path)
         if state_dict is None:
             raise
@@ -85,8 +88,8 @@ def _of_three_channels(backbone, path):
         return None
     twin = keras.models.clone_model(backbone, input_tensors=keras.Input((None, None, 3)))
     try:
-        twin.load_weights(path)
-    except Exception:
+        load_keras_weights(twin, path)
+    except ValueError:
         # The file has another fault than its channels.
         return None
     return {
@@ -95,14 +98,16 @@ def _of_three_channels(backbone, path):
     }
 
 
-def _check_epsilon(backbone, epsilon, path):
+def _check_epsilon(backbone, epsilon):
     """Raises a ValueError if a file names another epsilon than the backbone's normalizations."""
     if epsilon is None:
         return
+    if math.prod(epsilon.shape) != 1:
+        raise ValueError(f"Its `bn_eps` has shape {epsilon.shape}, and must be one number.")
     layers = backbone._flatten_layers()
     own = {layer.epsilon for layer in layers if isinstance(layer, keras.layers.BatchNormalization)}
-    if not np.allclose(sorted(own), epsilon):
+    if not np.allclose(sorted(own), np.asarray(epsilon)):
         raise ValueError(
-            f"{path} was made for a batch normalization with epsilon {epsilon}, the backbone has "
-            f"{sorted(own)}"
+            f"It was made for a batch normalization with epsilon {np.asarray(epsilon):.3g}; the "
+            f"backbone has {sorted(own)}."
         )

@@ -1,13 +1,13 @@
 """Reading checkpoints of torch into NumPy arrays, without torch."""
 
+import contextlib
 import io
 import mmap
 import zipfile
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
+from keras_segattn.weights.npz_archive import StoredArray, check_expansion, open_npz
 from keras_segattn.weights.torch_pickle import TYPES, read_pickle
 from keras_segattn.weights.torch_tensors import (
     CheckpointError,
@@ -60,7 +60,9 @@ def load_checkpoint(path, entry=None):
         FileNotFoundError: If there is no such file.
         ImportError: If it is a `.safetensors` file and that library is not installed.
         ValueError: If the file is damaged, is of another kind, has no tensors, has several dicts of
-            as many tensors and no `entry`, or refers to anything beside tensors.
+            as many tensors and no `entry`, or refers to anything beside tensors; or if an `.npz`
+            file expands to more than 100 times its size and 64 MiB, or a torch file has more than
+            20,000 tensors.
 
     Example:
 
@@ -71,28 +73,47 @@ def load_checkpoint(path, entry=None):
     (2, 3)
     """
     path = Path(path)
+    with reading(path):
+        content = open_checkpoint(path, entry)
+        if path.suffix == ".npz":
+            check_expansion(path, content)
+        return {
+            name: value.read() if isinstance(value, StoredArray) else value
+            for name, value in content.items()
+        }
+
+
+def open_checkpoint(path, entry=None):
+    """Like `load_checkpoint`, but the arrays of an `.npz` file are of type `StoredArray`.
+
+    Whoever takes an array only where its shape fits expands no more than what is asked for.
+    """
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint at {path}")
-    try:
+    with reading(path):
         if path.suffix == ".npz":
-            return _read_npz(path)
+            return open_npz(path)
         if path.suffix == ".safetensors":
             return _read_safetensors(path)
         return _read_torch(path, entry)
-    except ImportError:
+
+
+@contextlib.contextmanager
+def reading(path):
+    """Turns any error of a reader into a ValueError with the name of the file."""
+    try:
+        yield
+    except (ImportError, FileNotFoundError):
         raise
     except CheckpointError as error:
         raise ValueError(f"{path} was not read: it {error}") from None
     except Exception as error:
+        if isinstance(error, ValueError) and str(error).startswith(str(path)):
+            raise
         # A damaged file fails in as many ways as there are readers of it.
         raise ValueError(
             f"{path} is damaged, or no checkpoint of its suffix: {type(error).__name__}: {error}"
         ) from error
-
-
-def _read_npz(path):
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
 
 
 def _read_safetensors(path):

@@ -41,27 +41,20 @@ class Slot:
     def torch_shape(self):
         return tuple(self.variable.shape[axis] for axis in np.argsort(self.axes))
 
-    def in_torch_shape(self, value):
-        """Returns the array; a `Dense` layer may get the array of a 1x1 convolution."""
-        value = np.asarray(value)
-        if self.axes == DENSE_AXES and value.shape[2:] == (1, 1):
-            return value[:, :, 0, 0]
-        return value
+    def in_torch_shape(self, shape):
+        """Returns the shape; a `Dense` layer may get the array of a 1x1 convolution."""
+        if self.axes == DENSE_AXES and shape[2:] == (1, 1):
+            return shape[:2]
+        return shape
 
-    def has_other_channels(self, value, channels):
+    def has_other_channels(self, shape, channels):
         """Returns whether a kernel reads images of three channels, the variable of `channels`."""
-        shape = self.torch_shape
-        return (
-            self.axes == CONV_AXES
-            and value.shape == (shape[0], 3, *shape[2:])
-            and shape[1] == channels
-        )
+        own = self.torch_shape
+        return self.axes == CONV_AXES and shape == (own[0], 3, *own[2:]) and own[1] == channels
 
-    def has_other_classes(self, value):
-        """Returns whether the layer is a classifier, and the array differs only in its classes."""
-        return (
-            self.path.rpartition("/")[2] == "classifier" and value.shape[1:] == self.torch_shape[1:]
-        )
+    def has_other_classes(self, shape):
+        """Returns whether the layer is a classifier, and only its number of classes differs."""
+        return self.path.rpartition("/")[2] == "classifier" and shape[1:] == self.torch_shape[1:]
 
 
 def slots_of(layers, naming, prefix=""):

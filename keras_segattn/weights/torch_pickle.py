@@ -7,6 +7,8 @@ from keras_segattn.weights.torch_tensors import ITEM_TYPES, CheckpointError, Sto
 
 # NumPy's arrays have no more.
 MOST_AXES = 64
+# Large networks with the state of their optimizers have a few thousand.
+MOST_TENSORS = 20_000
 
 
 def _rebuild_tensor(storage, offset, size, stride, *_):
@@ -113,7 +115,7 @@ def read_pickle(stream, load_storage=None):
             an instruction that no state dict needs.
         Exception: Any other, if it is damaged.
     """
-    stack, memo = [], {}
+    stack, memo, tensors = [], {}, 0
     for opcode, argument, _ in pickletools.genops(stream):
         name = opcode.name
         if name in ARGUMENTS:
@@ -148,6 +150,9 @@ def read_pickle(stream, load_storage=None):
         elif name == "REDUCE":
             function, arguments = _pop(stack, 2)
             stack.append(_call(function, arguments))
+            tensors += isinstance(stack[-1], Tensor)
+            if tensors > MOST_TENSORS:
+                raise CheckpointError(f"has more than {MOST_TENSORS:,} tensors")
         elif name == "BUILD":
             # The attributes of an OrderedDict: torch keeps versions of modules there.
             _pop(stack, 1)

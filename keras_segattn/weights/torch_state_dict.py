@@ -1,5 +1,6 @@
 """Putting the weights of torch networks into layers, backbones and networks."""
 
+import collections
 import re
 import warnings
 
@@ -77,13 +78,15 @@ def assign_state_dict(target, state_dict, strict=True, preprocessing=None):
             elif strict:
                 faults.append(f"{slot.key} is missing")
             continue
-        value = slot.in_torch_shape(state_dict[slot.key])
-        if value.shape == slot.torch_shape or slot.has_other_channels(value, channels):
-            fitting.append((slot, value))
-        elif slot.has_other_classes(value):
+        value = state_dict[slot.key]
+        shape = slot.in_torch_shape(tuple(np.shape(value)))
+        if shape == slot.torch_shape or slot.has_other_channels(shape, channels):
+            # Only now: an array may take memory when it is asked for its numbers.
+            fitting.append((slot, np.asarray(value).reshape(shape)))
+        elif slot.has_other_classes(shape):
             other_classes.add(slot.path)
         else:
-            faults.append(f"{slot.key} has shape {value.shape}, not {slot.torch_shape}")
+            faults.append(f"{slot.key} has shape {shape}, not {slot.torch_shape}")
     if strict:
         faults += _unexpected(names - {slot.key for slot in slots}, naming, prefix)
     if faults:
@@ -117,9 +120,8 @@ def _find_naming(target, layers, names):
     scores = {}
     for i, naming in enumerate(namings):
         keys = [slot.key for slot in slots_of(layers, naming)]
-        for prefix in _prefixes(keys, names):
-            scores[i, prefix] = sum(prefix + key in names for key in keys)
-    best = max(scores.values())
+        scores |= {(i, prefix): count for prefix, count in _prefixes(keys, names).items()}
+    best = max(scores.values(), default=0)
     if best == 0:
         raise ValueError(
             f"The checkpoint has no weight of {target.name!r} by the names of "
@@ -137,11 +139,16 @@ def _find_naming(target, layers, names):
 
 
 def _prefixes(keys, names):
-    """Returns the prefixes of some of the keys."""
-    prefixes = {""}
-    for key in {keys[0], keys[len(keys) // 2], keys[-1]}:
-        prefixes |= {name[: -len(key)] for name in names if name.endswith(f".{key}")}
-    return prefixes
+    """Returns how many of the keys are among the names below each prefix."""
+    keys, counts = set(keys), collections.Counter()
+    lengths = {len(key) for key in keys}
+    # By name, not by prefix and key: a file may have as many prefixes as names.
+    for name in names:
+        for length in lengths:
+            prefix, key = name[:-length], name[-length:]
+            if key in keys and (not prefix or prefix.endswith(".")):
+                counts[prefix] += 1
+    return counts
 
 
 def _unexpected(names, naming, prefix):

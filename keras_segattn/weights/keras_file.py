@@ -1,0 +1,63 @@
+"""Keras's own files of weights, read so that they bring nothing but weights."""
+
+import h5py
+
+# Numbers that an array may have in any case: classifiers of other classes are larger than ours.
+FREE_NUMBERS = 1 << 20
+
+
+def load_keras_weights(model, path):
+    """Loads what `model.save_weights` wrote.
+
+    A dataset of HDF5 may lie in another file, which a network would then read as its weights: links
+    and external or virtual storage are refused. So is an array larger than the whole network,
+    before it is expanded.
+
+    Args:
+        model: The network, changed in place.
+        path: Path of a `.weights.h5` file.
+
+    Raises:
+        ValueError: If the file is damaged, refers to other files, or does not fit. The network is
+            then unchanged.
+    """
+    before = model.get_weights()
+    try:
+        if str(path).endswith(".h5"):
+            with h5py.File(path) as file:
+                _check(file, max(FREE_NUMBERS, model.count_params()))
+        model.load_weights(path)
+    except Exception as error:
+        model.set_weights(before)
+        # HDF5 has errors of many kinds for a damaged file.
+        raise ValueError(
+            f"{path} was not loaded into {model.name!r}; it is damaged, or of another network: "
+            f"{error}"
+        ) from error
+
+
+def _check(file, most):
+    groups, seen = [file], set()
+    while groups:
+        group = groups.pop()
+        for name in group:
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise ValueError(
+                    f"{group.name} has a link {name!r}, which may lead to other files."
+                )
+            item = group[name]
+            address = h5py.h5o.get_info(item.id).addr
+            if isinstance(item, h5py.Group) and address not in seen:
+                groups.append(item)
+            if isinstance(item, h5py.Dataset):
+                _check_dataset(item, most)
+            seen.add(address)
+
+
+def _check_dataset(dataset, most):
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"The numbers of {dataset.name} are outside of it, in other files.")
+    if dataset.size is not None and dataset.size > most:
+        raise ValueError(
+            f"{dataset.name} has {dataset.size:,} numbers, more than the whole network."
+        )
