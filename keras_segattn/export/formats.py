@@ -36,7 +36,7 @@ class LoadedArtifact:
         format.check_packages()
         try:
             self._run = format.load(*self._arguments)
-        except ImportError:
+        except (ImportError, MemoryError):
             raise
         except Exception as error:
             # Each runtime has errors of its own for a damaged file.
@@ -71,7 +71,8 @@ def load_exported(path, threads=None, logits=True):
     Raises:
         FileNotFoundError: If there is nothing at `path`.
         ImportError: If the runtime is not installed; names the extra.
-        ValueError: If `path` is not an artifact of a known format, or is damaged.
+        ValueError: If `path` is not an artifact of a known format, is damaged, or is an ONNX file
+            that refers to other files.
 
     Example:
 

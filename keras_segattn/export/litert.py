@@ -57,13 +57,15 @@ class LiteRT(Format):
         # An interpreter has one set of tensors: each thread gets its own.
         local = threading.local()
 
-        def run(images):
+        def runner():
             if not hasattr(local, "run"):
                 interpreter = Interpreter(model_content=content, num_threads=threads)
                 local.run = interpreter.get_signature_runner("serving_default")
-            return local.run(images=images)
+            return local.run
 
-        return run
+        # A damaged file is found here, not at the first image.
+        runner()
+        return lambda images: runner()(images=images)
 
     def read_metadata(self, path):
         from ai_edge_litert import schema_py_generated as schema

@@ -5,7 +5,7 @@ import warnings
 
 from keras_segattn.export.format import Format
 from keras_segattn.export.onnx_graph import pad_for_each_reader
-from keras_segattn.export.onnx_metadata import read_properties
+from keras_segattn.export.onnx_metadata import check_self_contained, read_properties
 
 METADATA = "keras_segattn"
 # Attention is left in float32: its products have no fixed range.
@@ -73,6 +73,7 @@ class ONNX(Format):
     def load(self, path, threads=None, logits=True):
         import onnxruntime
 
+        check_self_contained(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
         # Images of many sizes: an arena would keep the memory of the largest, and is not faster.

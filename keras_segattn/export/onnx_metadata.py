@@ -1,9 +1,29 @@
-"""Reading the metadata of an ONNX file without its graph, whose weights can be large."""
+"""Reading an ONNX file without the package `onnx`: its metadata, and whether it is whole."""
 
 # Fields of `ModelProto` and `StringStringEntryProto` in onnx.proto.
 METADATA_PROPS, KEY, VALUE = 14, 1, 2
-# Wire types of protocol buffers.
+# The fields of each message in onnx.proto that hold tensors, and which message each of them is.
+HOLDERS = {
+    "model": {7: "graph", 20: "training_info", 25: "function"},
+    "training_info": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse_tensor"},
+    "node": {5: "attribute"},
+    "attribute": {
+        5: "tensor",
+        6: "graph",
+        10: "tensor",
+        11: "graph",
+        22: "sparse_tensor",
+        23: "sparse_tensor",
+    },
+    "sparse_tensor": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+EXTERNAL_DATA = 13
+# Wire types of protocol buffers, and the bytes of those of a fixed length.
 VARINT, LENGTH_DELIMITED = 0, 2
+FIXED = {1: 8, 5: 4}
 
 
 def read_properties(path):
@@ -25,6 +45,23 @@ def read_properties(path):
     return properties
 
 
+def check_self_contained(path):
+    """Raises a ValueError if a tensor of an ONNX file lies in another file.
+
+    No export writes such a file, and the other file may be any that the process can read: versions
+    of the package `onnx` before 1.21 follow links out of the folder of the model.
+    """
+    with open(path, "rb") as file:
+        messages = [("model", 0, file.seek(0, 2))]
+        while messages:
+            kind, *span = messages.pop()
+            for field, start, stop in list(_fields(file, *span)):
+                if kind == "tensor" and field == EXTERNAL_DATA:
+                    raise ValueError("it has a tensor whose numbers are in another file")
+                if field in HOLDERS[kind]:
+                    messages.append((HOLDERS[kind][field], start, stop))
+
+
 def _fields(file, start, end):
     """Yields the number of each length-delimited field, and where its content starts and stops."""
     while start < end:
@@ -38,6 +75,8 @@ def _fields(file, start, end):
             length = _varint(file)
             start = file.tell() + length
             yield field, start - length, start
+        elif wire_type in FIXED:
+            start = file.tell() + FIXED[wire_type]
         else:
             raise ValueError(f"a field has the wire type {wire_type}, which no ONNX model has")
     if start > end:
