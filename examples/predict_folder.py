@@ -5,9 +5,13 @@
 For `photos/a/street.jpg` it writes `classes/a/street.jpg.png`, whose pixels are the labels drawn in
 the palette of the model, and with --overlay `classes/a/street.jpg.overlay.jpg`. What is there
 already is left out, so that the same command goes on where it was stopped; a file gets its name
-when it is whole. A file that cannot be read is named at the end, and in `classes/failed.txt`, and
-does not stop the others; the exit code is then 1. `predict_ray.py` does the same with many
-processes.
+when it is whole. `classes/made_by.json` records the model and its options: the masks of one folder
+are of one model.
+
+An image that cannot be read or segmented is named at the end, and in `classes/failed.txt`, and does
+not stop the others; the exit code is then 1. If the process dies at an image, killed for its memory
+for example, the next one works on that image last, and passes it over after three deaths.
+`predict_ray.py` does the same with many processes.
 """
 
 import argparse
@@ -19,6 +23,8 @@ import keras
 
 from keras_segattn.inference import segment
 from keras_segattn.inference.mask_files import (
+    claim_results,
+    deaths,
     pair_files,
     remove_unfinished,
     report_failures,
@@ -42,6 +48,7 @@ def parse_arguments(arguments):
     add("--flip", action="store_true", help="average with the mirror image")
     add("--overlay", action="store_true", help="draw the classes over the image, too")
     add("--raw", action="store_true", help="write labels as gray values, without the palette")
+    add("--retry", action="store_true", help="try images again at which the process died")
     add(
         "--imagenet",
         action="store_true",
@@ -52,12 +59,19 @@ def parse_arguments(arguments):
 
 def main(arguments=None):
     arguments = parse_arguments(arguments)
+    names = ("tile", "scales", "flip", "raw", "imagenet")
+    options = {name: getattr(arguments, name) for name in names}
     try:
         pairs = pair_files(arguments.images, arguments.results)
+        if not arguments.model.is_file():
+            raise FileNotFoundError(f"There is no model {arguments.model}")
+        claim_results(arguments.results, arguments.model, options, pairs)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
-    remove_unfinished(arguments.results)
     todo = [pair for pair in pairs if not pair[1].exists()]
+    remove_unfinished(arguments.results, but=[] if arguments.retry else [mask for _, mask in todo])
+    # What may end the process again does not keep the others waiting.
+    todo.sort(key=lambda pair: deaths(pair[1]))
     print(f"{len(pairs)} images, {len(pairs) - len(todo)} of them done before")
     if not todo:
         # Removes that of an earlier run.
@@ -77,9 +91,11 @@ def main(arguments=None):
     for image, mask in todo:
         try:
             write_mask(segment_file, image, mask, arguments.overlay, arguments.raw)
-        except (OSError, ValueError) as error:
-            failures[str(image)] = error
+        except Exception as error:
+            # Backends fail in many ways where memory is short, and one image is not worth the job.
+            failures[str(image)] = str(error) or repr(error)
         progress.add(1)
+    remove_unfinished(arguments.results, but=[mask for _, mask in todo if not mask.exists()])
     failed = report_failures(failures, arguments.results)
     if failed:
         sys.exit(failed)

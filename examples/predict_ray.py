@@ -46,6 +46,7 @@ import ray
 
 from keras_segattn.export import ExportedSegmenter
 from keras_segattn.inference.mask_files import (
+    claim_results,
     pair_files,
     remove_unfinished,
     report_failures,
@@ -163,6 +164,7 @@ def main(arguments=None):
     try:
         ExportedSegmenter.check(arguments.model)
         pairs = pair_files(images, results)
+        claim_results(results, arguments.model, {}, pairs)
     except (FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
     remove_unfinished(results)

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from keras_segattn.export import ExportedSegmenter, export_model
+from keras_segattn.inference.mask_files import MADE_BY, claim_results
 from tests.examples import example
 from tests.export.cases import ColorPatches, color_network
 
@@ -76,7 +77,7 @@ def test_a_killed_worker_costs_no_mask(artifact, tmp_path):
         else:
             os.link(photos / names[index % DIFFERENT], photos / name)
     (photos / "broken.jpg").write_bytes(b"no image")
-    results.mkdir()
+    claim_results(results, artifact, {}, [])
     (results / "0.png.png").write_text("done before")
     # What a job that was killed has left.
     (results / ".2.png.png.0.part").write_text("half")
@@ -103,7 +104,7 @@ def test_a_killed_worker_costs_no_mask(artifact, tmp_path):
     written = {
         path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file()
     }
-    assert written == {f"{name}.png" for name in names} | {"failed.txt"}
+    assert written == {f"{name}.png" for name in names} | {"failed.txt", MADE_BY}
     assert (results / "0.png.png").read_text() == "done before"
     segment = ExportedSegmenter(artifact)
     expected = [segment(photos / name) for name in names[:DIFFERENT]]
@@ -132,6 +133,11 @@ def test_nothing_left_to_do(artifact, tmp_path):
     for path in (photos / "0.png", results / "0.png.png", results / "failed.txt"):
         path.parent.mkdir(exist_ok=True)
         path.touch()
+    with pytest.raises(SystemExit, match="holds 1 masks of an unknown model"):
+        example("predict_ray").main([str(artifact), str(photos), str(results)])
+    (results / "0.png.png").unlink()
+    claim_results(results, artifact, {}, [])
+    (results / "0.png.png").touch()
     main = example("predict_ray").main
     main([str(artifact), str(photos), str(results)])
     assert not (results / "failed.txt").exists()

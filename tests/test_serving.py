@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from keras_segattn.export import ExportedSegmenter, export_model
+from keras_segattn.inference import Segmentation
 from tests.examples import example
 from tests.export.cases import ColorPatches, color_network
 
@@ -281,6 +282,7 @@ def test_folder(tmp_path, capsys, monkeypatch):
             *(f"{base}.png" for base in ("0.png", "1.png", "0.png")),
             *(f"{base}.overlay.jpg" for base in ("0.png", "1.png", "0.png")),
             "failed.txt",
+            "made_by.json",
         ]
     )
     for name, mask in masks.items():
@@ -302,3 +304,55 @@ def test_folder(tmp_path, capsys, monkeypatch):
     assert not (results / "failed.txt").exists()
     with pytest.raises(SystemExit, match="are, or contain, the folder of the images"):
         main([str(model), str(photos), str(photos)])
+    # Nor are masks of one model mixed with those of another, or of other options.
+    other = tmp_path / "other.keras"
+    color_network().save(other)
+    (photos / "2.png").write_bytes((photos / "1.png").read_bytes())
+    for arguments, message in (
+        ([other], r"holds 3 masks of model\.keras .* others of other\.keras"),
+        ([model, "--flip"], r"others of model\.keras .* with .*flip=True"),
+    ):
+        path, *flags = map(str, arguments)
+        with pytest.raises(SystemExit, match=message):
+            main([path, str(photos), str(results), *flags])
+    assert not (results / "2.png.png").exists()
+
+
+def test_images_that_end_the_process(tmp_path, monkeypatch, capsys):
+    """One image that needs too much memory: the others are done, and it is passed over."""
+    module = example("predict_folder")
+    model, photos, results = tmp_path / "model.keras", tmp_path / "photos", tmp_path / "results"
+    model.write_bytes(b"stands for one")
+    photos.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        Image.fromarray(np.zeros((4, 4, 3), "uint8")).save(photos / name)
+    asked = []
+
+    def segment(model, path, **options):
+        asked.append(path.name)
+        if path.name == "b.png":
+            raise RuntimeError("out of memory")
+        return Segmentation(np.zeros((4, 4, 3), "uint8"), np.zeros((4, 4), "uint8"), None, 2)
+
+    monkeypatch.setattr(module.keras.saving, "load_model", lambda *_, **__: None)
+    monkeypatch.setattr(module, "segment", segment)
+    arguments = [str(model), str(photos), str(results)]
+    # The backend raises what it likes.
+    with pytest.raises(SystemExit, match=r"1 images failed.*\n.*b.png: out of memory"):
+        module.main(arguments)
+    assert asked == ["a.png", "b.png", "c.png"]
+    # Deaths of earlier processes: such an image comes last, and after three not any more.
+    (results / "a.png.png").unlink()
+    (results / "c.png.png").unlink()
+    (results / ".a.png.png.0.part").touch()
+    for attempt in range(3):
+        (results / f".b.png.png.{attempt}.part").touch()
+    asked.clear()
+    with pytest.raises(SystemExit, match=r"3 processes died while they worked on .*b.png"):
+        module.main(arguments)
+    assert asked == ["c.png", "a.png"]
+    hidden = sorted(path.name for path in results.glob(".*"))
+    assert hidden == [f".b.png.png.{attempt}.part" for attempt in range(3)]
+    with pytest.raises(SystemExit, match="out of memory"):
+        module.main([*arguments, "--retry"])
+    assert list(results.glob(".*")) == []

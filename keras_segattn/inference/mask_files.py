@@ -1,16 +1,19 @@
 """Masks of many image files: which are wanted, and how one is written, by one process or many."""
 
 import contextlib
+import hashlib
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 
-from keras_segattn.atomic_files import write_text
+from keras_segattn.atomic_files import write_json, write_text
 from keras_segattn.images import IMAGE_SUFFIXES, find_images
 from keras_segattn.images.finding import read_list
 
 FAILED = "failed.txt"
+MADE_BY = "made_by.json"
 # How many processes may die at an image before it is passed over.
 ATTEMPTS = 3
 
@@ -45,11 +48,52 @@ def pair_files(images, results):
     return [(path, mask) for mask, path in pairs.items()]
 
 
-def remove_unfinished(results):
-    """Removes what processes that died have left. One job at a time works on a folder."""
+def claim_results(results, model, options, pairs):
+    """Records which model makes the masks of a folder, so that no other one continues them.
+
+    Args:
+        results: Path of the folder of the masks.
+        model: Path of the model, a file or a folder.
+        options: Dict of the options that change masks, of values that JSON has.
+        pairs: List of pairs as `pair_files` returns it.
+
+    Raises:
+        ValueError: If the folder holds masks of another model or other options, or masks of which
+            nothing is recorded.
+    """
+    record = results / MADE_BY
+    own = {"model": model.name, "sha256": _hash_of(model), "options": options}
+    there = _read_record(record)
+    if there == own:
+        return
+    masks = sum(mask.exists() for _, mask in pairs)
+    if masks:
+        before = "an unknown model" if there is None else _described(there)
+        raise ValueError(
+            f"{results} holds {masks} masks of {before}, and would get others of "
+            f"{_described(own)}. Write to another folder, or remove these masks and {MADE_BY}."
+        )
+    results.mkdir(parents=True, exist_ok=True)
+    write_json(record, own)
+
+
+def deaths(mask):
+    """Returns how many processes died while they worked on a mask; see `write_mask`."""
+    return sum(_part_of(mask, attempt).exists() for attempt in range(ATTEMPTS))
+
+
+def remove_unfinished(results, but=()):
+    """Removes what processes that died have left. One job at a time works on a folder.
+
+    Args:
+        results: Path of the folder of the masks.
+        but: Masks for which it stays, so that `deaths` are remembered. Defaults to none.
+    """
+    kept = {_part_of(mask, attempt) for mask in but for attempt in range(ATTEMPTS)}
     for attempt in range(ATTEMPTS):
         for path in results.rglob(f".*.{attempt}.part"):
-            path.unlink()
+            if path not in kept:
+                path.unlink()
 
 
 def write_mask(segment, image, mask, overlay=False, raw=False):
@@ -57,8 +101,7 @@ def write_mask(segment, image, mask, overlay=False, raw=False):
 
     `mask` is at any time the whole file or nothing, whoever else writes it. The file that becomes
     the mask is there before the image is segmented, and stays if the process dies: an image at
-    which `ATTEMPTS` processes of a job died is refused. The next job, which starts with
-    `remove_unfinished`, tries it again.
+    which `ATTEMPTS` processes died is refused, until `remove_unfinished` forgets them.
 
     Args:
         segment: Callable from the path of an image to a `Segmentation`.
@@ -134,11 +177,46 @@ def _listed(file):
         yield file.parent / path, path.relative_to(path.anchor)
 
 
+def _part_of(path, attempt):
+    return path.with_name(f".{path.name}.{attempt}.part")
+
+
+def _hash_of(model):
+    """The SHA-256 of a file, or of the names and contents of all files of a folder."""
+    digest = hashlib.sha256()
+    files = [model] if model.is_file() else sorted(p for p in model.rglob("*") if p.is_file())
+    for path in files:
+        if path != model:
+            digest.update(f"{path.relative_to(model)}\0{path.stat().st_size}\0".encode())
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_record(path):
+    """What `claim_results` wrote, or None where there is no such file, or a damaged one."""
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and "sha256" in record else None
+
+
+def _described(record):
+    options = record.get("options") or {}
+    given = ", ".join(f"{name}={value}" for name, value in options.items() if value)
+    return (
+        f"{record.get('model')} (SHA-256 {str(record['sha256'])[:8]}...)"
+        f"{f' with {given}' if given else ''}"
+    )
+
+
 @contextlib.contextmanager
 def _part(path):
     """Makes the file of another name that is written first; removes it if that fails."""
     for attempt in range(ATTEMPTS):
-        part = path.with_name(f".{path.name}.{attempt}.part")
+        part = _part_of(path, attempt)
         try:
             # Fails where it is there: no other process has this one.
             part.touch(exist_ok=False)

@@ -7,6 +7,9 @@ from PIL import Image
 from keras_segattn.inference import Segmentation
 from keras_segattn.inference.mask_files import (
     ATTEMPTS,
+    MADE_BY,
+    claim_results,
+    deaths,
     pair_files,
     remove_unfinished,
     report_failures,
@@ -168,3 +171,37 @@ def test_report(tmp_path):
     assert (results / "failed.txt").read_text() == lines + "\n"
     assert report_failures({}, results) == ""
     assert list(results.iterdir()) == []
+
+
+def test_a_folder_is_of_one_model(tmp_path, image):
+    results, model = tmp_path / "masks", tmp_path / "model.keras"
+    model.write_bytes(b"one")
+    pairs = pair_files(tmp_path, results)
+    claim_results(results, model, {"flip": False}, pairs)
+    claim_results(results, model, {"flip": True}, pairs)
+    pairs[0][1].touch()
+    claim_results(results, model, {"flip": True}, pairs)
+    for content, options in ((b"one", {"flip": False}), (b"other", {"flip": True})):
+        model.write_bytes(content)
+        with pytest.raises(ValueError, match=r"holds 1 masks of model\.keras .* with flip=True,"):
+            claim_results(results, model, options, pairs)
+    (results / MADE_BY).write_text("half")
+    with pytest.raises(ValueError, match="holds 1 masks of an unknown model"):
+        claim_results(results, model, {"flip": True}, pairs)
+    pairs[0][1].unlink()
+    folder = tmp_path / "artifact"
+    folder.mkdir()
+    (folder / "model.bin").write_bytes(b"a")
+    claim_results(results, folder, {}, pairs)
+    pairs[0][1].touch()
+    (folder / "model.bin").write_bytes(b"b")
+    with pytest.raises(ValueError, match="holds 1 masks of artifact"):
+        claim_results(results, folder, {}, pairs)
+
+
+def test_deaths_are_remembered(tmp_path):
+    mask, other = tmp_path / "a.png.png", tmp_path / "b.png.png"
+    for path in (mask, other):
+        (tmp_path / f".{path.name}.0.part").touch()
+    remove_unfinished(tmp_path, but=[mask])
+    assert (deaths(mask), deaths(other)) == (1, 0)
