@@ -43,10 +43,13 @@ def main():
         except ValueError as error:
             sys.exit(f"error: {error}")
     try:
-        from nicegui import ui
+        from nicegui import app, ui
     except ImportError:
         sys.exit("The page is drawn with NiceGUI: pip install 'keras-segattn[demo]'")
+    from keras_segattn.demo.limits import BodyLimit
     from keras_segattn.demo.page import build
+
+    app.add_middleware(BodyLimit)
 
     ui.run(
         functools.partial(build, arguments.models),

@@ -3,16 +3,29 @@
 import asyncio
 import base64
 import functools
+import io
 
 import keras_segattn
 from keras_segattn.data import RoadScenes
 from keras_segattn.demo import PHOTO
+from keras_segattn.demo.limits import MOST_BYTES, TOO_LARGE
 from keras_segattn.demo.networks import FOR_DRAWINGS, FOR_PHOTOS, OFFERED
 from keras_segattn.demo.session import Session
 from keras_segattn.images import read_image
 
 DRAWN_EXAMPLES = 3
 DRAWN_SIZE = (192, 256)
+# Sides of the examples in the list, in pixels.
+THUMBNAIL = 256
+JPEG_QUALITY = 90
+
+
+@functools.cache
+def examples():
+    """Returns images, each with the trained network that knows its kind."""
+    scenes = RoadScenes("test", DRAWN_EXAMPLES, DRAWN_SIZE)
+    drawn = [(scenes.read(i)[0], FOR_DRAWINGS) for i in range(DRAWN_EXAMPLES)]
+    return [(read_image(PHOTO), FOR_PHOTOS), *drawn]
 
 
 def build(paths):
@@ -30,11 +43,8 @@ class Page:
     def __init__(self, paths):
         self.choices = [*map(str, paths), *OFFERED]
         self.session = Session()
-        # Images, and the trained network that knows their kind.
-        self.examples = [(read_image(PHOTO), FOR_PHOTOS)]
-        scenes = RoadScenes("test", DRAWN_EXAMPLES, DRAWN_SIZE)
-        self.examples += [(scenes.read(i)[0], FOR_DRAWINGS) for i in range(DRAWN_EXAMPLES)]
         self.pixel = None
+        self.closed = False
         # One thing at a time: a click may come while a network is still being loaded.
         self.busy = asyncio.Lock()
 
@@ -53,19 +63,31 @@ class Page:
                 self.hint = ui.label()
                 self.attention = ui.image().classes("w-full max-w-5xl")
                 self.attention.set_visibility(False)
+        ui.context.client.on_delete(self.close)
         ui.timer(0, self.start, once=True)
+
+    def close(self):
+        """Forgets the visitor's image and its classes. Called when the visitor has left."""
+        self.closed = True
+        self.session.close()
 
     def _draw_controls(self, ui):
         self.network = ui.select(self.choices, value=self.choices[0], label="network")
         self.network.classes("w-full").on_value_change(self.choose)
         self.path = ui.input("or the path of a .keras file").classes("w-full")
         self.path.on("keydown.enter", self.choose_path)
-        self.upload = ui.upload(label="drop an image", auto_upload=True, on_upload=self.receive)
+        self.upload = ui.upload(
+            label="drop an image",
+            auto_upload=True,
+            on_upload=self.receive,
+            on_rejected=lambda: ui.notify(TOO_LARGE, type="negative"),
+            max_file_size=MOST_BYTES,
+        )
         self.upload.classes("w-full").props("accept=image/* flat bordered")
         ui.label("or take an example: a photo, or a road that the program draws")
         with ui.row().classes("gap-1"):
-            for image, fitting in self.examples:
-                example = ui.image(_picture(image)).classes("w-32 cursor-pointer")
+            for image, fitting in examples():
+                example = ui.image(_picture(image, THUMBNAIL)).classes("w-32 cursor-pointer")
                 example.on("click", functools.partial(self.show, image, fitting))
         ui.label("opacity of the classes")
         self.opacity = ui.slider(min=0, max=1, step=0.05, value=0.6)
@@ -75,7 +97,7 @@ class Page:
         self.legend = ui.column().classes("gap-0")
 
     async def start(self):
-        await self._update(self.session.open, self.examples[0][0], self.network.value)
+        await self._update(self.session.open, examples()[0][0], self.network.value)
 
     async def choose(self):
         # Not if the selection only follows what is shown.
@@ -103,6 +125,10 @@ class Page:
         self.pixel = None
         self.attention.set_visibility(False)
         await self._run(action, *arguments)
+        if self.closed:
+            return
+        # Whatever happens below, the visitor is not told to wait any longer.
+        self.hint.set_text("")
         names = self.session.layers()
         self.layer.set_options(names, value=names[-1] if names else None)
         self.show_overlay()
@@ -115,14 +141,18 @@ class Page:
         async with self.busy:
             try:
                 return await run.io_bound(action, *arguments)
-            except (ValueError, TypeError) as error:
-                ui.notify(str(error), type="negative", multi_line=True)
+            except Exception as error:
+                # Backends fail in many ways, where memory is short for example.
+                if not self.closed:
+                    ui.notify(str(error) or repr(error), type="negative", multi_line=True)
                 return None
+            finally:
+                if self.closed:
+                    # The visitor left while it ran.
+                    self.session.close()
 
     def show_overlay(self):
-        if self.session.result is None:
-            self.hint.set_text("")
-        else:
+        if self.session.result is not None:
             self.picture.set_source(_picture(self.session.result.overlay(self.opacity.value)))
             self.hint.set_text("Click a pixel to see what the network looks at.")
 
@@ -155,7 +185,7 @@ class Page:
             return
         png = await self._run(self.session.attention, pixel, self.layer.value)
         # What has changed meanwhile is shown by what changed it.
-        if png is None or pixel != self.pixel:
+        if png is None or pixel != self.pixel or self.closed:
             return
         self.attention.set_source("data:image/png;base64," + base64.b64encode(png).decode())
         self.attention.set_visibility(True)
@@ -163,7 +193,12 @@ class Page:
         self.hint.set_text(f"row {row}, column {column}: {self.session.class_at(pixel)}")
 
 
-def _picture(image):
+def _picture(image, longest_side=None):
+    """Returns an image as text for the browser. NiceGUI would keep a Pillow image in a file."""
     from PIL import Image
 
-    return Image.fromarray(image)
+    picture, file = Image.fromarray(image), io.BytesIO()
+    if longest_side is not None:
+        picture.thumbnail((longest_side, longest_side))
+    picture.save(file, "JPEG", quality=JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_segattn.demo.limits import MOST_PIXELS
 from keras_segattn.demo.networks import load_network
 from keras_segattn.images import read_image, to_pixels
 from keras_segattn.inference import segment
@@ -25,6 +26,10 @@ class Session:
     """
 
     def __init__(self):
+        self.close()
+
+    def close(self):
+        """Forgets the image, what was found in it, and the network."""
         self.model = None
         self.choice = None
         self.image = None
@@ -42,7 +47,7 @@ class Session:
         """
         from PIL import Image
 
-        pixels = np.rint(to_pixels(read_image(image), 3)).astype("uint8")
+        pixels = np.rint(to_pixels(read_image(image, MOST_PIXELS), 3)).astype("uint8")
         picture = Image.fromarray(pixels)
         picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         if choice is not None:
@@ -53,7 +58,7 @@ class Session:
     def _segment(self):
         self.result = None
         if self.model is not None and self.image is not None:
-            self.result = segment(self.model, self.image)
+            self.result = segment(self.model, self.image, keep_probabilities=False)
 
     def legend(self):
         """Returns `(name, color, share)` of the classes that were found, the largest first."""

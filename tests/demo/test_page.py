@@ -1,5 +1,7 @@
 """The page as a visitor sees it: in a browser, where there is one."""
 
+import asyncio
+import base64
 import contextlib
 import os
 import re
@@ -8,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import unittest.mock
 import urllib.request
 from pathlib import Path
 
@@ -134,6 +137,60 @@ def test_photos_and_drawings_get_the_network_that_knows_them():
                 examples.nth(example).click()
             expect(network).to_have_value(name, timeout=60_000)
             road.wait_for()
+
+
+@pytest.fixture
+def page(monkeypatch):
+    """A page whose elements do nothing, and the texts of its hint and of its messages."""
+    ui = pytest.importorskip("nicegui").ui
+    from keras_segattn.demo.page import Page
+
+    page, texts = Page([]), []
+    page.hint, page.attention, page.layer = (unittest.mock.Mock() for _ in range(3))
+    page.legend = unittest.mock.MagicMock()
+    page.hint.set_text = texts.append
+    monkeypatch.setattr(ui, "notify", lambda text, **_: texts.append(text))
+
+    async def io_bound(action, *arguments):
+        return action(*arguments)
+
+    monkeypatch.setattr("nicegui.run.io_bound", io_bound)
+    return page, texts
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("error", [ValueError("bad"), RuntimeError("bad"), MemoryError("bad")])
+def test_nobody_waits_for_what_failed(error, page):
+    page, texts = page
+    asyncio.run(page._update(unittest.mock.Mock(side_effect=error)))
+    assert texts == ["one moment ...", "bad", ""]
+
+
+@pytest.mark.once
+def test_what_ends_after_the_visitor_has_left_is_forgotten(page):
+    page, texts = page
+
+    def action():
+        page.close()
+        page.session.image = "a photo"
+
+    asyncio.run(page._update(action))
+    assert page.session.image is None
+    assert texts == ["one moment ..."]
+
+
+@pytest.mark.once
+def test_examples_are_made_once_for_all_visitors():
+    pytest.importorskip("nicegui")
+    from keras_segattn.demo.page import THUMBNAIL, _picture, examples
+
+    assert examples() is examples()
+    (photo, _), *drawn = examples()
+    assert len(drawn) == 3
+    start, _, data = _picture(photo, THUMBNAIL).partition(",")
+    assert start == "data:image/jpeg;base64"
+    assert read_image(base64.b64decode(data)).shape == (192, 256, 3)
+    assert read_image(base64.b64decode(_picture(photo).partition(",")[2])).shape == photo.shape
 
 
 @pytest.mark.parametrize(

@@ -90,3 +90,21 @@ def test_an_image_may_come_with_its_network(path):
     with pytest.raises(ValueError, match="There is no file"):
         session.open(np.zeros((40, 50, 3), "uint8"), "missing.keras")
     assert session.choice == str(path)
+
+
+def test_a_closed_session_holds_nothing_of_the_visitor(path):
+    session = Session()
+    session.open(np.zeros((40, 50, 3), "uint8"), str(path))
+    # Nor does an open one hold probabilities, which are many times as large.
+    assert session.result.probabilities is None
+    session.close()
+    assert vars(session) == {"model": None, "choice": None, "image": None, "result": None}
+
+
+def test_images_of_too_many_pixels_are_refused(monkeypatch):
+    image_module = pytest.importorskip("PIL.Image")
+    monkeypatch.setattr("keras_segattn.demo.session.MOST_PIXELS", 99)
+    file = io.BytesIO()
+    image_module.new("L", (10, 10)).save(file, "PNG")
+    with pytest.raises(ValueError, match="pixels"):
+        Session().open(file.getvalue())
