@@ -35,6 +35,10 @@ def atomic_path(path, writer="part"):
     temporary = path.with_name(f".{path.stem}.{writer}{path.suffix}")
     try:
         yield temporary
+        if temporary.is_file():
+            # Else a power failure may keep the new name, and not yet what is behind it.
+            with open(temporary, "r+b") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
         if temporary.is_dir():

@@ -1,6 +1,7 @@
 """Files are written whole, or not at all."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,20 @@ def test_what_fails_leaves_what_was_there(make, tmp_path):
         raise KeyboardInterrupt
     assert path.read_text() == "before"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    steps = []
+    for name in ("fsync", "replace"):
+        do = getattr(os, name)
+        monkeypatch.setattr(
+            os, name, lambda *arguments, name=name, do=do: (steps.append(name), do(*arguments))
+        )
+    with atomic_path(tmp_path / "log.csv") as temporary:
+        temporary.write_text("a")
+    with atomic_path(tmp_path / "folder") as temporary:
+        temporary.mkdir()
+    assert steps == ["fsync", "replace", "replace"]
 
 
 def test_writers_at_the_same_time_have_names_of_their_own(tmp_path):
