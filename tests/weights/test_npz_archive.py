@@ -7,7 +7,7 @@ import pytest
 from keras_segattn.backbones import ShuffleNetV2
 from keras_segattn.weights import load_backbone_weights, load_checkpoint, npz_archive
 from tests.weights import torch_files
-from tests.weights.test_torch_state_dict import state_dict_of
+from tests.weights.cases import state_dict_of
 
 pytestmark = pytest.mark.once
 MB = 1 << 20
