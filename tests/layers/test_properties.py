@@ -126,6 +126,7 @@ def test_every_sublayer_is_built_with_the_layer(case):
     assert [part.name for part in layer._flatten_layers() if not part.built] == []
 
 
+@pytest.mark.once
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method")
 @with_cases
 def test_quantized_layers_load(case, rng, tmp_path):
