@@ -34,7 +34,7 @@ class Scenes(RoadScenes):
         return image, mask
 
 
-def tiny(classes, backbone_weights):
+def tiny(classes, backbone_weights, input_shape):
     backbone = tiny_backbone()
     model = applications.AttaNet(
         classes=classes, backbone=backbone, filters=8, auxiliary_heads=True
