@@ -36,7 +36,7 @@ error message says where the weights are, and the path of the file takes the pla
 
 ## Of this package
 
-Parameters and multiply-adds are those of the backbone without a network, for an image of 1024x512.
+Parameters and multiply-adds are counted for the backbone only, for an image of 1024x512.
 Top-1 is the accuracy on ImageNet's validation images in per cent, as the source of the weights
 states it. ImageNet is for non-commercial research, whatever the license of a file of weights.
 
@@ -47,8 +47,8 @@ APPLICATIONS = """
 `backbone="keras.applications/NAME"`, with random weights, 5 classes and all sizes free. "Yes"
 means: the network was built, run on images of 97x65, trained for one step of SGD on two of them,
 and exported as a SavedModel, whose logits differ from Keras's by less than 0.1 % of the largest.
-CCNet had `output_stride=32`, for these backbones cannot be dilated. Parameters are those of CANet
-with the backbone.
+CCNet had `output_stride=32`, for these backbones cannot be dilated. Parameters are counted for
+CANet with the backbone.
 
 """
 

@@ -40,8 +40,8 @@ ACCURACY = [("onnx", "float32"), ("onnx", "int8")] + [
 
 PICTURES = """## Pictures
 
-AttaNet's `weights="road_scenes"` on drawn scenes of 192x256: the image, what Keras finds, what each
-runtime finds, and below it, in red, the pixels to which it gives another class. Drawn by
+AttaNet's `weights="road_scenes"` on drawn scenes of 192x256: the image, the classes by Keras and by
+each runtime, and below them, in red, the pixels to which it gives another class. Drawn by
 `python -m benchmarks.export_pictures road_scenes generated docs/figures`, and with `--dtype int8`;
 it does the same for another model and a folder of photos.
 
@@ -249,10 +249,10 @@ def page(results):
         parts += ["Why not:", "\n".join(reasons(networks))]
     if accuracy:
         parts += [
-            "## What small numbers cost",
+            "## The cost of float16 and int8",
             "CANet with MobileNetV2, trained on CamVid: mean IoU on its 101 validation images of"
             " 480x360, exported with that size, batches of one. int8 is calibrated with 64 training"
-            " images. The agreement is that of the report: the worst of 8 training images. OpenVINO"
+            " images. The agreement is the report's: the worst of 8 training images. OpenVINO"
             " is made to compute in float32 where it is not int8.",
             table(
                 ["runtime", "dtype", "mean IoU", "against Keras", "agreement", "size"],

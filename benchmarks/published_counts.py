@@ -213,7 +213,7 @@ def page():
     return f"""# Networks beside their papers
 
 Trainable parameters with 19 classes and operations of one image, counted from the built models by
-`python -m benchmarks.published_counts`, which writes this page. Conventions are those of
+`python -m benchmarks.published_counts`, which writes this page. Conventions are explained in
 `keras_segattn.flops.count_flops`. Cross-CBAM's parameters hold the auxiliary head, and AttaNet's
 baselines hold theirs in both columns, as in the papers.
 
@@ -221,8 +221,8 @@ baselines hold theirs in both columns, as in the papers.
 
 Of AttaNet's Table 4, the parameters of the baselines with DF1, DF2 and ResNet-50 are met, and the
 operations that the two modules add (below). Nothing that was tried gives the others; the docstring
-of `AttaNet` says what was. Table 3's expectation-maximization attention has the paper's figure if
-the rebuilding of the pixels, which is counted here, is left out.
+of `AttaNet` lists the attempts. Table 3's expectation-maximization attention has the paper's figure
+if the rebuilding of the pixels, which is counted here, is left out.
 
 {added}
 

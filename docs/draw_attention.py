@@ -1,4 +1,4 @@
-"""Trains the four networks on drawn road scenes and draws what their layers look at.
+"""Trains the four networks on drawn road scenes and draws the attention of their layers.
 
     python docs/draw_attention.py             # all four, half an hour on two cores
     python docs/draw_attention.py ccnet       # one of them

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
 FIGURES = Path(__file__).resolve().parent / "figures"
-# What a box stands for, and its color.
+# The kinds of boxes, and their colors.
 COLORS = {
     "image": "#eceff1",
     "backbone": "#bbdefb",

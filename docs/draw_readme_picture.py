@@ -1,9 +1,9 @@
-"""Draws the picture of the README: a photo of a street, and what the network of the package finds.
+"""Draws the picture of the README: a photo of a street, and its classes by the bundled network.
 
     python docs/draw_readme_picture.py                # the photo that comes with the package
     python docs/draw_readme_picture.py path/to/CamVid/test/0001TP_008550.png camvid.jpg
 
-CamVid's images may not be passed on: keep what is drawn of them.
+CamVid's images may not be passed on: do not publish pictures of them.
 """
 
 import argparse

@@ -5,7 +5,7 @@ import textwrap
 
 import griffe
 
-# A heading and what is indented below it.
+# A heading and the indented text below it.
 SECTION = re.compile(
     r"^(Call arguments|Returns|Reference):\n((?:(?:[ ]{4}.*)?\n)*[ ]{4}.*)", re.MULTILINE
 )

@@ -28,19 +28,19 @@ def page(results):
     height, width = SIZE
     return f"""# Several devices, on paper
 
-Written by `python -m benchmarks.scaling page`. Networks, batches and crops are those of the
+Written by `python -m benchmarks.scaling page`. Networks, batches and crops come from the
 recipes; bytes and operations are counted from the models, with 19 classes and their auxiliary
 heads. **Times of GPUs and of networks between machines are computed from stated assumptions: no
-such machine was used.** What was measured is under [Measured](#measured).
+such machine was used.** Measurements are under [Measured](#measured).
 
-## What a step exchanges
+## The exchange of a step
 
 Each device computes the gradients of its share of the batch, and all are summed. A ring all-reduce
 over n devices sends 2 (n - 1) / n times the bytes of the gradients from each device, here in
 float32, and as much is received. Batch normalization that is synchronized
-(`BatchNormalization(synchronized=True)`, TensorFlow alone) exchanges {VECTORS} vectors per layer
-as well, each by itself. On JAX, statistics are those of the whole batch anyway: XLA puts in what
-must be exchanged.
+(`BatchNormalization(synchronized=True)`, TensorFlow only) exchanges {VECTORS} vectors per layer
+as well, each by itself. On JAX, statistics always cover the whole batch: XLA inserts the
+exchange.
 
 {
         table(
@@ -58,14 +58,14 @@ must be exchanged.
         )
     }
 
-## What the fabric allows
+## The limits of the fabric
 
 For n = {DEVICES} devices: {DEVICES} machines of one GPU each on 25 Gbit Ethernet, or one machine of
 {DEVICES} GPUs on NVLink. Assumed: Ethernet carries {ethernet[0] / 1e9:.3f} GB/s in each direction,
 its nominal rate, and NVLink 3 {nvlink[0] / 1e9:.0f} GB/s, half of the 600 GB/s of NVIDIA's data
 sheet of the A100; a hop takes {ethernet[1] * 1e6:.0f} µs and {nvlink[1] * 1e6:.0f} µs, and an
 all-reduce 2 (n - 1) hops; gradients go in one message. Nominal rates are upper bounds: expect
-less. The steps per second are those that the exchange of the gradients alone would allow.
+less. The steps per second assume that only the exchange of the gradients takes time.
 
 {
         table(
@@ -83,14 +83,14 @@ less. The steps per second are those that the exchange of the gradients alone wo
 
 Gradients are bound by bandwidth, and statistics by latency: they are a few hundred small messages
 that wait for each other. Between machines, synchronize normalization only where a device has so
-few images that its own statistics are useless, which is what the batch of 1 per device below is.
+few images that its own statistics are useless, such as the batch of 1 per device below.
 
-## What share of a step that is
+## The share of the exchange in a step
 
 Assumed: an A100 reaches {UTILISATION:.0%} of its TF32 peak of {PEAK_FLOPS / 1e12:.0f} TFLOPS, which
 is generous for depthwise convolutions; going back takes twice the operations of going forward; the
-global batch is that of the recipe, split over {DEVICES} devices; nothing is exchanged while
-computing. The share is that of the exchange in the step, without and with synchronized statistics.
+global batch is the recipe's, split over {DEVICES} devices; nothing is exchanged while
+computing. The share is the exchange's part of the step, without and with synchronized statistics.
 
 {
         table(
@@ -107,15 +107,15 @@ computing. The share is that of the exchange in the step, without and with synch
     }
 
 Larger batches make the share smaller: the exchange does not grow with the batch. Gradients can
-travel while others are still computed, and what overlaps costs nothing: in that the share is a
-worst case, as it is a best case in its nominal rates.
+travel while others are still computed, and overlapping exchange costs nothing. The share is a worst
+case in this respect, and a best case in its nominal rates.
 
 ## Where the input pipeline is the limit
 
 A device is busy if images come as fast as it trains on them. Images per second of one core are
-measured (below), those of a device follow from the assumptions above. For the small networks these
-are far above what a GPU reaches, which memory and the start of kernels bind, not its peak: take
-their rows as the order of magnitude. Cores are those that reading and augmentation need.
+measured (below), images of a device follow from the assumptions above. For the small networks these
+are far above the throughput of a GPU, bound by memory and the start of kernels, not by its peak:
+take their rows as the order of magnitude. Cores are the number that reading and augmentation need.
 
 {
         table(
@@ -131,7 +131,7 @@ their rows as the order of magnitude. Cores are those that reading and augmentat
     }
 
 Where a machine has fewer cores than that, its GPUs wait. Several machines each read their own share
-of the files, so that what counts is the cores beside each device. `cache=True` spares the decoding
+of the files, so that only the cores beside each device count. `cache=True` spares the decoding
 where the images fit in memory.
 
 ## Measured
@@ -142,7 +142,7 @@ where the images fit in memory.
 
 `to_tf_dataset` of the recipe with its augmentation, batch {BATCH}: images per second of processor
 time, which is one core's, in {PIPELINE_ROUNDS} rounds. How many cores of one process add up to so
-many times more was not measured: what is Python holds the interpreter's lock, decoding does not.
+many times more was not measured: Python code holds the GIL; image decoding releases it.
 Cityscapes itself was not at hand: its recipes read stand-ins in its layout, frames of CamVid
 enlarged to its size, with noise that makes the PNG files as large as its own are (11 GB for 5,000).
 
@@ -160,7 +160,7 @@ enlarged to its size, with noise that makes the PNG files as large as its own ar
 CANet with MobileNetV2 trains on images of {width}x{height} with a global batch of {BATCH}, by
 `fit`, on devices that share the same two cores: virtual devices of XLA for JAX; logical CPUs for
 TensorFlow, without XLA. **Two cores cannot show a gain: one device already uses both.** The table
-shows what dividing the work costs. The numbers of devices take turns, {STEPS} steps in each round;
+shows the overhead of dividing the work. Numbers of devices take turns, {STEPS} steps in each round;
 the median round is given, and the fastest and the slowest, which other work disturbed.
 
 {
