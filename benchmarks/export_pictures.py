@@ -23,6 +23,7 @@ from keras_segattn.export import export_model, load_exported
 from keras_segattn.export.formats import FORMATS
 from keras_segattn.images import default_palette, find_images
 from keras_segattn.inference import segment
+from keras_segattn.spread import evenly_spread
 from keras_segattn.visualization import overlay_mask
 from keras_segattn.visualization.figures import save_figure
 from keras_segattn.weights.preprocessing import IMAGENET
@@ -56,7 +57,7 @@ def main():
         images = [scenes.read(index)[0] for index in range(len(scenes))]
     else:
         images = find_images(arguments.images)
-    shown = [images[i] for i in np.linspace(0, len(images) - 1, arguments.count, dtype=int)]
+    shown = [images[i] for i in evenly_spread(len(images), arguments.count)]
     results = [segment(model, image, preprocessing=preprocessing) for image in shown]
     height, width = results[0].class_map.shape
 

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.results import read_json, table, write_json, write_text
+from benchmarks.results import read_json, table, write_json
+from keras_segattn.atomic_files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "exports.json"

@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from benchmarks.results import machine_text, read_json, table, write_json, write_text
+from benchmarks.results import machine_text, read_json, table, write_json
 from benchmarks.subjects import NETWORKS
 from benchmarks.turns import YARDSTICK
+from keras_segattn.atomic_files import write_text
 
 FOLDER = Path(__file__).resolve().parent
 RESULTS, TARGET = FOLDER / "speed.json", FOLDER / "README.md"

@@ -12,6 +12,7 @@ import numpy as np
 
 from benchmarks.results import table
 from keras_segattn import applications, layers
+from keras_segattn.atomic_files import write_text
 from keras_segattn.flops import count_flops
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "networks.md"
@@ -238,5 +239,5 @@ All by one measure: 19 classes, no auxiliary heads, plain multiply-adds of an im
 
 if __name__ == "__main__":
     TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(page())
+    write_text(TARGET, page())
     print(f"wrote {TARGET}")

@@ -10,6 +10,8 @@ import time
 from importlib import metadata
 from pathlib import Path
 
+from keras_segattn.atomic_files import write_text
+
 PACKAGES = (
     "keras",
     "tensorflow",
@@ -32,18 +34,11 @@ def table(header, rows):
 
 def read_json(path):
     """Returns the content of a JSON file, or an empty dict if there is none."""
-    return json.loads(path.read_text()) if path.exists() else {}
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def write_json(path, content):
     write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def write_text(path, text):
-    """Writes a file that is whole or not there."""
-    temporary = path.with_suffix(".part")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def machine():

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import shutil
 from pathlib import Path
 
 
@@ -12,12 +11,11 @@ def atomic_path(path, writer="part"):
     """Gives a temporary path beside `path`, which becomes `path` at the end of the block.
 
     The temporary name is `.STEM.WRITER.SUFFIX`: it keeps the suffix, by which many writers choose
-    the format. If the block raises, the temporary file or folder is removed and `path` stays as it
-    was. A process that is killed leaves the temporary file; the next writer of that name replaces
-    it.
+    the format. If the block raises, the temporary file is removed and `path` stays as it was. A
+    process that is killed leaves the temporary file; the next writer of that name replaces it.
 
     Args:
-        path: Path of a file, or of a folder that does not exist yet. Its parent must exist.
+        path: Path of a file. Its parent must exist.
         writer: String that tells apart writers of the same path at the same time, such as the
             number of the process. Defaults to `"part"`, for one writer.
 
@@ -41,17 +39,14 @@ def atomic_path(path, writer="part"):
                 os.fsync(file.fileno())
         os.replace(temporary, path)
     except BaseException:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
 def write_text(path, text):
-    """Writes a text file whole."""
+    """Writes a text file whole, in UTF-8 whatever the machine's own encoding is."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path, value):

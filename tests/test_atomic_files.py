@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ def test_a_file_appears_when_it_is_whole(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("make", [lambda path: path.write_text("half"), Path.mkdir, lambda _: None])
+@pytest.mark.parametrize("make", [lambda path: path.write_text("half"), lambda _: None])
 def test_what_fails_leaves_what_was_there(make, tmp_path):
     path = tmp_path / "model.onnx"
     path.write_text("before")
@@ -52,6 +54,14 @@ def test_writers_at_the_same_time_have_names_of_their_own(tmp_path):
         one.write_text("one")
         other.write_text("other")
     assert (tmp_path / "a.npz").read_text() == "one"
+
+
+def test_text_is_utf8_wherever_it_is_written(tmp_path):
+    code = "import sys; from keras_segattn.atomic_files import write_text\n"
+    code += "write_text(sys.argv[1], 'caf\\u00e9')"
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", code, tmp_path / "a.txt"], env=ascii_only, check=True)
+    assert (tmp_path / "a.txt").read_bytes() == "caf\u00e9".encode()
 
 
 def test_json_takes_paths(tmp_path):

@@ -111,6 +111,16 @@ def test_a_nested_model_stands_for_its_layers():
         expand_rate_factors(model, {"other": 0.1})
 
 
+@pytest.mark.parametrize("factors", [{"inner": 0.1, "body": 2.0}, {"body": 2.0, "inner": 0.1}])
+@pytest.mark.parametrize("named", [("inner", "body"), ("inner",), ("body",)])
+def test_layers_of_one_name_have_one_factor(factors, named):
+    inner, image = small_model().get_layer("inner"), keras.Input((3,))
+    model = keras.Model(image, keras.layers.Dense(1, name="body")(inner(image)))
+    factors = {name: factors[name] for name in factors if name in named}
+    with pytest.raises(ValueError, match=r"weight body/kernel would have the factor .* names of"):
+        expand_rate_factors(model, factors)
+
+
 def test_rate_factors_are_checked(rng):
     with pytest.raises(ValueError, match=r"must not be negative\. Received: {'body': -1}"):
         LayerwiseAdam(rate_factors={"body": -1})

@@ -217,6 +217,7 @@ def test_a_run_goes_on_only_as_it_was_started(tmp_path):
         {"early_stop": 0},
         {"gradient_accumulation_steps": 1},
         {"virtual_devices": 0},
+        {"strategy": "many"},
     ],
     ids=str,
 )
@@ -247,7 +248,7 @@ def test_flags_become_options():
         ("Go on with `resume=True`, or choose another `folder`.", "--resume, or choose another --"),
         ("`jit_compile=False` or `jit_compile='auto'`", "--jit off or --jit auto"),
         ("`gradient_accumulation_steps` and `fit`", "--accumulate and `fit`"),
-        ("`strategy='data-parallel'`", "--strategy data-parallel"),
+        ("`strategy='data_parallel'`", "--strategy data_parallel"),
         ("Take `batch_size` 8", "Take --batch-size 8"),
     ],
 )

@@ -116,9 +116,9 @@ def test_mirrored_equals_one_device(tmp_path, one_device):
 
 @pytest.mark.tensorflow
 def test_killed_worker_ends_the_job_which_goes_on(tmp_path, one_device):
-    run = tmp_path / "multiworker"
+    run = tmp_path / "multi_worker"
     # In the third of five epochs.
-    workers = start_two(tmp_path, "multiworker", "--sync-batch-norm", kill="10")
+    workers = start_two(tmp_path, "multi_worker", "--sync-batch-norm", kill="10")
     (chief, worker), outputs = finish(tmp_path, workers)
     assert (chief, worker) == (1, -9), outputs
     assert "another process was lost" in outputs[0]
@@ -127,12 +127,12 @@ def test_killed_worker_ends_the_job_which_goes_on(tmp_path, one_device):
     before = {path.name for path in run.iterdir()}
     assert before == {"checkpoints", "config.json", "log.csv"}
 
-    workers = start_two(tmp_path, "multiworker", "--sync-batch-norm", "--resume")
+    workers = start_two(tmp_path, "multi_worker", "--sync-batch-norm", "--resume")
     codes, outputs = finish(tmp_path, workers)
     assert codes == [0, 0], outputs
-    assert_same(history(tmp_path, "multiworker"), one_device)
+    assert_same(history(tmp_path, "multi_worker"), one_device)
     # The other process trains alike, and writes nothing.
-    losses = [json.loads((tmp_path / f"multiworker-{i}.json").read_text()) for i in range(2)]
+    losses = [json.loads((tmp_path / f"multi_worker-{i}.json").read_text()) for i in range(2)]
     assert losses[0] == losses[1]
     assert len(losses[0]) == 12
     assert "evaluating" in outputs[0]
@@ -142,20 +142,20 @@ def test_killed_worker_ends_the_job_which_goes_on(tmp_path, one_device):
 @only_on_jax
 def test_data_parallel_equals_one_device(tmp_path, one_device):
     arguments = ["--virtual-devices", "4"]
-    codes, outputs = finish(tmp_path, [start(tmp_path, "data-parallel", *arguments)])
+    codes, outputs = finish(tmp_path, [start(tmp_path, "data_parallel", *arguments)])
     assert codes == [0], outputs
-    assert_same(history(tmp_path, "data-parallel"), one_device)
+    assert_same(history(tmp_path, "data_parallel"), one_device)
 
 
 @only_on_jax
 def test_killed_process_ends_the_job_which_goes_on(tmp_path, one_device):
-    processes = start_two(tmp_path, "data-parallel", kill="10")
+    processes = start_two(tmp_path, "data_parallel", kill="10")
     (chief, process), outputs = finish(tmp_path, processes)
     assert (chief, process) == (1, -9), outputs
     assert "another process was lost" in outputs[0]
-    codes, outputs = finish(tmp_path, start_two(tmp_path, "data-parallel", "--resume"))
+    codes, outputs = finish(tmp_path, start_two(tmp_path, "data_parallel", "--resume"))
     assert codes == [0, 0], outputs
-    assert_same(history(tmp_path, "data-parallel"), one_device)
+    assert_same(history(tmp_path, "data_parallel"), one_device)
 
 
 def opened(strategy, batch_size=4, **options):
@@ -163,7 +163,7 @@ def opened(strategy, batch_size=4, **options):
 
 
 def test_wrong_combinations_are_refused(monkeypatch):
-    other = {"tensorflow": "data-parallel", "jax": "mirrored", "torch": "multiworker"}[BACKEND]
+    other = {"tensorflow": "data_parallel", "jax": "mirrored", "torch": "multi_worker"}[BACKEND]
     message = f"`strategy='{other}'` needs KERAS_BACKEND=.*{BACKEND}"
     with pytest.raises(ValueError, match=message):
         opened(other)
@@ -171,6 +171,9 @@ def test_wrong_combinations_are_refused(monkeypatch):
         opened("none", virtual_devices=2)
     with pytest.raises(ValueError, match="`sync_batch_norm=True` goes with"):
         opened("none", sync_batch_norm=True)
+    if BACKEND != "tensorflow":
+        with pytest.raises(ValueError, match=f"`deterministic=True` needs .* It is {BACKEND}"):
+            opened("none", deterministic=True)
 
 
 @pytest.mark.tensorflow
@@ -180,17 +183,17 @@ def test_what_tensorflow_cannot_do_is_refused(monkeypatch):
         opened("mirrored", jit_compile=True)
     with pytest.raises(ValueError, match="`gradient_accumulation_steps` does not go with"):
         opened("mirrored", gradient_accumulation_steps=2)
-    for name in ("mirrored", "multiworker"):
+    for name in ("mirrored", "multi_worker"):
         with pytest.raises(ValueError, match=f"float16'` does not go with `strategy='{name}'`"):
             opened(name, mixed_precision="float16")
-    with pytest.raises(ValueError, match=jit.format("multiworker")):
-        opened("multiworker", jit_compile=True)
+    with pytest.raises(ValueError, match=jit.format("multi_worker")):
+        opened("multi_worker", jit_compile=True)
     with pytest.raises(ValueError, match=r"`strategy` must be one of.*Received: 'many'"):
         opened("many")
     for text in ("", "{}", '{"cluster": {"worker": ["a:1"]}, "task": {"type": "ps"}}'):
         monkeypatch.setenv("TF_CONFIG", text)
         with pytest.raises(ValueError, match="TF_CONFIG"):
-            opened("multiworker")
+            opened("multi_worker")
 
 
 def test_a_batch_that_devices_do_not_divide_is_refused():
@@ -204,7 +207,7 @@ def test_a_batch_that_devices_do_not_divide_is_refused():
 def test_jax_is_asked_for_all_of_its_processes(monkeypatch):
     monkeypatch.setenv("KERAS_DISTRIBUTION_NUM_PROCESSES", "2")
     with pytest.raises(ValueError, match="KERAS_DISTRIBUTION_PROCESS_ID"):
-        opened("data-parallel")
+        opened("data_parallel")
 
 
 @pytest.mark.once

@@ -13,9 +13,10 @@ test compares the page with what this writes.
 import argparse
 from pathlib import Path
 
-from benchmarks.results import read_json, write_json, write_text
+from benchmarks.results import read_json, write_json
 from benchmarks.scaling.measure import measure_devices, measure_pipeline
 from benchmarks.scaling.page import BACKENDS, RESULTS, TARGET, page
+from keras_segattn.atomic_files import write_text
 
 
 def main():

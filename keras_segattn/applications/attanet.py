@@ -59,8 +59,8 @@ def AttaNet(
         weights: `None` for random weights; `"road_scenes"`, for `"light"` with `classes=11`, which
             comes with the package and knows only drawn images; or the path of a file written by
             `save_weights`. Defaults to `None`.
-        new_classifier: Boolean, whether to load all of bundled `weights` except the classifier, to
-            fine-tune them for other classes. Defaults to `False`.
+        new_classifier: Boolean, whether to load all of bundled `weights` except the classifier and
+            auxiliary heads, to fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
             the ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and an installed
             package's weights for the EfficientNet-Lites; or the path of a file that

@@ -29,7 +29,6 @@ def CCNet(
     input_shape=(None, None, 3),
     classes=None,
     weights=None,
-    new_classifier=False,
     backbone_weights=None,
     preprocessing=None,
     freeze_backbone=False,
@@ -65,8 +64,6 @@ def CCNet(
             classes that bundled `weights` have, and 19, as in Cityscapes, without them.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
-        new_classifier: Boolean, whether to load all of bundled `weights` except the classifier, to
-            fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
             the ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and an installed
             package's weights for the EfficientNet-Lites; or the path of a file that
@@ -137,7 +134,6 @@ def CCNet(
         input_shape=input_shape,
         classes=classes,
         weights=weights,
-        new_classifier=new_classifier,
         backbone_weights=backbone_weights,
         preprocessing=preprocessing,
         freeze_backbone=freeze_backbone,

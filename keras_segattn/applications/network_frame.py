@@ -10,7 +10,12 @@ from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.arguments import check_at_least
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.registry import build_backbone
-from keras_segattn.weights.bundled import BUNDLED, bundled_class_names, load_bundled
+from keras_segattn.weights.bundled import (
+    BUNDLED,
+    bundled_class_names,
+    bundled_names,
+    load_bundled,
+)
 from keras_segattn.weights.keras_file import load_keras_weights
 
 # The classes of Cityscapes.
@@ -33,12 +38,13 @@ class NetworkFrame:
         backbone: Name or model of the backbone.
         levels: The pyramid levels that the decoder reads.
         smallest_side: Integer, the least height and width of an image. Defaults to `32`.
+        new_classifier: Boolean, for networks of which weights are bundled. Defaults to `False`.
         align_corners: Boolean, how logits are resized. Defaults to `False`.
         backbone_options: Dict of further arguments of a backbone by name. Defaults to `None`.
         **arguments: The arguments that all networks have, as their docstrings describe them:
-            `input_shape`, `classes`, `weights`, `new_classifier`, `backbone_weights`,
-            `preprocessing`, `freeze_backbone`, `classifier_activation`, `input_tensor`,
-            `include_top` and `auxiliary_heads`.
+            `input_shape`, `classes`, `weights`, `backbone_weights`, `preprocessing`,
+            `freeze_backbone`, `classifier_activation`, `input_tensor`, `include_top` and
+            `auxiliary_heads`.
 
     Attributes:
         image: Keras tensor of the images.
@@ -59,7 +65,6 @@ class NetworkFrame:
         input_shape,
         classes,
         weights,
-        new_classifier,
         backbone_weights,
         preprocessing,
         freeze_backbone,
@@ -67,6 +72,7 @@ class NetworkFrame:
         input_tensor,
         include_top,
         auxiliary_heads,
+        new_classifier=False,
         smallest_side=32,
         align_corners=False,
         backbone_options=None,
@@ -78,8 +84,8 @@ class NetworkFrame:
             )
         if new_classifier and weights not in BUNDLED:
             raise ValueError(
-                "`new_classifier=True` needs bundled `weights`, of which all else is loaded "
-                f"({', '.join(map(repr, BUNDLED))}). Received: weights={weights!r}. Load a file "
+                "`new_classifier=True` needs bundled `weights`, of which all else is loaded: "
+                f"{bundled_names(network)}. Received: weights={weights!r}. Load a file "
                 "into a network with other classes by `model.load_weights(path, "
                 "skip_mismatch=True)`."
             )
@@ -116,10 +122,12 @@ class NetworkFrame:
                 )
             return len(names) if classes is None else classes
         if weights is not None and not Path(weights).is_file():
+            names = bundled_names(self._network)
+            choices = ["None", *map(repr, names), "or the path of a file written by `save_weights`"]
+            hint = " For ImageNet weights pass backbone_weights='imagenet'."
             raise ValueError(
-                "`weights` must be None, the name of bundled weights "
-                f"({', '.join(map(repr, BUNDLED))}), or the path of a file written by "
-                f"`save_weights`. There is no file {str(weights)!r}."
+                f"`weights` must be {', '.join(choices)}. There is no file {str(weights)!r}."
+                f"{hint if weights == 'imagenet' else ''}"
             )
         return DEFAULT_CLASSES if classes is None else classes
 

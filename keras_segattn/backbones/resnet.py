@@ -4,10 +4,10 @@ import keras
 
 from keras_segattn.arguments import check_choice
 from keras_segattn.backbones.image_input import image_input
+from keras_segattn.backbones.output_stride import check_output_stride
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 
-OUTPUT_STRIDES = (8, 16, 32)
 STEMS = ("standard", "deep")
 
 
@@ -217,7 +217,7 @@ def _resnet(
     width=64,
     architecture=None,
 ):
-    check_choice("output_stride", output_stride, OUTPUT_STRIDES)
+    check_output_stride(output_stride)
     check_choice("stem", stem, STEMS)
     image, inputs = image_input(input_shape, input_tensor)
     x = _stem(image, width, stem)

@@ -46,7 +46,7 @@ class ColorJitter:
             raise ValueError(
                 "ColorJitter changes RGB images (height, width, 3): brightness, contrast and "
                 "saturation have no meaning for other bands. Leave it out, or set "
-                f"`color_jitter=None` in a recipe. Received an image of shape {image.shape}"
+                f"`color_jitter=0.0` in a recipe. Received an image of shape {image.shape}"
             )
         enhancers = {
             "brightness": ImageEnhance.Brightness,

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from keras_segattn.arguments import check_choice
 from keras_segattn.ground_truth import check_labels
 
 IGNORE_CLASS = 255
@@ -37,7 +38,7 @@ class SegmentationDataset:
         raise NotImplementedError
 
     def name(self, index):
-        """Returns the name of a sample, for messages and file names."""
+        """Returns the name of a sample, for messages."""
         raise NotImplementedError
 
     def read(self, index):
@@ -89,10 +90,9 @@ class SegmentationDataset:
         Returns:
             List of floats.
         """
+        check_choice("method", method, ("enet", "median_frequency"))
         if method == "enet":
             return [float(weight) for weight in 1 / np.log(1.02 + self.class_frequencies())]
-        if method != "median_frequency":
-            raise ValueError(f"`method` must be 'enet' or 'median_frequency'. Received: {method!r}")
         counts = self._pixel_counts()
         held = counts > 0
         occurs = held.any(axis=0)

@@ -1,5 +1,8 @@
 """Data sets that are files: an image each, with its mask in another file."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 
 from keras_segattn.data.dataset import SegmentationDataset
@@ -26,6 +29,9 @@ class PairedFiles(SegmentationDataset):
 
     def __init__(self, pairs):
         self._pairs = pairs
+        # Absolute, as a list of files may name some so.
+        folders = [os.path.abspath(image.parent) for image, _ in pairs]
+        self._folder = os.path.commonpath(folders)
 
     def __len__(self):
         return len(self._pairs)
@@ -35,7 +41,9 @@ class PairedFiles(SegmentationDataset):
         return any(mask is not None for _, mask in self._pairs)
 
     def name(self, index):
-        return self._pairs[index][0].stem
+        """Returns the path of an image in the folder that holds all of them, without suffix."""
+        image = Path(os.path.abspath(self._pairs[index][0]))
+        return image.relative_to(self._folder).with_suffix("").as_posix()
 
     def files(self, index):
         """Returns the paths of the image and the mask of a sample; `None` for no mask."""

@@ -12,8 +12,8 @@ CLASSES = len(RoadScenes.class_names)
 FOR_PHOTOS, FOR_DRAWINGS = "CANet, for photos of roads", "AttaNet, for drawn roads"
 # Networks to try without a file. Untrained ones find nothing, but show their attention.
 OFFERED = {
-    FOR_PHOTOS: lambda: CANet(classes=CLASSES, weights="camvid"),
-    FOR_DRAWINGS: lambda: AttaNet(backbone="light", classes=CLASSES, weights="road_scenes"),
+    FOR_PHOTOS: lambda: CANet(weights="camvid"),
+    FOR_DRAWINGS: lambda: AttaNet(backbone="light", weights="road_scenes"),
     "CCNet, ResNet-18, untrained": lambda: CCNet(backbone="resnet18", classes=CLASSES),
     "Cross-CBAM, STDC1, untrained": lambda: CrossCBAM(classes=CLASSES),
 }

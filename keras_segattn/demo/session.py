@@ -7,7 +7,7 @@ import numpy as np
 
 from keras_segattn.demo.limits import MOST_PIXELS
 from keras_segattn.demo.networks import load_network
-from keras_segattn.images import read_image, to_pixels
+from keras_segattn.images import read_image, to_uint8
 from keras_segattn.inference import segment
 from keras_segattn.visualization import attention_layers, model_attention, plot_attention
 
@@ -47,8 +47,7 @@ class Session:
         """
         from PIL import Image
 
-        pixels = np.rint(to_pixels(read_image(image, MOST_PIXELS), 3)).astype("uint8")
-        picture = Image.fromarray(pixels)
+        picture = Image.fromarray(to_uint8(read_image(image, MOST_PIXELS), 3))
         picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
         if choice is not None:
             self.model, self.choice = load_network(choice), choice

@@ -6,6 +6,8 @@ import contextvars
 import keras
 from keras import ops
 
+from keras_segattn.arguments import check_choice
+
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class ResizeLike(keras.layers.Layer):
@@ -49,10 +51,7 @@ class ResizeLike(keras.layers.Layer):
 
     def __init__(self, interpolation="bilinear", align_corners=False, **kwargs):
         super().__init__(**kwargs)
-        if interpolation not in ("bilinear", "nearest"):
-            raise ValueError(
-                f'`interpolation` must be "bilinear" or "nearest". Received: {interpolation!r}'
-            )
+        check_choice("interpolation", interpolation, ("bilinear", "nearest"))
         self.interpolation = interpolation
         self.align_corners = align_corners
 

@@ -46,9 +46,8 @@ class LayerwiseRates:
 
     def update_step(self, gradient, variable, learning_rate):
         # Backends pass their own variables here, which do not know their paths.
-        names = self._trainable_variables[self._get_variable_index(variable)].path.split("/")
-        factors = (self.rate_factors[name] for name in names if name in self.rate_factors)
-        super().update_step(gradient, variable, learning_rate * next(factors, 1.0))
+        path = self._trainable_variables[self._get_variable_index(variable)].path
+        super().update_step(gradient, variable, learning_rate * _factor(path, self.rate_factors))
 
     def get_config(self):
         return {**super().get_config(), "rate_factors": self.rate_factors}
@@ -66,7 +65,8 @@ def expand_rate_factors(model, rate_factors):
         Dict from names of layers to factors, as `LayerwiseRates` takes it.
 
     Raises:
-        ValueError: If `model` has no layer of a name.
+        ValueError: If `model` has no layer of a name, or layers of one name would have different
+            factors: one of a nested model and one outside of it, for example.
 
     Example:
 
@@ -76,11 +76,26 @@ def expand_rate_factors(model, rate_factors):
     (2.0, 0.25, 53)
     """
     model = getattr(model, "network", model)  # the heads of a `DeepSupervision` are in there
-    expanded = {}
+    expanded, wanted = {}, {}
     for name, factor in rate_factors.items():
         layer = model.get_layer(name)
+        wanted.update({id(weight): factor for weight in layer.trainable_weights})
         if isinstance(layer, keras.Model):
             expanded.update({w.path.split("/")[0]: factor for w in layer.trainable_weights})
         else:
             expanded[name] = factor
+    for weight in model.trainable_weights:
+        factor, given = wanted.get(id(weight), 1.0), _factor(weight.path, expanded)
+        if given != factor:
+            raise ValueError(
+                f"The weight {weight.path} would have the factor {given} of another layer of that "
+                f"name, and not {factor}: weights do not know the model around them. Give the "
+                f"layers names of their own. Received: rate_factors={rate_factors}"
+            )
     return expanded
+
+
+def _factor(path, rate_factors):
+    """The factor of the outermost layer in the path of a weight that has one, or 1."""
+    factors = (rate_factors[name] for name in path.split("/") if name in rate_factors)
+    return next(factors, 1.0)

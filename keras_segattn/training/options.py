@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_segattn.arguments import check_at_least, check_choice
+from keras_segattn.training.strategies import STRATEGIES
 
 
 def _may_change(default):
@@ -33,10 +34,10 @@ class TrainingOptions:
         early_stop: Integer, the number of epochs without a better mean IoU after which to stop.
             A run that has stopped does not train on. Defaults to `None`.
         deterministic: Boolean, whether TensorFlow computes the same on every run, which is slower
-            and holds for the rest of the process. Defaults to `False`.
+            and holds for the rest of the process. Other backends refuse it. Defaults to `False`.
         sync_batch_norm: Boolean, whether batch normalization sees the batch of all devices, where
             a strategy of TensorFlow divides it. Defaults to `False`.
-        strategy: `"none"`, `"mirrored"`, `"multiworker"` or `"data-parallel"`: how several devices
+        strategy: `"none"`, `"mirrored"`, `"multi_worker"` or `"data_parallel"`: how several devices
             share a training. Defaults to `"none"`.
         virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
             devices that there are. Defaults to `None`.
@@ -68,6 +69,7 @@ class TrainingOptions:
 
     def __post_init__(self):
         check_choice("mixed_precision", self.mixed_precision, (None, "float16", "bfloat16"))
+        check_choice("strategy", self.strategy, STRATEGIES)
         check_choice("jit_compile", self.jit_compile, ("auto", True, False))
         for name, least in (
             ("gradient_accumulation_steps", 2),

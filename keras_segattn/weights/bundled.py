@@ -31,8 +31,8 @@ def load_bundled(model, network, backbone, name, new_classifier=False):
         network: Name of the network, such as `"canet"`.
         backbone: Name of its backbone.
         name: Name of the weights, such as `"camvid"`.
-        new_classifier: Boolean, whether to leave the classifiers of the model as they are, and the
-            names and colors of its classes. Defaults to `False`.
+        new_classifier: Boolean, whether to leave the classifier and the auxiliary heads as they
+            are, and the names and colors of the classes. Defaults to `False`.
 
     Raises:
         ValueError: If there are no such weights for the network, or its arguments differ from
@@ -45,7 +45,7 @@ def load_bundled(model, network, backbone, name, new_classifier=False):
     wanted = {
         weight.path: weight
         for weight in model.weights
-        if not (new_classifier and "classifier" in weight.path.split("/"))
+        if not (new_classifier and _classifies(weight.path))
     }
     # A model without its classifier leaves that out.
     misfits = [
@@ -63,6 +63,16 @@ def load_bundled(model, network, backbone, name, new_classifier=False):
         weight.assign(arrays[key].astype("float32"))
     if not new_classifier and model.outputs[0].shape[-1] == len(class_names):
         model.class_names, model.palette = class_names, palette
+
+
+def bundled_names(network):
+    """Returns the names of the weights that come with the package for a network."""
+    files = [file.stem for file in FOLDER.glob(f"{network}_*.npz")]
+    return [name for name in BUNDLED if any(file.endswith(f"_{name}") for file in files)]
+
+
+def _classifies(path):
+    return any(name == "classifier" or name.startswith("auxiliary") for name in path.split("/"))
 
 
 def _path(network, backbone, name):

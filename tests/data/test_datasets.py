@@ -129,7 +129,7 @@ def folder(tmp_path):
 
 def test_folder_pairs_by_name(folder):
     data = SegmentationFolder(folder / "images", folder / "masks", class_names=CLASSES)
-    assert [data.name(i) for i in range(2)] == ["two", "one"]
+    assert [data.name(i) for i in range(2)] == ["b/two", "one"]
     assert data.read(0)[1].tolist() == [[1, 255, 0]]
     assert len(set(data.palette)) == 2
     assert data.verify() == []
@@ -215,7 +215,7 @@ def test_linked_folders_and_hidden_files(folder):
     write(folder / "images" / ".ipynb_checkpoints" / "one.jpg", np.zeros((1, 3, 3)))
     (folder / "images" / "._one.jpg").write_bytes(b"Mac OS X")
     data = SegmentationFolder(folder / "images", folder / "masks", class_names=CLASSES)
-    assert [data.name(i) for i in range(len(data))] == ["two", "one"]
+    assert [data.name(i) for i in range(len(data))] == ["b/two", "one"]
 
 
 def test_label_map_as_from_json(folder):
@@ -250,7 +250,7 @@ def test_folder_of_four_bands(folder):
     data = SegmentationFolder(*folders, class_names=CLASSES)
     with pytest.warns(UserWarning, match="The last of 4 bands .* taken for alpha") as told:
         assert data.verify() == []
-    assert [str(warning.message).split(":")[0] for warning in told] == ["two", "one"]
+    assert [str(warning.message).split(":")[0] for warning in told] == ["b/two", "one"]
 
 
 def test_images_of_other_bands_are_named(folder):

@@ -75,6 +75,10 @@ def test_what_there_is_no_weights_for():
         CCNet(weights="camvid")
     with pytest.raises(ValueError, match=r"`weights` must be None.*no file 'cityscapes'"):
         CrossCBAM(weights="cityscapes")
+    with pytest.raises(ValueError, match=r"must be None, or the path.*backbone_weights='imagenet'"):
+        CrossCBAM(weights="imagenet")
+    with pytest.raises(ValueError, match=r"must be None, 'road_scenes', or the path"):
+        AttaNet(weights="cityscapes")
     with pytest.raises(ValueError, match=r"`new_classifier=True` needs bundled `weights`"):
         CANet(new_classifier=True)
 
@@ -94,3 +98,13 @@ def test_all_but_the_classifier_is_taken_for_other_classes():
     for one, other in zip(trained.weights, fine.weights, strict=True):
         if "classifier" not in one.path:
             np.testing.assert_array_equal(to_numpy(one), to_numpy(other))
+
+
+@pytest.mark.once
+def test_auxiliary_heads_are_new_with_the_classifier():
+    """The weights have none."""
+    trained = CANet(weights="camvid")
+    fine = CANet(weights="camvid", classes=5, new_classifier=True, auxiliary_heads=True)
+    weights = {weight.path: to_numpy(weight) for weight in fine.weights}
+    path = trained.weights[0].path
+    np.testing.assert_array_equal(weights[path], to_numpy(trained.weights[0]))

@@ -2,7 +2,6 @@
 
 import keras
 
-from keras_segattn.arguments import check_choice
 from keras_segattn.training.strategies.data_parallel import DataParallel
 from keras_segattn.training.strategies.mirrored import Mirrored
 from keras_segattn.training.strategies.multi_worker import MultiWorker
@@ -12,8 +11,8 @@ from keras_segattn.training.strategies.strategy import Strategy
 STRATEGIES = {
     "none": OneDevice,
     "mirrored": Mirrored,
-    "multiworker": MultiWorker,
-    "data-parallel": DataParallel,
+    "multi_worker": MultiWorker,
+    "data_parallel": DataParallel,
 }
 # Why a strategy of another backend will not do, and what the framework itself does.
 INSTEAD = {
@@ -21,8 +20,8 @@ INSTEAD = {
     "raises AttributeError: 'NoneType' object has no attribute 'list_devices'. What it documents "
     "is a loop of one's own with torch's DistributedDataParallel",
     "tensorflow": "On TensorFlow `keras.distribution` does nothing, without an error: take "
-    "`strategy='mirrored'` or `strategy='multiworker'`",
-    "jax": "On JAX take `strategy='data-parallel'`",
+    "`strategy='mirrored'` or `strategy='multi_worker'`",
+    "jax": "On JAX take `strategy='data_parallel'`",
 }
 
 
@@ -40,21 +39,26 @@ def open_strategy(options, batch_size):
         ValueError: If the backend, the devices or the options do not allow it.
     """
     name = options.strategy
-    check_choice("strategy", name, STRATEGIES)
     strategy, backend = STRATEGIES[name], keras.backend.backend()
     if strategy.backend not in (None, backend):
         raise ValueError(
             f"`strategy={name!r}` needs KERAS_BACKEND={strategy.backend}. It is {backend}. "
             f"{INSTEAD[backend]}."
         )
-    if options.virtual_devices is not None and name not in ("mirrored", "data-parallel"):
+    if options.deterministic and backend != "tensorflow":
         raise ValueError(
-            "`virtual_devices` goes with `strategy='mirrored'` or `strategy='data-parallel'`. "
+            f"`deterministic=True` needs KERAS_BACKEND=tensorflow. It is {backend}, which has a "
+            "switch of its own: XLA_FLAGS=--xla_gpu_deterministic_ops=true for JAX, "
+            "`torch.use_deterministic_algorithms(True)` for torch."
+        )
+    if options.virtual_devices is not None and name not in ("mirrored", "data_parallel"):
+        raise ValueError(
+            "`virtual_devices` goes with `strategy='mirrored'` or `strategy='data_parallel'`. "
             f"Received: `strategy={name!r}`"
         )
     if options.sync_batch_norm and strategy.backend != "tensorflow":
         raise ValueError(
-            "`sync_batch_norm=True` goes with `strategy='mirrored'` or `strategy='multiworker'`. "
+            "`sync_batch_norm=True` goes with `strategy='mirrored'` or `strategy='multi_worker'`. "
             f"With {name!r} batch normalization sees the whole batch already, and but for "
             "TensorFlow Keras raises «Argument synchronized=True is only supported with the "
             "TensorFlow backend»."
@@ -63,7 +67,7 @@ def open_strategy(options, batch_size):
         raise ValueError(
             f"`gradient_accumulation_steps` does not go with `strategy={name!r}`: Keras's "
             "optimizers raise «RuntimeError: `merge_call` called while defining a new graph or a "
-            "tf.function». Use more devices, or `strategy='data-parallel'` on JAX."
+            "tf.function». Use more devices, or `strategy='data_parallel'` on JAX."
         )
     if options.mixed_precision == "float16" and strategy.backend == "tensorflow":
         raise ValueError(
@@ -71,9 +75,9 @@ def open_strategy(options, batch_size):
             "overflow in the gradients of each device by itself, before they are added up. Take "
             "`mixed_precision='bfloat16'`."
         )
-    if name == "multiworker" and options.jit_compile is True:
+    if name == "multi_worker" and options.jit_compile is True:
         raise ValueError(
-            "`jit_compile=True` does not go with `strategy='multiworker'`, whose loop takes the "
+            "`jit_compile=True` does not go with `strategy='multi_worker'`, whose loop takes the "
             "place of `fit` and does not use XLA. Take `jit_compile='auto'` or "
             "`jit_compile=False`."
         )
