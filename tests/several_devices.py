@@ -37,7 +37,11 @@ class Scenes(RoadScenes):
 def tiny(classes, backbone_weights, input_shape):
     backbone = tiny_backbone()
     model = applications.AttaNet(
-        classes=classes, backbone=backbone, filters=8, auxiliary_heads=True
+        input_shape=input_shape,
+        classes=classes,
+        backbone=backbone,
+        filters=8,
+        auxiliary_heads=True,
     )
     # Dropout draws other masks for other shapes.
     for layer in model._flatten_layers():
