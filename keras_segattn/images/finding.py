@@ -6,7 +6,7 @@ from pathlib import Path
 from keras_segattn.images.formats import IMAGE_SUFFIXES
 
 
-def find_images(folder, but=None):
+def find_images(folder, exclude=None):
     """Returns the image files in a folder and its subfolders, sorted.
 
     Links to folders are followed. Names that start with a dot are passed over: editors, notebooks
@@ -14,7 +14,7 @@ def find_images(folder, but=None):
 
     Args:
         folder: Path of the folder.
-        but: Path of a folder that is passed over with all that it holds. Defaults to `None`.
+        exclude: Path of a folder that is passed over with all that it holds. Defaults to `None`.
 
     Returns:
         List of paths that start with `folder`, empty if it holds no image files.
@@ -25,8 +25,8 @@ def find_images(folder, but=None):
     folder = Path(folder)
     if not folder.is_dir():
         raise FileNotFoundError(f"There is no folder {folder}")
-    passed_over = None if but is None else os.path.realpath(but)
-    return sorted(_walk(folder, passed_over, {os.path.realpath(folder)}))
+    excluded = None if exclude is None else os.path.realpath(exclude)
+    return sorted(_walk(folder, excluded, {os.path.realpath(folder)}))
 
 
 def read_list(path):
@@ -45,14 +45,14 @@ def read_list(path):
     return [(number, line) for number, line in lines if line and not line.startswith("#")]
 
 
-def _walk(folder, passed_over, above):
+def _walk(folder, excluded, above):
     for entry in os.scandir(folder):
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
             real = os.path.realpath(entry.path)
             # A link may lead back to a folder that the walk is in.
-            if real != passed_over and real not in above:
-                yield from _walk(entry.path, passed_over, above | {real})
+            if real != excluded and real not in above:
+                yield from _walk(entry.path, excluded, above | {real})
         elif entry.name.lower().endswith(IMAGE_SUFFIXES):
             yield Path(entry.path)

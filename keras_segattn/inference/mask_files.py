@@ -160,7 +160,7 @@ def _found(folder, results):
             f"The results {results} are, or contain, the folder of the images {folder}, where "
             "masks would be taken for images; write to a folder beside or inside it."
         )
-    found = find_images(folder, but=results)
+    found = find_images(folder, exclude=results)
     if not found:
         raise ValueError(f"{folder} holds no images {IMAGE_SUFFIXES}")
     return [(path, path.relative_to(folder)) for path in found]

@@ -196,7 +196,7 @@ def _main(arguments, open_data, run):
     if model is None:
         print("done; the first process evaluates and exports")
         return
-    plot_history(run.log, run.path / "curves.png")
+    plot_history(run.path / "curves.png", run.log)
     save_atomically(model, run.path / "model.keras")
 
     # The best epoch was chosen on the validation set; the test set is read here, once.

@@ -5,13 +5,13 @@ import csv
 from keras_segattn.visualization.figures import new_figure, save_figure
 
 
-def plot_history(log_path, path):
+def plot_history(path, log_path):
     """Draws the curves of a log that `keras.callbacks.CSVLogger` wrote.
 
     Args:
+        path: The file to write, of a format of matplotlib's.
         log_path: The CSV file. A column `val_x` shares a panel with `x`, and all columns
             `val_iou_NAME`, one per class, share the last panel.
-        path: The file to write, of a format of matplotlib's.
 
     Epochs without a value (`NA`, as of `validation_freq`) are left out of a curve.
 

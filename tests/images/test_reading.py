@@ -229,7 +229,7 @@ def test_finding(tmp_path):
     # A link that leads back is followed no further.
     (tmp_path / "elsewhere" / "back").symlink_to(tmp_path / "photos")
     (tmp_path / "photos" / "folder.png").mkdir()
-    found = find_images(tmp_path / "photos", but=tmp_path / "photos" / "masks")
+    found = find_images(tmp_path / "photos", exclude=tmp_path / "photos" / "masks")
     assert found == sorted(tmp_path / "photos" / name for name in inside)
     with pytest.raises(FileNotFoundError, match="There is no folder"):
         find_images(tmp_path / "none")

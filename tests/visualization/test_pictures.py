@@ -56,18 +56,18 @@ def test_overlay_has_a_legend_of_the_classes_that_occur(tmp_path, monkeypatch):
 def test_history(tmp_path):
     log = tmp_path / "log.csv"
     log.write_text("epoch,loss,val_loss\n0,2.0,3.0\n1,1.0,2.5\n")
-    visualization.plot_history(log, tmp_path / "h.png")
+    visualization.plot_history(tmp_path / "h.png", log)
     assert len(np.unique(pixels(tmp_path / "h.png").reshape(-1, 3), axis=0)) > 10
     narrow = pixels(tmp_path / "h.png").shape[1]
     log.write_text("epoch,iou_a,loss,val_iou_a,val_iou_b,val_loss\n0,0.1,2.0,nan,0.4,3.0\n")
-    visualization.plot_history(log, tmp_path / "h.png")
+    visualization.plot_history(tmp_path / "h.png", log)
     assert pixels(tmp_path / "h.png").shape[1] == 2 * narrow
     # As CSVLogger writes epochs without validation.
     log.write_text("epoch,loss,val_iou_a,val_loss\n0,2.0,NA,NA\n1,1.0,0.5,2.5\n2,0.9,NA,NA\n")
-    visualization.plot_history(log, tmp_path / "h.png")
+    visualization.plot_history(tmp_path / "h.png", log)
     log.write_text("epoch,loss,val_loss\n")
     with pytest.raises(ValueError, match="holds no epoch yet"):
-        visualization.plot_history(log, tmp_path / "h.png")
+        visualization.plot_history(tmp_path / "h.png", log)
 
 
 def test_confusion_matrix(tmp_path):
