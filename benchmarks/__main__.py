@@ -32,7 +32,7 @@ def main():
     parser.add_argument("names", nargs="*", help="comparisons; all of them if none is named")
     parser.add_argument("--runs", type=int, default=15, help="runs of each contender (15)")
     parser.add_argument(
-        "--engines", nargs="+", help="measure these engines alone, and keep the results of others"
+        "--engines", nargs="+", help="measure only these engines, and keep the results of others"
     )
     parser.add_argument("--list", action="store_true", help="name the comparisons, and end")
     parser.add_argument("--page", action="store_true", help="write the page, and end")

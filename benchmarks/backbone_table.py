@@ -1,4 +1,4 @@
-"""Writes docs/backbones.md: the backbones by name, and what each network of Keras does in ours.
+"""Writes docs/backbones.md: the backbones by name, and the networks of Keras inside ours.
 
     python -m benchmarks.backbone_table own                       # the backbones of this package
     python -m benchmarks.backbone_table applications [NAME ...]   # hours on two cores
@@ -65,7 +65,7 @@ def measure(names):
         if name in read_results()["applications"]:
             continue
         start = time.time()
-        # A process each: what a network held is given back.
+        # A process each, which gives the memory of a network back.
         command = [sys.executable, "-m", "benchmarks.backbone_table", "case", name]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
@@ -78,7 +78,7 @@ def measure(names):
 
 
 def measure_case(name):
-    """Keeps what each of the four networks did with a network of `keras.applications`."""
+    """Keeps the results of each of the four networks with a network of `keras.applications`."""
     from keras_segattn import applications
     from keras_segattn.backbones.keras_applications import keras_application
 

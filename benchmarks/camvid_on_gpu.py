@@ -4,8 +4,8 @@
 
 The recipes below set the network, the samples, the losses and the schedule. The loop uses torch's
 own batch normalization and fused optimizer where `fit` runs many small kernels. Start several
-networks at once: one alone leaves the GPU waiting for Python. Writes FOLDER/NAME.keras; the results
-are in benchmarks/camvid.md.
+networks at once: one by itself leaves the GPU waiting for Python. Writes
+FOLDER/NAME.keras; the results are in benchmarks/camvid.md.
 """
 
 import argparse

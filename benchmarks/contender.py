@@ -2,7 +2,7 @@
 
     echo run | python -m benchmarks.contender '{"engine": "jax", "subject": "CCNet"}'
 
-It answers in JSON, a line each: what it is, then the seconds of every run; or an error.
+It answers in JSON, a line each: its description, then the seconds of every run; or an error.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from pathlib import Path
 
 def main():
     spec = json.loads(sys.argv[1])
-    # Libraries print what they like; the protocol keeps the real output for itself.
+    # Libraries print anything; the protocol keeps the real output for itself.
     out, sys.stdout = sys.stdout, sys.stderr
 
     def say(**facts):
@@ -46,7 +46,7 @@ def main():
 
 
 def peak_of(step):
-    """Returns the bytes that a run needs above what the process holds, or -1 where unknown."""
+    """Returns the bytes that a run adds to the memory of the process, or -1 where unknown."""
     if not Path("/proc/self/clear_refs").exists():
         step()
         return -(2**20)

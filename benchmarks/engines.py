@@ -26,8 +26,8 @@ def prepare(spec):
     """Returns a callable that runs one step to its end, and a dict of facts on it.
 
     A spec has
-    - `engine`: a backend of Keras, alone or with `eager`, `xla` or `compiled`; a runtime; or
-      `"plain PyTorch"`, alone or with `compiled` or `ONNX`;
+    - `engine`: a backend of Keras, optionally with `eager`, `xla` or `compiled`; a runtime; or
+      `"plain PyTorch"`, optionally with `compiled` or `ONNX`;
     - `subject`: a name of `benchmarks.subjects`, `benchmarks.reference` or `benchmarks.peers`;
     - optionally `shapes` of the inputs, `dtype`, a policy of Keras or `"int8"`, `backward`, whether
       to compute all gradients too, `training`, whether to train on one batch, and `device`, `"gpu"`

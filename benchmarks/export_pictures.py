@@ -1,4 +1,4 @@
-"""Draws what each runtime finds beside what Keras finds, and where they differ.
+"""Draws the classes by each runtime beside the classes by Keras, and their differences.
 
     python -m benchmarks.export_pictures model.keras photos/ pages/ --dtype int8
     python -m benchmarks.export_pictures road_scenes generated docs/figures --dtype int8

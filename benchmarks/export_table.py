@@ -1,4 +1,4 @@
-"""Writes docs/exports.md: which networks export where, and what small numbers cost.
+"""Writes docs/exports.md: the formats of each network, and the cost of float16 and int8.
 
     python -m benchmarks.export_table networks            # every network, backbone and format
     python -m benchmarks.export_table accuracy model.keras path/to/CamVid
@@ -33,7 +33,7 @@ FORMATS = {
 }
 TITLES = {"saved_model": "SavedModel", "onnx": "ONNX", "litert": "LiteRT", "openvino": "OpenVINO"}
 CLASSES = 5
-# What is measured on CamVid: format and precision, with the sizes of its images fixed.
+# The measurements on CamVid: format and precision, with the sizes of its images fixed.
 SIZE = (360, 480)
 ACCURACY = [("onnx", "float32"), ("onnx", "int8")] + [
     (format, dtype) for format in ("litert", "openvino") for dtype in ("float32", "float16", "int8")
@@ -70,7 +70,7 @@ def measure_networks():
             if key in read_results()["networks"]:
                 continue
             start = time.time()
-            # A process each: exporters keep what they used.
+            # A process each: exporters keep their memory.
             command = [sys.executable, "-m", "benchmarks.export_table", "case", network, backbone]
             done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
             lines = done.stdout.strip().splitlines()
@@ -113,11 +113,11 @@ def measure_case(network, backbone):
 
 
 def look_trained(model, images):
-    """Gives an untrained network weights and statistics that hide nothing of what is exported.
+    """Gives an untrained network weights and statistics that hide no fault of an export.
 
     Weights that begin as zeros or ones get other values, and batch normalization the statistics of
-    some images, so that the logits differ from pixel to pixel. One image alone would not do: what
-    is pooled over it has no variance, and its normalization would make large numbers of rounding.
+    some images, so that the logits differ from pixel to pixel. A single image would not do:
+    values pooled over it have no variance, and normalization would make large numbers of rounding.
     """
     rng = np.random.default_rng(0)
     for weight in model.weights:

@@ -14,14 +14,14 @@ HEAD = """# Speed
 
 Measured by `python -m benchmarks`, which writes this page. Every contender is a process of its
 own; they run one after another in turns, so that ratios hold where seconds drift. Times are
-medians, with quartiles in brackets. "Share" is what the subject computes, two operations for each
-multiply-add of its products and convolutions, over what the fastest library here makes of a product
-of two 2048x2048 float32 matrices in the same turns. It can pass 1: a contender may compute the same
-with fewer operations, or in smaller numbers, and convolutions can be faster than that product.
-"Memory" is the highest that one run needs above what the process holds; for TensorFlow, JAX and the
-runtimes, which keep theirs, of the first run, with what they prepare in it. "ONNX" is ONNX Runtime,
-for networks on what `format="onnx_cpu"` writes. What was tried, and what did not help, is in
-[NOTES.md](NOTES.md).
+medians, with quartiles in brackets. "Share" is the rate of the subject, two operations for each
+multiply-add of its products and convolutions, over the rate of the fastest library here for a
+product of two 2048x2048 float32 matrices in the same turns. It can pass 1: a contender may compute
+the same with fewer operations, or in smaller numbers, and convolutions can be faster than that product.
+"Memory" is the peak memory of one run above the memory of the process; for TensorFlow, JAX and the
+runtimes, which keep theirs, of the first run, with its preparations. "ONNX" is ONNX Runtime, for
+networks with the artifacts of `format="onnx_cpu"`. [NOTES.md](NOTES.md) lists the attempts, with
+those that did not help.
 """
 
 
@@ -113,7 +113,7 @@ def _pipeline(found):
 
 
 def _bars(results):
-    """What was to be reached, and what was."""
+    """Returns the table of goals and measurements."""
 
     def of(name, value="median", **wanted):
         for result in results.get(name, {"found": []})["found"]:
@@ -187,4 +187,4 @@ def _bars(results):
             met = "goal met" if share >= 0.95 else "bar met" if share >= 0.85 else "**missed**"
             label = f"{name} in ONNX Runtime, share of the fastest product (of its own)"
             rows.append([label, f"{share:.2f} ({own:.2f})", 0.85, 0.95, met])
-    return "## What was to be reached\n\n" + table(["", "measured", "bar", "goal", ""], rows) + "\n"
+    return "## Goals\n\n" + table(["", "measured", "bar", "goal", ""], rows) + "\n"

@@ -49,7 +49,7 @@ def _keras_hub_segformer():
 def _transformers_segformer():
     from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-    # The defaults are those of B0. Its logits are a quarter of the size of the image.
+    # The defaults build B0. Its logits are a quarter of the size of the image.
     return SegformerForSemanticSegmentation(SegformerConfig(num_labels=19)).eval()
 
 

@@ -1,4 +1,4 @@
-"""How many samples a second the input pipeline makes, against what a training step takes."""
+"""Throughput of the input pipeline, against the time of a training step."""
 
 import statistics
 import tempfile

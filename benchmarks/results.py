@@ -1,4 +1,4 @@
-"""What the benchmarks share: tables, files of results, and what a measurement is from."""
+"""Tables, files of results, and descriptions of the machine, shared by the benchmarks."""
 
 import contextlib
 import json
@@ -42,7 +42,7 @@ def write_json(path, content):
 
 
 def machine():
-    """Returns what a reader needs to know of the machine and its software."""
+    """Returns a description of the machine and its software."""
     cpu = platform.processor()
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()

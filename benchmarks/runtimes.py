@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.subjects import build, call, inputs_of
 
 THREADS = os.cpu_count()
-# Format of `keras_segattn.export`, and the name of what is written.
+# Format of `keras_segattn.export`, and the name of the artifact.
 RUNTIMES = {
     "SavedModel": ("saved_model", "model"),
     "ONNX": ("onnx_cpu", "model.onnx"),

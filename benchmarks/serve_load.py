@@ -98,7 +98,7 @@ def kinds_of_requests(images):
 
 
 def local_answers(model, images):
-    """What ONNX Runtime finds here, images below 32 pixels continued by their border."""
+    """Returns the classes by ONNX Runtime here, images below 32 pixels padded by their border."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     answers = []
     for image in images:

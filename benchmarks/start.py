@@ -1,4 +1,4 @@
-"""How long the package takes to import, and a network to build, to run once and to export."""
+"""Times of importing the package, and of building, running and exporting a network."""
 
 import statistics
 import subprocess
@@ -19,7 +19,7 @@ with tempfile.TemporaryDirectory() as folder:
     write_artifact({name!r}, "onnx_cpu", folder + "/model.onnx", "float32", str(shapes))
 print(built - begin, called - built, time.perf_counter() - called)
 """
-# What an import must not bring with it: each is slow, and needed by some users only.
+# Packages that an import must not bring along: each is slow, and only some users need it.
 HEAVY = ("matplotlib", "PIL", "onnx", "tensorflow", "torch", "jax")
 
 

@@ -1,4 +1,4 @@
-"""What is measured: layers at the sizes where the networks use them, and the networks."""
+"""The subjects: layers at the sizes where the networks use them, and the networks."""
 
 import math
 
@@ -48,7 +48,7 @@ PRODUCT = 2048
 
 
 def shapes_of(name, shapes=None):
-    """Returns the shapes of the inputs as tuples, by default those of an image of 512x1024."""
+    """Returns the shapes of the inputs as tuples, by default for an image of 512x1024."""
     if shapes is None:
         shapes = LAYERS[name][2] if name in LAYERS else [(1, 512, 1024, 3)]
         if name == "matmul":

@@ -38,7 +38,7 @@ def depthwise_conv2d(x, kernel, stride=1):
 
 
 def batch_norm(x, norm, epsilon=BATCH_NORM_EPSILON):
-    """What a BatchNormalization with its weights makes of a map at inference."""
+    """A BatchNormalization at inference, with the layer's weights."""
     gamma, beta, mean, variance = weights(
         [norm.gamma, norm.beta, norm.moving_mean, norm.moving_variance]
     )
@@ -46,7 +46,7 @@ def batch_norm(x, norm, epsilon=BATCH_NORM_EPSILON):
 
 
 def conv_norm_act(block, x):
-    """What a ConvNormAct or DepthwiseConvNormAct with its weights makes of a map."""
+    """A ConvNormAct or DepthwiseConvNormAct, with the layer's weights."""
     (kernel,) = weights([block.conv.kernel])
     if block.filters is None:
         y = depthwise_conv2d(x, kernel, block.strides)

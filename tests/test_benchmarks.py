@@ -1,4 +1,4 @@
-"""What is compared with must compute the same, or the comparison says nothing."""
+"""The references of the benchmarks must compute the same, or comparisons say nothing."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What tests of training need on every backend."""
+"""Helpers of the tests of training, on every backend."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""What the layers and networks are compared with: the same mathematics in plain PyTorch."""
+"""References for the layers and networks: the same mathematics in plain PyTorch."""
 
 import io
 import os

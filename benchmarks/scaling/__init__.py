@@ -1,1 +1,1 @@
-"""Training on several devices: what it exchanges, reads, and gains. Writes docs/scaling.md."""
+"""Training on several devices: its exchange, its reading, its gain. Writes docs/scaling.md."""

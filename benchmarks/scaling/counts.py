@@ -1,4 +1,4 @@
-"""What a step of each recipe computes and exchanges, and how long it takes by assumption."""
+"""Computation and exchange of a step of each recipe, and its time by assumption."""
 
 import math
 
@@ -23,7 +23,7 @@ DEVICES = 8
 FLOAT = 4
 # NVIDIA's data sheet of the A100: its TF32 peak without sparsity; and the share of it that is
 # assumed to be reached.
-PEAK_FLOPS, UTILISATION = 156e12, 0.25
+PEAK_FLOPS, UTILIZATION = 156e12, 0.25
 # Bytes per second in one direction, and seconds from one device to the next. The first are nominal:
 # of NVLink 3, half of the data sheet's 600 GB/s. The seconds are assumed.
 FABRICS = {"25 Gbit Ethernet": (25e9 / 8, 25e-6), "NVLink": (300e9, 3e-6)}
@@ -33,7 +33,7 @@ VECTORS = 5
 
 
 class Counts:
-    """What a step of a recipe computes and exchanges, counted from its model."""
+    """Computation and exchange of a step of a recipe, counted from its model."""
 
     def __init__(self, name):
         self.recipe = recipes.get(name)
@@ -46,7 +46,7 @@ class Counts:
         ]
         self.norms = len(norms)
         self.channels = sum(math.prod(layer.gamma.shape) for layer in norms)
-        # Going back takes twice what going forward takes; two operations are a multiply-add.
+        # Going back takes twice the operations of going forward; two are a multiply-add.
         self.flops = 3 * 2 * count_flops(model, (*self.recipe.crop, 3))
 
     @property
@@ -63,7 +63,7 @@ class Counts:
         return FLOAT * VECTORS * self.channels
 
     def compute_seconds(self):
-        return self.images * self.flops / (PEAK_FLOPS * UTILISATION)
+        return self.images * self.flops / (PEAK_FLOPS * UTILIZATION)
 
     def gradient_seconds(self, fabric):
         return ring_seconds(self.gradient_bytes, 1, *FABRICS[fabric])

@@ -9,7 +9,7 @@ from benchmarks.scaling.counts import (
     FABRICS,
     PEAK_FLOPS,
     RECIPES,
-    UTILISATION,
+    UTILIZATION,
     VECTORS,
     Counts,
 )
@@ -87,7 +87,7 @@ few images that its own statistics are useless, such as the batch of 1 per devic
 
 ## The share of the exchange in a step
 
-Assumed: an A100 reaches {UTILISATION:.0%} of its TF32 peak of {PEAK_FLOPS / 1e12:.0f} TFLOPS, which
+Assumed: an A100 reaches {UTILIZATION:.0%} of its TF32 peak of {PEAK_FLOPS / 1e12:.0f} TFLOPS, which
 is generous for depthwise convolutions; going back takes twice the operations of going forward; the
 global batch is the recipe's, split over {DEVICES} devices; nothing is exchanged while
 computing. The share is the exchange's part of the step, without and with synchronized statistics.

@@ -1,4 +1,4 @@
-"""What a network knows of its images and classes."""
+"""Networks that know their preprocessing and classes."""
 
 import keras
 import numpy as np

@@ -13,7 +13,7 @@ SIZES = [(64, 96), (65, 33), (42, 71), (43, 84)]
 
 
 def first_pixel(size, strides, symmetric):
-    """Where the dilated map holds the first pixel of the strided one, along an axis."""
+    """Returns where the dilated map holds the first pixel of the strided one, along an axis."""
     if symmetric:
         return 0
     offset = 0

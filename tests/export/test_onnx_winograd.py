@@ -37,7 +37,7 @@ def rewritten(model, size=None):
 
 
 def kernels(model):
-    """How many kernels there are instead of one, of each convolution."""
+    """Returns how many kernels there are instead of one, of each convolution."""
     return [len(node.output) for node in model.graph.node if node.op_type == "Split"]
 
 

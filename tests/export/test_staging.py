@@ -1,4 +1,4 @@
-"""What an export replaces, and what it leaves alone."""
+"""An export replaces only its own artifacts."""
 
 import subprocess
 import sys

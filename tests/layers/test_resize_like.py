@@ -71,7 +71,7 @@ def test_nearest_with_aligned_corners(source, target, rng):
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("dtype", ["float32", "mixed_float16", "mixed_bfloat16"])
 def test_gradient_under_xla(dtype, rng):
-    """Where the gradient of the backend's own resizing fails in mixed precision."""
+    """The gradient of the backend's own resizing fails here in mixed precision."""
     keras.config.set_dtype_policy(dtype)
     image = keras.Input((16, 24, 3))
     x = keras.layers.Conv2D(4, 3, strides=8, padding="same")(image)
