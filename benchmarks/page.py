@@ -17,7 +17,7 @@ own; they run one after another in turns, so that ratios hold where seconds drif
 medians, with quartiles in brackets. "Share" is the rate of the subject, two operations for each
 multiply-add of its products and convolutions, over the rate of the fastest library here for a
 product of two 2048x2048 float32 matrices in the same turns. It can pass 1: a contender may compute
-the same with fewer operations, or in smaller numbers, and convolutions can be faster than that product.
+the same with fewer operations, or in smaller numbers, and convolutions can be faster than products.
 "Memory" is the peak memory of one run above the memory of the process; for TensorFlow, JAX and the
 runtimes, which keep theirs, of the first run, with its preparations. "ONNX" is ONNX Runtime, for
 networks with the artifacts of `format="onnx_cpu"`. [NOTES.md](NOTES.md) lists the attempts, with
