@@ -1,4 +1,4 @@
-"""Sets up a virtual environment and runs the demo or the tests. Needs Python 3.11 or later alone.
+"""Sets up a virtual environment and runs the demo or the tests. Needs only Python 3.11 or later.
 
     python tasks.py demo      # trains, evaluates, draws and exports a small model (minutes)
     python tasks.py test      # runs the tests on the TensorFlow, JAX and torch backends

@@ -34,7 +34,7 @@ def atomic_path(path, writer="part"):
     try:
         yield temporary
         if temporary.is_file():
-            # Else a power failure may keep the new name, and not yet what is behind it.
+            # Else a power failure may keep the new name, but not yet its content.
             with open(temporary, "r+b") as file:
                 os.fsync(file.fileno())
         os.replace(temporary, path)

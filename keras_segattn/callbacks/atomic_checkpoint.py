@@ -159,7 +159,7 @@ class AtomicCheckpoint(keras.callbacks.Callback):
 
     @staticmethod
     def read_best(folder):
-        """Returns what a folder records of its best epoch.
+        """Returns the record of the best epoch in a folder.
 
         Args:
             folder: The folder.

@@ -6,7 +6,7 @@ import keras
 class LearningRateLog(keras.callbacks.Callback):
     """Adds `learning_rate` to the logs of an epoch: the rate that it began with.
 
-    Keras logs the rate of a schedule to TensorBoard alone. To be passed before `CSVLogger`.
+    Keras logs the rate of a schedule only to TensorBoard. Pass this callback before `CSVLogger`.
     """
 
     def on_epoch_begin(self, epoch, logs=None):

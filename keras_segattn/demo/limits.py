@@ -1,4 +1,4 @@
-"""How large the files may be that visitors send."""
+"""Limits on the size of the files that visitors send."""
 
 MOST_BYTES = 20_000_000
 MOST_PIXELS = 50_000_000

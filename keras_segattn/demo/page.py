@@ -38,7 +38,7 @@ def build(paths):
 
 
 class Page:
-    """The elements of the page, and what happens when they are used."""
+    """The elements of the page, and their callbacks."""
 
     def __init__(self, paths):
         self.choices = [*map(str, paths), *OFFERED]
@@ -120,7 +120,7 @@ class Page:
         await self.show(data, FOR_PHOTOS)
 
     async def _update(self, action, *arguments):
-        """Changes the session, and shows what follows from it."""
+        """Changes the session, and shows the result."""
         self.hint.set_text("one moment ...")
         self.pixel = None
         self.attention.set_visibility(False)
@@ -135,7 +135,7 @@ class Page:
         self.show_legend()
 
     async def _run(self, action, *arguments):
-        """Does what takes a while in a thread; says so where it cannot be done."""
+        """Runs a slow action in a thread, and shows its error if it fails."""
         from nicegui import run, ui
 
         async with self.busy:

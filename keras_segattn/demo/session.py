@@ -29,7 +29,7 @@ class Session:
         self.close()
 
     def close(self):
-        """Forgets the image, what was found in it, and the network."""
+        """Forgets the image, its result, and the network."""
         self.model = None
         self.choice = None
         self.image = None

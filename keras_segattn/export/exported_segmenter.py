@@ -12,7 +12,7 @@ from keras_segattn.inference.segmentation import LEAST_SIDE, Segmentation
 class ExportedSegmenter:
     """Finds the class of every pixel of an image with an artifact, in its own runtime.
 
-    It takes what `keras_segattn.inference.segment` takes as an image. An image with a side below 32
+    It takes the same images as `keras_segattn.inference.segment`. An image with a side below 32
     pixels is continued by its border pixels, and cut back; for an artifact of fixed size images are
     resized, without antialiasing as in `segment`, and the classes back. A TensorRT engine of free
     sizes takes sides from 64 to 2048 only.
@@ -22,7 +22,7 @@ class ExportedSegmenter:
     same path.
 
     Args:
-        path: What `export_model` wrote with preprocessing inside and class maps out, in batches of
+        path: Path of an artifact with preprocessing inside and class maps out, in batches of
             any size or of one.
         threads: Integer, as for `load_exported`. Defaults to `None`: the runtime chooses.
 
@@ -109,7 +109,7 @@ class ExportedSegmenter:
 
 
 def _bilinear(channel, size):
-    """What `keras.ops.image.resize` does, without a backend; Pillow's `resize` would antialias."""
+    """Resizes as `keras.ops.image.resize`, without a backend; Pillow's `resize` would antialias."""
     from PIL import Image
 
     steps = (channel.shape[1] / size[1], 0, 0, 0, channel.shape[0] / size[0], 0)

@@ -1,4 +1,4 @@
-"""What all formats of artifacts have in common."""
+"""The base of all formats of artifacts."""
 
 import importlib.util
 from fnmatch import fnmatchcase
@@ -8,7 +8,7 @@ class Format:
     """A format that `export_model` writes and `load_exported` runs.
 
     A subclass sets the attributes and defines `write`, `load` and `read_metadata`. Its module
-    imports neither Keras nor a backend: writing and running import what they need.
+    imports neither Keras nor a backend: writing and running import the rest.
 
     Attributes:
         name: As `export_model` takes it.
@@ -64,13 +64,13 @@ class Format:
         raise NotImplementedError
 
     def recognizes(self, path):
-        """Whether a path that exists looks like an artifact of this format."""
+        """Returns whether a path that exists looks like an artifact of this format."""
         if self.suffix:
             return path.is_file() and path.suffix == self.suffix
         return (path / self.files[0]).is_file()
 
     def has_other_files(self, path):
-        """Whether an artifact is a folder that holds files beside its own."""
+        """Returns whether an artifact is a folder that holds files beside its own."""
         for file in path.rglob("*"):
             name = file.relative_to(path).as_posix()
             if file.is_dir() and not file.is_symlink():
@@ -80,7 +80,7 @@ class Format:
         return False
 
     def check_packages(self, writing=False):
-        """Raises an ImportError that names what to install, if a package is missing."""
+        """Raises an ImportError that names the package to install, if one is missing."""
         packages, extras = self.runtime, self.extras
         if writing:
             packages = dict.fromkeys((*packages, *self.writers, "tensorflow"))

@@ -1,4 +1,4 @@
-"""The formats by name, and running what was exported."""
+"""The formats by name, and running of artifacts."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def load_exported(path, threads=None, logits=True):
     """Loads an artifact in its own runtime, without Keras.
 
     Args:
-        path: What `export_model` wrote.
+        path: Path of the artifact.
         threads: Integer, the processor's threads that a call computes with. TensorFlow shares
             them within a process, and takes the number before it first computes. Defaults to
             `None`: the runtime chooses.
@@ -88,7 +88,7 @@ def read_metadata(path):
     """Returns the metadata of an artifact.
 
     Args:
-        path: What `export_model` wrote.
+        path: Path of the artifact.
 
     Returns:
         Dict with the `network` and the version of `keras_segattn` that wrote it, its `runtime`,
@@ -114,7 +114,7 @@ def read_metadata(path):
 
 
 def is_artifact(path, folder):
-    """Whether a path holds what `export_model` wrote, and nothing else.
+    """Returns whether a path holds an artifact of `export_model`, and nothing else.
 
     Args:
         path: Path of a file or folder that exists.

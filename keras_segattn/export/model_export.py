@@ -1,4 +1,4 @@
-"""Exporting a model, and proving that the artifact does what the model does."""
+"""Exporting a model, and verifying that the artifact agrees with it."""
 
 import json
 import os
@@ -204,7 +204,7 @@ def _write_with_tensorflow(format, served, artifact, metadata, dtype, calibratio
 
 
 def _preprocessing(model, preprocessing):
-    """Returns what goes into the artifact, and what remains to be done before it."""
+    """Returns the preprocessing inside the artifact, and the part left to do before it."""
     own = getattr(model, "preprocessing", None)
     if preprocessing is False:
         return None, own

@@ -1,4 +1,4 @@
-"""Exports resize by TensorFlow's operators, which converters turn into those of each runtime."""
+"""Exports resize by TensorFlow's operators, which converters turn into each runtime's own."""
 
 import math
 
@@ -26,7 +26,7 @@ def _nearest(x, source, target, align_corners):
 
 
 def _is_doubled(source, target):
-    """Whether sizes are known, and the target's twice the source's, or four times, or so on."""
+    """Returns whether sizes are known, and the target is the source times a power of two."""
     if not all(isinstance(size, int) and size > 0 for size in (*source, *target)):
         return False
     times = [large / small for small, large in zip(source, target, strict=True)]

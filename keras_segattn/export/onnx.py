@@ -59,7 +59,7 @@ class ONNX(Format):
             for dimension, name in zip(dimensions, ("batch", "height", "width"), strict=False):
                 if not dimension.HasField("dim_value"):
                     dimension.dim_param = name
-        # Those of maps that rewrites replaced.
+        # They describe maps that rewrites replaced.
         del exported.graph.value_info[:]
         if len(exported.graph.output) > 1:
             # The tensor keeps its name, by which `with_logits` finds it.

@@ -1,4 +1,4 @@
-"""ONNX for ONNX Runtime on a processor, where the file is faster than that of `onnx`."""
+"""ONNX for ONNX Runtime on a CPU, where its latency is lower than the format `onnx` gives."""
 
 from keras_segattn.export.onnx import ONNX
 from keras_segattn.export.onnx_graph import gather_columns, resize_channels_last

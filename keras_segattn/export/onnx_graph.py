@@ -10,7 +10,7 @@ COLUMNS_CHANNELS_LAST = (0, 3, 2, 1)
 
 
 class Replacement:
-    """Nodes in the place of one, named after its result and what they do, and their constants."""
+    """Nodes in the place of one, named after its result and their purpose, and their constants."""
 
     def __init__(self, node, purpose, constants):
         self.prefix, self.nodes = f"{node.output[0]}_{purpose}", []
@@ -46,7 +46,7 @@ class Replacement:
 
 
 def replace_nodes(graph, replace):
-    """Puts what `replace(node, constants)` returns in the place of a node, unless it is `None`."""
+    """Replaces each node by the result of `replace(node, constants)`, unless it is `None`."""
     constants, nodes = {tensor.name: None for tensor in graph.initializer}, []
     for node in graph.node:
         new = replace(node, constants)
@@ -138,7 +138,7 @@ def _is_linear_resize(node):
 
 
 def attributes(node):
-    """Returns what an ONNX node is set to, by name."""
+    """Returns the attributes of an ONNX node, by name."""
     from onnx import helper
 
     return {value.name: helper.get_attribute_value(value) for value in node.attribute}

@@ -21,7 +21,7 @@ HOLDERS = {
     "tensor": {},
 }
 EXTERNAL_DATA = 13
-# Wire types of protocol buffers, and the bytes of those of a fixed length.
+# Wire types of protocol buffers, and the number of bytes of the types of a fixed length.
 VARINT, LENGTH_DELIMITED = 0, 2
 FIXED = {1: 8, 5: 4}
 

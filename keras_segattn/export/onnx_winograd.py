@@ -30,11 +30,11 @@ MIN_CHANNELS, MIN_FILTERS = 128, 64
 MIN_CHANNELS_SMALL, SMALL_MAP = 64, 2**20
 # From here on the second axis saves more than it takes. A dilation would need too many nodes.
 MIN_CHANNELS_BOTH, MIN_FILTERS_BOTH = 512, 256
-# Multiply-adds of one image. With fewer, what does not become less with the map takes the time that
-# they save: nodes, and kernels that are read once a run, twice as many for each axis.
+# Multiply-adds of one image. Below this size the fixed overhead (extra nodes, transformed kernels,
+# twice as many for each axis) outweighs the saving.
 MIN_PRODUCTS, MIN_PRODUCTS_BOTH = 0.2e9, 3e9
-# ONNX Runtime's layout for convolutions has blocks of 8 or 16 channels, and takes depthwise
-# convolutions of whole blocks alone.
+# ONNX Runtime's layout for convolutions has blocks of 8 or 16 channels, and only takes depthwise
+# convolutions of whole blocks.
 BLOCK = 16
 # Pixels are computed in groups of four times the dilation: of the last group, some in vain.
 MAX_WASTE, MAX_DILATION = 0.3, 4
@@ -81,7 +81,7 @@ def winograd_convolutions(graph):
 
 
 class _Winograd(Replacement):
-    """Computes what `node`, a convolution with `weight`, does on a map of this size."""
+    """Nodes equal to `node`, a convolution with `weight`, on a map of this size."""
 
     def __init__(self, node, weight, size, axes, constants):
         super().__init__(node, "winograd", constants)
@@ -104,7 +104,7 @@ class _Winograd(Replacement):
         """Transforms the kernel to six of one row, or to six lists of six of one pixel."""
         across = FROM_KERNEL if WIDTH in axes else np.eye(3, dtype="float32")
         transform = np.kron(FROM_KERNEL, across)
-        # In an order that keeps few copies of what is six or 36 parts of nine.
+        # In an order that keeps few copies of the large tensor of six or 36 parts of nine.
         pixels = self.add("Reshape", kernel, self.constant([0, 0, 1, 9]))
         pixels = self.add("Mul", pixels, self.constant(np.float32(24.0 ** -len(axes))))
         pixels = self.add("MatMul", pixels, self.constant(transform.T))

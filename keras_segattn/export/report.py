@@ -1,4 +1,4 @@
-"""What was found when an artifact was compared with its model."""
+"""The report of comparing an artifact with its model."""
 
 import dataclasses
 from pathlib import Path

@@ -52,7 +52,7 @@ class SavedModel(Format):
         (path / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
 
     def load(self, path, threads=None, logits=True):
-        """Threads are those of the process, and chosen before it computes anything."""
+        """Threads belong to the process, and are chosen before it computes anything."""
         import tensorflow as tf
 
         if threads is not None:

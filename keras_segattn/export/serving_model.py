@@ -1,4 +1,4 @@
-"""The model that is exported: from images to what its user wants of them, in float32."""
+"""The model that is exported: from images to the chosen output, in float32."""
 
 import json
 
@@ -29,8 +29,8 @@ def serving_model(model, preprocessing, output="class_map", input_shape=(None, N
         A functional float32 model from `images` `(batch, height, width, channels)`, uint8, or
         float32 without `preprocessing`. Its outputs are a dict with the key `output` and the key
         `"logits"`, by which exports are verified. The class map `(batch, height, width)` is uint8,
-        or int32 above 256 classes. That of `"coarse_class_map"` has the key `"class_map"` too, and
-        its `"logits"` are those before they are resized.
+        or int32 above 256 classes. The map of `"coarse_class_map"` has the key `"class_map"` too,
+        and its `"logits"` are not resized.
 
     Raises:
         ValueError: If a coarse class map is asked of a model that is not one of
@@ -82,7 +82,7 @@ def _sizes(model, input_shape):
     for fixed, asked in zip(model.input_shape[1:3], sides, strict=True):
         if None not in (fixed, asked) and fixed != asked:
             raise ValueError(
-                f"The model takes images of {model.input_shape[1:3]} alone. Received: "
+                f"The model takes only images of {model.input_shape[1:3]}. Received: "
                 f"input_shape={input_shape}"
             )
         sizes.append(fixed if asked is None else asked)

@@ -44,7 +44,7 @@ def staging_folder(path):
     """Context manager that gives a hidden folder beside `path`, to prepare an artifact in.
 
     The folder is `.NAME.export`. One process at a time holds it. If a process was killed, the next
-    one clears the folder, and first puts back what that process had moved away from `path`.
+    one clears the folder, and first puts back the artifact that it had moved away from `path`.
 
     Args:
         path: Path of the artifact. Its parent must exist.

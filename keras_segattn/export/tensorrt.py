@@ -11,7 +11,7 @@ from keras_segattn.export.onnx import ONNX, with_logits
 # As Triton calls it.
 ENGINE = "model.plan"
 METADATA = "keras_segattn.json"
-# What a free size may be: least, best and most.
+# The range of a free size: least, best and most.
 BATCH, SIDE = (1, 1, 8), (64, 512, 2048)
 
 
@@ -29,7 +29,7 @@ class TensorRT(Format):
     extras = ("onnx",)
 
     def check_machine(self):
-        """Raises a RuntimeError that says what is missing, and which command builds the engine."""
+        """Raises a RuntimeError that names the missing part and the command to build the engine."""
         missing = []
         try:
             import tensorrt

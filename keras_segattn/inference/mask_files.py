@@ -19,7 +19,7 @@ ATTEMPTS = 3
 
 
 def pair_files(images, results):
-    """Returns the paths of images and those of their masks, as a list of pairs.
+    """Returns the paths of images and of their masks, as a list of pairs.
 
     The mask of `a/street.jpg` is `a/street.jpg.png` among the results.
 
@@ -30,7 +30,7 @@ def pair_files(images, results):
 
     Raises:
         FileNotFoundError: If there is nothing at `images`.
-        ValueError: If the folder holds no images, or is in that of the masks; a line leads out of
+        ValueError: If the folder holds no images, or is in the masks' folder; a line leads out of
             the folder of its file; or two images would have one mask.
     """
     if images.is_dir():
@@ -83,7 +83,7 @@ def deaths(mask):
 
 
 def remove_unfinished(results, but=()):
-    """Removes what processes that died have left. One job at a time works on a folder.
+    """Removes unfinished files of processes that died. One job at a time works on a folder.
 
     Args:
         results: Path of the folder of the masks.
@@ -106,7 +106,7 @@ def write_mask(segment, image, mask, overlay=False, raw=False):
     Args:
         segment: Callable from the path of an image to a `Segmentation`.
         image: Path of the image.
-        mask: Path of the mask; what is there is replaced.
+        mask: Path of the mask; an existing file is replaced.
         overlay: Boolean, whether to draw the classes over the image too, as
             `street.jpg.overlay.jpg` beside the mask. Defaults to `False`.
         raw: Boolean, whether to leave out the palette, so that every program reads the labels as
@@ -124,7 +124,7 @@ def write_mask(segment, image, mask, overlay=False, raw=False):
             with _part(drawn) as drawn_part:
                 _save(result.overlay(), drawn_part, "JPEG")
                 os.replace(drawn_part, drawn)
-        # Last: it is what tells that the image is done.
+        # Last: a mask means that the image is done.
         _save(result.class_map, part, "PNG", None if raw else result.palette)
         os.replace(part, mask)
 
@@ -133,7 +133,7 @@ def report_failures(failures, results):
     """Writes a line per image that failed to `failed.txt`; returns the text that tells of them.
 
     Args:
-        failures: Dict from images to what was wrong.
+        failures: Dict from images to error messages.
         results: Path of the folder of the masks.
 
     Returns:
@@ -195,7 +195,7 @@ def _hash_of(model):
 
 
 def _read_record(path):
-    """What `claim_results` wrote, or None where there is no such file, or a damaged one."""
+    """Returns the record of `claim_results`, or None if the file is missing or damaged."""
     try:
         record = json.loads(path.read_text())
     except (OSError, ValueError):

@@ -82,7 +82,7 @@ def segment(
         raise ValueError(f"`scales` must be positive numbers, one at least. Received: {scales}")
     if any(model.input_shape[1:3]) and any(scale != 1 for scale in scales):
         raise ValueError(
-            f"The model takes images of {model.input_shape[1:3]} alone, at which `scales` would "
+            f"The model takes only images of {model.input_shape[1:3]}, at which `scales` would "
             f"change nothing; leave it out. Received: {scales}"
         )
     check_at_least("batch_size", batch_size, 1)
@@ -131,7 +131,7 @@ def _window(model, tile):
         )
     fixed = model.input_shape[1:3]
     if any(side not in (None, given) for side, given in zip(fixed, window, strict=True)):
-        raise ValueError(f"The model takes windows of {fixed} alone. Received: tile={tile}")
+        raise ValueError(f"The model takes only windows of {fixed}. Received: tile={tile}")
     return window
 
 

@@ -51,7 +51,7 @@ class ExpectationMaximizationAttention(CompositeLayer):
 
     **Differences from the code of EMANet**: there no gradient flows through the iterations, which
     leaves the first convolution untrained; here it does, as in the paper's equations. AttaNet's
-    0.335 GFLOPs are those of both convolutions and the iterations; `count_flops` counts the
+    0.335 GFLOPs cover both convolutions and the iterations; `count_flops` counts the
     rebuilding too, 0.369.
     """
 

@@ -32,8 +32,8 @@ class Recipe:
         source: Where it is from: the paper and section, and the authors' code.
         network: Name of a function in `keras_segattn.applications`.
         network_arguments: Dict of its arguments, without `classes`.
-        backbone_weights: What the backbone starts from, as the networks take it: `"imagenet"`, or
-            `None` for nothing. Defaults to `None`.
+        backbone_weights: Initial weights of the backbone, as the networks take them: `"imagenet"`,
+            or `None` for nothing. Defaults to `None`.
         dataset: Name of the data set: `"camvid"`, `"cityscapes"` or `"ade20k"`.
         image_size: Tuple `(height, width)` of the images that the crops and scales are meant for,
             or `None` for any. Training warns where other images leave much of a crop void. Defaults

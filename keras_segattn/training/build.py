@@ -67,7 +67,7 @@ def build_optimizer(recipe, model, steps_per_epoch, **options):
 def build_loss(recipe, data):
     """Returns the loss of a recipe; class weights are counted from the masks of a data set.
 
-    It is a list of the loss of the main output and that of the auxiliary ones where the recipe has
+    It is a list of the loss of the main output and the loss of the auxiliary ones if the recipe has
     two, as `DeepSupervision.compile` takes it.
     """
     class_weights = recipe.class_weights and data.class_weights(recipe.class_weights)
@@ -106,7 +106,7 @@ def add_weight_decay(model, recipe):
     AdamW decays the weights itself, so that nothing is added for it.
 
     The reported `loss` and `val_loss` hold this term, as with every regularizer of Keras. It is
-    `sum(model.losses)`: what a batch of void pixels only would cost.
+    `sum(model.losses)`, the loss of a batch with only void pixels.
 
     It is not saved with the model: call it again on a model that was loaded.
     """

@@ -1,4 +1,4 @@
-"""What is checked before a training reads its data."""
+"""Checks before a training reads its data."""
 
 import warnings
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-# A share of void in a crop, beyond what the recipe is meant to have, that is worth a warning.
+# A share of void in a crop, beyond the recipe's own, that is worth a warning.
 MUCH_VOID = 0.1
 
 

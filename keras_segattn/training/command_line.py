@@ -45,7 +45,7 @@ OPTIONS = [field.name for field in dataclasses.fields(TrainingOptions)]
 
 
 def argument_parser(description, default_recipe):
-    """Returns the parser of what all training examples take."""
+    """Returns the parser of the arguments of all training examples."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -57,7 +57,7 @@ def argument_parser(description, default_recipe):
     add("--resume", action="store_true", help="go on from the last finished epoch of the run")
     add("--seed", type=int, default=0)
 
-    add = parser.add_argument_group("instead of what the recipe says").add_argument
+    add = parser.add_argument_group("in place of the recipe's settings").add_argument
     for field, kind in REPLACEABLE.items():
         add(f"--{field.replace('_', '-')}", type=kind)
     add("--crop", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
@@ -142,7 +142,7 @@ def main(arguments, open_data):
     """Trains, evaluates, draws and exports as the arguments say.
 
     Args:
-        arguments: What the parser of `argument_parser` returned.
+        arguments: Arguments parsed by the parser of `argument_parser`.
         open_data: Function that takes the arguments, once they are checked, and returns a dict of
             `SegmentationDataset`: `"train"`, `"val"`, and `"test"` if there is one.
     """
@@ -162,7 +162,7 @@ def main(arguments, open_data):
 def signals_raise():
     """SIGTERM and SIGHUP raise a KeyboardInterrupt with their number, as Ctrl-C raises one.
 
-    What is ignored, as under `nohup`, stays ignored.
+    Ignored signals, as under `nohup`, stay ignored.
     """
 
     def stop(number, frame):

@@ -1,4 +1,4 @@
-"""Scores of a model on a data set, and pictures of what it finds."""
+"""Scores of a model on a data set, and pictures of its predictions."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def count_confusions(model, data, **options):
     Args:
         model: A network with the classes of the data set.
         data: A `SegmentationDataset`.
-        **options: Those of `keras_segattn.inference.segment`, such as `scales` and `flip` for the
+        **options: Options of `keras_segattn.inference.segment`, such as `scales` and `flip` for the
             average over scales and mirror images, or `tile` for a sliding window.
 
     Returns:
@@ -60,7 +60,7 @@ def evaluate(model, data, **options):
     Args:
         model: A network with the classes of the data set.
         data: A `SegmentationDataset`.
-        **options: Those of `count_confusions`.
+        **options: Options of `count_confusions`.
 
     Returns:
         Dict with `"mean_iou"`, `"pixel_accuracy"` and `"iou"`, as
@@ -70,14 +70,14 @@ def evaluate(model, data, **options):
 
 
 def draw_predictions(model, data, path, count=4, **options):
-    """Draws some samples of a data set, their masks and what a model finds, into a PNG.
+    """Draws some samples of a data set, their masks and a model's predictions, into a PNG.
 
     Args:
         model: A network with the classes of the data set.
         data: A `SegmentationDataset`.
         path: The file.
         count: Integer, the number of samples, taken evenly. Defaults to `4`.
-        **options: Those of `keras_segattn.inference.segment`.
+        **options: Options of `keras_segattn.inference.segment`.
     """
     chosen = evenly_spread(len(data), count)
     images, masks = zip(*(data.read(index) for index in chosen), strict=True)

@@ -1,4 +1,4 @@
-"""Taking back, after training, what class weights have done to the logits."""
+"""Undoing, after training, the effect of class weights on the logits."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def adjust_logits(model, class_weights, strength=1.0):
     gets one; compile the model anew before it is trained further.
 
     A network that was trained by cross-entropy with class weights `w` gives every rare class more
-    pixels than it has: its probabilities are those of a world where class `c` is `w_c` times as
+    pixels than it has: its probabilities fit a world where class `c` is `w_c` times as
     frequent. That serves recall, not the intersection over union. The weights help to learn the
     rare classes, and are taken back here, wholly or in part; choose `strength` on validation data.
 

@@ -13,10 +13,10 @@ def _may_change(default):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """How a recipe is run: what to start from, and by which means of the machine.
+    """Options for running a recipe: the initial weights, and the use of the machine.
 
     A run records its options. It is resumed with the same ones, except those that do not change
-    what is computed: `strategy`, `virtual_devices` and `tensorboard`.
+    the computation: `strategy`, `virtual_devices` and `tensorboard`.
 
     Args:
         seed: Integer, of the initial weights and of the order and augmentation of the samples.

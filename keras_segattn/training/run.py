@@ -135,11 +135,11 @@ def _train(recipe, data, run, options, strategy, callbacks):
 
 
 def _prepare(options, strategy, recipe):
-    """Refuses what cannot be, and sets what holds for the process."""
+    """Refuses impossible options, and configures the process."""
     if options.tensorboard and strategy.processes > 1:
         raise ValueError(
             "`tensorboard=True` does not go with several processes: one of them would compute with "
-            "the network alone, while the others wait."
+            "the network by itself, while the others wait."
         )
     if options.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise ValueError("`tensorboard=True` needs TensorBoard: pip install tensorboard")
@@ -151,7 +151,7 @@ def _prepare(options, strategy, recipe):
         f"{strategy.devices} devices in {strategy.processes} processes, this is process "
         f"{strategy.process}; global batch {recipe.batch_size}, "
         f"{recipe.batch_size // strategy.devices} on each device; learning rate "
-        f"{recipe.learning_rate}, that of the global batch",
+        f"{recipe.learning_rate}, for the global batch",
         flush=True,
     )
 
@@ -261,7 +261,7 @@ class _EarlyStop(keras.callbacks.EarlyStopping):
 
     Args:
         patience: Integer or `None`.
-        best: What `AtomicCheckpoint.read_best` returned.
+        best: The record from `AtomicCheckpoint.read_best`.
         epochs_done: Integer.
     """
 
@@ -273,7 +273,7 @@ class _EarlyStop(keras.callbacks.EarlyStopping):
 
     @property
     def is_over(self):
-        """Whether the epochs before have ended the training."""
+        """Returns whether the epochs before have ended the training."""
         return self._waited >= self.patience
 
     def on_train_begin(self, logs=None):

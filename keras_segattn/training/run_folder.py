@@ -1,4 +1,4 @@
-"""The folder of a training run: what it was started with, and how far it has come."""
+"""The folder of a training run: its settings and its progress."""
 
 import contextlib
 import csv
@@ -216,7 +216,7 @@ class RunFolder:
         return rows
 
     def _read_decisive(self, config):
-        """Returns what the run was started with."""
+        """Returns the settings that the run was started with."""
         try:
             decisive = json.loads(config.read_text(encoding="utf-8"))["decisive"]
             return dict(decisive)
@@ -240,7 +240,7 @@ def is_whole(path):
 
 
 def _describe(dataset):
-    """What a run that goes on must find again; the folder may be another one."""
+    """Returns the facts about the data that a resumed run must find again, in any folder."""
     height, width = dataset.read(0)[1].shape
     return {
         "data": f"{dataset!r}, the first one of {height}x{width} pixels",

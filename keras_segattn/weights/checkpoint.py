@@ -53,7 +53,7 @@ def load_checkpoint(path, entry=None):
             `"model.ema"`. Defaults to `None`, the dict with the most tensors.
 
     Returns:
-        Dict from the names in the file to NumPy arrays. Those of a torch file are read-only, and
+        Dict from the names in the file to NumPy arrays. Arrays of a torch file are read-only, and
         share memory where the tensors do. bfloat16, which NumPy lacks, becomes float32.
 
     Raises:
@@ -86,7 +86,7 @@ def load_checkpoint(path, entry=None):
 def open_checkpoint(path, entry=None):
     """Like `load_checkpoint`, but the arrays of an `.npz` file are of type `StoredArray`.
 
-    Whoever takes an array only where its shape fits expands no more than what is asked for.
+    Whoever takes an array only where its shape fits expands only the requested arrays.
     """
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint at {path}")
@@ -154,7 +154,7 @@ def _read_zip(path, entry):
         root = roots[0]
         if f"{root}constants.pkl" in entries:
             raise CheckpointError(
-                "is a TorchScript program; where torch is installed, save the weights alone: "
+                "is a TorchScript program; where torch is installed, save only the weights: "
                 "torch.save(model.state_dict(), path)"
             )
         # A hostile file may offer the same bytes under many names.
@@ -198,7 +198,7 @@ def _read_stream(data, entry):
 
 
 def _storage(storages, persistent_id):
-    """Turns what a pickle says of a storage into one, which `storages` then holds by its key."""
+    """Turns a pickle's description of a storage into one, which `storages` holds by its key."""
     kind, dtype, key, _, numel, *view = persistent_id
     dtype = TYPES.get(getattr(dtype, "name", None))
     known = kind == "storage" and dtype is not None and isinstance(key, str)
@@ -212,7 +212,7 @@ def _storage(storages, persistent_id):
 
 
 def _choose(content, entry):
-    """Returns the dict of tensors that is meant, from what a file holds."""
+    """Returns the dict of tensors from the content of a file."""
     found = dict(_dicts_of_tensors(content, "", DEEPEST_ENTRY, set()))
     if entry is not None:
         if entry not in found:

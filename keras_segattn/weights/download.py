@@ -36,7 +36,7 @@ def fetch(url, sha256, most_bytes):
         ConnectionError: If the file cannot be fetched: no answer, an error, an end before the end,
             a silence of 30 seconds, or more than an hour in all.
         OSError: If the disk is full, or there is no folder to write to.
-        ValueError: If what comes is larger than `most_bytes` or has another hash.
+        ValueError: If the file is larger than `most_bytes` or has another hash.
 
     Nothing is left in the cache in any of these cases.
     """
@@ -55,7 +55,7 @@ def fetch(url, sha256, most_bytes):
             _download(url, part, most_bytes, path)
             if not has_hash(part, sha256):
                 raise ValueError(
-                    f"What came from {url} does not have its hash, {sha256}, and was not kept. Try "
+                    f"The file from {url} does not have its hash, {sha256}, and was not kept. Try "
                     "again; if it stays so, the address or the network gives another file."
                 )
     except OSError as error:
@@ -86,7 +86,7 @@ def _download(url, part, most_bytes, path):
 
 
 def _blocks(url, most_bytes, path):
-    """Yields what comes from an address, until it is too large or takes too long."""
+    """Yields the content of an address, until it is too large or takes too long."""
     start, received = time.monotonic(), 0
     try:
         with urllib.request.urlopen(url, timeout=SILENCE) as answer:
@@ -129,7 +129,7 @@ def _writable(first, second):
     except OSError as error:
         if error.errno in NO_SPACE:
             raise
-    # Other users can write to the folder above: what they made there is not trusted.
+    # Other users can write to the folder above: their files are not trusted.
     second.mkdir(mode=0o700, exist_ok=True)
     status = second.lstat()
     private = not hasattr(os, "getuid") or (
@@ -146,7 +146,7 @@ def _writable(first, second):
 
 
 def _remove_old_parts(path):
-    """Removes what processes left behind that were killed while they fetched."""
+    """Removes the parts left behind by processes that were killed while they fetched."""
     for part in path.parent.glob(f".{path.stem}.*.part{path.suffix}"):
         if time.time() - part.stat().st_mtime > DAY:
             part.unlink(missing_ok=True)

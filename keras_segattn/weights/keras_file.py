@@ -7,7 +7,7 @@ FREE_NUMBERS = 1 << 20
 
 
 def load_keras_weights(model, path):
-    """Loads what `model.save_weights` wrote.
+    """Loads a file of `model.save_weights`.
 
     A dataset of HDF5 may lie in another file, which a network would then read as its weights: links
     and external or virtual storage are refused. So is an array larger than the whole network,

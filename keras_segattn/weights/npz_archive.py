@@ -81,7 +81,7 @@ def check_expansion(path, arrays):
 
 
 def _header(file, name, size):
-    """Reads what comes before the numbers: the shape and the dtype."""
+    """Reads the header before the numbers: the shape and the dtype."""
     try:
         version = np.lib.format.read_magic(file)
         read = {

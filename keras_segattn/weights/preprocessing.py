@@ -85,7 +85,7 @@ class Preprocessing:
     def for_channels(self, channels):
         """Returns the preprocessing of images with another number of channels.
 
-        Fewer channels get the average of the numbers; more repeat them, those of red first, also
+        Fewer channels get the average of the numbers; more repeat them, red's first, also
         for weights that take blue first: more than three channels stay in the order of the image.
         """
         if channels == len(self.mean):

@@ -169,7 +169,7 @@ def _find(name):
     if name not in FUNCTIONS and name not in TYPES:
         raise CheckpointError(
             f"refers to {name}. Tensors and plain containers are read, and nothing else is looked "
-            "up or run. Where torch is installed and the file is trusted, save the weights alone: "
+            "up or run. Where torch is installed and the file is trusted, save only the weights: "
             "torch.save(model.state_dict(), path)"
         )
     return _Global(name)
@@ -177,7 +177,7 @@ def _find(name):
 
 def _call(function, arguments):
     if not isinstance(function, _Global) or function.name not in FUNCTIONS:
-        raise CheckpointError("calls what is no function")
+        raise CheckpointError("calls an object that is no function")
     if not isinstance(arguments, tuple):
         raise CheckpointError(f"calls {function.name} without arguments")
     # Types that are arguments, by torch's name of their items.

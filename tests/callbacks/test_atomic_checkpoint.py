@@ -1,4 +1,4 @@
-"""What a folder of checkpoints holds after epochs, interruptions and a second training."""
+"""Folders of checkpoints after epochs, interruptions and a second training."""
 
 import json
 import math

@@ -8,7 +8,7 @@ pytestmark = pytest.mark.once
 
 
 def answer(chunks, most_bytes, kind="http"):
-    """What the browser gets from an application that reads the whole body, and what that read."""
+    """Returns the answer of an application that reads the whole body, and the bytes it read."""
     chunks, sent, read = list(chunks), [], []
 
     async def application(scope, receive, send):

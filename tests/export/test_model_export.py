@@ -65,5 +65,5 @@ def test_a_model_that_lacks_preprocessing_or_has_fixed_sizes(tmp_path):
     model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))
     with pytest.raises(ValueError, match="does not know its preprocessing; pass `preprocessing`"):
         export_model(model, tmp_path / "x")
-    with pytest.raises(ValueError, match=r"images of \(40, 40\) alone"):
+    with pytest.raises(ValueError, match=r"only images of \(40, 40\)"):
         export_model(model, tmp_path / "x", preprocessing=False, input_shape=(1, 64, 64))

@@ -212,11 +212,11 @@ def test_model_of_fixed_size(picture):
     result = segment(model, image)
     assert result.class_map.shape == labels.shape
     assert np.mean(result.class_map == labels) > 0.8
-    with pytest.raises(ValueError, match=r"windows of \(96, 128\) alone. Received: tile=64"):
+    with pytest.raises(ValueError, match=r"only windows of \(96, 128\). Received: tile=64"):
         segment(model, image, tile=64)
-    with pytest.raises(ValueError, match=r"images of \(96, 128\) alone.*Received: \(1.0, 1.5\)"):
+    with pytest.raises(ValueError, match=r"only images of \(96, 128\).*Received: \(1.0, 1.5\)"):
         segment(model, image, scales=(1.0, 1.5))
-    with pytest.raises(ValueError, match=r"images of \(96, None\) alone"):
+    with pytest.raises(ValueError, match=r"only images of \(96, None\)"):
         segment(pixelwise(size=(96, None)), image, scales=(0.5,))
 
 

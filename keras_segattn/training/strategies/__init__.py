@@ -1,4 +1,4 @@
-"""How several devices share a training: with TensorFlow's and Keras's own means."""
+"""Strategies for training on several devices, by TensorFlow's and Keras's own means."""
 
 import keras
 
@@ -14,7 +14,7 @@ STRATEGIES = {
     "multi_worker": MultiWorker,
     "data_parallel": DataParallel,
 }
-# Why a strategy of another backend will not do, and what the framework itself does.
+# The reasons why a strategy of another backend will not do.
 INSTEAD = {
     "torch": "Keras trains on one device with torch: `fit` has no more, and `keras.distribution` "
     "raises AttributeError: 'NoneType' object has no attribute 'list_devices'. What it documents "

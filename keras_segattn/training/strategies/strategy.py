@@ -9,7 +9,7 @@ from keras_segattn.data.tf_data import tf_dataset
 
 
 class Strategy:
-    """Training by `fit`. A subclass overrides what differs when several devices share it.
+    """Training by `fit`. A subclass overrides the steps that differ on several devices.
 
     Args:
         virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
@@ -19,7 +19,7 @@ class Strategy:
     Attributes:
         devices: Number of devices that share a batch, in all processes.
         processes: Number of processes.
-        process: Number of this process, from 0; process 0 is the chief, which alone writes.
+        process: Number of this process, from 0; only process 0, the chief, writes.
         lost_worker: Tuple of the errors by which the framework tells that a process is gone.
     """
 
@@ -34,7 +34,7 @@ class Strategy:
 
     @property
     def chief(self):
-        """Whether this process is the one that writes."""
+        """True if this process is the one that writes."""
         return self.process == 0
 
     def check(self, batch_size, jit_compile):

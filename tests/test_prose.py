@@ -1,0 +1,56 @@
+"""Rules of prose that a machine can check, over sources and pages."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.once
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("keras_segattn", "benchmarks", "docs", "examples", "tests")
+SOURCES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+PAGES = sorted(
+    path
+    for path in [*ROOT.glob("*.md"), *(p for f in FOLDERS for p in (ROOT / f).rglob("*.md"))]
+    if path.name != "CHANGELOG.md"
+)
+NOTEBOOKS = sorted((ROOT / "examples").rglob("*.ipynb"))
+BRITISH = re.compile(
+    r"\b(\w*colour\w*|\w*neighbour\w*|grey\w*|licenc\w+|artefact\w*|behaviour\w*|favour\w*"
+    r"|centre[sd]?|metres?|catalogue\w*|labell\w+|modell\w+|cancelled|travell\w+|whilst"
+    r"|(?:normal|initial|optim|synchron|quant|summar|visual|organ|recogn|util|general|regular|serial"
+    r"|parallel|real)is(?:e|ed|es|er|ers|ing|ation)|analys(?:e|ed|es|ing))\b",
+    re.IGNORECASE,
+)
+# Docstrings that begin as a question: a noun phrase, an imperative or "Returns" says the same.
+QUESTION = re.compile(r"(What|Which|How|Whether|Where|Why|Who)\b")
+
+
+def relative(path):
+    return str(path.relative_to(ROOT))
+
+
+def docstrings(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            text = ast.get_docstring(node)
+            if text:
+                yield node, text
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *PAGES, *NOTEBOOKS], ids=relative)
+def test_spelling_is_american(path):
+    if path == Path(__file__):
+        return
+    assert not BRITISH.findall(path.read_text())
+
+
+def test_no_docstring_begins_as_a_question():
+    assert not [
+        f"{relative(path)}:{getattr(node, 'lineno', 1)}: {text.splitlines()[0]}"
+        for path in SOURCES
+        for node, text in docstrings(path)
+        if QUESTION.match(text)
+    ]
