@@ -6,7 +6,7 @@
     python tasks.py docs      # builds the documentation, as files to open, into site/
     python tasks.py oldest    # runs tests of files, training and export with older Keras versions
 
-What comes after the name of the task is passed on: `python tasks.py test tests/layers -k resize`.
+Arguments after the name of the task are passed on: `python tasks.py test tests/layers -k resize`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent
 BACKENDS = ("tensorflow", "jax", "torch")
 # The versions that the tests are known to pass with.
 CONSTRAINTS = ROOT / "constraints.txt"
-# What changes between versions of Keras and TensorFlow: models, files, losses, training and export.
+# Sensitive to the version of Keras or TensorFlow: models, files, losses, training and export.
 VERSION_TESTS = (
     "tests/layers/test_properties.py::test_file_round_trip",
     "tests/layers/test_properties.py::test_what_is_frozen_stays_frozen_in_files_and_copies",

@@ -5,7 +5,7 @@
 
 Exports the model to every format that offers the precision, runs the artifacts on a few of the
 images, and writes `pages/exported_DTYPE.jpg`: a row per image, with the image, Keras's classes and
-those of each runtime, and below them, in red, the pixels where they are others. `generated` images
+the classes by each runtime, and below them, in red, the pixels that differ. `generated` images
 are drawn road scenes, which the network `road_scenes` of the package knows.
 """
 

@@ -1,4 +1,4 @@
-"""Loads examples/serve.py with good and bad requests, and says what it answered.
+"""Loads examples/serve.py with good and bad requests, and reports its answers.
 
     python -m benchmarks.serve_load canet.onnx --requests 1000 --clients 8 [--images FOLDER]
 
@@ -165,7 +165,7 @@ def resident_megabytes(process):
 
 
 def load(model, requests, clients, images=None):
-    """Sends the requests; returns a dict of what was found. Raises nothing of what it looks for."""
+    """Sends the requests; returns a dict of the findings. Wrong answers are counted, not raised."""
     images = good_images(images)
     expected = local_answers(model, images)
     good, bad = kinds_of_requests(images)

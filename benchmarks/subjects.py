@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 # Name: the class, its arguments, and the shapes of its inputs for an image of 512x1024, but for
-# criss-cross attention, which has that of its paper.
+# criss-cross attention, which has its paper's size.
 LAYERS = {
     **{
         f"CrissCrossAttention R={loops}": (

@@ -2,7 +2,7 @@
 
 A backend, a runtime and its threads belong to a process, so that every contender has one. They run
 in turns, and no two at a time: what the machine does meanwhile meets all alike, and ratios hold
-where seconds drift. Matrix products run among them, as the yardstick of what the machine can do.
+where seconds drift. Matrix products run among them, as the yardstick of the machine.
 """
 
 import json
@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# Libraries differ twofold in their products: the fastest is what the machine can do.
+# Libraries differ twofold in their products: the fastest shows the rate of the machine.
 YARDSTICK = "matmul"
 YARDSTICKS = [
     {"engine": engine, "subject": YARDSTICK}
@@ -102,7 +102,7 @@ def compare(specs, runs=15, log=print):
         log: Callable for lines on progress. Defaults to `print`.
 
     Returns:
-        List of dicts: the spec, what the contender says of itself, `median` and `quartiles` in
+        List of dicts: the spec, the contender's own description, `median` and `quartiles` in
         seconds, and `share`, its operations over those of the fastest product in the same time;
         with a copy among the specs, `memory_share`, the bytes that it must move over those of the
         copy in the same time; or the spec and `error`, where the contender cannot run here. Specs

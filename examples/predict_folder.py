@@ -74,7 +74,7 @@ def main(arguments=None):
     todo.sort(key=lambda pair: deaths(pair[1]))
     print(f"{len(pairs)} images, {len(pairs) - len(todo)} of them done before")
     if not todo:
-        # Removes that of an earlier run.
+        # Removes the report of an earlier run.
         report_failures({}, arguments.results)
         return
     segment_file = functools.partial(

@@ -55,7 +55,7 @@ from keras_segattn.inference.mask_files import (
 
 # Images that a worker is handed at a time: few enough to share them out evenly.
 MOST_AT_A_TIME = 64
-# Ray's own least: what travels is paths.
+# Ray's own least: only paths travel.
 OBJECT_STORE_BYTES = 80 << 20
 
 
@@ -72,7 +72,7 @@ class Worker:
         return {"image": batch["image"], "error": np.array(errors, dtype=object)}
 
     def write(self, image, mask):
-        """Returns what went wrong, or an empty string."""
+        """Returns the error, or an empty string."""
         if mask.exists():
             # Written by a worker that died before it could say so.
             return ""
@@ -89,7 +89,7 @@ def parse_arguments(arguments):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("model", type=Path, help="what export_model wrote: ONNX, or any other format")
+    add("model", type=Path, help="artifact of export_model: ONNX, or any other format")
     add(
         "images", type=Path, help="folder, searched with its subfolders; or a file with their paths"
     )
@@ -137,7 +137,7 @@ def room_for(cpus, gpus):
 
 
 def answers(todo, arguments):
-    """Yields images and what went wrong with each, as the workers report them."""
+    """Yields images and the error of each, as the workers report them."""
     room = room_for(arguments.cpus, arguments.gpus)
     workers = min(arguments.workers or room, room, len(todo))
     at_a_time = min(MOST_AT_A_TIME, max(1, len(todo) // (4 * workers)))
@@ -171,7 +171,7 @@ def main(arguments=None):
     todo = [pair for pair in pairs if not pair[1].exists()]
     print(f"{len(pairs)} images, {len(pairs) - len(todo)} of them done before")
     if not todo:
-        # Removes that of an earlier run.
+        # Removes the report of an earlier run.
         report_failures({}, results)
         return
     connect(arguments.address)

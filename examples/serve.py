@@ -232,7 +232,7 @@ class Server:
         )
 
     def open(self, body):
-        """Reads an image; raises the HTTPException that says what is wrong with it."""
+        """Reads an image; raises an HTTPException that describes its fault."""
         if not body:
             raise HTTPException(400, "The body is empty; send the bytes of an image file.")
         try:
@@ -315,7 +315,7 @@ def parse_arguments(arguments=None):
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("model", type=Path, help="what export_model wrote: ONNX, or any other format")
+    add("model", type=Path, help="artifact of export_model: ONNX, or any other format")
     add("--host", default="127.0.0.1")
     add("--port", type=int, default=8000)
     add("--workers", type=number(1), default=1, help="images computed at once (default 1)")

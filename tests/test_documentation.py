@@ -1,4 +1,4 @@
-"""The examples of the docstrings, run; what importing costs; what the files promise."""
+"""The examples of docstrings and pages run, imports stay light, and written pages are current."""
 
 import ast
 import doctest
@@ -33,7 +33,7 @@ def test_examples(name):
     names = {**vars(module), "np": np, "keras": keras, "keras_segattn": keras_segattn}
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
     for test in doctest.DocTestFinder(exclude_empty=True).find(module, globs=names):
-        # What a call returns beside the result, such as a metric's None, is printed by none.
+        # Doctest prints no result of a call that returns None, such as a metric's update.
         runner.run(test)
     assert runner.failures == 0
 

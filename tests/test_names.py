@@ -1,4 +1,4 @@
-"""Names of modules and of what they export."""
+"""Names of modules, of exports and of test helpers."""
 
 import importlib
 import pkgutil

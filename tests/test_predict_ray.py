@@ -96,7 +96,7 @@ def test_a_killed_worker_costs_no_mask(artifact, tmp_path):
     assert process.returncode == 1, output
     assert f"{IMAGES + 1} images, 1 of them done before" in output
     assert f"{IMAGES - 1} masks written" in output
-    assert "1 images failed" in output
+    assert "1 image failed" in output
     assert re.fullmatch(
         r"\S+broken.jpg cannot be read as an image: .*\n", (results / "failed.txt").read_text()
     )

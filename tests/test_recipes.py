@@ -1,4 +1,4 @@
-"""The recipes are whole and buildable, and the command line changes what it names."""
+"""The recipes are whole and buildable, and the command line changes the fields it names."""
 
 import dataclasses
 import inspect

@@ -274,7 +274,7 @@ def test_folder(tmp_path, capsys, monkeypatch):
     (photos / "notes.txt").write_text("no image")
     with pytest.raises(SystemExit) as end:
         main([str(model), str(photos), str(results), "--overlay"])
-    assert "1 images failed, listed in" in str(end.value)
+    assert "1 image failed, listed in" in str(end.value)
     assert "broken.jpg cannot be read as an image" in str(end.value)
     assert "broken.jpg cannot be read as an image" in (results / "failed.txt").read_text()
     assert sorted(path.name for path in results.rglob("*.*")) == sorted(
@@ -338,7 +338,7 @@ def test_images_that_end_the_process(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "segment", segment)
     arguments = [str(model), str(photos), str(results)]
     # The backend raises what it likes.
-    with pytest.raises(SystemExit, match=r"1 images failed.*\n.*b.png: out of memory"):
+    with pytest.raises(SystemExit, match=r"1 image failed.*\n.*b.png: out of memory"):
         module.main(arguments)
     assert asked == ["a.png", "b.png", "c.png"]
     # Deaths of earlier processes: such an image comes last, and after three not any more.

@@ -218,7 +218,7 @@ def step_rows(counts):
 
 
 def pipeline_of(name):
-    """The recipe whose measured input pipeline is that of another recipe."""
+    """Returns the recipe whose measured input pipeline stands for another recipe's."""
     network = recipes.get(name).network
     return next(
         other

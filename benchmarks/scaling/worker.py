@@ -22,7 +22,7 @@ DEVICES, BATCH, HEIGHT, WIDTH, STEPS = map(int, sys.argv[1:])
 
 
 def scope():
-    """Distributes what is built in it and trained after it."""
+    """Distributes models that are built in it and trained after it."""
     if DEVICES == 1:
         return contextlib.nullcontext()
     if keras.backend.backend() == "jax":

@@ -154,7 +154,7 @@ class Page:
     def show_overlay(self):
         if self.session.result is not None:
             self.picture.set_source(_picture(self.session.result.overlay(self.opacity.value)))
-            self.hint.set_text("Click a pixel to see what the network looks at.")
+            self.hint.set_text("Click a pixel to see the attention of the network.")
 
     def show_legend(self):
         from nicegui import ui
@@ -184,7 +184,7 @@ class Page:
         if pixel is None or self.layer.value is None:
             return
         png = await self._run(self.session.attention, pixel, self.layer.value)
-        # What has changed meanwhile is shown by what changed it.
+        # A newer change shows its own result.
         if png is None or pixel != self.pixel or self.closed:
             return
         self.attention.set_source("data:image/png;base64," + base64.b64encode(png).decode())

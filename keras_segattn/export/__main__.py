@@ -25,7 +25,7 @@ Images go in as uint8, of any size unless --size is given; out comes the class o
   tensorrt     for NVIDIA's GPUs; made on a machine that has one
 """
 EXAMPLES = """examples:
-  # what ONNX Runtime, Triton and TensorRT load; images of any size
+  # for ONNX Runtime, Triton and TensorRT; images of any size
   python -m keras_segattn.export model.keras --format onnx --images street1.jpg street2.jpg
 
   # a folder for TensorFlow Serving
@@ -64,9 +64,7 @@ def parse_arguments(arguments):
         default="float32",
         help="of the weights; int8 needs --images (default: float32)",
     )
-    add(
-        "--output", choices=OUTPUTS, default="class_map", help="what comes out (default: class_map)"
-    )
+    add("--output", choices=OUTPUTS, default="class_map", help="the output (default: class_map)")
     add(
         "--preprocessing",
         choices=["model", "imagenet", "outside"],

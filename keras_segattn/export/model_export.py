@@ -40,7 +40,7 @@ def export_model(
     By default the artifact takes a batch of uint8 images of any height and width that the model
     takes, and returns the class map `(batch, height, width)`; preprocessing and argmax are inside.
     It is reloaded in its own runtime and compared with the model before it gets its name: `path`
-    holds the whole, verified artifact, or what it held before. Class names, palette and
+    holds the complete, verified artifact, or the old one. Class names, palette and
     preprocessing are recorded in it; `read_metadata` returns them.
 
     | format | `path` | dtypes | runtime |

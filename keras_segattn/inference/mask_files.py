@@ -149,7 +149,8 @@ def report_failures(failures, results):
         why = " ".join(str(why).split())
         lines.append(why if why.startswith(image) else f"{image}: {why}")
     write_text(report, "\n".join(lines) + "\n")
-    return "\n".join([f"{len(lines)} images failed, listed in {report}:", *lines])
+    count = "1 image" if len(lines) == 1 else f"{len(lines)} images"
+    return "\n".join([f"{count} failed, listed in {report}:", *lines])
 
 
 def _found(folder, results):

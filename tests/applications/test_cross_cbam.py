@@ -13,7 +13,7 @@ def parameters(model):
 
 
 def narrow_backbone(name="narrow"):
-    """Four convolutions instead of an STDC network, for tests of what comes after it."""
+    """Four convolutions instead of an STDC network, for tests of the layers after it."""
     inputs = keras.Input((None, None, 3))
     x, outputs = inputs, {}
     for level, filters, stride in (("P3", 16, 8), ("P4", 32, 2), ("P5", 48, 2)):

@@ -1,4 +1,4 @@
-"""Small ONNX models, and what ONNX Runtime makes of them."""
+"""Small ONNX models, and their results in ONNX Runtime."""
 
 import numpy as np
 import pytest

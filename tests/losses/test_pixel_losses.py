@@ -1,4 +1,4 @@
-"""The losses against plain NumPy, and what all of them promise: void counts for nothing."""
+"""The losses against plain NumPy; void counts for nothing in all of them."""
 
 import keras
 import numpy as np

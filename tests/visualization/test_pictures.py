@@ -1,4 +1,4 @@
-"""The figures: they are written whole, and what they show follows what they are given."""
+"""The figures: they are written whole, and they show their inputs."""
 
 import sys
 
