@@ -72,8 +72,8 @@ def expand_rate_factors(model, rate_factors):
 
     >>> model = keras_segattn.applications.CANet(classes=2)
     >>> factors = expand_rate_factors(model, {"mobilenet_v2": 0.25, "classifier": 2.0})
-    >>> factors["classifier"], factors["stem"], len(factors)
-    (2.0, 0.25, 53)
+    >>> factors["classifier"], factors["stem"]
+    (2.0, 0.25)
     """
     model = getattr(model, "network", model)  # the heads of a `DeepSupervision` are in there
     expanded, wanted = {}, {}
