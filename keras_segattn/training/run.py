@@ -143,7 +143,7 @@ def _prepare(options, strategy, recipe):
         )
     if options.tensorboard and not importlib.util.find_spec("tensorboard"):
         raise ValueError("`tensorboard=True` needs TensorBoard: pip install tensorboard")
-    if options.deterministic and keras.backend.backend() == "tensorflow":
+    if options.deterministic:
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
