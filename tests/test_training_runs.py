@@ -200,9 +200,10 @@ def test_lost_checkpoints_are_told_before_training(tmp_path):
     assert contents(tmp_path) == before
 
 
-def test_one_process_at_a_time(tmp_path):
+def test_one_process_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--resume"])
     with RunFolder(tmp_path).locked():
-        message = f"in use by process {os.getpid()} on .* since 2.*pytest"
+        message = f"in use by process {os.getpid()} on .* since 2.*: train.py --resume"
         with pytest.raises(RuntimeError, match=message):
             go(tmp_path)
         # A process that does not write shares the folder of the one that does.
