@@ -215,9 +215,17 @@ def test_one_process_at_a_time(tmp_path, monkeypatch):
     assert not (tmp_path / ".lock").exists()
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_leaves_one_line_and_a_state_to_go_on_from(name, tmp_path, monkeypatch, capsys):
-    number = getattr(signal, name)
+@pytest.fixture(params=["SIGINT", "SIGTERM", "SIGHUP"])
+def heeded(request):
+    """The name of a signal that is not ignored, as it is in a process started with `nohup`."""
+    number = getattr(signal, request.param)
+    before = signal.signal(number, signal.SIG_DFL)
+    yield request.param
+    signal.signal(number, before)
+
+
+def test_a_signal_leaves_one_line_and_a_state_to_go_on_from(heeded, tmp_path, monkeypatch, capsys):
+    number = getattr(signal, heeded)
 
     class Kill(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -236,7 +244,7 @@ def test_a_signal_leaves_one_line_and_a_state_to_go_on_from(name, tmp_path, monk
     assert signal.getsignal(number) == handler
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == (
-        f"stopped by {name}: {tmp_path} holds 1 finished epoch. Go on with the same command and "
+        f"stopped by {heeded}: {tmp_path} holds 1 finished epoch. Go on with the same command and "
         "--resume."
     )
     go(tmp_path)
