@@ -121,7 +121,7 @@ def test_a_full_queue_and_a_late_answer(artifact):
             client.join()
         assert [status for status, *_ in answers] == [504] * 3
         # What nobody waits for any longer is dropped, or leaves its place when it is done.
-        assert server.count == 1
+        wait_for(lambda: server.count == 1)
         # The server lives, and should get no more work until that is done.
         assert send("/health")[0] == 200
         assert send("/ready")[0] == 503

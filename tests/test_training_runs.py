@@ -219,7 +219,8 @@ def test_one_process_at_a_time(tmp_path, monkeypatch):
 def heeded(request):
     """The name of a signal that is not ignored, as it is in a process started with `nohup`."""
     number = getattr(signal, request.param)
-    before = signal.signal(number, signal.SIG_DFL)
+    python = {signal.SIGINT: signal.default_int_handler}  # raises KeyboardInterrupt
+    before = signal.signal(number, python.get(number, signal.SIG_DFL))
     yield request.param
     signal.signal(number, before)
 
