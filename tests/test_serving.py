@@ -304,7 +304,7 @@ def test_folder(tmp_path, capsys, monkeypatch):
     assert not (results / "failed.txt").exists()
     with pytest.raises(SystemExit, match="are, or contain, the folder of the images"):
         main([str(model), str(photos), str(photos)])
-    # Nor are masks of one model mixed with those of another, or of other options.
+    # Masks of another model, or made with other options, are not mixed in either.
     other = tmp_path / "other.keras"
     color_network().save(other)
     (photos / "2.png").write_bytes((photos / "1.png").read_bytes())

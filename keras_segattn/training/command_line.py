@@ -147,15 +147,15 @@ def main(arguments, open_data):
             `SegmentationDataset`: `"train"`, `"val"`, and `"test"` if there is one.
     """
     run = RunFolder(arguments.run or Path("runs") / arguments.recipe)
-    alone = arguments.strategy in ("none", "mirrored")
+    single_process = arguments.strategy in ("none", "mirrored")
     try:
         with signals_raise():
             _main(arguments, open_data, run)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
-        _fail(f"error: {in_flags(str(error))}", 1, alone)
+        _fail(f"error: {in_flags(str(error))}", 1, single_process)
     except KeyboardInterrupt as error:
         number = error.args[0] if error.args else signal.SIGINT
-        _fail(f"stopped by {signal.Signals(number).name}: {_state(run)}", 128 + number, alone)
+        _fail(f"stopped by {signal.Signals(number).name}: {_state(run)}", 128 + number, single_process)
 
 
 @contextlib.contextmanager
@@ -242,9 +242,9 @@ def in_flags(message):
     return re.sub(r"`(\w+)(?:=([^`{]+))?`", flag, message)
 
 
-def _fail(message, code, alone):
+def _fail(message, code, single_process):
     print(message, file=sys.stderr, flush=True)
-    if alone:
+    if single_process:
         sys.exit(code)
     # An ordinary end waits minutes for processes that are gone.
     sys.stdout.flush()

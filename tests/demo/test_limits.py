@@ -32,5 +32,5 @@ def answer(chunks, most_bytes, kind="http"):
 def test_large_bodies_are_refused_while_they_come():
     assert answer([b"abc", b"de"], 5) == (200, b"abcde")
     assert answer([b"abc", b"de", b"f"] + [b"g"] * 1000, 5) == (413, b"abcde")
-    # Not those of the connection that a page keeps.
+    # The parts of the connection, which a page keeps, do not count.
     assert answer([b"abc", b"def"], 5, kind="websocket") == (200, b"abcdef")

@@ -55,7 +55,7 @@ def test_a_coarse_class_map_is_that_of_the_decoder(images, tmp_path, rng):
         for size, coarse_size in zip(got.shape, expected.shape, strict=True)
     )
     assert np.mean(got == expected[rows][:, columns]) >= 0.999
-    # Where the corners of logits and image coincide, those of the class map do as well.
+    # If the corners of logits and image coincide, the corners of the class map do too.
     served = serving_model(tiny_attanet(), None, "coarse_class_map")
     outputs = served(rng.standard_normal((1, 65, 97, 3)).astype("float32"))
     fine = keras.ops.convert_to_numpy(outputs["class_map"])[0]
