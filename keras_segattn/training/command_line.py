@@ -147,15 +147,15 @@ def main(arguments, open_data):
             `SegmentationDataset`: `"train"`, `"val"`, and `"test"` if there is one.
     """
     run = RunFolder(arguments.run or Path("runs") / arguments.recipe)
-    single_process = arguments.strategy in ("none", "mirrored")
+    is_only = arguments.strategy in ("none", "mirrored")
     try:
         with signals_raise():
             _main(arguments, open_data, run)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
-        _fail(f"error: {in_flags(str(error))}", 1, single_process)
+        _fail(f"error: {in_flags(str(error))}", 1, is_only)
     except KeyboardInterrupt as error:
         number = error.args[0] if error.args else signal.SIGINT
-        _fail(f"stopped by {signal.Signals(number).name}: {_state(run)}", 128 + number, single_process)
+        _fail(f"stopped by {signal.Signals(number).name}: {_state(run)}", 128 + number, is_only)
 
 
 @contextlib.contextmanager
@@ -242,9 +242,9 @@ def in_flags(message):
     return re.sub(r"`(\w+)(?:=([^`{]+))?`", flag, message)
 
 
-def _fail(message, code, single_process):
+def _fail(message, code, is_only):
     print(message, file=sys.stderr, flush=True)
-    if single_process:
+    if is_only:
         sys.exit(code)
     # An ordinary end waits minutes for processes that are gone.
     sys.stdout.flush()
