@@ -67,6 +67,15 @@ def test_every_recipe_can_be_built(recipe):
     )
 
 
+def test_class_weights_are_raised_to_their_power():
+    recipe = dataclasses.replace(RECIPES["canet1_camvid"], class_weights_power=0.5)
+    enet = np.array(DATA.class_weights("enet"))
+    config = build_loss(recipe, DATA).get_config()
+    np.testing.assert_allclose(config["class_weights"], np.sqrt(enet), rtol=1e-6)
+    with pytest.raises(ValueError, match="class_weights_power"):
+        dataclasses.replace(recipe, class_weights_power=-1.0)
+
+
 def test_recipes_hold_the_figures_of_the_papers():
     canet, cbam = RECIPES["canet2_cityscapes"], RECIPES["cross_cbam_l_camvid"]
     assert (canet.batch_size, canet.learning_rate, canet.weight_decay) == (8, 1e-4, 1e-4)

@@ -17,6 +17,7 @@ LEAST = {
     "weight_decay": 0,
     "rare_class_crops": 0,
     "color_jitter": 0,
+    "class_weights_power": 0,
 }
 LOSSES = ("weighted_cross_entropy", "focal", "ohem")
 
@@ -69,6 +70,8 @@ class Recipe:
         loss_weights: Sequence of the weight of the main output and of each auxiliary one. Defaults
             to `None`: 1 for the main output, and the network's own weights for the others.
         class_weights: `None`, or the method of `class_weights` of the data set. Defaults to `None`.
+        class_weights_power: Float, the power that the class weights are raised to: `0.5` is half
+            way, on a logarithmic scale, between no weights and theirs. Defaults to `1.0`.
         epochs: Integer; or `None` where `steps` is given. Defaults to `None`.
         steps: Integer, the number of batches of the whole training. Defaults to `None`.
         our_choices: Dict from fields that the paper leaves open to the reason for their value.
@@ -107,6 +110,7 @@ class Recipe:
     auxiliary_loss_arguments: dict | None = None
     loss_weights: tuple | None = None
     class_weights: str | None = None
+    class_weights_power: float = 1.0
     epochs: int | None = None
     steps: int | None = None
     our_choices: dict = dataclasses.field(default_factory=dict)

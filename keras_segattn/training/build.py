@@ -70,7 +70,10 @@ def build_loss(recipe, data):
     It is a list of the loss of the main output and the loss of the auxiliary ones if the recipe has
     two, as `DeepSupervision.compile` takes it.
     """
-    class_weights = recipe.class_weights and data.class_weights(recipe.class_weights)
+    class_weights = None
+    if recipe.class_weights is not None:
+        weights = data.class_weights(recipe.class_weights)
+        class_weights = [weight**recipe.class_weights_power for weight in weights]
 
     def build(name, arguments):
         return LOSSES[name](class_weights=class_weights, **(arguments or {}))
