@@ -5,10 +5,12 @@ from keras_segattn.data.camvid import CamVid
 from keras_segattn.data.cityscapes import Cityscapes
 from keras_segattn.data.color_jitter import ColorJitter
 from keras_segattn.data.compose import Compose
+from keras_segattn.data.concatenation import Concatenation
 from keras_segattn.data.dataset import IGNORE_CLASS, SegmentationDataset
 from keras_segattn.data.random_scale_crop_flip import RandomScaleCropFlip
 from keras_segattn.data.road_scenes import RoadScenes
 from keras_segattn.data.segmentation_folder import SegmentationFolder
+from keras_segattn.data.subset import Subset
 
 DATASETS = {"ade20k": ADE20K, "camvid": CamVid, "cityscapes": Cityscapes}
 """Dict from the name of each public data set, as in recipes, to its class."""
@@ -21,8 +23,10 @@ __all__ = [
     "Cityscapes",
     "ColorJitter",
     "Compose",
+    "Concatenation",
     "RandomScaleCropFlip",
     "RoadScenes",
     "SegmentationDataset",
     "SegmentationFolder",
+    "Subset",
 ]

@@ -56,7 +56,6 @@ class ADE20K(PairedFiles):
     def __init__(self, root, split):
         check_choice("split", split, FOLDERS)
         self.root = Path(root)
-        self.split = split
         images, masks = (
             files_by_name(self.root / kind / FOLDERS[split], HOW_TO_GET)
             for kind in ("images", "annotations")

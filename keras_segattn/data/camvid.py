@@ -114,7 +114,6 @@ class CamVid(PairedFiles):
     def __init__(self, root, split):
         check_choice("split", split, SPLITS)
         self.root = Path(root)
-        self.split = split
         self.original = (self.root / ORIGINAL_IMAGES).is_dir()
         if self.original:
             images = files_by_name(self.root / ORIGINAL_IMAGES, HOW_TO_GET)

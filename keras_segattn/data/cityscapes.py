@@ -91,7 +91,6 @@ class Cityscapes(PairedFiles):
     def __init__(self, root, split):
         check_choice("split", split, SPLITS)
         self.root = Path(root)
-        self.split = split
         images = files_by_name(self.root / "leftImg8bit" / split, HOW_TO_GET, ending="_leftImg8bit")
         folder = self.root / "gtFine" / split
         if split == "test" and not folder.is_dir():

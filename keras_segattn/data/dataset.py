@@ -17,7 +17,8 @@ class SegmentationDataset:
 
     A subclass sets the attributes and defines `__len__`, `name` and `read`. It knows nothing of
     TensorFlow; `to_tf_dataset` and `to_py_dataset` feed it to `fit`. It can be indexed and iterated
-    over, so torch's `DataLoader` takes it as well.
+    over, so torch's `DataLoader` takes it as well. `data[:100]`, `data_a + data_b`, `split` and
+    `kfold` give data sets that read the same files.
 
     Attributes:
         class_names: Tuple of class names; class `i` has label `i`.
@@ -33,6 +34,8 @@ class SegmentationDataset:
     channels = 3
     sample_weights = None
     ignore_class = IGNORE_CLASS
+    # What describes the samples, and is equal in data sets that are joined.
+    description = ("class_names", "palette", "channels", "ignore_class")
 
     def __len__(self):
         raise NotImplementedError
@@ -56,9 +59,23 @@ class SegmentationDataset:
         """
         raise NotImplementedError
 
+    def files(self, index):
+        """Returns the paths of the files of a sample, `None` among them for one that is missing."""
+        del index
+        return ()
+
     def __getitem__(self, index):
-        """Returns `read(index)` as arrays to write to; negative indices count from the end."""
-        position = operator.index(index)
+        """Returns a sample, or a part of the data set that reads the same files.
+
+        Args:
+            index: Integer, for `read(index)` as arrays to write to, or a slice, a sequence of
+                integers or an array of booleans, for a `Subset`. Negative integers count from the
+                end.
+        """
+        try:
+            position = operator.index(index)
+        except TypeError:
+            return self._subset(np.arange(len(self))[index])
         if not -len(self) <= position < len(self):
             raise IndexError(f"There are {len(self)} samples. Received: index={index}")
         # torch warns of arrays that it could not write to.
@@ -66,10 +83,90 @@ class SegmentationDataset:
             np.require(array, requirements="W") for array in self.read(position % len(self))
         )
 
+    def __add__(self, other):
+        """Returns a data set of the samples of both, which must have the same classes."""
+        from keras_segattn.data.concatenation import Concatenation
+
+        if not isinstance(other, SegmentationDataset):
+            return NotImplemented
+        return Concatenation([self, other])
+
+    def split(self, *shares, seed=0, group_by=None):
+        """Divides the samples at random into parts that read the same files.
+
+        Args:
+            *shares: The share of each part in the samples, such as `0.7, 0.15, 0.15`. Their sum
+                is 1.
+            seed: Integer; the same seed gives the same parts. Defaults to `0`.
+            group_by: Callable from the name of a sample to its group, or a sequence of one group
+                per sample. All samples of a group, such as the frames of a video or the slices of
+                a patient, come into one part, so that parts may be smaller or larger than their
+                shares. Defaults to `None`.
+
+        Returns:
+            Tuple of one `Subset` per share.
+
+        Raises:
+            ValueError: If the shares are not as above, a part would be empty, or there is not one
+                group per sample.
+
+        Example:
+
+        >>> data = keras_segattn.data.RoadScenes("train", count=20)
+        >>> train, val, test = data.split(0.7, 0.15, 0.15, group_by=lambda name: name[-1])
+        >>> len(train), len(val), len(test)
+        (14, 4, 2)
+        """
+        from keras_segattn.data.splitting import split_indices
+
+        return tuple(map(self._subset, split_indices(self, shares, seed, group_by)))
+
+    def kfold(self, folds, seed=0, group_by=None):
+        """Divides the samples for cross-validation.
+
+        Args:
+            folds: Integer, the number of folds.
+            seed: Integer; the same seed gives the same folds. Defaults to `0`.
+            group_by: As for `split`. Defaults to `None`.
+
+        Returns:
+            List of `folds` pairs of data sets, to train on and to validate on. Each sample is in
+            the second one of exactly one pair.
+
+        Raises:
+            ValueError: If `folds` is below 2, a fold would be empty, or there is not one group per
+                sample.
+
+        Example:
+
+        >>> data = keras_segattn.data.RoadScenes("train", count=10)
+        >>> [(len(train), len(val)) for train, val in data.kfold(5)]
+        [(8, 2), (8, 2), (8, 2), (8, 2), (8, 2)]
+        """
+        from keras_segattn.data.splitting import fold_indices
+
+        parts = fold_indices(self, folds, seed, group_by)
+        every = np.arange(len(self))
+        return [(self._subset(np.setdiff1d(every, part)), self._subset(part)) for part in parts]
+
+    def _subset(self, indices):
+        from keras_segattn.data.subset import Subset
+
+        return Subset(self, indices)
+
+    def _copy_description(self, dataset):
+        for attribute in self.description:
+            setattr(self, attribute, getattr(dataset, attribute))
+
     @property
     def has_masks(self):
         """True if any sample has a mask; a sample without one is void everywhere."""
         return True
+
+    def has_mask(self, index):
+        """Returns whether a sample has a mask."""
+        del index
+        return self.has_masks
 
     def class_frequencies(self):
         """Returns the share of each class in the pixels that are not void, from all masks."""

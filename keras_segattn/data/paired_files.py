@@ -40,6 +40,9 @@ class PairedFiles(SegmentationDataset):
     def has_masks(self):
         return any(mask is not None for _, mask in self._pairs)
 
+    def has_mask(self, index):
+        return self._pairs[index][1] is not None
+
     def name(self, index):
         """Returns the path of an image in the folder that holds all of them, without suffix."""
         image = Path(os.path.abspath(self._pairs[index][0]))

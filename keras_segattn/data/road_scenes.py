@@ -44,7 +44,7 @@ class RoadScenes(SegmentationDataset):
                 "`count` must be at least 1 and both sides of `size` at least 32. Received: "
                 f"count={count}, size={size}"
             )
-        self.split = split
+        self._split = split
         self.count = count
         self.size = tuple(size)
         self.seed = seed
@@ -53,12 +53,12 @@ class RoadScenes(SegmentationDataset):
         return self.count
 
     def name(self, index):
-        return f"{self.split}_{index:05d}"
+        return f"{self._split}_{index:05d}"
 
     def read(self, index):
         if not 0 <= index < self.count:
             raise IndexError(f"There are {self.count} scenes. Received: index={index}")
-        rng = np.random.default_rng((self.seed, SPLITS.index(self.split), index))
+        rng = np.random.default_rng((self.seed, SPLITS.index(self._split), index))
         scene = _Scene(self.size, rng)
         scene.draw()
         return scene.finish()

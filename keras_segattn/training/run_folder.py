@@ -254,7 +254,7 @@ def _hash(dataset):
     digest = hashlib.sha256()
     for index in range(len(dataset)):
         digest.update(dataset.name(index).encode())
-        for path in dataset.files(index) if hasattr(dataset, "files") else ():
+        for path in dataset.files(index):
             digest.update(f"|{path and os.path.getsize(path)}".encode())
         digest.update(b"\n")
     return digest.hexdigest()[:16]
