@@ -124,7 +124,7 @@ def train(recipe, arguments, backbone_weights):
     optimizer = build_torch_optimizer(model, recipe)
     model.compile(loss=build_loss(recipe, data))
     device = model.weights[0].value.device
-    batches = SegmentationPyDataset(sampler, workers=8)
+    batches = SegmentationPyDataset(sampler, workers=8, endless=True)
     start = time.time()
     for step in range(steps):
         rate = recipe.learning_rate * (1 - step / steps) ** POWER

@@ -36,7 +36,7 @@ def pipeline(runs, log=print):
             Path(folder) / "images", Path(folder) / "masks", class_names=drawn.class_names
         )
         augmentation = RandomScaleCropFlip(CROP)
-        batches = data.to_tf_dataset(BATCH, training=True, augmentation=augmentation)
+        batches = data.to_tf_dataset(BATCH, training=True, augmentation=augmentation).repeat()
         shape = (BATCH, *CROP, 3)
         model = build("CANet MobileNetV2", [shape])
         step = keras_step(model, [shape], {"engine": "tensorflow", "training": True})

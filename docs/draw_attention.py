@@ -61,7 +61,7 @@ def train(name):
         preprocessing=model.preprocessing,
         cache=True,
     )
-    model.fit(batches, steps_per_epoch=steps, epochs=EPOCHS, shuffle=False, verbose=2)
+    model.fit(batches, epochs=EPOCHS, verbose=2)
     RUNS.mkdir(parents=True, exist_ok=True)
     save_atomically(model, path)
     return model

@@ -116,7 +116,7 @@ def images_per_second(data, recipe):
         next(counter)
         return augmentation(image, mask, rng)
 
-    batches = iter(data.to_tf_dataset(BATCH, training=True, augmentation=counted))
+    batches = iter(data.to_tf_dataset(BATCH, training=True, augmentation=counted).repeat())
     next(batches)
     start, before = time.process_time(), next(counter)
     for _ in range(BATCHES):

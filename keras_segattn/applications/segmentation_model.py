@@ -23,7 +23,8 @@ class SegmentationModel(keras.Model):
     and names the classes. All networks of `keras_segattn.applications` are of this class.
 
     `compile` refuses a loss for logits where the model returns probabilities, and the reverse.
-    `fit` and `evaluate` refuse NumPy labels that are neither a class nor void.
+    `fit` and `evaluate` refuse NumPy labels that are neither a class nor void. `fit` leaves the
+    order of `tf.data` pipelines and of this package's `PyDataset` as it is.
 
     Args:
         inputs: Keras tensor of images `(batch, height, width, channels)`.
@@ -133,6 +134,9 @@ class SegmentationModel(keras.Model):
                 "Keras's `class_weight` does not work on masks. Give the weights to the loss: "
                 f"WeightedCrossEntropy(class_weights={kwargs['class_weight']})."
             )
+        # Of a tf.data pipeline Keras would warn; the batches of ours it would shuffle once more.
+        if hasattr(x, "element_spec") or getattr(x, "shuffles_itself", False):
+            kwargs.setdefault("shuffle", False)
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):

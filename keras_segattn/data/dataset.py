@@ -269,10 +269,12 @@ class SegmentationDataset:
     ):
         """Returns a `tf.data.Dataset` of batches, for `fit` and `evaluate` on every backend.
 
-        For training it is shuffled and endless; pass `steps_per_epoch=len(data) // batch_size` and
-        `shuffle=False` to `fit`. Order and augmentation depend only on `seed`, the epoch and the
-        sample, so that a resumed run sees the same samples as an uninterrupted one, and
-        `to_py_dataset` gives the same. Otherwise every sample comes once, in order.
+        A pass over it is an epoch. For training the samples are shuffled, those that do not fill a
+        batch are left out, and each pass is the next epoch: an epoch counts once its last batch is
+        taken. Order and augmentation depend only on `seed`, the epoch and the sample, so that a run
+        resumed by `first_epoch` sees the same samples as an uninterrupted one, and `to_py_dataset`
+        gives the same. Otherwise every sample comes in order. For epochs of another length add
+        `.repeat()` and pass `steps_per_epoch` to `fit`.
 
         Args:
             batch_size: Integer. Images of different sizes need `1`, or an augmentation that gives
@@ -312,8 +314,8 @@ class SegmentationDataset:
     ):
         """Returns a `keras.utils.PyDataset` of batches, which needs no TensorFlow.
 
-        Takes the arguments and gives the samples of `to_tf_dataset`: for training it is endless,
-        and `fit` wants `steps_per_epoch=len(data) // batch_size` and `shuffle=False`.
+        Takes the arguments and gives the samples of `to_tf_dataset`. Pass `shuffle=False` to `fit`
+        of a model that is no `SegmentationModel`: Keras shuffles the batches once more otherwise.
 
         Args:
             batch_size: Integer.

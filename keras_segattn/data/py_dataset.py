@@ -10,21 +10,26 @@ from keras_segattn.data.sampler import MIXED_SIZES
 
 
 class SegmentationPyDataset(keras.utils.PyDataset):
-    """The batches of a `Sampler`, one epoch after the other; see `SegmentationDataset`.
+    """The batches of a `Sampler`; see `SegmentationDataset`.
 
-    Keras's own workers are not used: batches that they have read ahead are lost when
-    `steps_per_epoch` ends an epoch. Threads of its own read one batch ahead.
+    Keras's own workers are not used: batches that they have read ahead are lost when an epoch
+    ends. Threads of its own read one batch ahead.
 
-    The dataset is infinite in training: Keras signals one extra epoch end while building the model,
-    so counting epochs would be off by one.
+    For training `endless` gives the batches of all epochs in one sequence. Otherwise there are the
+    batches of one epoch, of the next epoch after Keras has taken all of them: Keras signals one
+    extra epoch end while building the model, and takes a batch or none before it.
     """
 
-    def __init__(self, sampler, preprocessing=None, first_epoch=0, workers=2):
+    shuffles_itself = True
+
+    def __init__(self, sampler, preprocessing=None, first_epoch=0, workers=2, endless=False):
         check_at_least("workers", workers, 1)
         super().__init__()
         self.sampler = sampler
         self.preprocessing = preprocessing
-        self.first_epoch = first_epoch
+        self.endless = endless
+        self._epoch = first_epoch
+        self._taken = None
         self._readers = workers
         self._threads = ThreadPoolExecutor(workers)
         self._ahead = {}
@@ -39,12 +44,25 @@ class SegmentationPyDataset(keras.utils.PyDataset):
 
     @property
     def num_batches(self):
-        return None if self.sampler.training else self.sampler.batches
+        return None if self.endless else self.sampler.batches
+
+    def on_epoch_begin(self):
+        self._taken = set()
+
+    def on_epoch_end(self):
+        if self.sampler.training and self._taken and len(self._taken) == self.num_batches:
+            self._epoch += 1
+        self._taken = None
 
     def __getitem__(self, batch):
-        samples = self._ahead.pop(batch, None) or self._begin(batch)
+        # Before the first epoch, Keras takes batches to see their shapes.
+        if self._taken is not None:
+            self._taken.add(batch)
+        epoch, batch = self._place(batch)
+        samples = self._ahead.pop((epoch, batch), None) or self._begin(epoch, batch)
         # When Keras starts anew, the batch read ahead is of no use.
-        self._ahead = {batch + 1: self._begin(batch + 1)}
+        following = self._following(epoch, batch)
+        self._ahead = {following: self._begin(*following)} if following else {}
         samples = [sample.result() for sample in samples]
         sizes = {mask.shape for _, mask in samples}
         if len(sizes) > 1:
@@ -54,17 +72,27 @@ class SegmentationPyDataset(keras.utils.PyDataset):
             images = keras.ops.convert_to_numpy(self.preprocessing(images))
         if self.sampler.weights is None:
             return images, masks
-        return images, masks, self.sampler.weights_of(self._indices(batch)[1])
+        return images, masks, self.sampler.weights_of(self._indices(epoch, batch))
 
-    def _begin(self, batch):
-        """Starts to read a batch; none beyond the last."""
-        epoch, indices = self._indices(batch)
+    def _place(self, batch):
+        """Returns the epoch of a batch, and its number in it."""
+        if self.endless:
+            epoch, batch = divmod(batch, self.sampler.batches)
+            return self._epoch + epoch, batch
+        if not 0 <= batch < self.sampler.batches:
+            raise IndexError(f"There are {self.sampler.batches} batches. Received: {batch}")
+        return self._epoch, batch
+
+    def _following(self, epoch, batch):
+        if batch + 1 < self.sampler.batches:
+            return epoch, batch + 1
+        return (epoch + 1, 0) if self.sampler.training else None
+
+    def _begin(self, epoch, batch):
+        """Starts to read a batch."""
+        indices = self._indices(epoch, batch)
         return [self._threads.submit(self.sampler.read, epoch, index) for index in indices]
 
-    def _indices(self, batch):
-        epoch, batch = divmod(batch, self.sampler.batches)
-        if epoch and not self.sampler.training:
-            return epoch, []
-        epoch += self.first_epoch
+    def _indices(self, epoch, batch):
         size = self.sampler.part_size
-        return epoch, self.sampler.order(epoch)[batch * size : (batch + 1) * size]
+        return self.sampler.order(epoch)[batch * size : (batch + 1) * size]

@@ -1,12 +1,16 @@
 """Samples as a tf.data pipeline: read in parallel, in a fixed order."""
 
+import numpy as np
+
 from keras_segattn.data.sampler import MIXED_SIZES
 
 
-def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1):
+def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1, endless=False):
     """Returns the batches of a `Sampler` as a `tf.data.Dataset`; see `SegmentationDataset`.
 
-    Each batch comes in `split` equal parts, one after the other.
+    Each batch comes in `split` equal parts, one after the other. For training the dataset gives one
+    epoch after the other if it is `endless`, which needs no counting; otherwise each pass over it
+    gives the next epoch.
     """
     try:
         import tensorflow as tf
@@ -36,12 +40,47 @@ def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1):
             images = tf.identity(images)
         return images if preprocessing is None else preprocessing(images), masks, *weights
 
-    last_epoch = tf.int64.max if sampler.training else first_epoch + 1
-    epochs = tf.data.Dataset.range(first_epoch, last_epoch)
+    elements = sampler.batches * split
+    epoch = _Epoch(first_epoch, elements if sampler.training else None)
+    if endless:
+        epochs = tf.data.Dataset.range(first_epoch, tf.int64.max)
+    else:
+        epochs = tf.data.Dataset.range(1)
+        epochs = epochs.map(lambda _: tf.numpy_function(epoch.current, [], tf.int64))
     pipeline = epochs.flat_map(indices).map(read, num_parallel_calls=tf.data.AUTOTUNE)
     # Padding changes nothing where sizes are equal, and lets the message be ours.
     pipeline = pipeline.padded_batch(sampler.part_size // split)
     pipeline = pipeline.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
-    if not sampler.training:
-        pipeline = pipeline.apply(tf.data.experimental.assert_cardinality(sampler.batches * split))
-    return pipeline.prefetch(tf.data.AUTOTUNE)
+    pipeline = pipeline.prefetch(tf.data.AUTOTUNE)
+    if endless:
+        return pipeline
+
+    def count(number, batch):
+        with tf.control_dependencies([tf.numpy_function(epoch.count, [number], tf.int64)]):
+            return tf.nest.map_structure(tf.identity, batch)
+
+    # After the prefetching, so that only batches that were asked for count.
+    pipeline = pipeline.enumerate().map(count)
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    pipeline = pipeline.apply(tf.data.experimental.assert_cardinality(elements))
+    return pipeline.with_options(options)
+
+
+class _Epoch:
+    """The epoch that the next pass over a dataset gives.
+
+    An epoch counts when its last element is taken: to build a model, Keras takes the first batch
+    and then begins anew.
+    """
+
+    def __init__(self, number, elements):
+        self._number = number
+        self._elements = elements
+
+    def current(self):
+        return np.int64(self._number)
+
+    def count(self, element):
+        self._number += int(element + 1 == self._elements)
+        return element

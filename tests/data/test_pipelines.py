@@ -1,6 +1,7 @@
 """tf.data and PyDataset: the same samples, whichever reads them and wherever a run resumes."""
 
 import pickle
+import time
 
 import keras
 import numpy as np
@@ -8,8 +9,11 @@ import pytest
 
 from keras_segattn import recipes
 from keras_segattn.applications import canet
+from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.data import CamVid, RandomScaleCropFlip, RoadScenes
+from keras_segattn.data.py_dataset import SegmentationPyDataset
 from keras_segattn.data.sampler import Sampler
+from keras_segattn.data.tf_data import tf_dataset
 from keras_segattn.losses import WeightedCrossEntropy
 from keras_segattn.training.build import build_model
 from keras_segattn.weights import Preprocessing
@@ -35,9 +39,17 @@ def training_batches(kind, count, first_epoch=0, seed=0, cache=False, data=None)
 def take(kind, data, count, batch_size, **arguments):
     if kind == "tf":
         dataset = data.to_tf_dataset(batch_size, **arguments)
+        if arguments.get("training"):
+            dataset = dataset.repeat()
         return [tuple(np.asarray(part) for part in batch) for batch in dataset.take(count)]
     dataset = data.to_py_dataset(batch_size, **arguments)
-    return [dataset[i] for i in range(count)]
+    batches = []
+    while len(batches) < count:
+        dataset.on_epoch_begin()
+        rest = min(count - len(batches), dataset.num_batches)
+        batches += [dataset[i] for i in range(rest)]
+        dataset.on_epoch_end()
+    return batches
 
 
 def equal(one, other):
@@ -46,6 +58,14 @@ def equal(one, other):
         for left, right in zip(one, other, strict=True)
         for a, b in zip(left, right, strict=True)
     )
+
+
+@pytest.fixture(params=["to_tf_dataset", "to_py_dataset"])
+def feed(request):
+    """Both on every backend, wherever there is TensorFlow."""
+    if request.param == "to_tf_dataset":
+        pytest.importorskip("tensorflow")
+    return request.param
 
 
 @pytest.fixture(params=["tf", "py"])
@@ -93,6 +113,37 @@ def test_an_epoch_has_every_sample_at_most_once(kind):
     assert len(set(seen)) == 10
 
 
+@pytest.mark.tensorflow
+def test_each_pass_is_the_next_epoch():
+    data = RoadScenes("train", 10, size=(32, 48))
+    dataset = data.to_tf_dataset(4, training=True)
+    want = take("py", data, 3 * STEPS, 4, training=True)
+    assert len(dataset) == STEPS
+    passes = []
+    for _ in range(3):
+        # Keras looks at a batch to build a model; a pass that ends early counts for nothing.
+        peek = iter(dataset)
+        next(peek)
+        time.sleep(0.05)  # prefetching goes on
+        passes += [tuple(map(np.asarray, batch)) for batch in dataset]
+    assert equal(passes, want)
+    # Evaluation begins anew.
+    dataset = data.to_tf_dataset(4)
+    assert equal(*([tuple(map(np.asarray, batch)) for batch in dataset] for _ in range(2)))
+
+
+@pytest.mark.tensorflow
+def test_training_runs_on_an_endless_sequence_of_the_same_batches():
+    sampler = Sampler(RoadScenes("train", 10, size=(32, 48)), 4, True, None, seed=0, cache=False)
+    want = take("py", RoadScenes("train", 10, size=(32, 48)), 3 * STEPS, 4, training=True)
+    endless = SegmentationPyDataset(sampler, endless=True)
+    assert endless.num_batches is None
+    assert equal([endless[i] for i in range(3 * STEPS)], want)
+    dataset = tf_dataset(sampler, first_epoch=1, endless=True)
+    batches = [tuple(map(np.asarray, batch)) for batch in dataset.take(2 * STEPS)]
+    assert equal(batches, want[STEPS:])
+
+
 def test_evaluation_reads_everything_in_order(kind):
     data = RoadScenes("val", 5, size=(32, 48))
     batches = take(kind, data, 3, 2, preprocessing=canet.preprocess_input)
@@ -134,21 +185,43 @@ class Witness(keras.metrics.Metric):
         pass
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("first_epoch", [0, 1])
-def test_fit_trains_on_the_epochs_of_a_py_dataset(workers, first_epoch):
-    """Keras reads batches ahead, and one to build the model; the model sees them in order."""
-    data = RoadScenes("train", 10, size=(32, 48))
-    arguments = {"training": True, "seed": 3, "first_epoch": first_epoch}
+def digest(batches):
     want = 0.0
-    for _, masks in take("py", data, 3 * STEPS, 5, **arguments):
+    for _, masks in batches:
         mask = masks.ravel().astype("float32")
         want = 0.5 * want + np.mean(mask * np.arange(1, PIXELS + 1) / PIXELS)
-    dataset = data.to_py_dataset(5, workers=workers, **arguments)
-    model = keras.Sequential([keras.Input((32, 48, 3)), keras.layers.Conv2D(11, 1)])
+    return want
+
+
+def witnessing_model():
+    image = keras.Input((32, 48, 3))
+    model = SegmentationModel(image, keras.layers.Conv2D(11, 1)(image))
     loss = keras.losses.SparseCategoricalCrossentropy(True, ignore_class=255)
     model.compile("sgd", loss, metrics=[Witness()])
-    history = model.fit(dataset, epochs=3, steps_per_epoch=STEPS, shuffle=False, verbose=0)
+    return model
+
+
+@pytest.mark.parametrize("count", [10, 20])
+@pytest.mark.parametrize("first_epoch", [0, 1])
+def test_fit_ends_and_trains_on_the_epochs(feed, first_epoch, count):
+    """Keras reads batches ahead, and some to build the model; the model sees them in order."""
+    data = RoadScenes("train", count, size=(32, 48))
+    arguments = {"training": True, "seed": 3, "first_epoch": first_epoch}
+    want = digest(take("py", data, 3 * count // 5, 5, **arguments))
+    batches = getattr(data, feed)(5, **arguments)
+    history = witnessing_model().fit(batches, epochs=3, verbose=0)
+    assert history.history["witness"][-1] == pytest.approx(want, rel=1e-4)
+    assert len(history.history["loss"]) == 3
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_second_fit_goes_on_with_the_next_epoch(workers):
+    data = RoadScenes("train", 20, size=(32, 48))
+    want = digest(take("py", data, 3 * 4, 5, training=True))
+    batches = data.to_py_dataset(5, training=True, workers=workers)
+    model = witnessing_model()
+    model.fit(batches, epochs=1, verbose=0)
+    history = model.fit(batches, epochs=2, verbose=0)
     assert history.history["witness"][-1] == pytest.approx(want, rel=1e-4)
 
 
@@ -212,7 +285,7 @@ def test_a_network_of_four_bands_trains(kind, batch_size):
     data, preprocessing = Bands(4), Preprocessing([0.5] * 4, [0.5] * 4)
     feed = data.to_tf_dataset if kind == "tf" else data.to_py_dataset
     batches = feed(batch_size, training=True, preprocessing=preprocessing)
-    history = model.fit(batches, epochs=1, steps_per_epoch=2, shuffle=False, verbose=0)
+    history = model.fit(batches, epochs=1, shuffle=False, verbose=0)
     assert np.isfinite(history.history["loss"]).all()
 
 

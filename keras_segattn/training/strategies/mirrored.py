@@ -44,7 +44,8 @@ class Mirrored(Strategy):
         replicas = self.devices // self.processes
 
         def batches(_):
-            dataset = tf_dataset(sampler, preprocessing, first_epoch, split=replicas)
+            endless = sampler.training
+            dataset = tf_dataset(sampler, preprocessing, first_epoch, replicas, endless)
             # `fit` keeps one iterator of a distributed data set for all evaluations, each of which
             # takes as many steps as the data set has.
             return dataset if sampler.training else dataset.repeat()

@@ -89,10 +89,11 @@ class Strategy:
         # tf.data where there is TensorFlow, which reads ahead further; the samples are the same.
         if importlib.util.find_spec("tensorflow"):
             return self._distribute(sampler, preprocessing, first_epoch)
-        return SegmentationPyDataset(sampler, preprocessing, first_epoch)
+        return SegmentationPyDataset(sampler, preprocessing, first_epoch, endless=sampler.training)
 
     def _distribute(self, sampler, preprocessing, first_epoch):
-        return tf_dataset(sampler, preprocessing, first_epoch)
+        # Without an end, so that no time is lost between epochs.
+        return tf_dataset(sampler, preprocessing, first_epoch, endless=sampler.training)
 
     def fit(self, model, batches, **arguments):
         """Trains as `fit` does, with its arguments."""
