@@ -7,11 +7,12 @@
     curl --data-binary @street.jpg localhost:8000/segment --output classes.png
     curl --data-binary @street.jpg "localhost:8000/segment?format=json"
     curl --form image=@street.jpg localhost:8000/segment --output classes.png
+    curl --json "{\"image\": \"$(base64 -w0 street.jpg)\"}" localhost:8000/segment -o classes.png
     curl localhost:8000/health
 
-`POST /segment` takes the bytes of an image file as its body, or a form with one file, and returns a
-PNG whose pixels are the labels, drawn in the palette of the model; or JSON with the size, the share
-of each class, and the PNG in base64. `GET /metadata` describes the model, `GET /metrics` is for
+`POST /segment` takes an image file: its bytes as the body, a form with one file, or JSON with the
+file in base64. It returns a PNG whose pixels are the labels, drawn in the palette of the model; or
+JSON with the size, the share of each class, and the PNG in base64. `GET /metadata` describes the model, `GET /metrics` is for
 Prometheus. `GET /health` answers while the server lives, and `GET /ready` fails with 503 while the
 queue is full or an image takes longer than the timeout: a load balancer should ask that one.
 
@@ -26,9 +27,11 @@ Status codes: 200; 400 for a damaged or empty image; 404; 405; 408 for a body th
 413 for too many bytes, pixels or JPEG scans, or too long a side; 415 for content that is not an
 image; 503, with Retry-After, while the queue is full; 504 for an answer that takes too long.
 
-Bytes, pixels, sides, requests and connections are bounded. An image that is being computed cannot
-be stopped: at the timeout its client gets 504, and `/ready` fails until it is done. Uvicorn waits
-for slow headers without a limit: put a proxy in front of a server that strangers reach.
+Bytes, pixels, sides, requests and connections are bounded, and so is the time for headers, a body,
+an answer, and the reading of the answer. At the timeout the client gets 504, and ONNX Runtime and
+OpenVINO end the computation. Other runtimes cannot: `/ready` then fails until they are done. One
+client may hold all connections for the time that headers have: strangers should come through a
+proxy that limits the connections of each.
 """
 
 import argparse
@@ -36,11 +39,12 @@ import asyncio
 import base64
 import concurrent.futures
 import contextlib
-import email
+import functools
 import io
 import json
 import math
 import os
+import re
 import sys
 import time
 import uuid
@@ -55,10 +59,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from keras_segattn.export import ExportedSegmenter
 from keras_segattn.images import ImageFormatError, ImageSizeError, read_image, to_uint8
 from keras_segattn.inference.segmentation import LEAST_SIDE
+
+# Fields of a form.
+MOST_PARTS = 20
+JSON_FILE = re.compile(rb'\s*\{\s*"image"\s*:\s*"(?:data:[^",]*,)?([A-Za-z0-9+/=\\]*)"\s*\}\s*')
 
 
 def png(result):
@@ -76,12 +85,77 @@ def png(result):
 
 
 def file_of_form(body, content_type):
-    """Returns the bytes of the file in a form, as browsers and `curl --form` send it."""
-    message = email.message_from_bytes(b"Content-Type: " + content_type.encode() + b"\n\n" + body)
-    files = [part for part in message.walk() if part.get_filename() is not None]
+    """Returns the bytes of the file in a form, as browsers and `curl --form` send it.
+
+    The parts of a form are its fields. Their number is bounded: `email` of Python would take
+    gigabytes for a form of a million empty ones.
+    """
+    boundary = re.search(r'boundary=("[^"]+"|[^\s;,]+)', content_type)
+    if boundary is None:
+        raise HTTPException(400, "The content type of the form names no boundary.")
+    separator = b"\r\n--" + boundary[1].strip('"').encode("latin-1")
+    _, *parts = (b"\r\n" + body).split(separator, MOST_PARTS + 1)
+    if len(parts) > MOST_PARTS:
+        raise HTTPException(413, f"The form has {MOST_PARTS} fields or more.")
+    fields = [part.partition(b"\r\n\r\n") for part in parts if not part.startswith(b"--")]
+    files = [content for head, _, content in fields if re.search(rb"(?i)\bfilename\*?=", head)]
     if len(files) != 1:
         raise HTTPException(400, f"A form needs one file; this one has {len(files)}.")
-    return files[0].get_payload(decode=True)
+    return files[0]
+
+
+def file_of_json(body):
+    """Returns the bytes of the file in `{"image": "..."}`, in base64 or as a data URL."""
+    # A parser of JSON would take far more memory than the body for some other content.
+    found = JSON_FILE.fullmatch(body)
+    try:
+        return base64.b64decode(found[1].replace(b"\\/", b"/"), validate=True)
+    except (TypeError, ValueError) as error:
+        message = 'JSON must have the form {"image": "..."}, with the file in base64.'
+        raise HTTPException(400, message) from error
+
+
+class Connection(H11Protocol):
+    """Uvicorn's side of a connection, with a limit of time for headers and for each request.
+
+    Uvicorn has one for connections that rest after an answer, and h11 bounds the size of headers.
+
+    Args:
+        headers: Seconds until the headers of a request are there.
+        request: Seconds from then until its answer, and until the answer is read.
+        **arguments: What Uvicorn passes.
+    """
+
+    def __init__(self, headers, request, **arguments):
+        super().__init__(**arguments)
+        self.seconds, self.timer = {"headers": headers, "request": request}, None
+
+    def connection_made(self, transport):
+        super().connection_made(transport)
+        self.limit("headers")
+
+    def data_received(self, data):
+        before = self.cycle
+        super().data_received(data)
+        if self.cycle is not before:
+            self.limit("request")
+
+    def on_response_complete(self):
+        before = self.cycle
+        super().on_response_complete()
+        # The next request may be there already, or the answer not be sent yet.
+        more = self.cycle is not before or self.transport.get_write_buffer_size()
+        self.limit("request" if more else "headers")
+
+    def connection_lost(self, exc):
+        super().connection_lost(exc)
+        self.timer.cancel()
+
+    def limit(self, what):
+        if self.timer is not None:
+            self.timer.cancel()
+        # Closing would wait until the client has read everything.
+        self.timer = self.loop.call_later(self.seconds[what], self.transport.abort)
 
 
 class Server:
@@ -152,11 +226,14 @@ class Server:
         content_type = request.headers.get("content-type", "")
         if content_type.startswith("multipart/"):
             body = file_of_form(body, content_type)
+        elif content_type.startswith("application/json"):
+            body = file_of_json(body)
         # Others may have come while this body did.
         self.refuse_if_full()
         self.enter()
         try:
-            future = self.pool.submit(self.compute, body, kind)
+            end = time.monotonic() + self.limits.timeout
+            future = self.pool.submit(self.compute, body, kind, end)
         except BaseException:
             self.leave()
             raise
@@ -179,11 +256,13 @@ class Server:
             [answer, gone], timeout=self.limits.timeout, return_when=asyncio.FIRST_COMPLETED
         )
         gone.cancel()
-        if answer in done:
+        if answer not in done:
+            answer.cancel()
+            if done:
+                raise ClientDisconnect
+        # The runtime may have ended it a moment before.
+        elif not isinstance(answer.exception(), TimeoutError):
             return answer.result()
-        answer.cancel()
-        if done:
-            raise ClientDisconnect
         raise HTTPException(504, f"No answer within {self.limits.timeout} s.")
 
     async def read(self, request):
@@ -211,11 +290,14 @@ class Server:
             self.receiving -= len(body)
         return bytes(body)
 
-    def compute(self, body, kind):
+    def compute(self, body, kind, end=None):
         key = uuid.uuid4()
         self.started[key] = time.monotonic()
         try:
-            result = self.segment(self.open(body))
+            image, options = self.open(body), {}
+            if end is not None and self.segment.takes_timeout:
+                options["timeout"] = max(0.0, end - time.monotonic())
+            result = self.segment(image, **options)
             file = png(result)
         finally:
             del self.started[key]
@@ -325,9 +407,9 @@ def parse_arguments(arguments=None):
     add("--most-bytes", type=number(1), default=16 << 20, help="of a body (default 16 MiB)")
     add("--most-pixels", type=number(1024), default=1 << 23, help="of an image (default 8 Mi)")
     add("--most-side", type=number(32), default=4096, help="of an image (default 4096)")
-    add(
-        "--timeout", type=number(0.1, float), default=30.0, help="seconds, for a body and an answer"
-    )
+    seconds = number(0.1, float)
+    add("--timeout", type=seconds, default=30.0, help="seconds, for a body and for an answer")
+    add("--header-timeout", type=seconds, default=10.0, help="seconds, for headers (default 10)")
     return parser.parse_args(arguments)
 
 
@@ -339,19 +421,24 @@ def load(arguments):
         sys.exit(f"{arguments.model} cannot be served: {error}")
 
 
+def uvicorn_options(limits):
+    """Returns the options of Uvicorn that hold the limits of connections."""
+    headers, request = limits.header_timeout, 2 * limits.timeout
+    return {
+        # The rest is for the client to read the answer.
+        "http": functools.partial(Connection, headers, request + headers),
+        "ws": "none",
+        "limit_concurrency": limits.connections,
+        "log_level": "warning",
+        # Whatever was admitted is answered, or times out, before the server ends.
+        "timeout_graceful_shutdown": math.ceil(request),
+    }
+
+
 def main():
     arguments = parse_arguments()
-    uvicorn.run(
-        Server(load(arguments), arguments).app(),
-        host=arguments.host,
-        port=arguments.port,
-        # It bounds the size of headers, which httptools does not.
-        http="h11",
-        limit_concurrency=arguments.connections,
-        log_level="warning",
-        # Whatever was admitted is answered, or times out, before the server ends.
-        timeout_graceful_shutdown=math.ceil(2 * arguments.timeout),
-    )
+    app = Server(load(arguments), arguments).app()
+    uvicorn.run(app, host=arguments.host, port=arguments.port, **uvicorn_options(arguments))
 
 
 if __name__ == "__main__":

@@ -50,6 +50,7 @@ class Slow:
     def __init__(self, segmenter):
         self.segmenter, self.go, self.calls = segmenter, threading.Event(), 0
         self.metadata, self.shape = segmenter.metadata, segmenter.shape
+        self.takes_timeout = False
 
     def __call__(self, image):
         self.calls += 1
@@ -63,8 +64,9 @@ def serving(segmenter, artifact, *options):
     import uvicorn
 
     serve = example("serve")
-    server = serve.Server(segmenter, serve.parse_arguments([str(artifact), *options]))
-    config = uvicorn.Config(server.app(), port=0, log_level="warning")
+    limits = serve.parse_arguments([str(artifact), *options])
+    server = serve.Server(segmenter, limits)
+    config = uvicorn.Config(server.app(), port=0, **serve.uvicorn_options(limits))
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run)
     thread.start()
@@ -163,6 +165,59 @@ def test_clients_that_send_slowly_take_no_place(artifact):
             client.close()
 
 
+def test_clients_that_dally_lose_their_connection(artifact):
+    options = ["--connections", "8", "--header-timeout", "0.5", "--timeout", "0.5"]
+    with serving(ExportedSegmenter(artifact), artifact, *options) as (server, send):
+        slow = [socket.create_connection(("127.0.0.1", send.port)) for _ in range(8)]
+        # Nothing, a part of the headers, and a body that nobody waits for.
+        for client in slow[:4]:
+            client.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nX: ")
+        slow[0].sendall(b"y\r\nContent-Length: 9\r\n\r\n")
+        wait_for(lambda: send("/health")[0] == 503)
+        wait_for(lambda: send("/health")[0] == 200)
+        for client in slow:
+            client.settimeout(30)
+            with contextlib.suppress(ConnectionResetError):
+                while client.recv(4096):
+                    pass
+            client.close()
+        # A connection that is used goes on, longer than either limit.
+        connection, end = http.client.HTTPConnection("127.0.0.1", send.port), time.monotonic() + 2
+        connection.connect()
+        used = connection.sock
+        while time.monotonic() < end:
+            connection.request("GET", "/health")
+            assert connection.getresponse().read()
+            time.sleep(0.2)
+        assert connection.sock is used
+        connection.close()
+
+
+class Endless:
+    """A segmenter whose runtime ends it at the timeout."""
+
+    takes_timeout = True
+
+    def __init__(self, segmenter):
+        self.metadata, self.shape, self.given = segmenter.metadata, segmenter.shape, []
+
+    def __call__(self, image, timeout):
+        self.given.append(timeout)
+        time.sleep(timeout)
+        raise TimeoutError
+
+
+def test_a_computation_ends_at_the_timeout(artifact):
+    endless, body = Endless(ExportedSegmenter(artifact)), encoded(ColorPatches().read(0)[0])
+    with serving(endless, artifact, "--timeout", "0.3") as (server, send):
+        for _ in range(2):
+            assert send("/segment", body)[0] == 504
+            wait_for(lambda: not server.count)
+            assert send("/ready")[0] == 200
+    assert len(endless.given) == 2
+    assert 0 < max(endless.given) <= 0.3
+
+
 def test_forms(artifact, rng):
     image = rng.integers(0, 256, (40, 50, 3), dtype="uint8")
     files = [encoded(image), encoded(image, "BMP"), encoded(np.full_like(image, 13))]
@@ -177,6 +232,22 @@ def test_forms(artifact, rng):
             assert send("/segment", form, headers)[:2] == send("/segment", file)[:2]
         status, message, _ = send("/segment", form.replace(b"file", b"fool"), headers)
         assert (status, b"needs one file; this one has 0" in message) == (400, True)
+        many = form.replace(b"\r\n--x--", 20 * b"\r\n--x\r\n\r\n" + b"\r\n--x--")
+        assert send("/segment", many, headers)[0] == 413
+        headers = {"Content-Type": "multipart/form-data"}
+        assert send("/segment", form, headers)[0] == 400
+
+
+def test_base64(artifact, rng):
+    file = encoded(rng.integers(0, 256, (40, 50, 3), dtype="uint8"))
+    text, headers = base64.b64encode(file).decode(), {"Content-Type": "application/json"}
+    with serving(ExportedSegmenter(artifact), artifact) as (_, send):
+        expected = send("/segment", file)[:2]
+        for value in (text, f"data:image/png;base64,{text}", text.replace("/", "\\/")):
+            assert send("/segment", f'{{"image": "{value}"}}', headers)[:2] == expected
+        for wrong in (text, f'{{"file": "{text}"}}', '{"image": "a"}', '{"image": 3}', "[" * 10000):
+            status, message, _ = send("/segment", wrong, headers)
+            assert (status, b"JSON must have the form" in message) == (400, True)
 
 
 @pytest.mark.parametrize(

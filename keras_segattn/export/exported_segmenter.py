@@ -31,11 +31,18 @@ class ExportedSegmenter:
             `(height, width, channels)`.
         channel_order: `"RGB"` or `"BGR"`, the order of the colors of an array, as for
             `keras_segattn.images.read_image`. Defaults to `"RGB"`.
+        timeout: Float, the seconds after which the runtime ends the computation, as for
+            `load_exported`. Defaults to `None`, no limit.
 
     Returns:
         A `Segmentation` without probabilities.
 
+    Attributes:
+        metadata: Dict, as from `read_metadata`.
+        takes_timeout: Boolean, whether the runtime can end a computation.
+
     Raises:
+        TimeoutError: If the computation takes longer than `timeout`.
         ValueError: If the artifact takes or returns something else; or the image is empty, damaged
             or of the wrong channels.
 
@@ -74,10 +81,14 @@ class ExportedSegmenter:
             )
         return metadata
 
-    def __call__(self, image, channel_order="RGB"):
+    @property
+    def takes_timeout(self):
+        return self._run.takes_timeout
+
+    def __call__(self, image, channel_order="RGB", timeout=None):
         image = read_image(image, channel_order=channel_order)
         pixels = self._fitted(to_pixels(image, self.shape[-1]))
-        outputs = self._run(np.rint(pixels).astype("uint8")[None])
+        outputs = self._run(np.rint(pixels).astype("uint8")[None], timeout)
         return Segmentation(
             image,
             self._cut_back(outputs["class_map"][0], image.shape[:2]),

@@ -17,6 +17,7 @@ class Format:
         dtypes: Precisions that it offers.
         fixed_size_dtypes: Precisions that free image sizes would spoil.
         opsets: Range of the versions of ONNX's operators that it offers.
+        takes_timeout: Boolean, whether its runtime can end a computation.
         runtime: Packages that run it.
         writers: Packages that write it, beside TensorFlow.
         extras: Extras of keras-segattn that install the runtime, and the writers.
@@ -28,6 +29,7 @@ class Format:
     dtypes = ("float32",)
     fixed_size_dtypes = ()
     opsets = ()
+    takes_timeout = False
     runtime = ()
     writers = ()
     extras = ()
@@ -50,7 +52,8 @@ class Format:
     def load(self, path, threads=None, logits=True):
         """Returns a function from a batch of images to a dict of outputs.
 
-        Several threads may call it at once.
+        Several threads may call it at once. With `takes_timeout` it has the argument `timeout`:
+        seconds after which it raises a `TimeoutError`, or `None`.
 
         Args:
             path: Path of an artifact.

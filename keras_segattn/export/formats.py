@@ -24,9 +24,19 @@ class LoadedArtifact:
     Call arguments:
         images: Array `(batch, height, width, channels)`, uint8 unless preprocessing was left
             outside.
+        timeout: Float, the seconds after which the computation is ended. Only ONNX Runtime and
+            OpenVINO can end one; ONNX Runtime does so between two operators. Defaults to `None`,
+            no limit.
 
     Returns:
         Dict of arrays: the exported output by its name, `"class_map"` for example, and `"logits"`.
+
+    Attributes:
+        takes_timeout: Boolean, whether the runtime can end a computation.
+
+    Raises:
+        TimeoutError: If the computation takes longer than `timeout`.
+        ValueError: If the runtime cannot end a computation, and `timeout` is passed.
     """
 
     def __init__(self, path, threads=None, logits=True):
@@ -34,6 +44,7 @@ class LoadedArtifact:
         self._arguments = Path(path).absolute(), threads, logits
         format = format_of(Path(path))
         format.check_packages()
+        self._name, self.takes_timeout = format.name, format.takes_timeout
         try:
             self._run = format.load(*self._arguments)
         except (ImportError, MemoryError):
@@ -44,8 +55,15 @@ class LoadedArtifact:
                 f"{path} cannot be loaded by {format.runtime[0]}, and may be damaged: {error!r}"
             ) from error
 
-    def __call__(self, images):
-        return self._run(images)
+    def __call__(self, images, timeout=None):
+        if timeout is None:
+            return self._run(images)
+        if not self.takes_timeout:
+            raise ValueError(
+                f"The runtime of {self._name!r} cannot end a computation; leave `timeout` out, or "
+                f"export to 'onnx' or 'openvino'. Received: timeout={timeout}"
+            )
+        return self._run(images, timeout)
 
     def __reduce__(self):
         return LoadedArtifact, self._arguments
@@ -66,7 +84,8 @@ def load_exported(path, threads=None, logits=True):
         A callable from a batch of images `(batch, height, width, channels)`, uint8 unless
         preprocessing was left outside, to a dict of arrays: the exported output by its name,
         `"class_map"` for example, and `"logits"`. Several threads may call it at once. It can be
-        pickled, and is then loaded from the same path.
+        pickled, and is then loaded from the same path. ONNX Runtime and OpenVINO take the argument
+        `timeout`, in seconds, and raise a `TimeoutError` after it.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.

@@ -1,6 +1,8 @@
 """ONNX, as ONNX Runtime, TensorRT, OpenVINO and Triton load it."""
 
+import contextlib
 import json
+import threading
 import warnings
 
 from keras_segattn.export.format import Format
@@ -26,6 +28,7 @@ class ONNX(Format):
     opset = 17
     # tf2onnx refuses 19 and more.
     opsets = range(13, 19)
+    takes_timeout = True
     runtime = ("onnxruntime",)
     writers = ("onnx", "tf2onnx")
     extras = ("onnx",)
@@ -85,10 +88,35 @@ class ONNX(Format):
             providers=["CPUExecutionProvider"],
         )
         names = [value.name for value in session.get_outputs()]
-        return lambda images: dict(zip(names, session.run(names, {"images": images}), strict=True))
+
+        def run(images, timeout=None):
+            options = onnxruntime.RunOptions()
+            with _terminated(options, timeout):
+                outputs = session.run(names, {"images": images}, options)
+            return dict(zip(names, outputs, strict=True))
+
+        return run
 
     def read_metadata(self, path):
         return json.loads(read_properties(path)[METADATA])
+
+
+@contextlib.contextmanager
+def _terminated(options, timeout):
+    """Lets ONNX Runtime end a computation after its present operator, when time is over."""
+    if timeout is None:
+        yield
+        return
+    timer = threading.Timer(timeout, setattr, (options, "terminate", True))
+    timer.start()
+    try:
+        yield
+    except Exception as error:
+        if options.terminate:
+            raise TimeoutError(f"It was not computed within {timeout:.3g} s.") from error
+        raise
+    finally:
+        timer.cancel()
 
 
 def with_logits(path):

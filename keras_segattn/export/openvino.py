@@ -25,6 +25,7 @@ class OpenVINO(Format):
     name = "openvino"
     files = (MODEL, "model.bin")
     dtypes = ("float32", "float16", "int8")
+    takes_timeout = True
     runtime = ("openvino",)
     writers = ("nncf",)
     extras = ("openvino",)
@@ -56,10 +57,19 @@ class OpenVINO(Format):
         # A request has one set of tensors: each thread gets its own.
         local = threading.local()
 
-        def run(images):
+        def run(images, timeout=None):
             if not hasattr(local, "request"):
                 local.request = compiled.create_infer_request()
-            results = local.request.infer(images)
+            if timeout is None:
+                results = local.request.infer(images)
+            else:
+                local.request.start_async(images)
+                if not local.request.wait_for(round(1000 * timeout)):
+                    local.request.cancel()
+                    # It would answer the next call with the results of this one.
+                    del local.request
+                    raise TimeoutError(f"It was not computed within {timeout:.3g} s.")
+                results = local.request.results
             outputs = {value.get_any_name(): results[value].copy() for value in compiled.outputs}
             if CHANNELS_FIRST in outputs:
                 outputs["logits"] = outputs.pop(CHANNELS_FIRST).transpose(0, 2, 3, 1)

@@ -5,7 +5,7 @@ import pytest
 from keras_segattn.export import ExportedSegmenter, export_model, load_exported
 from keras_segattn.images import to_pixels
 from keras_segattn.inference import segment
-from tests.export.cases import ColorPatches, color_network, needs_runtime
+from tests.export.cases import PATHS, ColorPatches, color_network, needs_runtime
 
 pytestmark = pytest.mark.once
 
@@ -48,7 +48,7 @@ def test_resized_to_a_fixed_size_as_in_keras(tmp_path, artifact, rng, shape):
     export_model(color_network(), path, "onnx", images=ColorPatches(), input_shape=(1, 64, 96))
     exported, seen = ExportedSegmenter(path), []
     run = exported._run
-    exported._run = lambda images: seen.append(images) or run(images)
+    exported._run = lambda images, timeout: seen.append(images) or run(images)
     image = rng.integers(0, 256, shape, dtype="uint8")
     assert exported(image).class_map.shape == shape[:2]
     pixels = keras.ops.image.resize(to_pixels(image, 3), (64, 96), data_format="channels_last")
@@ -73,10 +73,19 @@ def test_artifacts_that_it_refuses(tmp_path, options, message):
 
 
 @pytest.mark.parametrize("format", ["onnx", "litert", "openvino"])
-def test_threads(format, tmp_path):
+def test_threads_and_timeout(format, tmp_path):
     needs_runtime(format)
-    path = tmp_path / {"onnx": "m.onnx", "litert": "m.tflite", "openvino": "ov"}[format]
-    export_model(color_network(), path, format, images=ColorPatches())
+    export_model(color_network(), tmp_path / PATHS[format], format, images=ColorPatches())
     image, _ = ColorPatches().read(0)
-    one, free = (load_exported(path, threads)(image[None]) for threads in (1, None))
-    np.testing.assert_array_equal(one["class_map"], free["class_map"])
+    one, free = (load_exported(tmp_path / PATHS[format], threads) for threads in (1, None))
+    expected = one(image[None])["class_map"]
+    np.testing.assert_array_equal(free(image[None])["class_map"], expected)
+    assert one.takes_timeout == (format != "litert")
+    if not one.takes_timeout:
+        with pytest.raises(ValueError, match="'litert' cannot end a computation"):
+            one(image[None], timeout=60.0)
+        return
+    with pytest.raises(TimeoutError, match="within 0.01 s"):
+        one(np.tile(image, (1, 30, 30, 1)), timeout=0.01)
+    # The runtime goes on to work.
+    np.testing.assert_array_equal(one(image[None], timeout=60.0)["class_map"], expected)
