@@ -12,9 +12,10 @@
 
 `POST /segment` takes an image file: its bytes as the body, a form with one file, or JSON with the
 file in base64. It returns a PNG whose pixels are the labels, drawn in the palette of the model; or
-JSON with the size, the share of each class, and the PNG in base64. `GET /metadata` describes the model, `GET /metrics` is for
-Prometheus. `GET /health` answers while the server lives, and `GET /ready` fails with 503 while the
-queue is full or an image takes longer than the timeout: a load balancer should ask that one.
+JSON with the size, the share of each class, and the PNG in base64. `GET /metadata` describes the
+model, `GET /metrics` is for Prometheus. `GET /health` answers while the server lives, and
+`GET /ready` fails with 503 while the queue is full or an image takes longer than the timeout: a
+load balancer should ask that one.
 
 The server is Uvicorn with Starlette, and the network is run by `ExportedSegmenter`. They are widely
 used and maintained, and small: neither Keras nor TensorFlow is loaded. It is one process, and an

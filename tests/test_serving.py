@@ -167,7 +167,7 @@ def test_clients_that_send_slowly_take_no_place(artifact):
 
 def test_clients_that_dally_lose_their_connection(artifact):
     options = ["--connections", "8", "--header-timeout", "0.5", "--timeout", "0.5"]
-    with serving(ExportedSegmenter(artifact), artifact, *options) as (server, send):
+    with serving(ExportedSegmenter(artifact), artifact, *options) as (_, send):
         slow = [socket.create_connection(("127.0.0.1", send.port)) for _ in range(8)]
         # Nothing, a part of the headers, and a body that nobody waits for.
         for client in slow[:4]:

@@ -53,8 +53,9 @@ def export_model(
     | `"tensorrt"` | folder | float32, float16 | TensorRT, on the GPU it was built on |
 
     float16 halves the weights; the runtime chooses the precision it computes in. int8 is
-    quantization after training. An ONNX file in int8 is for ONNX Runtime: OpenVINO rounds
-    differently, and needs `"openvino"`. For TF-TRT export `"saved_model"`, which
+    quantization after training. An ONNX file in int8 is for ONNX Runtime. OpenVINO computes it
+    wrongly where sizes are free: pass `input_shape`, or take `"openvino"`. TensorRT refuses it, as
+    its zero points are not 0. For TF-TRT export `"saved_model"`, which
     `keras_segattn/export/tf_trt.py` converts.
 
     TensorFlow does the export. On the JAX and torch backends it does so in a process of its own.

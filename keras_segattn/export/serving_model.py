@@ -52,12 +52,13 @@ def serving_model(model, preprocessing, output="class_map", input_shape=(None, N
         if output == "coarse_class_map":
             logits = _before_resizing(model)(x)
             aligned = model.get_layer("logits").align_corners
-            outputs = {"logits": logits, "class_map": _resized(_class_map(logits), images, aligned)}
+            class_map = _as_pixels(_resized(_best(logits), images, aligned), logits)
+            outputs = {"logits": logits, "class_map": class_map}
             return keras.Model(images, outputs, name=f"{model.name}_serving")
         logits = model(x)
         outputs = {"logits": logits}
         if output == "class_map":
-            outputs[output] = _class_map(logits)
+            outputs[output] = _as_pixels(_best(logits), logits)
         elif not logits_returned:
             if output == "logits":
                 raise ValueError(
@@ -123,12 +124,16 @@ def _resized(class_map, images, align_corners):
     return ops.squeeze(nearest([ops.expand_dims(class_map, -1), images]), axis=-1)
 
 
-def _class_map(logits):
+def _best(logits):
     # Keras's argmax of floats looks for negative zeros bit by bit, which ONNX cannot express. A
     # comparison with the maximum could be expressed, but OpenVINO's int8 kernels make it false.
     _, best = ops.top_k(logits, 1, sorted=False)
-    dtype = "uint8" if logits.shape[-1] <= 256 else "int32"
-    return ops.cast(ops.squeeze(best, axis=-1), dtype)
+    return ops.cast(ops.squeeze(best, axis=-1), "int32")
+
+
+def _as_pixels(class_map, logits):
+    # Last: within a graph TensorRT knows no uint8.
+    return ops.cast(class_map, "uint8") if logits.shape[-1] <= 256 else class_map
 
 
 def _in_float32(model):

@@ -85,7 +85,7 @@ def test_threads_and_timeout(format, tmp_path):
         with pytest.raises(ValueError, match="'litert' cannot end a computation"):
             one(image[None], timeout=60.0)
         return
-    with pytest.raises(TimeoutError, match="within 0.01 s"):
+    with pytest.raises(TimeoutError, match=r"within 0\.01 s"):
         one(np.tile(image, (1, 30, 30, 1)), timeout=0.01)
     # The runtime goes on to work.
     np.testing.assert_array_equal(one(image[None], timeout=60.0)["class_map"], expected)

@@ -51,6 +51,16 @@ def test_probabilities(images, tmp_path):
     np.testing.assert_allclose(got, keras.ops.softmax(logits), atol=1e-3)
 
 
+@pytest.mark.once
+def test_int8_of_fixed_size_in_openvino(tmp_path):
+    openvino, path = pytest.importorskip("openvino"), tmp_path / "m.onnx"
+    options = {"dtype": "int8", "images": ColorPatches(), "input_shape": (1, 64, 96)}
+    export_model(color_network(), path, "onnx", **options)
+    image = ColorPatches().read(0)[0][None]
+    found = openvino.compile_model(path, "CPU")(image)["class_map"]
+    assert np.mean(found == load_exported(path)(image)["class_map"]) > 0.98
+
+
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_onnx_pads_every_map_where_it_is_read(dtype, rng, tmp_path):
