@@ -2,7 +2,9 @@
 
     python examples/evaluate.py model.keras --dataset camvid --data path/to/CamVid --split test
     python examples/evaluate.py model.keras --dataset cityscapes --data path/to/cityscapes \\
-        --scales 0.75 1 1.25 1.5 1.75 2 --flip          # as CCNet's best results are measured
+        --recipe ccnet_cityscapes                        # as the recipe's paper measures
+    python examples/evaluate.py model.keras --dataset cityscapes --data path/to/cityscapes \\
+        --size 512 1024 --scales 0.75 1 1.25 --flip      # or by options of your own
     python examples/evaluate.py model.keras --dataset cityscapes --data path/to/cityscapes \\
         --tile 769 769                                   # a sliding window, for little memory
 """
@@ -13,6 +15,7 @@ from pathlib import Path
 
 import keras
 
+from keras_segattn import recipes
 from keras_segattn.atomic_files import write_json
 from keras_segattn.data import DATASETS
 from keras_segattn.metrics import confusion_scores
@@ -28,15 +31,20 @@ def main():
     parser.add_argument("--dataset", choices=DATASETS, required=True)
     parser.add_argument("--data", required=True, help="folder of the data set")
     parser.add_argument("--split", default="val")
-    parser.add_argument("--scales", type=float, nargs="+", default=[1.0])
-    parser.add_argument("--flip", action="store_true", help="average with the mirrored image")
-    parser.add_argument("--tile", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
+    add = parser.add_argument
+    add("--recipe", choices=recipes.RECIPES, metavar="NAME", help="measure as its paper does")
+    sides = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH")}
+    add("--size", **sides, help="resize images to it for the network")
+    add("--scales", type=float, nargs="+", metavar="SCALE", help="average over scales")
+    add("--flip", action="store_true", help="average with the mirrored image")
+    add("--tile", **sides, help="slide a window over the image, for little memory")
     parser.add_argument("--output", type=Path, help="folder (default: beside the model)")
     arguments = parser.parse_args()
 
-    options = {"scales": arguments.scales, "flip": arguments.flip}
-    if arguments.tile:
-        options["tile"] = tuple(arguments.tile)
+    options = dict(recipes.get(arguments.recipe).evaluation) if arguments.recipe else {}
+    for name in ("size", "scales", "flip", "tile"):
+        if getattr(arguments, name):
+            options[name] = getattr(arguments, name)
     try:
         data = DATASETS[arguments.dataset](arguments.data, arguments.split)
         model = keras.saving.load_model(arguments.model, compile=False)

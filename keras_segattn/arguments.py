@@ -1,5 +1,12 @@
 """Checks of arguments, with the messages that they share."""
 
+import math
+
+# The least side of an image: below it a side vanishes at stride 32.
+LEAST_SIDE = 32
+# The options of an evaluation, as recipes hold them.
+EVALUATION = ("size", "scales", "flip")
+
 
 def check_choice(name, value, choices):
     """Raises a ValueError unless an argument has one of its values.
@@ -32,3 +39,34 @@ def check_pixel(pixel, size):
         raise ValueError(
             f"`pixel` must be a (row, column) inside {tuple(size)}. Received: {tuple(pixel)}"
         )
+
+
+def check_evaluation(evaluation):
+    """Raises a ValueError unless a dict holds the options of an evaluation.
+
+    Args:
+        evaluation: Dict with any of `"size"`, `(height, width)` that an image is resized to for the
+            network, or `None` for its own; `"scales"`, a sequence of factors of that size, over
+            which probabilities are averaged; and `"flip"`, whether the mirrored image is averaged
+            too.
+    """
+    unknown = sorted(set(evaluation) - set(EVALUATION))
+    if unknown:
+        hint = " A sliding window is for `evaluate(tile=)`." if "tile" in unknown else ""
+        raise ValueError(f"An evaluation holds {EVALUATION} only. Received: {evaluation}.{hint}")
+    check_size(evaluation.get("size"))
+    check_scales(evaluation.get("scales", (1.0,)))
+
+
+def check_size(size):
+    """Raises a ValueError unless a size is `None` or two sides that a network takes."""
+    if size is not None and not (len(size) == 2 and min(size) >= LEAST_SIDE):
+        raise ValueError(
+            f"`size` must be (height, width) from {LEAST_SIDE} up, or None. Received: {size}"
+        )
+
+
+def check_scales(scales):
+    """Raises a ValueError unless scales are positive numbers, one at least."""
+    if not len(scales) or not all(0 < scale < math.inf for scale in scales):
+        raise ValueError(f"`scales` must be positive numbers, one at least. Received: {scales}")

@@ -154,6 +154,36 @@ def parse(*arguments, recipe="canet1_camvid"):
     return recipe_of(argument_parser("", recipe).parse_args(arguments))
 
 
+def test_recipes_are_measured_as_their_papers_do():
+    half = {"size": (512, 1024)}
+    assert RECIPES["attanet_df2_cityscapes"].evaluation == half
+    assert RECIPES["cross_cbam_m_cityscapes"].evaluation == half
+    assert RECIPES["cross_cbam_l2_cityscapes"].evaluation == {"size": (768, 1536)}
+    assert RECIPES["canet2_cityscapes_1024x512"].evaluation == half
+    assert RECIPES["canet2_cityscapes_1024x512"].scale == (0.25, 1.0)
+    assert RECIPES["canet1_cityscapes_713"].crop == (713, 713)
+    assert RECIPES["canet3_cityscapes"].evaluation == {}
+    assert RECIPES["attanet_resnet101_ade20k"].steps == 250_000
+    assert "dataset" not in RECIPES["attanet_resnet50_ade20k"].our_choices
+    assert "dataset" in RECIPES["attanet_resnet18_ade20k"].our_choices
+    ccnet = RECIPES["ccnet_cityscapes"]
+    assert (len(ccnet.evaluation["scales"]), ccnet.evaluation["flip"]) == (6, True)
+    assert ccnet.validation_options == {}
+    assert RECIPES["attanet_df2_cityscapes"].validation_options == half
+    # A head that only the authors' code has is no setting of the paper.
+    for recipe in RECIPES.values():
+        if recipe.network in ("CCNet", "AttaNet"):
+            assert "authors' code" in recipe.our_choices["network_arguments"]
+
+
+def test_the_size_of_the_evaluation_is_an_option():
+    size = ("--evaluation-size", "64", "96")
+    recipe = parse(*size, "--recipe", "ccnet_camvid")
+    assert recipe.evaluation == recipe.validation_options == {"size": (64, 96)}
+    recipe = parse(*size, recipe="ccnet_ade20k")
+    assert (recipe.evaluation["flip"], recipe.validation) == (True, {"size": (64, 96)})
+
+
 def test_options_replace_fields():
     recipe = parse("--steps", "50", "--learning-rate", "0.5", "--crop", "32", "48")
     assert (recipe.steps, recipe.epochs, recipe.learning_rate) == (50, None, 0.5)
@@ -185,6 +215,8 @@ def test_options_replace_fields():
         ({"warmup_steps": -1}, "`warmup_steps` must be at least 0. Received: -1"),
         ({"crop": (0, 32)}, r"`crop` must be two positive sides. Received: \(0, 32\)"),
         ({"scale": (2.0, 0.5)}, r"`scale` must be .* Received: \(2.0, 0.5\)"),
+        ({"evaluation": {"tile": (64, 64)}}, r"An evaluation holds \('size', 'scales', 'flip'\)"),
+        ({"validation": {"size": (16, 64)}}, r"`size` must be .* Received: \(16, 64\)"),
         ({"auxiliary_loss": "dice"}, "`auxiliary_loss` must be one of .* Received: 'dice'"),
     ],
 )

@@ -104,6 +104,22 @@ def test_the_best_model_scores_what_the_log_says(tmp_path, momentum):
     assert rows(tmp_path / "parts") == rows(tmp_path / "whole")
 
 
+def test_epochs_are_validated_as_the_recipe_evaluates(tmp_path):
+    """Trained at 0.25 to 0.5, a network is validated at the recipe's size, and the best is kept."""
+    scenes = {split: RoadScenes(split, 4, size=(96, 128)) for split in ("train", "val")}
+    recipe = dataclasses.replace(
+        RECIPE, scale=(0.25, 0.5), crop=(32, 48), epochs=3, evaluation={"size": (32, 48)}
+    )
+    model = train(recipe, scenes, tmp_path, TrainingOptions(jit_compile=False))
+    best = max(float(row["val_mean_iou"]) for row in rows(tmp_path))
+    found = evaluate(model, scenes["val"], **recipe.evaluation)["mean_iou"]
+    assert found == pytest.approx(best, abs=5e-4)
+    assert abs(evaluate(model, scenes["val"])["mean_iou"] - best) > 1e-3
+    batches = scenes["val"].to_tf_dataset(1, preprocessing=model.preprocessing)
+    scores = model.evaluate(batches, verbose=0, return_dict=True)
+    assert scores["mean_iou"] == pytest.approx(best, abs=1e-6)
+
+
 @pytest.mark.parametrize("text", [None, "", "epoch,learning_rate,loss,val_mean_iou\n"])
 def test_the_best_model_outlives_its_log(tmp_path, text, one_epoch):
     shutil.copytree(one_epoch, tmp_path, dirs_exist_ok=True)

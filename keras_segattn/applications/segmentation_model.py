@@ -1,11 +1,14 @@
 """A functional model that knows its preprocessing and its classes."""
 
 import inspect
+import json
 
 import keras
 import numpy as np
 
-from keras_segattn.applications.logits import are_logits
+from keras_segattn.applications.evaluation_protocol import run_protocol
+from keras_segattn.applications.logits import are_logits, returns_logits
+from keras_segattn.arguments import check_evaluation
 from keras_segattn.ground_truth import check_labels
 from keras_segattn.images.palette import to_palette
 from keras_segattn.losses.pixel_loss import PixelLoss
@@ -25,6 +28,11 @@ class SegmentationModel(keras.Model):
     `compile` refuses a loss for logits where the model returns probabilities, and the reverse.
     `fit` and `evaluate` refuse NumPy labels that are neither a class nor void. `fit` leaves the
     order of `tf.data` pipelines and of this package's `PyDataset` as it is.
+
+    Papers measure many networks at another size than that of the images, or average scales and
+    mirror images. `model.evaluation = {"size": (512, 1024)}` has `evaluate`, and the validation of
+    `fit`, do the same; it also takes `"scales"` and `"flip"`, as
+    `keras_segattn.inference.segment` does. It is not saved.
 
     Args:
         inputs: Keras tensor of images `(batch, height, width, channels)`.
@@ -74,6 +82,35 @@ class SegmentationModel(keras.Model):
         self.class_names = class_names
         self.palette = palette
         self.from_logits = are_logits(self.outputs[0]) if from_logits is None else from_logits
+        self._evaluation, self._testing = "{}", False
+
+    @property
+    def evaluation(self):
+        return json.loads(self._evaluation)
+
+    @evaluation.setter
+    def evaluation(self, evaluation):
+        check_evaluation(evaluation)
+        # Text, for Keras would track the lists of a dict.
+        self._evaluation = json.dumps(evaluation)
+        self.test_function = None
+
+    def test_step(self, *args):
+        self._testing = True
+        try:
+            return super().test_step(*args)
+        finally:
+            self._testing = False
+
+    def call(self, inputs, training=None, mask=None):
+        call = super().call
+        if not (self._testing and self.evaluation):
+            return call(inputs, training=training, mask=mask)
+        (images,) = keras.tree.flatten(inputs)
+        from_logits = returns_logits(self)
+        return run_protocol(
+            lambda x: call(x, training=False), images, from_logits, **self.evaluation
+        )
 
     @property
     def class_names(self):

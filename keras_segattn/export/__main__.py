@@ -78,6 +78,13 @@ def parse_arguments(arguments):
         metavar=("HEIGHT", "WIDTH"),
         help="of the images (default: any)",
     )
+    add(
+        "--network-size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="resize images to it for the network, and the logits back (default: not)",
+    )
     add("--batch", type=int, metavar="N", help="images per batch (default: any)")
     add(
         "--images",
@@ -130,6 +137,7 @@ def main(arguments=None):
             preprocessing=preprocessing,
             output=arguments.output,
             input_shape=(arguments.batch, *(arguments.size or (None, None))),
+            network_size=arguments.network_size,
             dtype=arguments.dtype,
             images=images,
             least_agreement=arguments.least_agreement,

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_segattn.arguments import LEAST_SIDE
 from keras_segattn.export.formats import load_exported, read_metadata
 from keras_segattn.images import read_image, to_pixels
-from keras_segattn.inference.segmentation import LEAST_SIDE, Segmentation
+from keras_segattn.inference.segmentation import Segmentation
 
 
 class ExportedSegmenter:

@@ -30,6 +30,7 @@ def export_model(
     preprocessing=None,
     output="class_map",
     input_shape=(None, None, None),
+    network_size=None,
     dtype="float32",
     images=None,
     least_agreement=None,
@@ -76,6 +77,9 @@ def export_model(
         input_shape: Tuple `(batch, height, width)`; `None` leaves a size free. LiteRT in int8 needs
             a fixed height and width; elsewhere they may make a faster artifact. Defaults to all
             free, as far as the model's are.
+        network_size: Tuple `(height, width)` at which the network works inside the artifact: images
+            are resized to it, and the logits back, as papers do that measure 1024x2048 images at
+            512x1024. Defaults to `None`, the size of the images.
         dtype: `"float32"`, `"float16"` or `"int8"`. Defaults to `"float32"`.
         images: Images to compare with, and to calibrate int8 with, as it will meet them: a data set
             of `keras_segattn.data`, or a sequence of anything that `segment` takes as an image. Up
@@ -131,13 +135,14 @@ def export_model(
     target.check_machine()
     target.check_packages(writing=True)
     inside, outside = _preprocessing(model, preprocessing)
-    served = serving_model(model, inside, output, input_shape)
+    served = serving_model(model, inside, output, input_shape, network_size)
     if dtype in target.fixed_size_dtypes and None in served.input_shape[1:3]:
         raise ValueError(
             f"{format!r} in {dtype} needs a fixed height and width: pass `input_shape`, such as "
             f"(1, 360, 480). Received: input_shape={input_shape}"
         )
     metadata = _metadata(model, served, inside, output, dtype, target)
+    metadata["network_size"] = None if network_size is None else list(network_size)
     options = {} if opset is None else {"opset": opset}
     output = next(name for name in (output, "class_map") if name in served.output)
     compared, calibration = input_batches(served, images, outside)

@@ -7,13 +7,17 @@ import numpy as np
 from keras import ops
 
 from keras_segattn.applications.logits import returns_logits
+from keras_segattn.arguments import check_size
+from keras_segattn.export.network_size import ResizeTo
 from keras_segattn.layers import ResizeLike
 from keras_segattn.weights.preprocessing import Preprocessing
 
 OUTPUTS = ("class_map", "coarse_class_map", "probabilities", "logits")
 
 
-def serving_model(model, preprocessing, output="class_map", input_shape=(None, None, None)):
+def serving_model(
+    model, preprocessing, output="class_map", input_shape=(None, None, None), network_size=None
+):
     """Wraps a segmentation model with its preprocessing and the choice of the class.
 
     Args:
@@ -24,6 +28,8 @@ def serving_model(model, preprocessing, output="class_map", input_shape=(None, N
         output: One of `"class_map"`, `"coarse_class_map"`, `"probabilities"`, `"logits"`. Defaults
             to `"class_map"`.
         input_shape: Tuple `(batch, height, width)`, `None` standing for any. Defaults to any.
+        network_size: Tuple `(height, width)` that images are resized to for the network, whose
+            logits are resized back; or `None`. Defaults to `None`.
 
     Returns:
         A functional float32 model from `images` `(batch, height, width, channels)`, uint8, or
@@ -44,11 +50,13 @@ def serving_model(model, preprocessing, output="class_map", input_shape=(None, N
     try:
         model = _in_float32(model)
         images = keras.Input(
-            batch_shape=(*_sizes(model, input_shape), model.input_shape[-1]),
+            batch_shape=(*_sizes(model, input_shape, network_size), model.input_shape[-1]),
             dtype="float32" if preprocessing is None else "uint8",
             name="images",
         )
         x = images if preprocessing is None else _preprocessed(images, preprocessing)
+        if network_size is not None:
+            x = ResizeTo(network_size, name="network_size")(x)
         if output == "coarse_class_map":
             logits = _before_resizing(model)(x)
             aligned = model.get_layer("logits").align_corners
@@ -56,6 +64,8 @@ def serving_model(model, preprocessing, output="class_map", input_shape=(None, N
             outputs = {"logits": logits, "class_map": class_map}
             return keras.Model(images, outputs, name=f"{model.name}_serving")
         logits = model(x)
+        if network_size is not None:
+            logits = ResizeLike(name="image_size")([logits, images])
         outputs = {"logits": logits}
         if output == "class_map":
             outputs[output] = _as_pixels(_best(logits), logits)
@@ -73,14 +83,22 @@ def serving_model(model, preprocessing, output="class_map", input_shape=(None, N
         keras.config.set_dtype_policy(policy)
 
 
-def _sizes(model, input_shape):
+def _sizes(model, input_shape, network_size):
     if len(input_shape) != 3:
         raise ValueError(
             f"`input_shape` must be (batch, height, width), None for any. Received: {input_shape}"
         )
     batch, *sides = input_shape
+    taken = model.input_shape[1:3]
+    if network_size is not None:
+        check_size(network_size)
+        if any(side not in (None, asked) for side, asked in zip(taken, network_size, strict=True)):
+            raise ValueError(
+                f"The model takes only images of {taken}. Received: network_size={network_size}"
+            )
+        taken = (None, None)
     sizes = []
-    for fixed, asked in zip(model.input_shape[1:3], sides, strict=True):
+    for fixed, asked in zip(taken, sides, strict=True):
         if None not in (fixed, asked) and fixed != asked:
             raise ValueError(
                 f"The model takes only images of {model.input_shape[1:3]}. Received: "

@@ -9,9 +9,9 @@ import numpy as np
 from keras import ops
 
 from keras_segattn.applications.logits import returns_logits
-from keras_segattn.arguments import check_at_least
+from keras_segattn.arguments import LEAST_SIDE, check_at_least, check_scales, check_size
 from keras_segattn.images import read_image, to_pixels
-from keras_segattn.inference.segmentation import LEAST_SIDE, Segmentation
+from keras_segattn.inference.segmentation import Segmentation
 from keras_segattn.inference.sliding_window import blended_bands
 
 
@@ -21,6 +21,7 @@ def segment(
     *,
     tile=None,
     overlap=0.25,
+    size=None,
     scales=(1.0,),
     flip=False,
     keep_probabilities=None,
@@ -45,8 +46,11 @@ def segment(
             slides over it. One row of windows is held in memory at a time. Defaults to `None`.
         overlap: Float from 0 to below 1, the least share of a window that its neighbor overlaps.
             They are blended there. Defaults to `0.25`.
-        scales: Sequence of positive floats. The probabilities of the image at these scales are
-            averaged; a model of fixed size has one scale. Defaults to `(1.0,)`.
+        size: Tuple `(height, width)` that the image is resized to for the network, as papers do
+            that measure 1024x2048 images at 512x1024; its probabilities are resized back. Not with
+            `tile`. Defaults to `None`, the image's own size.
+        scales: Sequence of positive floats, factors of that size. The probabilities of the image at
+            these scales are averaged; a model of fixed size has one scale. Defaults to `(1.0,)`.
         flip: Boolean, whether to average with the mirrored image too. Defaults to `False`.
         keep_probabilities: Boolean, whether the result holds the probabilities, which are
             4 bytes per pixel and class. Defaults to `True` without `tile`, else `False`.
@@ -78,8 +82,8 @@ def segment(
     tile = _window(model, tile)
     if not 0 <= overlap < 1:
         raise ValueError(f"`overlap` must be at least 0 and below 1. Received: {overlap}")
-    if not len(scales) or min(scales) <= 0:
-        raise ValueError(f"`scales` must be positive numbers, one at least. Received: {scales}")
+    check_scales(scales)
+    _check_size(model, size, tile)
     if any(model.input_shape[1:3]) and any(scale != 1 for scale in scales):
         raise ValueError(
             f"The model takes only images of {model.input_shape[1:3]}, at which `scales` would "
@@ -88,7 +92,7 @@ def segment(
     check_at_least("batch_size", batch_size, 1)
     if keep_probabilities is None:
         keep_probabilities = tile is None
-    predict = _predictor(model, preprocessing, scales, flip)
+    predict = _predictor(model, preprocessing, size, scales, flip)
     # A file is an iterator, too.
     generator = isinstance(image, Iterator) and not hasattr(image, "read")
     if generator or isinstance(image, (list, tuple)) or getattr(image, "ndim", None) == 4:
@@ -135,7 +139,21 @@ def _window(model, tile):
     return window
 
 
-def _predictor(model, preprocessing, scales, flip):
+def _check_size(model, size, tile):
+    check_size(size)
+    if size is None:
+        return
+    if tile is not None:
+        raise ValueError(
+            "`size` resizes the whole image, and `tile` takes it in parts: pass one of them. "
+            f"Received: size={size}, tile={tile}"
+        )
+    fixed = model.input_shape[1:3]
+    if any(side not in (None, given) for side, given in zip(fixed, size, strict=True)):
+        raise ValueError(f"The model takes only images of {fixed}. Received: size={size}")
+
+
+def _predictor(model, preprocessing, size, scales, flip):
     """Returns a function from pixels `(n, h, w, channels)` to probabilities `(n, h, w, classes)`.
 
     It averages over scales and mirror images.
@@ -158,18 +176,18 @@ def _predictor(model, preprocessing, scales, flip):
         return probabilities
 
     def predict(pixels):
-        size = pixels.shape[1:3]
+        original = pixels.shape[1:3]
         total = 0.0
         for scale in scales:
             target = [
                 fixed or max(1, round(side * scale))
-                for fixed, side in zip(model.input_shape[1:3], size, strict=True)
+                for fixed, side in zip(model.input_shape[1:3], size or original, strict=True)
             ]
             scaled = _resize(pixels, target)
-            total = total + _resize(run(scaled), size)
+            total = total + _resize(run(scaled), original)
             if flip:
                 mirrored = run(np.ascontiguousarray(scaled[:, :, ::-1]))[:, :, ::-1]
-                total = total + _resize(np.ascontiguousarray(mirrored), size)
+                total = total + _resize(np.ascontiguousarray(mirrored), original)
         return total / (len(scales) * (2 if flip else 1))
 
     return predict

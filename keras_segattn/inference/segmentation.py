@@ -5,9 +5,6 @@ import numpy as np
 from keras_segattn.images import default_palette, to_rgb
 from keras_segattn.visualization import overlay_mask
 
-# Below this a side vanishes at stride 32.
-LEAST_SIDE = 32
-
 
 class Segmentation:
     """The classes of the pixels of one image, as `segment` returns them.

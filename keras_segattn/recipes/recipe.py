@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from keras_segattn.arguments import check_at_least, check_choice
+from keras_segattn.arguments import check_at_least, check_choice, check_evaluation
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LEAST = {
@@ -74,6 +74,12 @@ class Recipe:
             way, on a logarithmic scale, between no weights and theirs. Defaults to `1.0`.
         epochs: Integer; or `None` where `steps` is given. Defaults to `None`.
         steps: Integer, the number of batches of the whole training. Defaults to `None`.
+        evaluation: Dict of how the network is measured, of the options `size`, `scales` and `flip`
+            of `keras_segattn.inference.segment`; empty for whole images as they are. Defaults to
+            that.
+        validation: Dict of the same options for the epochs of a training, of which the best one is
+            kept, where `evaluation` would take too long. Defaults to `None`, which takes
+            `evaluation`.
         our_choices: Dict from fields that the paper leaves open to the reason for their value.
 
     Raises:
@@ -113,6 +119,8 @@ class Recipe:
     class_weights_power: float = 1.0
     epochs: int | None = None
     steps: int | None = None
+    evaluation: dict = dataclasses.field(default_factory=dict)
+    validation: dict | None = None
     our_choices: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
@@ -148,6 +156,8 @@ class Recipe:
                 "A recipe has `epochs` or `steps`, one of the two. Received: "
                 f"epochs={self.epochs}, steps={self.steps}"
             )
+        for evaluation in (self.evaluation, self.validation or {}):
+            check_evaluation(evaluation)
         for field in ("auxiliary_loss", "auxiliary_loss_arguments", "loss_weights"):
             if getattr(self, field) and not self.network_arguments.get("auxiliary_heads"):
                 raise ValueError(
@@ -159,6 +169,11 @@ class Recipe:
                 "`auxiliary_loss_arguments` needs `auxiliary_loss`. Received: "
                 f"{self.auxiliary_loss_arguments}"
             )
+
+    @property
+    def validation_options(self):
+        """The options by which epochs are validated: `validation`, or else `evaluation`."""
+        return self.evaluation if self.validation is None else self.validation
 
     def epochs_of(self, steps_per_epoch):
         """Returns the number of epochs, the last one begun to reach the number of steps."""

@@ -63,6 +63,13 @@ def argument_parser(description, default_recipe):
     add("--crop", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     add("--scale", type=float, nargs=2, metavar=("FROM", "TO"))
     add("--backbone", help="another backbone of the network, by name")
+    add(
+        "--evaluation-size",
+        type=int,
+        nargs=2,
+        metavar=("HEIGHT", "WIDTH"),
+        help="validate, evaluate and export with images resized to it in the network",
+    )
 
     add = parser.add_argument_group("weights to start from").add_argument
     add(
@@ -122,6 +129,11 @@ def recipe_of(arguments):
         changes["epochs"] = None
     if "scale" in changes:
         changes.update(scales=None, short_sides=None)
+    if arguments.evaluation_size:
+        size = {"size": tuple(arguments.evaluation_size)}
+        changes["evaluation"] = {**recipe.evaluation, **size}
+        if recipe.validation is not None:
+            changes["validation"] = {**recipe.validation, **size}
     if arguments.backbone:
         changes["network_arguments"] = {
             **recipe.network_arguments,
@@ -205,16 +217,18 @@ def _main(arguments, open_data, run):
         if not data[split].has_masks:
             print(f"the {split} data have no masks: no scores")
             continue
-        print(f"evaluating on {split}")
-        metrics[split] = evaluate(model, data[split])
+        print(f"evaluating on {split}", recipe.evaluation or "")
+        metrics[split] = evaluate(model, data[split], **recipe.evaluation)
         print_scores(metrics[split])
-        draw_predictions(model, data[split], run.path / "predictions" / f"{split}.png")
-    write_json(run.path / "metrics.json", metrics)
+        pictures = run.path / "predictions" / f"{split}.png"
+        draw_predictions(model, data[split], pictures, **recipe.evaluation)
+    write_json(run.path / "metrics.json", {"evaluation": recipe.evaluation, **metrics})
 
     image, _ = data["val"].read(0)
     for name in arguments.formats:
         path = run.path / "export" / ("model.onnx" if name == "onnx" else name)
-        print("exported", export_model(model, path, name, images=[image, image[1:, :-7]]))
+        images, size = [image, image[1:, :-7]], recipe.evaluation.get("size")
+        print("exported", export_model(model, path, name, images=images, network_size=size))
     print(f"done: {run.path}, {time.time() - start:.0f} s")
 
 

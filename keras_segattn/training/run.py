@@ -28,7 +28,8 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     """Trains the network of a recipe and returns the model of the best epoch.
 
     All samples are read once before a run starts, so that a wrong file is found at once. A
-    checkpoint is written after each epoch. Where `folder` holds some, training goes on from the
+    checkpoint is written after each epoch, and the epoch is validated as the recipe's `validation`
+    or `evaluation` says. Where `folder` holds some, training goes on from the
     last one, with the samples, the rate and the optimizer's state that it would have had. If the
     last one is damaged, it goes on from the best one, and says so.
 
@@ -42,8 +43,8 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
         callbacks: Further Keras callbacks. Defaults to none.
 
     Returns:
-        The model of the epoch with the highest mean IoU on the validation data; `None` in the
-        processes of a strategy that do not write.
+        The model of the epoch with the highest mean IoU on the validation data, whose `evaluate`
+        validates in the same way; `None` in the processes of a strategy that do not write.
 
     Raises:
         ValueError: If the recipe, the options, the devices and the backend do not go together,
@@ -96,6 +97,7 @@ def _train(recipe, data, run, options, strategy, callbacks):
         add_weight_decay(model, recipe)
         if options.sync_batch_norm:
             synchronize_batch_norm(model)
+        model.evaluation = recipe.validation_options
     early_stop = _EarlyStop(options.early_stop, best, epochs_done)
     if early_stop.is_over:
         print(f"the run has stopped early, after {epochs_done} epochs", flush=True)
@@ -131,7 +133,9 @@ def _train(recipe, data, run, options, strategy, callbacks):
     strategy.close()
     if not strategy.chief:
         return None
-    return keras.saving.load_model(run.best)
+    best = keras.saving.load_model(run.best)
+    best.evaluation = recipe.validation_options
+    return best
 
 
 def _prepare(options, strategy, recipe):

@@ -7,8 +7,10 @@ import pytest
 from keras_segattn.applications import SegmentationModel
 from keras_segattn.inference import segment
 from keras_segattn.losses import FocalLoss, WeightedCrossEntropy
+from keras_segattn.metrics import SegmentationScores
 from keras_segattn.weights import Preprocessing
 from tests.applications.cases import CASES
+from tests.training import randomize
 
 BGR = Preprocessing([0.4, 0.5, 0.6], [0.1, 0.2, 0.3], channel_order="BGR")
 
@@ -289,3 +291,43 @@ def test_class_names_and_colors_are_checked(attribute, value, message):
         setattr(model, attribute, value)
     model.palette = ["#ff8000", [0, 0, np.uint8(9)]]
     assert model.palette == ((255, 128, 0), (0, 0, 9))
+
+
+@pytest.mark.parametrize("deep", [False, True])
+@pytest.mark.parametrize(
+    "evaluation",
+    [{"size": (48, 64)}, {"scales": [0.75, 1.5]}, {"flip": True, "size": [64, 48]}],
+    ids=str,
+)
+def test_validation_measures_as_segment_does(evaluation, deep, rng):
+    """`fit` and `evaluate` give the scores of `segment` with the same options, and only they."""
+    model = CASES["attanet"](auxiliary_heads=deep)
+    randomize(model, rng)
+    metric = SegmentationScores(5)
+    model.compile("sgd", WeightedCrossEntropy(), metrics=[metric])
+    images = rng.integers(0, 256, (3, 72, 96, 3), dtype="uint8")
+    masks = rng.integers(0, 5, (3, 72, 96)).astype("uint8")
+    pixels = np.array(model.preprocessing(images))
+    plain = model.evaluate(pixels, masks, verbose=0, batch_size=1, return_dict=True)
+    before = model.predict(pixels, verbose=0)
+    model.evaluation = evaluation
+    scores = model.evaluate(pixels, masks, verbose=0, batch_size=1, return_dict=True)
+    results = [segment(model, image, **evaluation) for image in images]
+    found = np.stack([result.class_map for result in results])
+    assert scores["pixel_accuracy"] == pytest.approx(np.mean(found == masks), abs=1e-3)
+    assert abs(scores["pixel_accuracy"] - plain["pixel_accuracy"]) > 1e-3
+    likely = np.stack([result.probabilities for result in results])
+    want = -np.log(np.take_along_axis(likely, masks[..., None].astype(int), axis=-1)).mean()
+    assert scores["loss"] == pytest.approx(want, rel=1e-3)
+    np.testing.assert_allclose(model.predict(pixels, verbose=0), before, atol=1e-4)
+    model.evaluation = {}
+    again = model.evaluate(pixels, masks, verbose=0, batch_size=1, return_dict=True)
+    assert again["pixel_accuracy"] == pytest.approx(plain["pixel_accuracy"])
+
+
+def test_an_evaluation_is_checked():
+    model = CASES["canet"]()
+    with pytest.raises(ValueError, match=r"sliding window is for `evaluate\(tile=\)`"):
+        model.evaluation = {"tile": 64}
+    with pytest.raises(ValueError, match="`scales` must be positive"):
+        model.evaluation = {"scales": [1.0, 0.0]}

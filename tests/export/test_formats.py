@@ -9,6 +9,7 @@ import pytest
 from keras_segattn.applications import AttaNet, CANet
 from keras_segattn.export import export_model, load_exported, read_metadata
 from keras_segattn.export.formats import FORMATS
+from keras_segattn.inference import segment
 from keras_segattn.layers import ResizeLike
 from tests.export.cases import (
     NAMES,
@@ -78,6 +79,26 @@ def test_artifacts_say_what_they_are(format, tmp_path):
     np.testing.assert_allclose(
         outputs["logits"], model.predict(images, verbose=0), rtol=1e-3, atol=1e-2
     )
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("output", ["class_map", "coarse_class_map"])
+@pytest.mark.parametrize("format", PATHS)
+def test_the_network_works_at_a_size_of_its_own(format, output, tmp_path):
+    """Images of any size in, a smaller size through the network, their own size out."""
+    needs_runtime(format)
+    model, path = small_network(AttaNet), tmp_path / PATHS[format]
+    image = np.random.default_rng(0).integers(0, 256, (96, 128, 3), dtype="uint8")
+    export_model(model, path, format, output=output, network_size=(48, 64), images=[image])
+    assert read_metadata(path)["network_size"] == [48, 64]
+    outputs = load_exported(path)(image[None])
+    assert outputs["class_map"].shape == (1, 96, 128)
+    if output == "class_map":
+        want = segment(model, image, size=(48, 64)).class_map
+        assert np.mean(outputs["class_map"][0] == want) > 0.98
+        assert outputs["logits"].shape == (1, 96, 128, 5)
+    else:
+        assert outputs["logits"].shape == (1, 6, 8, 5)
 
 
 @pytest.mark.tensorflow

@@ -337,3 +337,22 @@ def test_generators_and_numbers_of_numpy(picture):
     np.testing.assert_array_equal(results[0].class_map, labels)
     # A file is read, though it is an iterator.
     np.testing.assert_array_equal(segment(model, io.BytesIO(encoded(image))).class_map, labels)
+
+
+def test_a_size_is_that_of_the_network(network, rng):
+    image = rng.integers(0, 256, (70, 90, 3), dtype="uint8")
+    small = ops.image.resize(image.astype("float32"), (48, 64), data_format="channels_last")
+    logits = network.predict_on_batch(network.preprocessing(ops.convert_to_numpy(small)[None]))
+    probabilities = ops.convert_to_numpy(ops.softmax(logits))
+    want = ops.image.resize(probabilities, (70, 90), data_format="channels_last")[0]
+    result = segment(network, image, size=(48, 64))
+    np.testing.assert_allclose(result.probabilities, ops.convert_to_numpy(want), atol=1e-5)
+    # Scales are factors of it.
+    scaled = segment(network, image, size=(96, 128), scales=(0.5,))
+    np.testing.assert_allclose(scaled.probabilities, result.probabilities, atol=1e-5)
+    with pytest.raises(ValueError, match=r"`size` must be .* from 32 up, or None. .* \(16, 64\)"):
+        segment(network, image, size=(16, 64))
+    with pytest.raises(ValueError, match=r"pass one of them. Received: size=\(48, 64\), tile="):
+        segment(network, image, size=(48, 64), tile=32)
+    with pytest.raises(ValueError, match=r"only images of \(32, 40\). Received: size=\(48, 64\)"):
+        segment(pixelwise(size=(32, 40)), image, size=(48, 64))

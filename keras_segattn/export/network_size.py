@@ -1,0 +1,42 @@
+"""Resizing images to the size at which an exported network works."""
+
+import keras
+from keras import ops
+
+from keras_segattn.layers import ResizeLike
+
+
+@keras.saving.register_keras_serializable(package="keras_segattn")
+class ResizeTo(keras.layers.Layer):
+    """Resizes images of any size bilinearly to one size.
+
+    `keras.layers.Resizing` refuses images of unknown size in Keras 3.14 and 3.15.
+
+    Args:
+        size: Tuple `(height, width)`.
+        **kwargs: `name` and `dtype`, as in every Keras layer.
+
+    Call arguments:
+        images: Tensor `(batch, h, w, channels)`.
+
+    Returns:
+        Tensor `(batch, height, width, channels)`.
+    """
+
+    def __init__(self, size, **kwargs):
+        super().__init__(**kwargs)
+        self.size = tuple(size)
+        self._resize = ResizeLike(dtype="float32")
+
+    def build(self, images_shape):
+        pass
+
+    def call(self, images):
+        # Only the size of the reference is used.
+        return self._resize([images, ops.zeros((1, *self.size, 1))])
+
+    def compute_output_shape(self, images_shape):
+        return (images_shape[0], *self.size, images_shape[3])
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
