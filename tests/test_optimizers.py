@@ -104,6 +104,26 @@ def test_layers_learn_at_their_own_rate(layerwise, plain, arguments, rng, tmp_pa
     assert float(loaded.optimizer.learning_rate) == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize("layerwise", [LayerwiseSGD, LayerwiseAdam])
+def test_decay_is_that_of_a_penalty(layerwise, rng, tmp_path):
+    """The gradient of an L2 penalty, which Keras's regularizers add to the loss."""
+    x, y = rng.normal(size=(8, 3)), rng.normal(size=(8, 1))
+    model, ours = changes_in_training(layerwise(0.01, l2=0.1), x, y)
+    penalized = small_model()
+    for weight in penalized.trainable_weights:
+        weight.regularizer = keras.regularizers.L2(0.05)
+    before = penalized.get_weights()
+    penalized.compile(layerwise(0.01), "mse")
+    penalized.train_on_batch(x, y)
+    want = [a - b for a, b in zip(penalized.get_weights(), before, strict=True)]
+    for one, other in zip(ours, want, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-7)
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").optimizer.l2 == 0.1
+    with pytest.raises(ValueError, match=r"`l2` must be at least 0. Received: -1"):
+        layerwise(l2=-1)
+
+
 def test_a_nested_model_stands_for_its_layers():
     model = small_model()
     assert expand_rate_factors(model, {"inner": 0.1, "head": 2.0}) == {"body": 0.1, "head": 2.0}

@@ -108,18 +108,40 @@ def test_schedule_ends_with_the_training():
 
 
 @pytest.mark.once
-def test_decay_and_rates_reach_the_layers_that_they_name():
+def test_rates_reach_the_layers_that_they_name():
     recipe = RECIPES["attanet_light_cityscapes"]
     model = build_model(recipe, DATA)
     assert model.class_names == DATA.class_names
     assert model.palette == DATA.palette
-    add_weight_decay(model, recipe)
-    for weight in model.trainable_weights:
-        assert (weight.regularizer is not None) == ("kernel" in weight.name), weight.path
     names = {part for weight in model.trainable_weights for part in weight.path.split("/")}
     assert set(recipe.rate_factors) <= names
-    add_weight_decay(model, RECIPES["canet1_camvid"])
-    assert all(weight.regularizer is not None for weight in model.trainable_weights)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_the_loss_does_not_hold_the_decay(policy):
+    """A batch that is void everywhere has no loss, in training and out of it; kernels shrink."""
+    recipe = RECIPES["attanet_light_cityscapes"]
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        image = keras.Input((8, 8, 3))
+        x = keras.layers.Conv2D(4, 1, name="body")(image)
+        outputs = keras.layers.Conv2D(11, 1, name="head", dtype="float32")(x)
+        model = keras.Model(image, outputs)
+        chosen = dataclasses.replace(recipe, rate_factors=None, warmup_steps=0)
+        model.compile(build_optimizer(chosen, model, 1), build_loss(chosen, DATA))
+    finally:
+        keras.config.set_dtype_policy(before)
+    for layer in model.layers[1:]:
+        layer.bias.assign(np.ones(layer.bias.shape))
+    add_weight_decay(model, chosen)
+    weights = model.get_weights()
+    void = np.ones((2, 8, 8, 3), "float32"), np.full((2, 8, 8), 255, "uint8")
+    assert float(model.evaluate(*void, verbose=0)) == 0
+    assert float(model.train_on_batch(*void)) == 0
+    for weight, old in zip(model.weights, weights, strict=True):
+        factor = 1 - 0.01 * 5e-4 if "kernel" in weight.name else 1
+        np.testing.assert_allclose(keras.ops.convert_to_numpy(weight), factor * old, rtol=1e-6)
 
 
 def test_color_jitter_comes_with_the_recipe_that_has_it():

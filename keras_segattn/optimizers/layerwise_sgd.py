@@ -2,11 +2,12 @@
 
 import keras
 
+from keras_segattn.optimizers.gradient_decay import GradientDecay
 from keras_segattn.optimizers.layerwise_rates import LayerwiseRates
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
-class LayerwiseSGD(LayerwiseRates, keras.optimizers.SGD):
+class LayerwiseSGD(LayerwiseRates, GradientDecay, keras.optimizers.SGD):
     """SGD whose learning rate is multiplied in some layers, such as a new head.
 
     `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes.
@@ -14,6 +15,10 @@ class LayerwiseSGD(LayerwiseRates, keras.optimizers.SGD):
     Args:
         learning_rate: Float or schedule. Defaults to `0.01`.
         rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
+        l2: Float, factor of the weights that is added to their gradients, as `weight_decay` in
+            PyTorch's optimizer. Defaults to `0.0`.
+        l2_kernels_only: Boolean, whether biases and batch normalization are spared from it.
+            Defaults to `False`.
         **kwargs: Further arguments of `keras.optimizers.SGD`, such as `momentum`.
 
     Raises:

@@ -35,7 +35,7 @@ def build_model(recipe, data, backbone_weights=None):
 
 
 def build_optimizer(recipe, model, steps_per_epoch, **options):
-    """Returns the optimizer of a recipe with its schedule.
+    """Returns the optimizer of a recipe with its schedule; `add_weight_decay` completes it.
 
     Args:
         recipe: A `Recipe`.
@@ -56,12 +56,7 @@ def build_optimizer(recipe, model, steps_per_epoch, **options):
         return LayerwiseAdam(rate, rate_factors=factors, **options)
     if recipe.optimizer == "sgd":
         return LayerwiseSGD(rate, rate_factors=factors, momentum=recipe.momentum, **options)
-    optimizer = LayerwiseAdamW(
-        rate, rate_factors=factors, weight_decay=recipe.weight_decay, **options
-    )
-    if recipe.decay_kernels_only:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
-    return optimizer
+    return LayerwiseAdamW(rate, rate_factors=factors, weight_decay=recipe.weight_decay, **options)
 
 
 def build_loss(recipe, data):
@@ -104,20 +99,17 @@ def build_augmentation(recipe, image_size):
 
 
 def add_weight_decay(model, recipe):
-    """Adds L2 to the gradient, as PyTorch's optimizers do; Keras's own decay is decoupled.
+    """Sets the weight decay of a recipe in the optimizer of a compiled model.
 
-    AdamW decays the weights itself, so that nothing is added for it.
-
-    The reported `loss` and `val_loss` hold this term, as with every regularizer of Keras. It is
-    `sum(model.losses)`, the loss of a batch with only void pixels.
-
-    It is not saved with the model: call it again on a model that was loaded.
+    SGD and Adam add L2 to the gradient, as PyTorch's do, and AdamW decays the weights itself. The
+    loss does not hold it.
     """
-    if recipe.optimizer == "adamw":
-        return
-    for weight in model.trainable_weights:
-        if not recipe.decay_kernels_only or "kernel" in weight.name:
-            weight.regularizer = keras.regularizers.L2(recipe.weight_decay / 2)
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if recipe.optimizer != "adamw":
+        optimizer.l2, optimizer.l2_kernels_only = recipe.weight_decay, recipe.decay_kernels_only
+    elif recipe.decay_kernels_only:
+        # Keras does not save it with the optimizer.
+        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
 
 
 def synchronize_batch_norm(model):
