@@ -5,6 +5,7 @@ import keras
 from keras_segattn.arguments import check_choice
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.output_stride import check_output_stride
+from keras_segattn.backbones.pyramid import LEVELS
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 
@@ -16,6 +17,7 @@ def ResNet18(
     input_shape=(None, None, 3),
     output_stride=32,
     stem="standard",
+    attention_before_last_block=None,
     weights=None,
     input_tensor=None,
     name="resnet18",
@@ -45,7 +47,8 @@ def ResNet18(
         channels.
 
     Raises:
-        ValueError: If `output_stride` or `stem` has a value that is not named above.
+        ValueError: If `output_stride` or `stem` has a value that is not named above, or a layer in
+            `attention_before_last_block` has weights already or changes the shape of its map.
 
     Example:
 
@@ -71,6 +74,7 @@ def ResNet18(
         weights,
         input_tensor,
         name,
+        attention=attention_before_last_block,
         architecture="resnet18",
     )
 
@@ -80,6 +84,7 @@ def ResNet50(
     input_shape=(None, None, 3),
     output_stride=32,
     stem="standard",
+    attention_before_last_block=None,
     weights=None,
     input_tensor=None,
     name="resnet50",
@@ -109,7 +114,8 @@ def ResNet50(
         channels.
 
     Raises:
-        ValueError: If `output_stride` or `stem` has a value that is not named above.
+        ValueError: If `output_stride` or `stem` has a value that is not named above, or a layer in
+            `attention_before_last_block` has weights already or changes the shape of its map.
 
     Example:
 
@@ -136,6 +142,7 @@ def ResNet50(
         weights,
         input_tensor,
         name,
+        attention=attention_before_last_block,
         architecture="resnet50",
     )
 
@@ -145,6 +152,7 @@ def ResNet101(
     input_shape=(None, None, 3),
     output_stride=32,
     stem="standard",
+    attention_before_last_block=None,
     weights=None,
     input_tensor=None,
     name="resnet101",
@@ -174,7 +182,8 @@ def ResNet101(
         channels.
 
     Raises:
-        ValueError: If `output_stride` or `stem` has a value that is not named above.
+        ValueError: If `output_stride` or `stem` has a value that is not named above, or a layer in
+            `attention_before_last_block` has weights already or changes the shape of its map.
 
     Example:
 
@@ -201,6 +210,7 @@ def ResNet101(
         weights,
         input_tensor,
         name,
+        attention=attention_before_last_block,
         architecture="resnet101",
     )
 
@@ -215,10 +225,14 @@ def _resnet(
     input_tensor,
     name,
     width=64,
+    attention=None,
     architecture=None,
 ):
     check_output_stride(output_stride)
     check_choice("stem", stem, STEMS)
+    attention = attention or {}
+    for level in attention:
+        check_choice("a level of attention_before_last_block", level, LEVELS)
     image, inputs = image_input(input_shape, input_tensor)
     x = _stem(image, width, stem)
     outputs = {}
@@ -231,6 +245,8 @@ def _resnet(
         elif stage > 1:
             dilation *= 2
         for i in range(count):
+            if i == count - 1 and f"P{stage + 1}" in attention:
+                x = _attend(x, attention[f"P{stage + 1}"], f"layer{stage}_attention")
             x = block(x, width, strides if i == 0 else 1, dilation, f"layer{stage}_{i}")
         outputs[f"P{stage + 1}"] = x
         width *= 2
@@ -258,6 +274,23 @@ def _stem(x, width, stem):
     # Zeros are as good as minus infinity here: nothing after a ReLU is below them.
     x = keras.layers.ZeroPadding2D(padding, name="pool_pad")(x)
     return keras.layers.MaxPooling2D(3, strides=2, name="pool")(x)
+
+
+def _attend(x, layer, name):
+    """Applies a new layer of the same class and arguments, by a name that its stage gives it."""
+    if not isinstance(layer, keras.layers.Layer) or layer.weights:
+        raise ValueError(
+            "`attention_before_last_block` takes new Keras layers, which it copies. Received: "
+            f"{layer!r}" + " with weights" * isinstance(layer, keras.layers.Layer)
+        )
+    y = type(layer).from_config({**layer.get_config(), "name": name})(x)
+    if y.shape != x.shape:
+        raise ValueError(
+            "A layer of `attention_before_last_block` must return a map of the shape that it gets, "
+            f"for the block after it. Received: {type(layer).__name__}, which turns "
+            f"{tuple(x.shape)} into {tuple(y.shape)}"
+        )
+    return y
 
 
 def _basic_block(x, filters, strides, dilation, name):

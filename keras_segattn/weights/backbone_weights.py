@@ -1,6 +1,8 @@
 """Reading weights into backbones: everything fits, or nothing is changed."""
 
+import itertools
 import math
+import re
 from pathlib import Path
 
 import keras
@@ -75,27 +77,54 @@ def _load_keras_file(backbone, path, preprocessing):
     try:
         load_keras_weights(backbone, path)
     except ValueError:
-        state_dict = _of_three_channels(backbone, path)
+        state_dict = _of_another_form(backbone, path)
         if state_dict is None:
             raise
         assign_state_dict(backbone, state_dict, preprocessing=preprocessing)
 
 
-def _of_three_channels(backbone, path):
-    """The weights in a Keras file of the same backbone for three channels, or None."""
-    naming = archive(list(layers_with_weights(backbone)))
-    if naming is None or backbone.inputs[0].shape[-1] == 3:
+def _of_another_form(backbone, path):
+    """The weights in a Keras file of the same backbone in another form, or None.
+
+    It may be for three channels, or without the attention before the last block of a stage.
+    """
+    paths = list(layers_with_weights(backbone))
+    naming = archive(paths)
+    if naming is None:
         return None
-    twin = keras.models.clone_model(backbone, input_tensors=keras.Input((None, None, 3)))
-    try:
-        load_keras_weights(twin, path)
-    except ValueError:
-        # The file has another fault than its channels.
-        return None
-    return {
-        slot.key: np.transpose(keras.ops.convert_to_numpy(slot.variable), np.argsort(slot.axes))
-        for slot in slots_of(layers_with_weights(twin), naming)
-    }
+    own = backbone.inputs[0].shape[-1]
+    kept = [path for path in paths if not re.fullmatch(naming.added, path)]
+    for channels, form in itertools.product(sorted({3, own}), (paths, kept)):
+        if (channels, form) == (own, paths):
+            continue
+        twin = _twin(backbone, channels, without=set(paths) - set(form))
+        try:
+            load_keras_weights(twin, path)
+        except ValueError:
+            # The file has another fault, or another form.
+            continue
+        return {
+            slot.key: np.transpose(keras.ops.convert_to_numpy(slot.variable), np.argsort(slot.axes))
+            for slot in slots_of(layers_with_weights(twin), naming)
+        }
+    return None
+
+
+def _twin(backbone, channels, without):
+    """A copy of a backbone for images of some channels, in which layers of some paths do nothing.
+
+    A layer that does nothing is of another class: Keras counts the layers of a file by classes.
+    """
+    names = {path.partition("/")[0] for path in without}
+
+    def copy(layer):
+        if layer.name in names:
+            return keras.layers.Identity(name=layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    return keras.models.clone_model(
+        backbone, input_tensors=keras.Input((None, None, channels)), clone_function=copy
+    )
 
 
 def _check_epsilon(backbone, epsilon):

@@ -71,8 +71,11 @@ def assign_state_dict(target, state_dict, strict=True, preprocessing=None):
     channels = target.inputs[0].shape[-1] if isinstance(target, keras.Model) else None
 
     fitting, faults, other_classes = [], [], set()
+    added = _added_in_vain(slots, naming, names)
     for slot in slots:
         if slot.key not in names:
+            if slot.path in added:
+                continue
             if naming.without_bias and slot.variable.name == "bias":
                 fitting.append((slot, np.zeros(slot.torch_shape)))
             elif strict:
@@ -136,6 +139,13 @@ def _find_naming(target, layers, names):
             "those that are meant in `state_dict`."
         )
     return namings[chosen[0][0]], prefixes[0]
+
+
+def _added_in_vain(slots, naming, names):
+    """Returns the paths of the layers added to the source's network, of which it has no weight."""
+    added = [slot for slot in slots if re.fullmatch(naming.added, slot.path)]
+    known = {slot.path.split("_attention")[0] for slot in added if slot.key in names}
+    return {slot.path for slot in added if slot.path.split("_attention")[0] not in known}
 
 
 def _prefixes(keys, names):

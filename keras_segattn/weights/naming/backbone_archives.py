@@ -5,6 +5,7 @@ import re
 from keras_segattn.weights.naming.naming import Naming, by_rules
 
 RULES = (
+    (r"layer\d_attention(/.*)?", lambda match: match[0].replace("/", ".")),
     # Archives part names by dots, which the torch backend refuses in the name of a layer.
     (r"(.+)/conv", lambda match: re.sub("[_/]", ".", match[1])),
     (r"(.+)/norm", lambda match: re.sub("[_/]", ".", match[1]) + ".bn"),

@@ -26,6 +26,8 @@ class Naming:
             are InPlace-ABN's, of which the absolute value plus 1e-5 is used.
         norm: Dict from Keras's names of the variables of a normalization to the source's.
         without_bias: Whether the source may have no bias where the target has one, of zeros then.
+        added: Pattern of the paths of layers that were added to the source's network. They keep
+            their weights if the source has none of theirs.
     """
 
     source: str
@@ -34,6 +36,7 @@ class Naming:
     in_place_abn: str = "$^"
     norm: dict = field(default_factory=lambda: TORCH_NORM)
     without_bias: bool = False
+    added: str = r"(backbone/)?layer\d_attention(/.*)?"
 
 
 def by_rules(paths, rules):

@@ -9,6 +9,8 @@ RESNET = (
     (r"layer(\d)_(\d+)_downsample/norm", r"layer\1.\2.downsample.1"),
     (r"layer(\d)_(\d+)_(conv\d)/conv", r"layer\1.\2.\3"),
     (r"layer(\d)_(\d+)_conv(\d)/norm", r"layer\1.\2.bn\3"),
+    # Of `attention_before_last_block`, which torchvision has no names for.
+    (r"layer\d_attention(/.*)?", lambda match: match[0].replace("/", ".")),
 )
 
 
