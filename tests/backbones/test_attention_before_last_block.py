@@ -65,7 +65,6 @@ def test_without_gamma_the_pretrained_network_is_as_it_was(attention, source, rn
     images = rng.normal(size=(2, 45, 70, 3)).astype("float32")
     for level, want in source(images).items():
         np.testing.assert_array_equal(to_numpy(model(images)[level]), to_numpy(want))
-    model.get_layer("layer4_0_conv1")
     model.get_layer("layer3_attention").gamma.assign([0.5])
     after = model(images)
     np.testing.assert_array_equal(to_numpy(after["P3"]), to_numpy(source(images)["P3"]))
