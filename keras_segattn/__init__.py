@@ -4,6 +4,7 @@ Rooms of the house:
 
 - `layers`: attention layers and the blocks around them.
 - `backbones`: feature pyramids P2 to P5, by name or from other libraries.
+- `detection`: boxes of objects, which are proposed, aligned and selected.
 - `applications`: the networks, as functions that return functional models.
 - `weights`: pretrained weights, torch's checkpoints, and the preprocessing that they expect.
 - `losses`, `metrics`, `optimizers`, `callbacks`: additions to Keras's own.
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         callbacks,
         data,
         demo,
+        detection,
         export,
         flops,
         images,
@@ -59,6 +61,7 @@ __all__ = [
     "callbacks",
     "data",
     "demo",
+    "detection",
     "export",
     "flops",
     "images",

@@ -114,7 +114,9 @@ def test_import_brings_in_nothing_heavy():
     assert not brought & heavy
 
 
-@pytest.mark.parametrize("folder", ["layers", "backbones", "applications", "losses", "metrics"])
+@pytest.mark.parametrize(
+    "folder", ["layers", "detection", "backbones", "applications", "losses", "metrics"]
+)
 def test_no_backend_is_imported_where_all_must_run(folder):
     for path in (ROOT / "keras_segattn" / folder).rglob("*.py"):
         if path.name == "replicas.py":

@@ -1,0 +1,40 @@
+"""Anchors: boxes of fixed sizes and aspect ratios around every position of a feature map."""
+
+import numpy as np
+from keras import ops
+
+
+def level_stride(level):
+    """Returns the stride of a pyramid level by its name, such as 16 for `"P4"`."""
+    return 2 ** int(level[1:])
+
+
+def level_anchors(height, width, stride, size, ratios):
+    """Returns the anchors of one feature map, position by position, row by row.
+
+    An anchor of aspect ratio `r` is `size / sqrt(r)` wide and `size * sqrt(r)` high, its edges
+    rounded to whole pixels around the upper left corner of its position, as in torchvision.
+
+    Args:
+        height: Height of the map; an integer, or a scalar tensor.
+        width: Width of the map, likewise.
+        stride: Integer, the pixels of the image from one position to the next.
+        size: Number, the square root of the area of an anchor in pixels.
+        ratios: Sequence of heights over widths.
+
+    Returns:
+        float32 tensor of shape `(height * width * len(ratios), 4)`, boxes `(x1, y1, x2, y2)`.
+    """
+    heights = size * np.sqrt(np.asarray(ratios, "float64"))
+    widths = size / np.sqrt(np.asarray(ratios, "float64"))
+    shapes = np.round(np.stack([-widths, -heights, widths, heights], axis=1) / 2)
+    y = ops.cast(ops.arange(0, height, 1, dtype="int32") * stride, "float32")
+    x = ops.cast(ops.arange(0, width, 1, dtype="int32") * stride, "float32")
+    y = ops.reshape(y, (-1, 1, 1, 1))
+    x = ops.reshape(x, (1, -1, 1, 1))
+    # (height, width, ratios, 1)
+    x1, y1, x2, y2 = (
+        position + ops.convert_to_tensor(edge.reshape(1, 1, -1, 1), "float32") + 0 * other
+        for position, other, edge in zip((x, y, x, y), (y, x, y, x), shapes.T, strict=True)
+    )
+    return ops.reshape(ops.concatenate([x1, y1, x2, y2], axis=-1), (-1, 4))
