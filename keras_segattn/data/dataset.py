@@ -21,6 +21,9 @@ class SegmentationDataset:
     `kfold` give data sets that read the same files.
 
     Attributes:
+        task: `"multiclass"`: a pixel has one class. `"binary"`: it is background or foreground, the
+            two classes. `"multilabel"`: it has any of the classes, and masks are
+            `(height, width, classes)` of 0, 1 and void. Defaults to `"multiclass"`.
         class_names: Tuple of class names; class `i` has label `i`.
         palette: Tuple of one RGB color per class.
         channels: Integer, the bands of an image. Defaults to `3`.
@@ -29,13 +32,14 @@ class SegmentationDataset:
         ignore_class: The label of void pixels, 255 in all data sets.
     """
 
+    task = "multiclass"
     class_names = ()
     palette = ()
     channels = 3
     sample_weights = None
     ignore_class = IGNORE_CLASS
     # What describes the samples, and is equal in data sets that are joined.
-    description = ("class_names", "palette", "channels", "ignore_class")
+    description = ("task", "class_names", "palette", "channels", "ignore_class")
 
     def __len__(self):
         raise NotImplementedError
@@ -52,7 +56,8 @@ class SegmentationDataset:
 
         Returns:
             Tuple of the image, uint8 of shape `(height, width, channels)`, and the mask, uint8 of
-            shape `(height, width)` with labels from 0 to `len(class_names) - 1`, and 255 for void.
+            shape `(height, width)` with labels from 0 to `len(class_names) - 1`, and 255 for void;
+            with the task `"multilabel"` of shape `(height, width, classes)` with 0, 1 and 255.
 
         Raises:
             ValueError: If a file cannot be read or its content is wrong; names the file.
@@ -168,10 +173,20 @@ class SegmentationDataset:
         del index
         return self.has_masks
 
+    @property
+    def labels(self):
+        """The number of labels besides void that a mask may hold: 0 to one less."""
+        return 2 if self.task == "multilabel" else len(self.class_names)
+
+    def mask_shape(self, image):
+        """Returns the shape of the mask of an image."""
+        planes = (len(self.class_names),) if self.task == "multilabel" else ()
+        return (*image.shape[:2], *planes)
+
     def class_frequencies(self):
         """Returns the share of each class in the pixels that are not void, from all masks."""
-        counts = self._pixel_counts().sum(axis=0)
-        return counts / counts.sum()
+        counts, known = self._pixel_counts()
+        return counts.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 
     def class_weights(self, method="enet"):
         """Returns one weight per class, the higher the rarer.
@@ -190,27 +205,30 @@ class SegmentationDataset:
         check_choice("method", method, ("enet", "median_frequency"))
         if method == "enet":
             return [float(weight) for weight in 1 / np.log(1.02 + self.class_frequencies())]
-        counts = self._pixel_counts()
+        counts, known = self._pixel_counts()
         held = counts > 0
         occurs = held.any(axis=0)
-        pixels = (held * counts.sum(axis=1, keepdims=True)).sum(axis=0)
+        pixels = (held * known).sum(axis=0)
         frequencies = counts.sum(axis=0)[occurs] / pixels[occurs]
         weights = np.zeros(len(self.class_names))
         weights[occurs] = np.median(frequencies) / frequencies
         return [float(weight) for weight in weights]
 
     def _pixel_counts(self):
-        """The number of pixels of each class (column) in each image (row)."""
+        """The pixels of each class (column) in each image (row), and those that are not void."""
         counts = np.zeros((len(self), len(self.class_names)), dtype="int64")
+        known = np.zeros_like(counts)
         for index in range(len(self)):
             _, mask = self.read(index)
-            check_labels(
-                mask, len(self.class_names), self.ignore_class, f"the mask of {self.name(index)}"
-            )
-            counts[index] = np.bincount(mask.ravel(), minlength=256)[: len(self.class_names)]
-        if not counts.any():
+            check_labels(mask, self.labels, self.ignore_class, f"the mask of {self.name(index)}")
+            known[index] = (mask != self.ignore_class).sum(axis=(0, 1))
+            if self.task == "multilabel":
+                counts[index] = (mask == 1).sum(axis=(0, 1))
+            else:
+                counts[index] = np.bincount(mask.ravel(), minlength=256)[: len(self.class_names)]
+        if not known.any():
             raise ValueError(f"All pixels of {self!r} are void.")
-        return counts
+        return counts, known
 
     def verify(self):
         """Reads everything once.
@@ -223,6 +241,7 @@ class SegmentationDataset:
         """
         faults = []
         occurs = np.zeros(256, dtype=bool)
+        known = False
         for index in range(len(self)):
             try:
                 with warnings.catch_warnings(record=True) as told:
@@ -238,17 +257,27 @@ class SegmentationDataset:
                     f"{self.name(index)} has shape {image.shape}, not (height, width, "
                     f"{self.channels}): set the attribute `channels` of the data set."
                 )
+            if mask.shape != self.mask_shape(image):
+                faults.append(
+                    f"{self.name(index)} has a mask of shape {mask.shape}, not "
+                    f"{self.mask_shape(image)}, for the task {self.task!r}."
+                )
+                continue
             labels = np.unique(mask)
-            unknown = labels[(labels >= len(self.class_names)) & (labels != self.ignore_class)]
+            unknown = labels[(labels >= self.labels) & (labels != self.ignore_class)]
             if len(unknown):
                 faults.append(
-                    f"{self.name(index)} holds the label {unknown[0]}; there are "
-                    f"{len(self.class_names)} classes, and void is {self.ignore_class}."
+                    f"{self.name(index)} holds the label {unknown[0]}; labels are from 0 to "
+                    f"{self.labels - 1}, and void is {self.ignore_class}."
                 )
-            occurs[labels[labels < 256]] = True
+            known |= bool((labels != self.ignore_class).any())
+            if self.task == "multilabel":
+                occurs[: len(self.class_names)] |= (mask == 1).any(axis=(0, 1))
+            else:
+                occurs[labels[labels < 256]] = True
         occurs = occurs[: len(self.class_names)]
         if self.has_masks and not faults:
-            if not occurs.any():
+            if not known:
                 return [f"All pixels of {self!r} are void."]
             missing = [
                 name for name, found in zip(self.class_names, occurs, strict=True) if not found
@@ -290,7 +319,8 @@ class SegmentationDataset:
 
         Returns:
             Dataset of pairs: images `(batch, height, width, channels)` and uint8 masks
-            `(batch, height, width)`.
+            `(batch, height, width)`, or `(batch, height, width, classes)` with the task
+            `"multilabel"`.
 
         Raises:
             ValueError: If the data set does not fill one batch of training.

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_segattn.data.dataset import SegmentationDataset
+from keras_segattn.data.patterns import first_path
 from keras_segattn.images import find_images, to_uint8
 from keras_segattn.images.masks import fit_mask, read_labels
 from keras_segattn.images.reading import read_file
@@ -18,7 +19,8 @@ class PairedFiles(SegmentationDataset):
 
     Args:
         pairs: List of `(image path, mask path)`; the mask path is `None` where there is no mask,
-            and all of the mask is then void.
+            and all of the mask is then void. It is a dict from class to path where each class has
+            a file of its own.
 
     Attributes:
         label_map: Dict from the labels in the files to the indices of `class_names` or to 255; a
@@ -50,7 +52,8 @@ class PairedFiles(SegmentationDataset):
 
     def files(self, index):
         """Returns the paths of the image and the mask of a sample; `None` for no mask."""
-        return self._pairs[index]
+        image, mask = self._pairs[index]
+        return (image, *mask.values()) if isinstance(mask, dict) else (image, mask)
 
     def read(self, index):
         image_path, mask_path = self._pairs[index]
@@ -60,7 +63,7 @@ class PairedFiles(SegmentationDataset):
         except ValueError as error:
             raise ValueError(f"{image_path}: {error}") from error
         if mask_path is None:
-            return pixels, np.full(pixels.shape[:2], self.ignore_class, dtype="uint8")
+            return pixels, np.full(self.mask_shape(pixels), self.ignore_class, dtype="uint8")
         mask = self._read_mask(mask_path)
         fitting = fit_mask(mask, image)
         if fitting is None:
@@ -68,15 +71,38 @@ class PairedFiles(SegmentationDataset):
             turned = f", {width}x{height} as stored" if image.orientation in (5, 6, 7, 8) else ""
             raise ValueError(
                 f"{image_path} has {height}x{width} pixels (height x width){turned}, but its mask "
-                f"{mask_path} has {mask.pixels.shape[0]}x{mask.pixels.shape[1]}."
+                f"{first_path(mask_path)} has {mask.pixels.shape[0]}x{mask.pixels.shape[1]}."
             )
         return pixels, fitting
 
     def _read_mask(self, path):
-        mask = read_labels(path)
+        if isinstance(path, dict):
+            return self._read_classes(path)
+        planes = len(self.class_names) if self.task == "multilabel" else None
+        return self._mapped(read_labels(path, planes), path)
+
+    def _read_classes(self, paths):
+        """Reads a mask whose classes have a file each; a class without a file is nowhere."""
+        masks = {
+            name: self._mapped(read_labels(path), path)
+            for name, path in paths.items()
+            if path is not None
+        }
+        first = next(iter(masks.values()))
+        for name, mask in masks.items():
+            if mask.pixels.shape != first.pixels.shape:
+                raise ValueError(
+                    f"The masks of one image differ in size: {first_path(paths)} has "
+                    f"{first.pixels.shape}, and {paths[name]} has {mask.pixels.shape}."
+                )
+        none = np.zeros_like(first.pixels)
+        planes = [masks[name].pixels if name in masks else none for name in paths]
+        return first._replace(pixels=np.stack(planes, axis=-1))
+
+    def _mapped(self, mask, path):
         label_map = self.label_map
         if label_map is None:
-            label_map = {i: i for i in (*range(len(self.class_names)), self.ignore_class)}
+            label_map = {i: i for i in (*range(self.labels), self.ignore_class)}
         table = np.full(256, -1)
         table[list(label_map)] = list(label_map.values())
         mapped = table[mask.pixels]

@@ -85,10 +85,11 @@ class RandomScaleCropFlip:
 
         Args:
             image: uint8 array of shape `(height, width, bands)`.
-            mask: uint8 array of shape `(height, width)`.
+            mask: uint8 array of shape `(height, width)`, or `(height, width, classes)` of 0, 1 and
+                void.
             rng: A `numpy.random.Generator`; the same state gives the same result.
         """
-        image, mask = self._resize(image, mask, self._factor(mask.shape, rng))
+        image, mask = self._resize(image, mask, self._factor(mask.shape[:2], rng))
         image, mask = self._crop(image, mask, rng)
         if self.flip and rng.random() < 0.5:
             image, mask = image[:, ::-1], mask[:, ::-1]
@@ -104,24 +105,28 @@ class RandomScaleCropFlip:
     def _resize(self, image, mask, factor):
         from PIL import Image
 
-        height, width = (max(1, round(size * factor)) for size in mask.shape)
-        if (height, width) == mask.shape:
+        height, width = (max(1, round(size * factor)) for size in mask.shape[:2])
+        if (height, width) == mask.shape[:2]:
             return image, mask
         size = (width, height)
 
         def resize(array, resampling):
             return np.asarray(Image.fromarray(array).resize(size, resampling))
 
-        if image.shape[-1] == 3:
-            image = resize(image, Image.Resampling.BILINEAR)
-        else:
+        def resize_bands(array, resampling):
             # Band by band: Pillow would take a second or fourth band for alpha.
             bands = [
-                resize(np.ascontiguousarray(image[..., band]), Image.Resampling.BILINEAR)
-                for band in range(image.shape[-1])
+                resize(np.ascontiguousarray(array[..., band]), resampling)
+                for band in range(array.shape[-1])
             ]
-            image = np.stack(bands, axis=-1)
-        return image, resize(mask, Image.Resampling.NEAREST)
+            return np.stack(bands, axis=-1)
+
+        resize_image = resize if image.shape[-1] == 3 else resize_bands
+        resize_mask = resize if mask.ndim == 2 else resize_bands
+        return (
+            resize_image(image, Image.Resampling.BILINEAR),
+            resize_mask(mask, Image.Resampling.NEAREST),
+        )
 
     def _crop(self, image, mask, rng):
         pixel = (None, None)
@@ -129,13 +134,13 @@ class RandomScaleCropFlip:
             pixel = _pixel_of_random_class(mask, rng)
         (in_rows, out_rows), (in_columns, out_columns) = (
             _overlap(have, want, rng, inside)
-            for have, want, inside in zip(mask.shape, self.crop_size, pixel, strict=True)
+            for have, want, inside in zip(mask.shape[:2], self.crop_size, pixel, strict=True)
         )
         bands = image.shape[-1]
         cropped = np.empty((*self.crop_size, bands), dtype="uint8")
         # As `Preprocessing.for_channels` does with the mean.
         cropped[:] = np.resize(self.fill, bands) if bands >= 3 else round(np.mean(self.fill))
-        cropped_mask = np.full(self.crop_size, IGNORE_CLASS, dtype="uint8")
+        cropped_mask = np.full((*self.crop_size, *mask.shape[2:]), IGNORE_CLASS, dtype="uint8")
         cropped[out_rows, out_columns] = image[in_rows, in_columns]
         cropped_mask[out_rows, out_columns] = mask[in_rows, in_columns]
         return cropped, cropped_mask
@@ -143,11 +148,15 @@ class RandomScaleCropFlip:
 
 def _pixel_of_random_class(mask, rng):
     """The row and column of a random pixel of a random class; `None` twice if all is void."""
-    classes = np.setdiff1d(np.unique(mask), [IGNORE_CLASS])
+    if mask.ndim == 3:
+        classes = np.flatnonzero((mask == 1).any(axis=(0, 1)))
+    else:
+        classes = np.setdiff1d(np.unique(mask), [IGNORE_CLASS])
     if not len(classes):
         return None, None
-    pixels = np.flatnonzero(mask == rng.choice(classes))
-    return np.unravel_index(rng.choice(pixels), mask.shape)
+    drawn = rng.choice(classes)
+    pixels = np.flatnonzero(mask[..., drawn] == 1 if mask.ndim == 3 else mask == drawn)
+    return np.unravel_index(rng.choice(pixels), mask.shape[:2])
 
 
 def _overlap(have, want, rng, inside=None):

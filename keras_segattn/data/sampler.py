@@ -64,6 +64,9 @@ class Sampler:
         self.augmentation = augmentation
         self.seed = seed
         self.channels = dataset.channels
+        # The axes of a mask beyond height and width.
+        several = dataset.task == "multilabel"
+        self.mask_axes = (len(dataset.class_names),) if several else ()
         self.weights = _weights(dataset)
         self._dataset = dataset
         self._cache = {} if cache else None
@@ -114,14 +117,16 @@ class Sampler:
     def _checked(self, image, mask, index):
         """Refuses samples that a pipeline would misread, or report without a name."""
         image, mask = np.asarray(image), np.asarray(mask)
-        expected = (*mask.shape, self.channels)
-        if image.dtype == mask.dtype == "uint8" and mask.ndim == 2 and image.shape == expected:
+        fits = image.ndim == 3 and image.shape[2] == self.channels
+        fits = fits and mask.shape == self._dataset.mask_shape(image)
+        if fits and image.dtype == mask.dtype == "uint8":
             return image, mask
+        planes = "".join(f", {number}" for number in self.mask_axes)
         source = "The data set" if self.augmentation is None else "The augmentation"
         raise ValueError(
             f"{source} must return a uint8 image (height, width, {self.channels}) and a uint8 mask "
-            f"(height, width) for the sample {self._dataset.name(int(index))}. Received an image "
-            f"of {image.dtype} and shape {image.shape}, and a mask of {mask.dtype} and shape "
+            f"(height, width{planes}) for the sample {self._dataset.name(int(index))}. Received an "
+            f"image of {image.dtype} and shape {image.shape}, and a mask of {mask.dtype} and shape "
             f"{mask.shape}. Cast and round values; the data set's attribute `channels` is the "
             "number of bands."
         )
@@ -137,7 +142,7 @@ class Sampler:
         image, mask = self._dataset.read(index)
         check_labels(
             mask,
-            len(self._dataset.class_names),
+            self._dataset.labels,
             self._dataset.ignore_class,
             where=f"the mask of {self._dataset.name(index)}",
         )

@@ -2,29 +2,36 @@
 
 import contextlib
 import operator
-import warnings
+import os
 from pathlib import Path
 
 import numpy as np
 
-from keras_segattn.arguments import check_at_least
-from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
+from keras_segattn.arguments import check_at_least, check_choice
+from keras_segattn.data.paired_files import PairedFiles
+from keras_segattn.data.patterns import NamePattern, find_by_pattern, pair_by_name
 from keras_segattn.images.finding import read_list
 from keras_segattn.images.masks import read_colors, read_labels
 from keras_segattn.images.palette import default_palette, to_palette
 from keras_segattn.spread import evenly_spread
 
 # How many masks are looked at to tell whether 255 is the foreground.
-LOOKED_AT = 4
+LOOKED_AT = 8
 HOW_TO_GET = "Pass the folder of the images and the folder of the masks."
+TASKS = ("multiclass", "binary", "multilabel")
+BACKGROUND = "background"
 
 
 class SegmentationFolder(PairedFiles):
-    """Any images and masks: two folders with the same file names, or a list of files.
+    """Any images and masks: found by their names, or by a list of files.
 
     Masks hold labels, in gray or palette files or `.npy` arrays, or colors. They must be lossless:
     JPEG masks are refused. In masks of labels 255 is void; in masks of colors black is void, unless
-    the palette has it.
+    the palette has it. Masks of 0 and 255 are refused until `label_map` says what 255 is.
+
+    With the task `"multilabel"` a mask has a band of 0 and 1 for each class, in a TIFF, PNG or
+    `.npy` file; or each class has a file, named by `{class}` in `mask_pattern`, and a class without
+    a file is nowhere in that image.
 
     Images are turned upright as their EXIF orientation says. A mask of the size that the image is
     stored in is turned with it, and a mask of the upright size is taken as it is. Where both sizes
@@ -32,14 +39,24 @@ class SegmentationFolder(PairedFiles):
 
     Args:
         images: Folder of the images, searched with its subfolders.
-        masks: Folder of the masks, whose names differ from the images' only in the suffix.
-            `None` for images without masks. Defaults to `None`.
-        class_names: Sequence of class names; class `i` has label `i`.
+        masks: Folder of the masks. `None` for images without masks, or with `mask_pattern` for
+            masks in the folder of the images. Defaults to `None`.
+        class_names: Sequence of class names; class `i` has label `i`. With the task `"binary"` one
+            name is the foreground's.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`, as for `SegmentationDataset`. Defaults
+            to `"multiclass"`.
         palette: Sequence of one color per class, RGB or text such as `"#ff8000"`. Defaults to
             PASCAL VOC's colors.
         color_masks: Boolean, whether masks hold the colors of `palette`. Defaults to `False`.
-        label_map: Dict from the labels in the masks to indices of `class_names` or to 255, which
-            need not be listed itself. Defaults to `None`, where they are the same.
+        label_map: Dict from the labels in the masks to labels of the data set or to 255. 0 and 255
+            need not be listed where they stay what they are: `{255: 1}` for masks of 0 and 255.
+            Defaults to `None`, where labels are the same.
+        mask_pattern: Pattern of the masks' names in their folder, such as `"{name}_mask.png"`,
+            `"{folder}/masks/{name}.*"` or `"{name}_{class}.png"`. `{name}` is what an image and its
+            mask share, `{folder}` a folder that they share, and `*` any text. Letter case does not
+            matter. Defaults to `None`, which is `"{name}.*"`.
+        image_pattern: Pattern of the images' names likewise, such as `"{folder}/images/{name}.*"`.
+            Defaults to `None`, which is `"{name}.*"` except for files that are masks.
         list_file: Text file in UTF-8 with a line `IMAGE MASK` (or `IMAGE`) for each sample,
             relative to `images` and `masks`, separated by a space, a tab or a comma. Lines that
             start with `#` are comments. Defaults to `None`, which takes all files.
@@ -49,7 +66,7 @@ class SegmentationFolder(PairedFiles):
     Raises:
         FileNotFoundError: If a folder or a file is missing, or a folder holds no images.
         ValueError: If an image has no mask or a mask no image, a line of the list cannot be read,
-            or the palette or the label map does not fit the classes.
+            the masks hold only 0 and 255, or an argument does not fit the others.
 
     Example:
 
@@ -59,6 +76,10 @@ class SegmentationFolder(PairedFiles):
     )
     faults = data.verify()
     batches = data.to_tf_dataset(8, training=True, augmentation=RandomScaleCropFlip((256, 256)))
+    scans = keras_segattn.data.SegmentationFolder(
+        "scans", mask_pattern="{name}_mask.png", class_names=["lesion"], task="binary",
+        label_map={255: 1}, channels=1,
+    )
     ```
     """
 
@@ -68,84 +89,112 @@ class SegmentationFolder(PairedFiles):
         masks=None,
         *,
         class_names,
+        task="multiclass",
         palette=None,
         color_masks=False,
         label_map=None,
+        mask_pattern=None,
+        image_pattern=None,
         list_file=None,
         channels=3,
     ):
-        self.class_names = tuple(class_names)
-        if isinstance(class_names, str) or not self.class_names:
+        check_choice("task", task, TASKS)
+        self.task = task
+        self.class_names = self._checked_names(class_names)
+        check_at_least("channels", channels, 1)
+        self.channels = channels
+        self.palette = self._checked_palette(palette, color_masks)
+        self.label_map = None if label_map is None else self._checked_map(label_map)
+        self.color_masks = color_masks
+        if list_file is None:
+            pairs = _find(images, masks, image_pattern, mask_pattern, self.class_names)
+        elif mask_pattern or image_pattern:
+            raise ValueError("`list_file` names the files itself: leave the patterns out.")
+        else:
+            pairs = _listed(Path(list_file), Path(images), masks)
+        if task != "multilabel" and any(isinstance(mask, dict) for _, mask in pairs):
+            raise ValueError(
+                "A file for each class gives each pixel several labels: pass task='multilabel'. "
+                f"Received: task={task!r}, mask_pattern={mask_pattern!r}"
+            )
+        super().__init__(pairs)
+        if self.label_map is None and not color_masks:
+            self._refuse_foreground_as_void()
+
+    def _checked_names(self, class_names):
+        if isinstance(class_names, str) or not (names := tuple(class_names)):
             raise ValueError(
                 f"`class_names` must be a sequence of names. Received: {class_names!r}"
             )
-        if len(self.class_names) > self.ignore_class:
+        if self.task == "binary":
+            if len(names) > 2:
+                raise ValueError(
+                    "A binary data set has the background and one class, such as "
+                    f"class_names=['road']. Received: {list(names)}"
+                )
+            return (BACKGROUND, *names) if len(names) == 1 else names
+        if self.task == "multiclass" and len(names) > self.ignore_class:
             raise ValueError(
                 f"Masks have 8 bits, and {self.ignore_class} is void: there can be up to "
-                f"{self.ignore_class} classes. Received: {len(self.class_names)}"
+                f"{self.ignore_class} classes. Received: {len(names)}"
             )
-        check_at_least("channels", channels, 1)
-        self.channels = channels
+        return names
+
+    def _checked_palette(self, palette, color_masks):
+        if color_masks and self.task == "multilabel":
+            raise ValueError(
+                "A color gives a pixel one class: with `color_masks` leave task='multilabel' out."
+            )
         if palette is None:
             if color_masks:
                 raise ValueError("`color_masks=True` needs the colors of the classes: `palette`.")
             # Its first color is black.
             palette = default_palette(len(self.class_names) + 1)[1:]
-        self.palette = to_palette(palette)
-        if len(self.palette) != len(self.class_names):
-            raise ValueError(
-                f"{len(self.palette)} colors do not fit {len(self.class_names)} classes."
-            )
-        if color_masks and len(set(self.palette)) < len(self.palette):
-            color = next(c for i, c in enumerate(self.palette) if c in self.palette[:i])
+        palette = to_palette(palette)
+        if self.task == "binary" and len(palette) == 1:
+            palette = ((0, 0, 0), *palette)
+        if len(palette) != len(self.class_names):
+            raise ValueError(f"{len(palette)} colors do not fit {len(self.class_names)} classes.")
+        if color_masks and len(set(palette)) < len(palette):
+            color = next(c for i, c in enumerate(palette) if c in palette[:i])
             raise ValueError(
                 f"Two classes have the color {color}, and masks of colors cannot tell them apart."
             )
-        self.label_map = None if label_map is None else self._checked_map(label_map)
-        self.color_masks = color_masks
-        images = Path(images)
-        if list_file is not None:
-            pairs = _listed(Path(list_file), images, masks)
-        else:
-            found = files_by_name(images, HOW_TO_GET)
-            if masks is None:
-                pairs = [(found[key], None) for key in sorted(found)]
-            else:
-                pairs = pair(found, files_by_name(masks, HOW_TO_GET), f"{images} and {masks}")
-        super().__init__(pairs)
-        if self.label_map is None and not color_masks:
-            self._tell_of_foreground()
+        return palette
 
     def _checked_map(self, label_map):
-        classes = range(len(self.class_names))
         try:
             # The keys of a JSON file are text.
             checked = {_label(label): _label(target) for label, target in label_map.items()}
         except (TypeError, ValueError):
             checked = {None: None}
-        allowed = {*classes, self.ignore_class}
+        allowed = {*range(self.labels), self.ignore_class}
         if not (checked.keys() <= {*range(256)} and allowed.issuperset(checked.values())):
             raise ValueError(
-                "`label_map` must map labels from 0 to 255 to those of the "
-                f"{len(classes)} classes or to {self.ignore_class}. Received: {label_map}"
+                f"`label_map` must map labels from 0 to 255 to those of the {self.labels} classes "
+                f"or to {self.ignore_class}. Received: {label_map}"
             )
-        return {self.ignore_class: self.ignore_class, **checked}
+        # A map that makes another label 0 has forgotten what 0 is: that is told as masks are read.
+        background = {} if 0 in checked.values() else {0: 0}
+        return {self.ignore_class: self.ignore_class, **background, **checked}
 
-    def _tell_of_foreground(self):
-        """Warns where 255, which is void, looks like the foreground."""
-        masks = [mask for _, mask in self._pairs if mask is not None]
+    def _refuse_foreground_as_void(self):
+        """Raises a ValueError where 255, which is void, looks like the foreground."""
+        masks = [path for index in range(len(self)) for path in self.files(index)[1:] if path]
+        planes = len(self.class_names) if self.task == "multilabel" else None
+        planes = None if any(isinstance(mask, dict) for _, mask in self._pairs) else planes
         labels = set()
         for index in evenly_spread(len(masks), LOOKED_AT):
             # A mask that cannot be read raises when it is read for use.
             with contextlib.suppress(ValueError, OSError):
-                labels.update(np.unique(read_labels(masks[index]).pixels).tolist())
+                labels.update(np.unique(read_labels(masks[index], planes).pixels).tolist())
         if labels == {0, self.ignore_class}:
-            names = ["background", self.class_names[-1]]
-            warnings.warn(
+            names = f"class_names={[BACKGROUND, self.class_names[-1]]} and "
+            raise ValueError(
                 f"The masks hold only 0 and {self.ignore_class}, which is void: no pixel of the "
-                f"foreground would be learned or scored. If {self.ignore_class} is the "
-                f"foreground, pass class_names={names} and label_map={{0: 0, 255: 1}}.",
-                stacklevel=3,
+                f"foreground would be learned or scored. If {self.ignore_class} is the foreground, "
+                f"pass {names if self.labels < 2 else ''}label_map={{{self.ignore_class}: 1}}; if "
+                f"it is void, label_map={{{self.ignore_class}: {self.ignore_class}}}."
             )
 
     def _read_mask(self, path):
@@ -153,6 +202,34 @@ class SegmentationFolder(PairedFiles):
             return super()._read_mask(path)
         label_of_color = {color: label for label, color in enumerate(self.palette)}
         return read_colors(path, {(0, 0, 0): self.ignore_class, **label_of_color})
+
+
+def _find(images, masks, image_pattern, mask_pattern, class_names):
+    """Returns the pairs of images and masks that patterns of their names give."""
+    image_pattern = NamePattern(image_pattern or "{name}.*", "image_pattern")
+    images = Path(images)
+    if masks is None and mask_pattern is None:
+        found = find_by_pattern(images, image_pattern, HOW_TO_GET)
+        return [(found[key], None) for key in sorted(found)]
+    masks = images if masks is None else Path(masks)
+    if mask_pattern is None and os.path.realpath(images) == os.path.realpath(masks):
+        raise ValueError(
+            f"Images and masks are in one folder, {images}: tell them apart by a pattern, such as "
+            "mask_pattern='{name}_mask.png'."
+        )
+    mask_pattern = NamePattern(mask_pattern or "{name}.*", "mask_pattern", class_names)
+    found_masks = find_by_pattern(masks, mask_pattern, HOW_TO_GET)
+    are_masks = set(map(os.path.abspath, found_masks.values()))
+    found = find_by_pattern(images, image_pattern, HOW_TO_GET, exclude=are_masks)
+    image_of = {name: path for (name, _), path in found.items()}
+    mask_of = {}
+    for (name, label), path in found_masks.items():
+        if mask_pattern.has_class:
+            (known,) = (one for one in class_names if one.casefold() == label.casefold())
+            mask_of.setdefault(name, dict.fromkeys(class_names))[known] = path
+        else:
+            mask_of[name] = path
+    return pair_by_name(image_of, mask_of, f"{images} and {masks}")
 
 
 def _label(value):

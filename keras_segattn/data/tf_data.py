@@ -27,12 +27,12 @@ def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1, endless=Fals
     def read(epoch, index):
         image, mask = tf.numpy_function(sampler.read, (epoch, index), (tf.uint8, tf.uint8))
         image.set_shape((None, None, sampler.channels))
-        mask.set_shape((None, None))
+        mask.set_shape((None, None, *sampler.mask_axes))
         if sampler.weights is None:
-            return image, mask, tf.shape(mask)
+            return image, mask, tf.shape(mask)[:2]
         weight = tf.numpy_function(sampler.weights_of, [index], tf.float32)
         weight.set_shape(())
-        return image, mask, tf.shape(mask), weight
+        return image, mask, tf.shape(mask)[:2], weight
 
     def finish(images, masks, sizes, *weights):
         check = tf.debugging.assert_equal(sizes, sizes[:1], message=MIXED_SIZES)

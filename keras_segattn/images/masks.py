@@ -8,14 +8,16 @@ from keras_segattn.images.decoding import decode, turn_upright
 LOSSY = ("JPEG", "MPO")
 
 
-def read_labels(path):
+def read_labels(path, planes=None):
     """Reads a mask file whose pixels are labels, gray or palette.
 
     Args:
         path: The file.
+        planes: Integer, the number of bands that hold labels, each of another class; or `None` for
+            a file without bands. Defaults to `None`.
 
     Returns:
-        A `Decoded`, whose pixels are uint8 labels `(height, width)`.
+        A `Decoded`, whose pixels are uint8 labels `(height, width)`, or `(height, width, planes)`.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -24,6 +26,8 @@ def read_labels(path):
     """
 
     def read(image):
+        if planes is not None and image.mode in ("RGB", "RGBA", "LA"):
+            return np.asarray(image)
         if image.mode not in ("L", "P", "1", "I") and not image.mode.startswith("I;16"):
             raise ValueError(
                 f"a mask of labels has one band of integers, this file has mode {image.mode!r}; "
@@ -33,10 +37,14 @@ def read_labels(path):
 
     mask = _decode(path, read)
     labels = mask.pixels
-    if labels.ndim != 2 or labels.dtype.kind not in "biu":
+    if planes == 1 and labels.ndim == 2:
+        labels = labels[..., None]
+    wanted = () if planes is None else (planes,)
+    if labels.ndim < 2 or labels.shape[2:] != wanted or labels.dtype.kind not in "biu":
+        size = ", ".join(map(str, ("height", "width", *wanted)))
         raise ValueError(
-            f"{path} cannot be read as a mask: it must be integers of shape (height, width). "
-            f"Received {labels.dtype} of shape {labels.shape}"
+            f"{path} cannot be read as a mask: it must be integers of shape ({size}). Received "
+            f"{labels.dtype} of shape {labels.shape}"
         )
     if labels.min() < 0 or labels.max() > 255:
         outside = labels[(labels < 0) | (labels > 255)].flat[0]
@@ -94,15 +102,16 @@ def fit_mask(mask, image):
         image: The `Decoded` image.
 
     Returns:
-        Array `(height, width)`, or `None` if the mask does not fit.
+        Array `(height, width)`, with further axes as the mask has them, or `None` if the mask does
+        not fit.
     """
     upright = image.pixels.shape[:2]
     if mask.turned:
-        return mask.pixels if mask.pixels.shape == upright else None
+        return mask.pixels if mask.pixels.shape[:2] == upright else None
     stored = upright[::-1] if image.orientation in (5, 6, 7, 8) else upright
-    if mask.pixels.shape == stored:
+    if mask.pixels.shape[:2] == stored:
         return np.ascontiguousarray(turn_upright(mask.pixels, image.orientation))
-    return mask.pixels if mask.pixels.shape == upright else None
+    return mask.pixels if mask.pixels.shape[:2] == upright else None
 
 
 def _decode(path, read):

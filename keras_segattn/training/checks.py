@@ -85,7 +85,7 @@ def warn_of_void_crops(recipe, data):
     """
     if recipe.image_size is None or recipe.crop is None:
         return
-    size = data.read(0)[1].shape
+    size = data.read(0)[1].shape[:2]
     void, meant = void_shares(recipe, size), void_shares(recipe, recipe.image_size)
     if void.mean() < meant.mean() + MUCH_VOID:
         return

@@ -109,7 +109,7 @@ def _train(recipe, data, run, options, strategy, callbacks):
                 data["train"],
                 recipe.batch_size,
                 training=True,
-                augmentation=build_augmentation(recipe, data["train"].read(0)[1].shape),
+                augmentation=build_augmentation(recipe, data["train"].read(0)[1].shape[:2]),
                 preprocessing=model.preprocessing,
                 seed=options.seed,
                 first_epoch=epochs_done,

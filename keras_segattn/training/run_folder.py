@@ -241,7 +241,7 @@ def is_whole(path):
 
 def _describe(dataset):
     """Returns the facts about the data that a resumed run must find again, in any folder."""
-    height, width = dataset.read(0)[1].shape
+    height, width = dataset.read(0)[1].shape[:2]
     return {
         "data": f"{dataset!r}, the first one of {height}x{width} pixels",
         "class names": list(dataset.class_names),

@@ -230,11 +230,26 @@ def test_masks_of_0_and_255_are_told(folder):
     for name in ("one", "b/two"):
         write(folder / "masks" / f"{name}.png", [[0, 255, 0]])
     folders = folder / "images", folder / "masks"
-    for names in (CLASSES, ["leaf"]):
-        with pytest.warns(UserWarning, match=r"label_map=\{0: 0, 255: 1\}"):
-            SegmentationFolder(*folders, class_names=names)
-    data = SegmentationFolder(*folders, class_names=CLASSES, label_map={0: 0, 255: 1})
-    assert data.read(0)[1].tolist() == [[0, 1, 0]]
+    for names, task in ((CLASSES, "multiclass"), (["leaf"], "binary")):
+        arguments = {"class_names": names, "task": task}
+        with pytest.raises(ValueError, match=r"pass label_map=\{255: 1\}; if it is void"):
+            SegmentationFolder(*folders, **arguments)
+        data = SegmentationFolder(*folders, **arguments, label_map={255: 1})
+        assert data.class_names[-1] == "leaf"
+        assert len(data.class_names) == len(data.palette) == 2
+        assert data.read(0)[1].tolist() == [[0, 1, 0]]
+        data = SegmentationFolder(*folders, **arguments, label_map={255: 255})
+        assert data.read(0)[1].tolist() == [[0, 255, 0]]
+    with pytest.raises(ValueError, match=r"class_names=\['background', 'leaf'\] and label_map"):
+        SegmentationFolder(*folders, class_names=["leaf"])
+
+
+def test_what_label_0_becomes_is_not_guessed(folder):
+    """A map that makes label 1 the first class forgot what 0 is."""
+    folders = folder / "images", folder / "masks"
+    data = SegmentationFolder(*folders, class_names=["leaf", "stem"], label_map={1: 0, 2: 1})
+    with pytest.raises(ValueError, match=r"two\.png holds the label 0, which is none of"):
+        data.read(0)
 
 
 def test_folder_of_four_bands(folder):

@@ -54,9 +54,9 @@ def test_image_and_mask_are_upright(orientation, mask, sample, shared):
 
 @pytest.mark.parametrize("names", [NAMES, ["square"]])
 def test_the_foreground_of_255_is_told(names, sample):
-    with pytest.warns(UserWarning, match=r"label_map=\{0: 0, 255: 1\}"):
+    with pytest.raises(ValueError, match=r"label_map=\{255: 1\}"):
         sample("photo.png", "mask_0_255.png", class_names=names)
-    data = sample("photo.png", "mask_0_255.png", label_map={0: 0, 255: 1})
+    data = sample("photo.png", "mask_0_255.png", label_map={255: 1})
     assert set(np.unique(data.read(0)[1])) == {0, 1}
     assert data.verify() == []
 
