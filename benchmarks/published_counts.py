@@ -6,6 +6,7 @@ Ours are counted from the models that are built here; only the papers' figures a
 runs this and compares the result with the file.
 """
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -144,7 +145,7 @@ def side_by_side_rows():
 
 
 def _default_backbone(name):
-    return getattr(applications, name).__kwdefaults__["backbone"]
+    return inspect.unwrap(getattr(applications, name)).__kwdefaults__["backbone"]
 
 
 def layer_rows():

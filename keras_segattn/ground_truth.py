@@ -34,34 +34,62 @@ def check_labels(labels, classes, ignore_class, where="the labels"):
         )
 
 
-def match_shapes(y_true, y_pred, classes=None):
-    """Returns the labels in the shape `(batch, height, width)`, or raises a ValueError.
+def match_shapes(y_true, y_pred, classes=None, task="multiclass"):
+    """Returns the labels in the shape that the task has, or raises a ValueError.
 
     Args:
-        y_true: Labels of shape `(batch, height, width)` or `(batch, height, width, 1)`.
+        y_true: Labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; with
+            `"multilabel"` of shape `(batch, height, width, classes)`.
         y_pred: Logits or probabilities of shape `(batch, height, width, classes)`.
-        classes: Integer, the number of classes that `y_pred` must have. Defaults to `None`, any.
+        classes: Integer, the number of channels that `y_pred` must have. Defaults to `None`, any.
+        task: A task of `keras_segattn.task`. Defaults to `"multiclass"`.
+
+    Returns:
+        Labels of shape `(batch, height, width)`; with `"multilabel"` as they are.
     """
     labels, outputs = tuple(y_true.shape), tuple(y_pred.shape)
     if classes not in (None, outputs[-1]):
+        count = "1 channel" if outputs[-1] == 1 else f"{outputs[-1]} channels"
+        advice = " For a binary network pass task='binary'." if outputs[-1] == 1 else ""
         raise ValueError(
-            f"{classes} classes do not fit outputs of {outputs[-1]} channels. Received: "
-            f"y_pred.shape={outputs}"
+            f"{classes} classes do not fit outputs of {count}. Received: y_pred.shape={outputs}."
+            f"{advice}"
         )
+    if task == "multilabel":
+        _check_several_labels(labels, outputs)
+        return y_true
     if len(labels) == len(outputs) and labels[-1] == 1:
         y_true, labels = ops.squeeze(y_true, axis=-1), labels[:-1]
     fits = len(labels) == len(outputs) - 1 and all(
         None in pair or pair[0] == pair[1] for pair in zip(labels, outputs, strict=False)
     )
     if not fits:
-        one_hot = len(labels) == len(outputs) and labels[-1] == outputs[-1]
-        advice = " They look one-hot: pass `y_true.argmax(axis=-1)`." if one_hot else ""
+        advice = ""
+        if len(labels) == len(outputs) and labels[-1] == outputs[-1]:
+            advice = (
+                " They look one-hot: pass `y_true.argmax(axis=-1)`. For several labels per pixel "
+                "pass task='multilabel'."
+            )
         raise ValueError(
             "Labels must have one integer for each pixel of the outputs: shape (batch, height, "
             "width) for outputs of shape (batch, height, width, classes). Received: "
             f"y_true.shape={tuple(y_true.shape)}, y_pred.shape={outputs}.{advice}"
         )
     return y_true
+
+
+def _check_several_labels(labels, outputs):
+    pairs = zip(labels, outputs, strict=False)
+    if len(labels) == len(outputs) and all(None in pair or pair[0] == pair[1] for pair in pairs):
+        return
+    advice = ""
+    if len(labels) == len(outputs) - 1:
+        advice = " For one label per pixel pass task='multiclass'."
+    raise ValueError(
+        "Labels of a multilabel network must be 0 or 1 for each pixel and class: shape (batch, "
+        f"height, width, classes), as the outputs. Received: y_true.shape={labels}, "
+        f"y_pred.shape={outputs}.{advice}"
+    )
 
 
 def split_labels(y_true, classes, ignore_class):

@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 import subprocess
@@ -64,7 +65,7 @@ def test_docstrings_are_whole(item):
     for name in (
         item.__init__.__code__.co_varnames[1 : item.__init__.__code__.co_argcount]
         if (isinstance(item, type))
-        else item.__code__.co_varnames[: item.__code__.co_kwonlyargcount]
+        else inspect.getfullargspec(inspect.unwrap(item)).kwonlyargs
     ):
         assert f"{name}:" in arguments, name
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame, check_attention
 from keras_segattn.arguments import check_choice
@@ -16,11 +17,13 @@ AUXILIARY_WEIGHTS = (1.0, 1.0)
 FUSION_FILTERS = {"resnet50": 512, "resnet101": 512}
 
 
+@refuse_foreign_arguments
 def AttaNet(
     *,
     backbone="resnet18",
     input_shape=(None, None, 3),
     classes=None,
+    task="multiclass",
     weights=None,
     new_classifier=False,
     backbone_weights=None,
@@ -56,6 +59,9 @@ def AttaNet(
             take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `None`, which takes the number of
             classes that bundled `weights` have, and 19, as in Cityscapes, without them.
+        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
+            background, for which `classes` is 1; or `"multilabel"`, any number of labels per
+            pixel. Defaults to `"multiclass"`.
         weights: `None` for random weights; `"road_scenes"`, for `"light"` with `classes=11`, which
             comes with the package and knows only drawn images; or the path of a file written by
             `save_weights`. Defaults to `None`.
@@ -72,8 +78,9 @@ def AttaNet(
             deviation otherwise.
         freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
             normalization then uses the statistics that it was loaded with. Defaults to `False`.
-        classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
-            which returns logits, as losses with `from_logits=True` and export want them.
+        classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or
+            multilabel network. Defaults to `None`, which returns logits, as losses with
+            `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the features at stride 8.
@@ -148,6 +155,7 @@ def AttaNet(
         sorted(needed),
         input_shape=input_shape,
         classes=classes,
+        task=task,
         weights=weights,
         new_classifier=new_classifier,
         backbone_weights=backbone_weights,

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame
 from keras_segattn.arguments import check_choice
@@ -24,11 +25,13 @@ SPATIAL_BRANCHES = ("separable", "standard", None)
 AUXILIARY_FILTERS, AUXILIARY_WEIGHT = 128, 0.4
 
 
+@refuse_foreign_arguments
 def CANet(
     *,
     backbone="mobilenet_v2",
     input_shape=(None, None, 3),
     classes=None,
+    task="multiclass",
     weights=None,
     new_classifier=False,
     backbone_weights=None,
@@ -61,6 +64,9 @@ def CANet(
             take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `None`, which takes the number of
             classes that bundled `weights` have, and 19, as in Cityscapes, without them.
+        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
+            background, for which `classes` is 1; or `"multilabel"`, any number of labels per
+            pixel. Defaults to `"multiclass"`.
         weights: `None` for random weights; `"camvid"`, for `"mobilenet_v2"` with `classes=11`,
             which comes with the package; or the path of a file written by `save_weights`. Defaults
             to `None`.
@@ -77,8 +83,9 @@ def CANet(
             deviation otherwise.
         freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
             normalization then uses the statistics that it was loaded with. Defaults to `False`.
-        classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
-            which returns logits, as losses with `from_logits=True` and export want them.
+        classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or
+            multilabel network. Defaults to `None`, which returns logits, as losses with
+            `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the fused features at stride 8.
@@ -128,6 +135,7 @@ def CANet(
         ("P4", "P5"),
         input_shape=input_shape,
         classes=classes,
+        task=task,
         weights=weights,
         new_classifier=new_classifier,
         backbone_weights=backbone_weights,

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame, check_attention
 from keras_segattn.arguments import check_choice
@@ -23,11 +24,13 @@ ATTENTIONS = ("criss_cross", "non_local", "pyramid_pooling", "aspp", None)
 AUXILIARY_WEIGHT = 0.4
 
 
+@refuse_foreign_arguments
 def CCNet(
     *,
     backbone="resnet101",
     input_shape=(None, None, 3),
     classes=None,
+    task="multiclass",
     weights=None,
     backbone_weights=None,
     preprocessing=None,
@@ -62,6 +65,9 @@ def CCNet(
             take any value from 32 up, multiples of 8 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `None`, which takes the number of
             classes that bundled `weights` have, and 19, as in Cityscapes, without them.
+        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
+            background, for which `classes` is 1; or `"multilabel"`, any number of labels per
+            pixel. Defaults to `"multiclass"`.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
@@ -75,8 +81,9 @@ def CCNet(
             deviation otherwise.
         freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
             normalization then uses the statistics that it was loaded with. Defaults to `False`.
-        classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
-            which returns logits, as losses with `from_logits=True` and export want them.
+        classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or
+            multilabel network. Defaults to `None`, which returns logits, as losses with
+            `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the features that the classifier reads, at the stride of P5.
@@ -133,6 +140,7 @@ def CCNet(
         ("P4", "P5") if auxiliary_heads else ("P5",),
         input_shape=input_shape,
         classes=classes,
+        task=task,
         weights=weights,
         backbone_weights=backbone_weights,
         preprocessing=preprocessing,

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame
 from keras_segattn.arguments import check_choice
@@ -14,11 +15,13 @@ FUSIONS = ("ccbam", "addition", "concatenation", None)
 HEAD_FILTERS = 128
 
 
+@refuse_foreign_arguments
 def CrossCBAM(
     *,
     backbone="stdc1",
     input_shape=(None, None, 3),
     classes=None,
+    task="multiclass",
     weights=None,
     backbone_weights=None,
     preprocessing=None,
@@ -55,6 +58,9 @@ def CrossCBAM(
             take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `None`, which takes the number of
             classes that bundled `weights` have, and 19, as in Cityscapes, without them.
+        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
+            background, for which `classes` is 1; or `"multilabel"`, any number of labels per
+            pixel. Defaults to `"multiclass"`.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
@@ -68,8 +74,9 @@ def CrossCBAM(
             deviation otherwise.
         freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
             normalization then uses the statistics that it was loaded with. Defaults to `False`.
-        classifier_activation: Activation of the logits, such as `"softmax"`. Defaults to `None`,
-            which returns logits, as losses with `from_logits=True` and export want them.
+        classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or
+            multilabel network. Defaults to `None`, which returns logits, as losses with
+            `from_logits=True` and export want them.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the fused features at stride 8.
@@ -120,6 +127,7 @@ def CrossCBAM(
         ("P3", "P4", "P5"),
         input_shape=input_shape,
         classes=classes,
+        task=task,
         weights=weights,
         backbone_weights=backbone_weights,
         preprocessing=preprocessing,

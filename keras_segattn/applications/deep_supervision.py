@@ -28,7 +28,7 @@ class DeepSupervision(SegmentationModel):
             auxiliary ones, all of shape `(batch, height, width, classes)`.
         auxiliary_weights: Sequence of one weight per auxiliary output.
         **kwargs: As in `SegmentationModel`, and `name` and `trainable` as in every Keras model.
-            `name` and `preprocessing` default to the network's.
+            `name`, `preprocessing` and `task` default to the network's.
 
     Raises:
         ValueError: If the weights or the losses given to `compile` do not fit the outputs.
@@ -51,7 +51,8 @@ class DeepSupervision(SegmentationModel):
                 f"{len(network.outputs) - 1} auxiliary outputs."
             )
         kwargs.setdefault("name", network.name)
-        kwargs.setdefault("preprocessing", getattr(network, "preprocessing", None))
+        for key in ("preprocessing", "task"):
+            kwargs.setdefault(key, getattr(network, key, None))
         super().__init__(inputs=network.inputs[0], outputs=network.outputs[0], **kwargs)
         self.network = network
         # Keras 3.12 does not track the attributes of functional models, later ones do.
@@ -80,11 +81,11 @@ class DeepSupervision(SegmentationModel):
             class_names=self.class_names,
             palette=self.palette,
             from_logits=self.from_logits,
+            task=self.task,
         )
 
     def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, **kwargs):
-        main, auxiliary = self._losses_by_output(loss)
-        self._check_loss(loss)
+        main, auxiliary = self._losses_by_output(self._fitted(loss))
         weights = self._weights_by_output(loss_weights)
         main_weight = None if loss_weights is None else weights[:1]
         super().compile(optimizer, main, loss_weights=main_weight, **kwargs)

@@ -1,25 +1,26 @@
 """A network's answer as a paper measures it: at another size, over scales and mirror images."""
 
-import keras
 from keras import ops
 
+from keras_segattn.applications.logits import to_logits, to_probabilities
 from keras_segattn.arguments import LEAST_SIDE
 from keras_segattn.layers.resize_like import bilinear
 
 
-def run_protocol(network, images, from_logits, size=None, scales=(1.0,), flip=False):
+def run_protocol(network, images, from_logits, task, size=None, scales=(1.0,), flip=False):
     """Returns a network's outputs for images by an evaluation protocol.
 
     Args:
         network: Callable from preprocessed images to logits or probabilities of their size.
         images: Tensor `(batch, height, width, channels)` of preprocessed images.
         from_logits: Boolean, whether the network returns logits.
+        task: Its task, as the networks take it.
         size: Tuple `(height, width)` that the images are resized to. Defaults to `None`.
         scales: Sequence of factors of that size. Defaults to `(1.0,)`.
         flip: Boolean, whether the mirrored images are averaged too. Defaults to `False`.
 
     Returns:
-        Tensor `(batch, height, width, classes)` of the averaged probabilities, or their logarithm
+        Tensor `(batch, height, width, classes)` of the averaged probabilities, or logits of them
         if the network returns logits.
     """
     original = ops.shape(images)[1:3]
@@ -30,11 +31,11 @@ def run_protocol(network, images, from_logits, size=None, scales=(1.0,), flip=Fa
         for mirrored in (False, True) if flip else (False,):
             found = network(ops.flip(scaled, axis=2) if mirrored else scaled)
             found = ops.cast(found, "float32")
-            found = ops.softmax(found) if from_logits else found
+            found = to_probabilities(found, task) if from_logits else found
             found = ops.flip(found, axis=2) if mirrored else found
             outputs.append(_resized(found, target, original))
     mean = sum(outputs) / len(outputs)
-    return ops.log(ops.maximum(mean, keras.config.epsilon())) if from_logits else mean
+    return to_logits(mean, task) if from_logits else mean
 
 
 def _scaled(side, scale):

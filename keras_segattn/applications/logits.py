@@ -1,8 +1,12 @@
 """The end of every network."""
 
 import keras
+from keras import ops
 
 from keras_segattn.layers import FCNHead, ResizeLike
+
+# The activation that turns the logits of each task into probabilities.
+ACTIVATIONS = {"multiclass": "softmax", "binary": "sigmoid", "multilabel": "sigmoid"}
 
 # Layers after which logits are logits, and probabilities probabilities.
 KEEPING = (
@@ -76,24 +80,66 @@ def returns_logits(model):
 
 def are_logits(tensor):
     """Tells by its layers whether a Keras tensor holds logits: `True`, `False`, or `None`."""
+    kind = kind_of(tensor)
+    return None if kind is None else kind == "logits"
+
+
+def kind_of(tensor):
+    """Tells by its layers what a Keras tensor holds.
+
+    Returns:
+        `"logits"`, `"softmax"` or `"sigmoid"`; `None` where the layers do not tell.
+    """
     operation, node_index, tensor_index = tensor._keras_history
     if isinstance(operation, keras.Model):
-        return are_logits(keras.tree.flatten(operation.outputs)[tensor_index])
-    if isinstance(operation, keras.layers.Softmax) or type(operation).__name__ == "Softmax":
-        return False
+        return kind_of(keras.tree.flatten(operation.outputs)[tensor_index])
+    name = type(operation).__name__.lower()
+    if isinstance(operation, keras.layers.Softmax) or name in ("softmax", "sigmoid"):
+        return name if name == "sigmoid" else "softmax"
     activation = getattr(operation, "activation", None)
     if activation in (keras.activations.softmax, keras.activations.sigmoid):
-        return False
+        return activation.__name__
     if isinstance(operation, FCNHead):
-        return True
+        return "logits"
     if activation not in (None, keras.activations.linear):
         return None
     if hasattr(operation, "kernel"):
-        return True
+        return "logits"
     inputs = operation._inbound_nodes[node_index].input_tensors
     if isinstance(operation, ResizeLike):
         inputs = inputs[:1]
     elif not isinstance(operation, KEEPING):
         return None
-    answers = {are_logits(source) for source in inputs}
+    answers = {kind_of(source) for source in inputs}
     return answers.pop() if len(answers) == 1 else None
+
+
+def task_of(model):
+    """Returns the task of a model: its attribute `task`, or the task that its outputs suggest.
+
+    One channel is the foreground of a binary model. Several sigmoids are the labels of a multilabel
+    model.
+    """
+    task = getattr(model, "task", None)
+    return task_of_tensor(model.outputs[0]) if task is None else task
+
+
+def task_of_tensor(tensor):
+    """Returns the task that the outputs of a model suggest; see `task_of`."""
+    if tensor.shape[-1] == 1:
+        return "binary"
+    return "multilabel" if kind_of(tensor) == "sigmoid" else "multiclass"
+
+
+def to_probabilities(logits, task):
+    """Returns the probabilities of logits `(..., channels)`, as the task of the model has them."""
+    return ops.softmax(logits) if task == "multiclass" else ops.sigmoid(logits)
+
+
+def to_logits(probabilities, task):
+    """Returns logits that `to_probabilities` turns into these probabilities."""
+    least = keras.config.epsilon()
+    logits = ops.log(ops.maximum(probabilities, least))
+    if task == "multiclass":
+        return logits
+    return logits - ops.log(ops.maximum(1.0 - probabilities, least))

@@ -5,11 +5,12 @@ from pathlib import Path
 import keras
 
 from keras_segattn.applications.deep_supervision import DeepSupervision
-from keras_segattn.applications.logits import full_size_logits
+from keras_segattn.applications.logits import ACTIVATIONS, full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
-from keras_segattn.arguments import check_at_least
+from keras_segattn.arguments import check_at_least, check_choice
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.registry import build_backbone
+from keras_segattn.task import TASKS, check_task
 from keras_segattn.weights.bundled import (
     BUNDLED,
     bundled_class_names,
@@ -42,7 +43,7 @@ class NetworkFrame:
         align_corners: Boolean, how logits are resized. Defaults to `False`.
         backbone_options: Dict of further arguments of a backbone by name. Defaults to `None`.
         **arguments: The arguments that all networks have, as their docstrings describe them:
-            `input_shape`, `classes`, `weights`, `backbone_weights`, `preprocessing`,
+            `input_shape`, `classes`, `task`, `weights`, `backbone_weights`, `preprocessing`,
             `freeze_backbone`, `classifier_activation`, `input_tensor`, `include_top` and
             `auxiliary_heads`.
 
@@ -64,6 +65,7 @@ class NetworkFrame:
         *,
         input_shape,
         classes,
+        task,
         weights,
         backbone_weights,
         preprocessing,
@@ -93,7 +95,12 @@ class NetworkFrame:
         self._weights, self._new_classifier = weights, new_classifier
         self._activation, self._align_corners = classifier_activation, align_corners
         self._auxiliary_heads = auxiliary_heads
+        check_choice("task", task, TASKS)
+        self._task = task
         self.classes = self._number_of_classes(classes, include_top)
+        if include_top:
+            check_task(task, self.classes)
+            _check_activation(classifier_activation, task)
         self.image, self._input = image_input(input_shape, input_tensor)
         self.pyramid = build_backbone(
             backbone,
@@ -114,6 +121,13 @@ class NetworkFrame:
         weights = self._weights
         if weights in BUNDLED:
             names = bundled_class_names(self._network, self._backbone, weights)
+            if self._new_classifier and self._task == "binary" and classes is None:
+                return 1
+            if self._task != "multiclass" and include_top and not self._new_classifier:
+                raise ValueError(
+                    f"The weights {weights!r} are for task='multiclass'. Received: "
+                    f"task={self._task!r}. Pass `new_classifier=True` to fine-tune them for it."
+                )
             if classes not in (None, len(names)) and include_top and not self._new_classifier:
                 raise ValueError(
                     f"The weights {weights!r} have {len(names)} classes. Received: "
@@ -129,7 +143,9 @@ class NetworkFrame:
                 f"`weights` must be {', '.join(choices)}. There is no file {str(weights)!r}."
                 f"{hint if weights == 'imagenet' else ''}"
             )
-        return DEFAULT_CLASSES if classes is None else classes
+        if classes is not None:
+            return classes
+        return 1 if self._task == "binary" else DEFAULT_CLASSES
 
     def logits(self, x, prefix=""):
         """Resizes coarse logits to the image, and activates them if asked for."""
@@ -148,6 +164,7 @@ class NetworkFrame:
             outputs if self._auxiliary_heads else outputs[0],
             name=name,
             preprocessing=self.pyramid.preprocessing,
+            task=self._task,
         )
         if self._auxiliary_heads:
             model = DeepSupervision(model, auxiliary_weights)
@@ -157,6 +174,22 @@ class NetworkFrame:
         elif weights is not None:
             load_keras_weights(model, weights)
         return model
+
+
+def _check_activation(activation, task):
+    """Raises a ValueError where an activation turns logits into the probabilities of another task.
+
+    Args:
+        activation: `classifier_activation` of a network.
+        task: Its task.
+    """
+    name = getattr(keras.activations.get(activation), "__name__", None)
+    if name in ACTIVATIONS.values() and name != ACTIVATIONS[task]:
+        others = [other for other in TASKS if ACTIVATIONS[other] == name]
+        raise ValueError(
+            f"`classifier_activation` of a {task} network must be {ACTIVATIONS[task]!r}, or None "
+            f"for logits. Received: {activation!r}, which is for task={' or '.join(others)}."
+        )
 
 
 def _check_image(input_shape, smallest_side):

@@ -1,17 +1,16 @@
 """A functional model that knows its preprocessing and its classes."""
 
-import inspect
 import json
 
 import keras
 import numpy as np
 
 from keras_segattn.applications.evaluation_protocol import run_protocol
-from keras_segattn.applications.logits import are_logits, returns_logits
+from keras_segattn.applications.logits import are_logits, returns_logits, task_of_tensor
+from keras_segattn.applications.loss_checks import check_loss, check_metrics, fit_losses
 from keras_segattn.arguments import check_evaluation
-from keras_segattn.ground_truth import check_labels
 from keras_segattn.images.palette import to_palette
-from keras_segattn.losses.pixel_loss import PixelLoss
+from keras_segattn.task import check_task, color_classes, count_labels, name_classes
 from keras_segattn.weights.preprocessing import IMAGENET
 
 # `clone_model` makes a copy of a functional model from its inputs and outputs only.
@@ -20,12 +19,13 @@ CLONING = keras.models.clone_model.__module__
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class SegmentationModel(keras.Model):
-    """A functional model from images to logits, with its preprocessing, class names and palette.
+    """A functional model from images to logits, with its task, preprocessing and class names.
 
     They are saved with the model, so that a model loaded years later still segments an image file
     and names the classes. All networks of `keras_segattn.applications` are of this class.
 
-    `compile` refuses a loss for logits where the model returns probabilities, and the reverse.
+    `compile` gives the losses of this package the task of the model. It refuses losses and metrics
+    for logits where the model returns probabilities, and the reverse, and those of another task.
     `fit` and `evaluate` refuse NumPy labels that are neither a class nor void. `fit` leaves the
     order of `tf.data` pipelines and of this package's `PyDataset` as it is.
 
@@ -40,16 +40,19 @@ class SegmentationModel(keras.Model):
         name: Name of the model. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` of the weights, which is adapted to the
             number of channels of the images. Defaults to torchvision's for its ImageNet weights.
-        class_names: Sequence of one name per class. Defaults to `None`.
+        class_names: Sequence of one name per class. A binary model has two, the background's and
+            the foreground's; one name is the foreground's. Defaults to `None`.
         palette: Sequence of one color per class, three integers from 0 to 255 or text such as
-            `"#ff8000"`. Defaults to `None`.
+            `"#ff8000"`. One color of a binary model is the foreground's. Defaults to `None`.
         from_logits: Boolean, whether the outputs are logits rather than probabilities. Defaults to
             the kind found from the last layers, `None` if it cannot be found.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`, as the networks take it. Defaults to
+            binary for one channel, to multilabel for several sigmoids, and else to multiclass.
         **kwargs: `trainable`, as in every Keras model.
 
     Raises:
-        ValueError: If the class names or colors are not one per class, or a color is something
-            else.
+        ValueError: If the class names or colors are not one per class, a color is something
+            else, or the task does not fit the channels.
 
     Example:
 
@@ -69,6 +72,7 @@ class SegmentationModel(keras.Model):
         class_names=None,
         palette=None,
         from_logits=None,
+        task=None,
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
@@ -76,9 +80,11 @@ class SegmentationModel(keras.Model):
         if original is not None:
             preprocessing, class_names = original.preprocessing, original.class_names
             palette, from_logits = original.palette, original.from_logits
+            task = original.task
         if preprocessing is None:
             preprocessing = IMAGENET
         self.preprocessing = preprocessing.for_channels(self.inputs[0].shape[-1])
+        self.task = task_of_tensor(self.outputs[0]) if task is None else task
         self.class_names = class_names
         self.palette = palette
         self.from_logits = are_logits(self.outputs[0]) if from_logits is None else from_logits
@@ -109,8 +115,17 @@ class SegmentationModel(keras.Model):
         (images,) = keras.tree.flatten(inputs)
         from_logits = returns_logits(self)
         return run_protocol(
-            lambda x: call(x, training=False), images, from_logits, **self.evaluation
+            lambda x: call(x, training=False), images, from_logits, self.task, **self.evaluation
         )
+
+    @property
+    def task(self):
+        return self._task
+
+    @task.setter
+    def task(self, task):
+        check_task(task, self.outputs[0].shape[-1])
+        self._task = task
 
     @property
     def class_names(self):
@@ -120,6 +135,7 @@ class SegmentationModel(keras.Model):
     def class_names(self, names):
         if isinstance(names, str):
             raise ValueError(f"`class_names` must be a sequence of names. Received: {names!r}")
+        names = None if names is None else name_classes(tuple(names), self.task)
         self._class_names = self._one_per_class("class_names", names)
 
     @property
@@ -128,32 +144,28 @@ class SegmentationModel(keras.Model):
 
     @palette.setter
     def palette(self, colors):
-        palette = None if colors is None else to_palette(colors)
+        palette = None if colors is None else color_classes(to_palette(colors), self.task)
         self._palette = self._one_per_class("palette", palette)
 
     def _one_per_class(self, attribute, values):
-        classes = self.outputs[0].shape[-1]
+        classes = count_labels(self.task, self.outputs[0].shape[-1])
         if values is not None and len(values) != classes:
             raise ValueError(
                 f"`{attribute}` must have one entry for each of the {classes} classes. Received "
-                f"{len(values)}: {values}"
+                f"{len(values)}: {list(values)}"
             )
         return None if values is None else tuple(values)
 
     def compile(self, optimizer="rmsprop", loss=None, **kwargs):
-        self._check_loss(loss)
-        super().compile(optimizer, loss, **kwargs)
+        check_metrics(self, (kwargs.get("metrics"), kwargs.get("weighted_metrics")))
+        super().compile(optimizer, self._fitted(loss), **kwargs)
 
-    def _check_loss(self, loss):
+    def _fitted(self, loss):
+        """Returns the losses for the task, after a look whether they fit the outputs."""
+        loss = fit_losses(loss, self.task)
         for one in keras.tree.flatten(loss):
-            expected = _expects_logits(one)
-            if None not in (expected, self.from_logits) and expected != self.from_logits:
-                names = {True: "logits", False: "probabilities"}
-                raise ValueError(
-                    f"Model {self.name!r} returns {names[self.from_logits]}, and the loss expects "
-                    f"{names[expected]}: training would go wrong without an error. Pass the loss "
-                    f"from_logits={self.from_logits}. Received: loss={one}"
-                )
+            check_loss(self, one)
+        return loss
 
     def save(self, filepath, *args, **kwargs):
         # Keras writes the old format, and cannot read registered classes from it.
@@ -182,9 +194,9 @@ class SegmentationModel(keras.Model):
 
     def _check_labels(self, y):
         # Compiled code cannot raise, and JAX cuts 64 bits to 32 on the way to it.
-        loss = getattr(self, "loss", None)
-        if isinstance(y, np.ndarray) and isinstance(loss, PixelLoss):
-            check_labels(y, self.outputs[0].shape[-1], loss.ignore_class)
+        check = getattr(getattr(self, "loss", None), "check_numpy_labels", None)
+        if isinstance(y, np.ndarray) and check is not None:
+            check(y, self.outputs[0].shape[-1])
 
     def _run_through_graph(self, inputs, *args, **kwargs):
         outputs = super()._run_through_graph(inputs, *args, **kwargs)
@@ -210,6 +222,7 @@ class SegmentationModel(keras.Model):
             "class_names": self.class_names and list(self.class_names),
             "palette": self.palette and [list(color) for color in self.palette],
             "from_logits": self.from_logits,
+            "task": self.task,
         }
 
     @classmethod
@@ -217,18 +230,11 @@ class SegmentationModel(keras.Model):
         config = dict(config)
         preprocessing = keras.saving.deserialize_keras_object(config.pop("preprocessing"))
         description = {key: config.pop(key) for key in ("class_names", "palette", "from_logits")}
+        # Files of earlier versions have none.
+        task = config.pop("task", None)
         model = super().from_config(config, custom_objects=custom_objects)
         model.preprocessing = preprocessing
+        model.task = model.task if task is None else task
         for key, value in description.items():
             setattr(model, key, value)
         return model
-
-
-def _expects_logits(loss):
-    """Tells whether a loss, as `compile` takes it, expects logits; `None` where it does not say."""
-    if isinstance(loss, str):
-        loss = keras.losses.get(loss)
-    if callable(loss) and not isinstance(loss, keras.losses.Loss):
-        parameters = inspect.signature(loss).parameters
-        return parameters["from_logits"].default if "from_logits" in parameters else None
-    return getattr(loss, "from_logits", None)

@@ -8,11 +8,12 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_segattn.applications.logits import returns_logits
+from keras_segattn.applications.logits import returns_logits, task_of, to_probabilities
 from keras_segattn.arguments import LEAST_SIDE, check_at_least, check_scales, check_size
 from keras_segattn.images import read_image, to_pixels
 from keras_segattn.inference.segmentation import Segmentation
 from keras_segattn.inference.sliding_window import blended_bands
+from keras_segattn.task import check_task, check_threshold, choose_classes, count_labels
 
 
 def segment(
@@ -25,6 +26,7 @@ def segment(
     scales=(1.0,),
     flip=False,
     keep_probabilities=None,
+    threshold=None,
     preprocessing=None,
     batch_size=1,
     channel_order="RGB",
@@ -38,8 +40,9 @@ def segment(
 
     Args:
         model: A functional model from preprocessed images to logits or probabilities
-            `(batch, height, width, classes)`, such as `CANet`. Images are resized to a model of
-            fixed size, and its probabilities back.
+            `(batch, height, width, classes)`, such as `CANet`. Its attribute `task` says what they
+            mean; without it one channel is binary, and several sigmoids are multilabel. Images are
+            resized to a model of fixed size, and its probabilities back.
         image: An image; or a list, tuple or generator of images, or an array
             `(batch, height, width, channels)`.
         tile: `None` to take the image whole; or the side, or `(height, width)`, of a window that
@@ -54,6 +57,9 @@ def segment(
         flip: Boolean, whether to average with the mirrored image too. Defaults to `False`.
         keep_probabilities: Boolean, whether the result holds the probabilities, which are
             4 bytes per pixel and class. Defaults to `True` without `tile`, else `False`.
+        threshold: Float between 0 and 1, the probability above which a binary or multilabel model
+            gives a class; or a sequence of one per class. Defaults to `None`: 0.5, and the best
+            class of a multiclass model, which takes no threshold.
         preprocessing: Callable for arrays `(batch, height, width, channels)` from 0 to 255.
             Defaults to `model.preprocessing`.
         batch_size: Integer, how many images of the same size, or windows, go through the model at
@@ -92,6 +98,9 @@ def segment(
     check_at_least("batch_size", batch_size, 1)
     if keep_probabilities is None:
         keep_probabilities = tile is None
+    task, channels = task_of(model), model.output_shape[-1]
+    check_task(task, channels)
+    threshold = check_threshold(task, threshold, channels)
     predict = _predictor(model, preprocessing, size, scales, flip)
     # A file is an iterator, too.
     generator = isinstance(image, Iterator) and not hasattr(image, "read")
@@ -111,7 +120,7 @@ def segment(
                 whole = predict(np.stack([to_pixels(array, channels) for array in batch]))
                 bands = [[(0, probabilities)] for probabilities in whole]
             for array, parts in zip(batch, bands, strict=True):
-                results.append(_collect(model, array, parts, keep_probabilities))
+                results.append(_collect(model, array, parts, keep_probabilities, threshold))
     return results if several else results[0]
 
 
@@ -158,14 +167,15 @@ def _predictor(model, preprocessing, size, scales, flip):
 
     It averages over scales and mirror images.
     """
-    softmax = returns_logits(model)
+    task, logits = task_of(model), returns_logits(model)
 
     def run(pixels):
         height, width = pixels.shape[1:3]
         missing = [max(0, LEAST_SIDE - side) for side in (height, width)]
         padded = np.pad(pixels, [(0, 0), (0, missing[0]), (0, missing[1]), (0, 0)], mode="edge")
         outputs = model.predict_on_batch(preprocessing(padded))[:, :height, :width]
-        probabilities = ops.convert_to_numpy(ops.softmax(outputs)) if softmax else outputs
+        probabilities = to_probabilities(outputs, task) if logits else outputs
+        probabilities = ops.convert_to_numpy(probabilities)
         # A sum is quicker than a test of each, and a NaN or infinity does not leave it.
         if not np.isfinite(probabilities.sum(dtype="float32")):
             raise ValueError(
@@ -211,19 +221,23 @@ def _bands(model, predict, array, tile, overlap, batch_size):
     return blended_bands(predict_windows, size, window, overlap, batch_size)
 
 
-def _collect(model, array, bands, keep_probabilities):
-    size, classes = array.shape[:2], model.output_shape[-1]
-    class_map = np.empty(size, dtype="uint8" if classes <= 256 else "int32")
-    probabilities = np.empty((*size, classes), dtype="float32") if keep_probabilities else None
+def _collect(model, array, bands, keep_probabilities, threshold):
+    size, channels, task = array.shape[:2], model.output_shape[-1], task_of(model)
+    class_map = np.empty(
+        (*size, channels) if task == "multilabel" else size,
+        dtype="uint8" if channels <= 256 else "int32",
+    )
+    probabilities = np.empty((*size, channels), dtype="float32") if keep_probabilities else None
     for top, band in bands:
-        class_map[top : top + len(band)] = band.argmax(axis=-1)
+        class_map[top : top + len(band)] = choose_classes(band, task, threshold)
         if keep_probabilities:
             probabilities[top : top + len(band)] = band
     return Segmentation(
         array,
         class_map,
         probabilities,
-        classes,
+        count_labels(task, channels),
         getattr(model, "class_names", None),
         getattr(model, "palette", None),
+        task,
     )

@@ -10,12 +10,15 @@ class Segmentation:
     """The classes of the pixels of one image, as `segment` returns them.
 
     Attributes:
-        class_map: Array `(height, width)` of class indices: uint8, or int32 above 256 classes.
+        class_map: Array `(height, width)` of class indices: uint8, or int32 above 256 classes. Of
+            a binary model 1 is the foreground. Of a multilabel model an array
+            `(height, width, classes)` of 0 and 1.
         probabilities: float32 array `(height, width, classes)`, or `None` where they were not
-            kept.
+            kept. A binary model has one, the foreground's.
         class_names: Tuple of one name per class, or `None` if the model has none.
         palette: Sequence of one RGB color per class: the model's, or PASCAL VOC's.
         image: The image as an array, in its own dtype.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`.
 
     Example:
 
@@ -26,30 +29,60 @@ class Segmentation:
     ((40, 50), (40, 50, 2), (40, 50, 3))
     """
 
-    def __init__(self, image, class_map, probabilities, classes, class_names=None, palette=None):
+    def __init__(
+        self,
+        image,
+        class_map,
+        probabilities,
+        classes,
+        class_names=None,
+        palette=None,
+        task="multiclass",
+    ):
         self.image = image
         self.class_map = class_map
         self.probabilities = probabilities
         self.class_names = class_names
-        self.palette = default_palette(classes) if palette is None else palette
+        self.task = task
+        if palette is None:
+            # Each label of a pixel is drawn, and black would not be seen.
+            palette = (
+                default_palette(classes + 1)[1:]
+                if task == "multilabel"
+                else default_palette(classes)
+            )
+        self.palette = palette
 
     def overlay(self, alpha=0.6):
         """Draws the classes over the image; returns a uint8 array `(height, width, 3)`.
 
+        The background of a binary model shows the image. A pixel of several labels has the mean
+        of their colors.
+
         Args:
             alpha: Opacity of the classes, from 0 to 1. Defaults to `0.6`.
         """
-        return overlay_mask(to_rgb(self.image), self.class_map, self.palette, alpha)
+        class_map, palette = self.class_map, self.palette
+        if self.task == "binary":
+            class_map, palette = class_map[..., None], palette[1:]
+        return overlay_mask(to_rgb(self.image), class_map, palette, alpha)
 
     def shares(self):
         """Returns the share of each class in the pixels, as a dict in order of the classes.
 
+        Shares of a multilabel model overlap, and do not add up to 1.
+
         The keys are the names of the classes, or their indices where the model has no names.
         """
-        counts = np.bincount(self.class_map.ravel(), minlength=len(self.palette))
+        if self.task == "multilabel":
+            counts = self.class_map.sum(axis=(0, 1))
+        else:
+            counts = np.bincount(self.class_map.ravel(), minlength=len(self.palette))
+        height, width = self.class_map.shape[:2]
         names = self.class_names or range(len(counts))
-        return dict(zip(names, (counts / self.class_map.size).tolist(), strict=True))
+        return dict(zip(names, (counts / (height * width)).tolist(), strict=True))
 
     def __repr__(self):
-        height, width = self.class_map.shape
-        return f"Segmentation({height}x{width}, {len(self.palette)} classes)"
+        height, width = self.class_map.shape[:2]
+        task = "" if self.task == "multiclass" else f", {self.task}"
+        return f"Segmentation({height}x{width}, {len(self.palette)} classes{task})"

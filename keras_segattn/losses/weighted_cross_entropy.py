@@ -20,19 +20,23 @@ class WeightedCrossEntropy(PixelLoss):
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
             `None` for equal weights. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
-        from_logits: Boolean, whether the network returns logits rather than probabilities, such as
-            a softmax gives. Defaults to `True`.
+        from_logits: Boolean, whether the network returns logits rather than probabilities. Defaults
+            to `True`.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's, or on
+            its own binary for one channel.
         name: Name of the loss. Defaults to `"weighted_cross_entropy"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`.
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
+            with several labels per pixel 0 and 1 of shape `(batch, height, width, classes)`.
         y_pred: Logits, or probabilities with `from_logits=False`, of shape
-            `(batch, height, width, classes)`. Computed in float32.
+            `(batch, height, width, classes)`, of one channel for a binary network. Computed in
+            float32.
         sample_weight: One factor per image or per pixel. Defaults to `None`.
 
     Returns:
-        Scalar; of shape `(batch, height, width)` with `reduction=None`.
+        Scalar; of the shape of the labels with `reduction=None`.
 
     Raises:
         ValueError: If a class weight is negative or not finite, their number differs from the
@@ -59,10 +63,11 @@ class WeightedCrossEntropy(PixelLoss):
         class_weights=None,
         ignore_class=255,
         from_logits=True,
+        task=None,
         name="weighted_cross_entropy",
         **kwargs,
     ):
-        super().__init__(class_weights, ignore_class, from_logits, name=name, **kwargs)
+        super().__init__(class_weights, ignore_class, from_logits, task, name=name, **kwargs)
 
     def pixel_losses(self, labels, logits):
         return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)

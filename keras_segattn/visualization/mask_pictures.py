@@ -13,17 +13,21 @@ def plot_overlay(path, image, mask, class_names, palette, alpha=0.6):
     Args:
         path: The file, of a format of matplotlib's.
         image: uint8 array of shape `(height, width, bands)`.
-        mask: Integer array of shape `(height, width)`; labels without a class are void.
+        mask: Integer array of shape `(height, width)`; labels without a class are void. Or of shape
+            `(height, width, classes)`, 1 where a pixel has a label.
         class_names: Class names.
         palette: One RGB color per class.
         alpha: Opacity of the mask, from 0 to 1. Defaults to `0.6`.
     """
     mask = np.asarray(mask, dtype="int64")
-    labels = mask[(mask >= 0) & (mask < len(class_names))]
-    counts = np.bincount(labels, minlength=len(class_names))
+    height, width = mask.shape[:2]
+    if mask.ndim == 3:
+        counts = (mask == 1).sum(axis=(0, 1))
+    else:
+        labels = mask[(mask >= 0) & (mask < len(class_names))]
+        counts = np.bincount(labels, minlength=len(class_names))
     present = [label for label in np.argsort(-counts) if counts[label]]
-    names = [f"{class_names[label]} {counts[label] / mask.size:.1%}" for label in present]
-    height, width = mask.shape
+    names = [f"{class_names[label]} {counts[label] / (height * width):.1%}" for label in present]
     figure = new_figure(8, 8 * height / width + 0.3 * -(-len(names) // 4))
     axis = figure.subplots()
     axis.imshow(overlay_mask(image, mask, palette, alpha))
@@ -39,8 +43,9 @@ def plot_predictions(path, images, masks, predictions, class_names, palette, err
     Args:
         path: The file, of a format of matplotlib's.
         images: Sequence of uint8 arrays of shape `(height, width, bands)`.
-        masks: Sequence of the true masks `(height, width)`.
-        predictions: Sequence of the predicted masks `(height, width)`.
+        masks: Sequence of the true masks `(height, width)`, or `(height, width, classes)` of
+            several labels per pixel.
+        predictions: Sequence of the predicted masks, of the same shapes.
         class_names: Class names.
         palette: One RGB color per class.
         errors: Boolean, whether a fourth column shows the wrong pixels. Defaults to `False`.

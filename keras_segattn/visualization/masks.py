@@ -13,7 +13,9 @@ def overlay_mask(image, mask, palette, alpha=0.6):
 
     Args:
         image: uint8 array of shape `(height, width, bands)`; see `keras_segattn.images.to_rgb`.
-        mask: Integer array of shape `(height, width)`; labels that `palette` lacks are void.
+        mask: Integer array of shape `(height, width)`; labels that `palette` lacks are void. Or of
+            shape `(height, width, classes)`, 1 where a pixel has a label; a pixel gets the mean
+            color of its labels.
         palette: Sequence of one RGB color per class.
         alpha: Opacity of the mask, from 0 to 1. Defaults to `0.6`.
 
@@ -32,6 +34,12 @@ def overlay_mask(image, mask, palette, alpha=0.6):
     mask = np.asarray(mask, dtype="int64")
     _check_sizes(image, mask)
     image = to_rgb(image)
+    if mask.ndim == 3:
+        there = (mask == 1).astype("float32")
+        count = there.sum(axis=-1, keepdims=True)
+        colors = there @ np.asarray(palette, dtype="float32") / np.maximum(count, 1)
+        blended = (1 - alpha) * image.astype("float32") + alpha * colors
+        return np.where(count > 0, blended, image).astype("uint8")
     known = (mask >= 0) & (mask < len(palette))
     colors = np.asarray(palette, dtype="float32")[np.where(known, mask, 0)]
     blended = (1 - alpha) * image.astype("float32") + alpha * colors
@@ -44,8 +52,9 @@ def error_map(image, mask, prediction, classes, alpha=0.8):
     Args:
         image: uint8 array of shape `(height, width, bands)`.
         mask: Integer array of shape `(height, width)`, the true labels; those that are not below
-            `classes` are void.
-        prediction: Integer array of shape `(height, width)`, the predicted labels.
+            `classes` are void. Or of shape `(height, width, classes)`, of several labels per pixel:
+            0, 1 or void. A pixel is wrong if one of its labels is, and void if all of them are.
+        prediction: Integer array of the shape of the mask, the predicted labels.
         classes: Integer, the number of classes.
         alpha: Opacity of both colors, from 0 to 1. Defaults to `0.8`.
 
@@ -64,14 +73,18 @@ def error_map(image, mask, prediction, classes, alpha=0.8):
     mask, prediction = np.asarray(mask, dtype="int32"), np.asarray(prediction, dtype="int32")
     _check_sizes(image, mask)
     _check_sizes(image, prediction)
-    void = (mask < 0) | (mask >= classes)
+    several = mask.ndim == 3
+    void = (mask < 0) | (mask >= (2 if several else classes))
+    wrong = (mask != prediction) & ~void
+    if several:
+        void, wrong = void.all(axis=-1), wrong.any(axis=-1)
     right = 2
-    kind = np.where(void, 1, np.where(mask == prediction, right, 0))
+    kind = np.where(void, 1, np.where(wrong, 0, right))
     return overlay_mask(image, kind, palette=[WRONG, VOID], alpha=alpha)
 
 
 def _check_sizes(image, mask):
-    if image.shape[:2] != mask.shape:
+    if image.shape[:2] != mask.shape[:2] or mask.ndim not in (2, 3):
         raise ValueError(
             "A mask must have the height and width of its image. Received: an image of shape "
             f"{image.shape} and a mask of shape {mask.shape}"

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import keras
 
+from keras_segattn.applications.logits import returns_logits, task_of
 from keras_segattn.spread import evenly_spread
+from keras_segattn.task import DEFAULT_THRESHOLD, as_logits, choose_classes
 from keras_segattn.visualization.mask_pictures import plot_predictions
 from keras_segattn.visualization.masks import overlay_mask
 
@@ -64,8 +66,12 @@ class PredictionPictures(keras.callbacks.Callback):
             self._log(epoch, images, predictions)
 
     def _predict(self, image):
-        logits = self.model(self.model.preprocessing(image[None]), training=False)
-        return keras.ops.convert_to_numpy(keras.ops.argmax(logits, axis=-1))[0]
+        outputs = self.model(self.model.preprocessing(image[None]), training=False)
+        task = task_of(self.model)
+        least = None if task == "multiclass" else DEFAULT_THRESHOLD
+        if least is not None and returns_logits(self.model):
+            least = as_logits(least)
+        return choose_classes(keras.ops.convert_to_numpy(outputs)[0], task, least)
 
     def _log(self, epoch, images, predictions):
         import tensorflow as tf

@@ -21,7 +21,7 @@ def network(constructor, **defaults):
     def make(**arguments):
         if "backbone" not in arguments:
             arguments["backbone"] = tiny_backbone()
-        return constructor(classes=5, **{**defaults, **arguments})
+        return constructor(**{"classes": 5, **defaults, **arguments})
 
     return make
 

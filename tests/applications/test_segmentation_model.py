@@ -131,7 +131,9 @@ def test_logits_and_probabilities_are_told_apart(kind, rng, tmp_path):
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("activation", [None, "softmax", "sigmoid"])
 def test_networks_know_whether_they_return_logits(case, activation):
-    assert CASES[case](classifier_activation=activation).from_logits is (activation is None)
+    task = "multilabel" if activation == "sigmoid" else "multiclass"
+    model = CASES[case](classifier_activation=activation, task=task)
+    assert model.from_logits is (activation is None)
 
 
 KERAS_LOSS = keras.losses.SparseCategoricalCrossentropy

@@ -1,0 +1,92 @@
+"""Whether losses and metrics fit the outputs of a network."""
+
+import inspect
+
+import keras
+
+# Words in the names of Keras's losses, which have no `task`.
+SOFTMAX, SIGMOID = "categorical", "binary"
+NAMES = {True: "logits", False: "probabilities"}
+
+
+def fit_losses(loss, task):
+    """Returns a structure of losses, those of this package for the task of a network.
+
+    Raises:
+        ValueError: If one of them is for another task.
+    """
+    return keras.tree.map_structure(
+        lambda one: one.for_task(task) if hasattr(one, "for_task") else one, loss
+    )
+
+
+def check_loss(model, loss):
+    """Raises a ValueError if a loss, as `compile` takes it, would misread the outputs of a model.
+
+    Args:
+        model: A `SegmentationModel`.
+        loss: A loss, a function, the name of a loss, or `None`.
+    """
+    for one in getattr(loss, "losses", [loss]):
+        _check_kind(model, one)
+        _check_task(model, one)
+
+
+def _check_kind(model, loss):
+    expected = _expects_logits(loss)
+    if None not in (expected, model.from_logits) and expected != model.from_logits:
+        raise ValueError(
+            f"Model {model.name!r} returns {NAMES[model.from_logits]}, and the loss expects "
+            f"{NAMES[expected]}: training would go wrong without an error. Pass the loss "
+            f"from_logits={model.from_logits}. Received: loss={loss}"
+        )
+
+
+def _check_task(model, loss):
+    if hasattr(loss, "for_task"):
+        loss.task_for(model.outputs[0].shape[-1])
+        return
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    name = name.lower().replace("_", "")
+    wrong = SIGMOID if model.task == "multiclass" else SOFTMAX
+    if loss is not None and wrong in name:
+        fix = "WeightedCrossEntropy()" if model.task == "multiclass" else "BinaryCrossEntropy()"
+        kind = {SIGMOID: "sigmoids", SOFTMAX: "a softmax over classes"}[wrong]
+        raise ValueError(
+            f"Model {model.name!r} is for task={model.task!r}, and the loss is for {kind}: "
+            f"training would go wrong without an error. Use keras_segattn.losses.{fix}, or build "
+            f"the model with another `task`. Received: loss={loss}"
+        )
+
+
+def check_metrics(model, metrics):
+    """Raises a ValueError if a metric of this package is for other outputs than a model's.
+
+    Args:
+        model: A `SegmentationModel`.
+        metrics: A structure of metrics.
+    """
+    for metric in keras.tree.flatten(metrics):
+        task = getattr(metric, "task", None)
+        if task is not None and task != model.task:
+            raise ValueError(
+                f"Model {model.name!r} is for task={model.task!r}. Pass it to the metric "
+                f"{metric.name!r}, too. Received: task={task!r}"
+            )
+        expected = getattr(metric, "from_logits", None)
+        if None not in (expected, model.from_logits) and expected != model.from_logits:
+            raise ValueError(
+                f"Model {model.name!r} returns {NAMES[model.from_logits]}, and the metric "
+                f"{metric.name!r} expects {NAMES[expected]}. Pass it "
+                f"from_logits={model.from_logits}."
+            )
+
+
+def _expects_logits(loss):
+    """Tells whether a loss, as `compile` takes it, expects logits; `None` where it does not say."""
+    if isinstance(loss, str):
+        loss = keras.losses.get(loss)
+    if callable(loss) and not isinstance(loss, keras.losses.Loss):
+        parameters = inspect.signature(loss).parameters
+        return parameters["from_logits"].default if "from_logits" in parameters else None
+    return getattr(loss, "from_logits", None)
