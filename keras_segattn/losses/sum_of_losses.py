@@ -33,6 +33,7 @@ class SumOfLosses(keras.losses.Loss):
 
     Example:
 
+    >>> from keras_segattn.losses import DiceLoss, WeightedCrossEntropy
     >>> loss = 0.5 * DiceLoss(smooth=0.0) + WeightedCrossEntropy()
     >>> labels, logits = np.array([[[0, 1]]]), np.zeros((1, 1, 2, 2), "float32")
     >>> round(float(loss(labels, logits)), 4)  # 0.5 * 0.5 + log 2
