@@ -217,3 +217,22 @@ def test_a_plain_model_of_one_channel_is_binary():
 def test_arguments_of_other_libraries_are_named(case, name, value, ours):
     with pytest.raises(TypeError, match=rf"no argument `{name}`. Here it is {ours}. Received"):
         CASES[case](**{name: value})
+
+
+def test_evaluation_at_scales_follows_the_task(rng):
+    """`model.evaluation` averages sigmoids as `segment` does."""
+    images = (255 * rng.random((2, 32, 32, 1))).astype("float32")
+    model = sure("binary", 1)
+    model.preprocessing = None
+    labels = np.stack(
+        [
+            one.class_map
+            for one in segment(
+                model, list(images / 255), scales=(1.0, 2.0), flip=True, preprocessing=lambda x: x
+            )
+        ]
+    )
+    model.compile(loss=losses.BinaryCrossEntropy(), metrics=[SegmentationScores(2, task="binary")])
+    model.evaluation = {"scales": [1.0, 2.0], "flip": True}
+    scores = model.evaluate(images, labels, verbose=0, return_dict=True)
+    assert scores["mean_iou"] == 1
