@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+import keras_segattn.export.network_size  # noqa: F401 - registers the layer of a serving model
 from keras_segattn.export.formats import FORMATS
 
 if __name__ == "__main__":
