@@ -6,6 +6,8 @@
     python examples/evaluate.py model.keras --dataset cityscapes --data path/to/cityscapes \\
         --size 512 1024 --scales 0.75 1 1.25 --flip      # or by options of your own
     python examples/evaluate.py model.keras --dataset cityscapes --data path/to/cityscapes \\
+        --split test --recipe ccnet_cityscapes --submission results   # for the evaluation server
+    python examples/evaluate.py model.keras --dataset cityscapes --data path/to/cityscapes \\
         --tile 769 769                                   # a sliding window, for little memory
 """
 
@@ -19,7 +21,13 @@ from keras_segattn import recipes
 from keras_segattn.atomic_files import write_json
 from keras_segattn.data import DATASETS
 from keras_segattn.metrics import confusion_scores
-from keras_segattn.training import count_confusions, draw_predictions, print_scores
+from keras_segattn.training import (
+    count_confusions,
+    draw_predictions,
+    has_labels,
+    print_scores,
+    write_submission,
+)
 from keras_segattn.visualization import plot_confusion_matrix
 
 
@@ -38,6 +46,7 @@ def main():
     add("--scales", type=float, nargs="+", metavar="SCALE", help="average over scales")
     add("--flip", action="store_true", help="average with the mirrored image")
     add("--tile", **sides, help="slide a window over the image, for little memory")
+    add("--submission", type=Path, metavar="FOLDER", help="write files for the data set's server")
     parser.add_argument("--output", type=Path, help="folder (default: beside the model)")
     arguments = parser.parse_args()
 
@@ -48,6 +57,11 @@ def main():
     try:
         data = DATASETS[arguments.dataset](arguments.data, arguments.split)
         model = keras.saving.load_model(arguments.model, compile=False)
+        if arguments.submission:
+            written = write_submission(model, data, arguments.submission, **options)
+            print(f"written: {len(written)} files in {arguments.submission}")
+            if not has_labels(data):
+                return
         matrix = count_confusions(model, data, **options)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

@@ -53,6 +53,8 @@ class ADE20K(PairedFiles):
         {0: IGNORE_CLASS, **{label: label - 1 for label in range(1, CLASS_COUNT + 1)}}
     )
 
+    submission_labels = tuple(range(1, CLASS_COUNT + 1))
+
     def __init__(self, root, split):
         check_choice("split", split, FOLDERS)
         self.root = Path(root)

@@ -6,7 +6,12 @@ from keras_segattn.arguments import check_choice
 from keras_segattn.data.dataset import IGNORE_CLASS
 from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
 
-SPLITS = ("train", "val", "test")
+# The splits of each kind of annotation, and the folder of their masks.
+SPLITS = {
+    "fine": ("train", "val", "test"),
+    "coarse": ("train", "train_extra", "val"),
+}
+FOLDERS = {"fine": "gtFine", "coarse": "gtCoarse"}
 # The labelIds of the 19 classes that are evaluated, in the order of their trainIds.
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 # The masks have labelIds from 0 to 33, and 255 for the license plate, whose labelId is -1.
@@ -15,12 +20,16 @@ LABEL_ID_COUNT = 34
 HOW_TO_GET = (
     "Cityscapes is free for research after registration at cityscapes-dataset.com: unpack "
     "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip into one folder, and pass the folder "
-    "that holds leftImg8bit/ and gtFine/."
+    "that holds leftImg8bit/ and gtFine/. Coarse annotations are in gtCoarse.zip, and the images "
+    "of train_extra in leftImg8bit_trainextra.zip."
 )
 
 
 class Cityscapes(PairedFiles):
     """One split of Cityscapes: 2975 training, 500 validation and 1525 test images, 1024x2048.
+
+    The paper of CCNet trains on two of them for the test set: `Cityscapes(root, "train") +
+    Cityscapes(root, "val")`.
 
     Reads `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` and, from `gtFine/SPLIT/CITY/`, the masks
     `*_gtFine_labelIds.png`, or `*_gtFine_labelTrainIds.png` where there are no others. The 19
@@ -28,11 +37,16 @@ class Cityscapes(PairedFiles):
 
     Args:
         root: The folder.
-        split: `"train"`, `"val"` or `"test"`. Where a test split has no masks, all is void.
+        split: `"train"`, `"val"` or `"test"`. Where a test split has no masks, all is void. Its
+            labels are kept by the evaluation server, whose files
+            `keras_segattn.training.write_submission` writes.
+        annotations: `"fine"`; or `"coarse"`, `gtCoarse/SPLIT/CITY/*_gtCoarse_labelIds.png`, for
+            `"train"`, `"val"` and `"train_extra"`, 19998 more images. Defaults to `"fine"`.
 
     Raises:
         FileNotFoundError: If a folder is missing; says how to get it.
-        ValueError: If an image has no mask or a mask no image, or `split` is unknown.
+        ValueError: If an image has no mask or a mask no image, or `split` or `annotations` is
+            unknown.
 
     Example:
 
@@ -88,21 +102,25 @@ class Cityscapes(PairedFiles):
         (119, 11, 32),
     )
 
-    def __init__(self, root, split):
-        check_choice("split", split, SPLITS)
+    submission_labels = LABEL_IDS
+
+    def __init__(self, root, split, annotations="fine"):
+        check_choice("annotations", annotations, SPLITS)
+        check_choice("split", split, SPLITS[annotations])
         self.root = Path(root)
         images = files_by_name(self.root / "leftImg8bit" / split, HOW_TO_GET, ending="_leftImg8bit")
-        folder = self.root / "gtFine" / split
+        kind = FOLDERS[annotations]
+        folder = self.root / kind / split
         if split == "test" and not folder.is_dir():
             pairs = [(images[key], None) for key in sorted(images)]
         else:
             # labelTrainIds are made from labelIds by the authors' script, and may lie beside them.
-            if not any(folder.glob("*/*_gtFine_labelIds.png")) and any(
-                folder.glob("*/*_gtFine_labelTrainIds.png")
+            if not any(folder.glob(f"*/*_{kind}_labelIds.png")) and any(
+                folder.glob(f"*/*_{kind}_labelTrainIds.png")
             ):
-                ending = "_gtFine_labelTrainIds"
+                ending = f"_{kind}_labelTrainIds"
             else:
-                ending = "_gtFine_labelIds"
+                ending = f"_{kind}_labelIds"
                 self.label_map = dict.fromkeys((*range(LABEL_ID_COUNT), 255), IGNORE_CLASS)
                 self.label_map.update({label: i for i, label in enumerate(LABEL_IDS)})
             pairs = pair(images, files_by_name(folder, HOW_TO_GET, ending=ending), self.root)

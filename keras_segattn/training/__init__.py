@@ -4,6 +4,7 @@ from keras_segattn.training.evaluation import (
     count_confusions,
     draw_predictions,
     evaluate,
+    has_labels,
     print_scores,
 )
 from keras_segattn.training.logit_adjustment import adjust_logits
@@ -11,6 +12,7 @@ from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run import train
 from keras_segattn.training.run_folder import RunFolder
 from keras_segattn.training.strategies import open_strategy
+from keras_segattn.training.submission import write_submission
 
 __all__ = [
     "RunFolder",
@@ -19,7 +21,9 @@ __all__ = [
     "count_confusions",
     "draw_predictions",
     "evaluate",
+    "has_labels",
     "open_strategy",
     "print_scores",
     "train",
+    "write_submission",
 ]

@@ -14,7 +14,7 @@ from keras_segattn import recipes
 from keras_segattn.atomic_files import write_json
 from keras_segattn.callbacks import AtomicCheckpoint, save_atomically
 from keras_segattn.export import export_model
-from keras_segattn.training.evaluation import draw_predictions, evaluate, print_scores
+from keras_segattn.training.evaluation import draw_predictions, evaluate, has_labels, print_scores
 from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run import train
 from keras_segattn.training.run_folder import RunFolder
@@ -214,8 +214,8 @@ def _main(arguments, open_data, run):
     # The best epoch was chosen on the validation set; the test set is read here, once.
     metrics = {}
     for split in [split for split in ("val", "test") if split in data]:
-        if not data[split].has_masks:
-            print(f"the {split} data have no masks: no scores")
+        if not has_labels(data[split]):
+            print(f"the {split} data have no labels: no scores")
             continue
         print(f"evaluating on {split}", recipe.evaluation or "")
         metrics[split] = evaluate(model, data[split], **recipe.evaluation)

@@ -12,6 +12,20 @@ from keras_segattn.spread import evenly_spread
 from keras_segattn.visualization import plot_predictions
 
 
+def has_labels(data):
+    """Returns whether any pixel of a data set has a class, which scores need.
+
+    The test set of Cityscapes, for example, comes with masks that are void everywhere. Masks are
+    read only up to the first one with a class.
+
+    Args:
+        data: A `SegmentationDataset`.
+    """
+    return data.has_masks and any(
+        (data.read(index)[1] != data.ignore_class).any() for index in range(len(data))
+    )
+
+
 def count_confusions(model, data, **options):
     """Counts the pixels of each true class (row) that a model gives each class (column).
 
@@ -39,6 +53,12 @@ def count_confusions(model, data, **options):
             f"No image of {data!r} has a mask to compare with. Take a split with masks, or "
             "`predict_folder` for masks of the images."
         )
+    if not has_labels(data):
+        raise ValueError(
+            f"{data!r} has no labels: all its pixels are void, as in a test set whose labels are "
+            "kept by a server. There is nothing to score; `write_submission` writes the files of "
+            "a server."
+        )
     matrix = np.zeros((classes, classes), dtype="int64")
     progress = keras.utils.Progbar(len(data), unit_name="image")
     for index in range(len(data)):
@@ -49,8 +69,6 @@ def count_confusions(model, data, **options):
         cells = mask[seen].astype("int64") * classes + found[seen]
         matrix += np.bincount(cells, minlength=classes**2).reshape(classes, classes)
         progress.add(1)
-    if not matrix.any():
-        raise ValueError(f"All pixels of {data!r} are void: there is nothing to score.")
     return matrix
 
 

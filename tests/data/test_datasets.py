@@ -17,13 +17,14 @@ def write(path, array):
     Image.fromarray(np.asarray(array, "uint8")).save(path)
 
 
-def cityscapes(root, split, name, mask, kind="labelIds"):
+def cityscapes(root, split, name, mask, kind="labelIds", annotations="gtFine"):
     image = np.zeros((*np.shape(mask), 3))
     city = name.split("_")[0]
     write(root / "leftImg8bit" / split / city / f"{name}_leftImg8bit.png", image)
-    write(root / "gtFine" / split / city / f"{name}_gtFine_{kind}.png", mask)
+    masks = root / annotations / split / city
+    write(masks / f"{name}_{annotations}_{kind}.png", mask)
     # The release has these beside the masks.
-    write(root / "gtFine" / split / city / f"{name}_gtFine_color.png", image)
+    write(masks / f"{name}_{annotations}_color.png", image)
 
 
 def test_cityscapes_maps_label_ids_to_the_19_classes(tmp_path):
@@ -51,6 +52,22 @@ def test_cityscapes_with_train_ids(tmp_path):
     cityscapes(tmp_path, "val", "bonn_000000_000019", [[0, 18, 255]], kind="labelTrainIds")
     _, mask = Cityscapes(tmp_path, "val").read(0)
     assert mask.tolist() == [[0, 18, 255]]
+
+
+def test_cityscapes_has_coarse_annotations(tmp_path):
+    name = "augsburg_000000_000000"
+    cityscapes(tmp_path, "train_extra", name, [[7, 0, 33]], annotations="gtCoarse")
+    data = Cityscapes(tmp_path, "train_extra", annotations="coarse")
+    assert data.read(0)[1].tolist() == [[0, 255, 18]]
+    with pytest.raises(ValueError, match=r"`split` must be one of \('train', 'val', 'test'\)"):
+        Cityscapes(tmp_path, "train_extra")
+    with pytest.raises(ValueError, match=r"`annotations` must be one of .* Received: 'rough'"):
+        Cityscapes(tmp_path, "train", annotations="rough")
+    # As CCNet is trained for the test set.
+    for split in ("train", "val"):
+        cityscapes(tmp_path, split, f"{split}_000000_000019", [[7]])
+    both = Cityscapes(tmp_path, "train") + Cityscapes(tmp_path, "val")
+    assert len(both) == 2
 
 
 def test_cityscapes_prefers_label_ids(tmp_path):

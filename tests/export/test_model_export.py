@@ -50,6 +50,7 @@ def test_a_converter_that_fails_leaves_nothing(tmp_path, monkeypatch):
         ("x", {"images": []}, "`images` is empty"),
         ("x", {"images": "street.jpg"}, r"must be a data set or a sequence: pass \['street.jpg'\]"),
         ("m.onnx", {"format": "onnx", "dtype": "int8"}, "int8 is calibrated with images"),
+        ("x", {"network_size": (16, 64)}, r"`size` must be .* from 32 up.*Received: \(16, 64\)"),
         ("x", {"input_shape": (64, 64)}, r"\(batch, height, width\).*Received: \(64, 64\)"),
     ],
 )

@@ -18,6 +18,13 @@ from tests.export.cases import (
 from tests.training import randomize
 
 
+def test_every_backend_puts_the_size_of_the_network_inside(images, tmp_path):
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "model.onnx"
+    export_model(small_network(AttaNet), path, "onnx", network_size=(48, 64), images=images)
+    assert load_exported(path)(images[0][None])["class_map"].shape == (1, *images[0].shape[:2])
+
+
 def test_onnx_takes_any_size_and_batch(model, images, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     path = tmp_path / "model.onnx"

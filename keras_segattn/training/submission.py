@@ -1,0 +1,63 @@
+"""Predictions in the files that the evaluation server of a data set takes."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from keras_segattn.atomic_files import atomic_path
+from keras_segattn.inference import segment
+
+
+def write_submission(model, data, folder, **options):
+    """Writes a PNG per image, with the labels and names that the data set's server expects.
+
+    Cityscapes wants labelIds, 7 for a road, in files that begin with the city, the sequence and the
+    frame; ADE20K wants the classes from 1 to 150.
+
+    Args:
+        model: A network with the classes of the data set.
+        data: A `Cityscapes` or `ADE20K` data set, of any split.
+        folder: Path of the folder, made if need be. All files lie in it, with the names of their
+            images.
+        **options: Options of `keras_segattn.inference.segment`, such as `size` and `scales`.
+
+    Returns:
+        List of the paths.
+
+    Raises:
+        ValueError: If the data set has no labels of a server, two images have one name, or the
+            model has another number of classes.
+
+    Example:
+
+    ```python
+    test = keras_segattn.data.Cityscapes("cityscapes", "test")
+    write_submission(model, test, "results", size=(512, 1024))
+    ```
+    """
+    labels = getattr(data, "submission_labels", None)
+    if labels is None:
+        raise ValueError(
+            f"{data!r} has no labels of an evaluation server. Those with `submission_labels` are "
+            "Cityscapes and ADE20K."
+        )
+    if model.output.shape[-1] != len(labels):
+        raise ValueError(
+            f"Model {model.name!r} has {model.output.shape[-1]} classes, the server {len(labels)}."
+        )
+    folder = Path(folder)
+    paths = [folder / f"{Path(data.name(index)).name}.png" for index in range(len(data))]
+    if len(set(paths)) < len(paths):
+        raise ValueError(f"Two images of {data!r} have the same name, and would have one file.")
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    table = np.array(labels, dtype="uint8")
+    progress = keras.utils.Progbar(len(data), unit_name="image")
+    for index, path in enumerate(paths):
+        found = segment(model, data.read(index)[0], keep_probabilities=False, **options)
+        with atomic_path(path) as temporary:
+            Image.fromarray(table[found.class_map]).save(temporary)
+        progress.add(1)
+    return paths
