@@ -8,7 +8,7 @@ from keras_segattn.data import Cityscapes, RoadScenes
 from keras_segattn.data.cityscapes import LABEL_IDS
 from keras_segattn.inference import segment
 from keras_segattn.training import evaluate, evaluation, has_labels, write_submission
-from tests.data.test_datasets import cityscapes
+from tests.data.files import cityscapes
 from tests.inference.cases import pixelwise
 
 pytestmark = pytest.mark.once

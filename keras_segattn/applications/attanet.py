@@ -12,7 +12,6 @@ __all__ = ["AttaNet", "preprocess_input"]
 
 ATTENTIONS = ("vertical", "horizontal", None)
 FUSIONS = ("attention", "addition", "concatenation")
-AUXILIARY_WEIGHTS = (1.0, 1.0)
 # The width of the fusion that the published counts of the deep networks ask for.
 FUSION_FILTERS = {"resnet50": 512, "resnet101": 512}
 
@@ -33,7 +32,9 @@ def AttaNet(
     input_tensor=None,
     include_top=True,
     auxiliary_heads=False,
+    auxiliary_weight=1.0,
     attention="vertical",
+    normalize_attention=True,
     fusion="attention",
     interpolation="nearest",
     filters=None,
@@ -84,14 +85,19 @@ def AttaNet(
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the features at stride 8.
-        auxiliary_heads: Boolean, whether training supervises the weighed high level and P3 too,
-            each with weight 1; in the light network, instead of P3, the map `"P4_inner"` that the
+        auxiliary_heads: Boolean, whether training supervises the weighed high level and P3 too; in
+            the light network, instead of P3, the map `"P4_inner"` that the
             backbone `"light"` has. Defaults to `False`.
+        auxiliary_weight: Weight of the loss of each of these heads, the paper's `lambda`, unless
+            `compile` is given `loss_weights`. Defaults to `1.0`, the paper's.
         attention: Strips of the attention, `"vertical"` or `"horizontal"`; a Keras layer from a
             map to a map of the same size, such as the rows that Table 3 compares with:
             `NonLocal(reduction=2)`, `CrissCrossAttention(2, reduction=2)` and
             `ExpectationMaximizationAttention()`; or `None` to leave it out (Table 2). Defaults to
             `"vertical"`.
+        normalize_attention: Boolean, whether batch normalization and ReLU follow the projections of
+            the strip attention, as in the authors' network; `False` makes them plain convolutions,
+            as in the paper's text. Defaults to `True`.
         fusion: `"attention"`, or a baseline of Table 3: `"addition"` or `"concatenation"`.
             Defaults to `"attention"`.
         interpolation: `"nearest"` or `"bilinear"`, how maps are resized inside the network. Logits
@@ -174,7 +180,9 @@ def AttaNet(
         x = ConvNormAct(fusion_filters, name="fused")(x)
     x = ConvNormAct(filters, name="decoder1")(x)
     if isinstance(attention, str):
-        attention = StripAttention(narrow, orientation=attention, name="attention")
+        attention = StripAttention(
+            narrow, orientation=attention, normalize=normalize_attention, name="attention"
+        )
     if attention is not None:
         x = attention(x)
     if not light:
@@ -191,7 +199,7 @@ def AttaNet(
             _classify(frame, features, width, light, prefix)
             for prefix, (features, width) in heads.items()
         ]
-    return frame.model(name, outputs, AUXILIARY_WEIGHTS)
+    return frame.model(name, outputs, [auxiliary_weight] * 2)
 
 
 def _fuse(low, high, filters, fusion, interpolation, light):

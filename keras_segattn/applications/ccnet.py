@@ -40,6 +40,7 @@ def CCNet(
     include_top=True,
     attention="criss_cross",
     recurrence=2,
+    use_gamma=True,
     filters=512,
     output_stride=8,
     stem="standard",
@@ -92,6 +93,9 @@ def CCNet(
             same size; or `None`, the same head without attention. Defaults to `"criss_cross"`.
         recurrence: Integer, the number of loops of the criss-cross attention, as in the paper's
             Table 3. Defaults to `2`.
+        use_gamma: Boolean, whether a learned scalar, zero at the start, multiplies the context of
+            the criss-cross or non-local attention, as in the authors' code; `False` is the paper's
+            equation 2. Defaults to `True`.
         filters: Integer, channels of the map that is classified, and of the auxiliary head's.
             Defaults to `512`.
         output_stride: Stride of P5 of a backbone by name: `8`, the paper's; `16` or `32` give the
@@ -154,7 +158,7 @@ def CCNet(
     )
 
     levels = frame.levels
-    x = _head(levels["P5"], filters, attention, recurrence)
+    x = _head(levels["P5"], filters, attention, recurrence, use_gamma)
 
     outputs = [x]
     if include_top:
@@ -189,22 +193,22 @@ def _backbone_options(backbone, output_stride, stem):
     return options if stem == "standard" else {**options, "stem": stem}
 
 
-def _head(x, filters, attention, recurrence):
+def _head(x, filters, attention, recurrence, use_gamma):
     """Reduces the map, attends to it, and fuses the result with the map before the reduction."""
     channels = x.shape[-1] // 4
     y = ConvNormAct(channels, activation=leaky_relu, name="reduce")(x)
     if attention is not None:
-        y = _attention_layer(attention, channels, recurrence)(y)
+        y = _attention_layer(attention, channels, recurrence, use_gamma)(y)
     y = ConvNormAct(channels, activation=leaky_relu, name="context")(y)
     y = keras.layers.Concatenate(name="concat")([x, y])
     return ConvNormAct(filters, activation=leaky_relu, name="fuse")(y)
 
 
-def _attention_layer(attention, channels, recurrence):
+def _attention_layer(attention, channels, recurrence, use_gamma):
     if attention == "criss_cross":
-        return CrissCrossAttention(recurrence, name="attention")
+        return CrissCrossAttention(recurrence, use_gamma=use_gamma, name="attention")
     if attention == "non_local":
-        return NonLocal(name="attention")
+        return NonLocal(use_gamma=use_gamma, name="attention")
     if attention == "pyramid_pooling":
         return PyramidPooling(name="attention")
     if attention == "aspp":

@@ -34,6 +34,7 @@ def CrossCBAM(
     filters=256,
     dilations=(1, 3),
     reduction=16,
+    channel_activation="sigmoid",
     auxiliary_heads=False,
     auxiliary_weight=1.0,
     name="cross_cbam",
@@ -89,6 +90,8 @@ def CrossCBAM(
             to `256`.
         dilations: Dilations of the context, as in the paper's Table 5. Defaults to `(1, 3)`.
         reduction: Integer, reduction of the channel attention in `CCBAM`. Defaults to `16`.
+        channel_activation: Activation of the channel attention in `CCBAM`; `None` is the paper's
+            equation 3 to the letter, which shows none. Defaults to `"sigmoid"`.
         auxiliary_heads: Boolean, whether a head on P4 helps in training. Defaults to `False`.
         auxiliary_weight: Weight of the loss of that head, unless `compile` is given
             `loss_weights`. Defaults to `1.0`.
@@ -142,7 +145,8 @@ def CrossCBAM(
     x = _context(levels["P5"], context, filters, dilations)
     if fusion is not None:
         for i, level in enumerate(("P4", "P3"), start=1):
-            x = _fuse(x, levels[level], fusion, reduction, name=f"fusion{i}")
+            gates = (reduction, channel_activation)
+            x = _fuse(x, levels[level], fusion, gates, name=f"fusion{i}")
 
     outputs = [x]
     if include_top:
@@ -164,7 +168,7 @@ def _context(x, context, filters, dilations):
     return ConvNormAct(filters, 1, name="context")(x)
 
 
-def _fuse(x, lateral, fusion, reduction, name):
+def _fuse(x, lateral, fusion, gates, name):
     """Fuses the decoder's `x` into the next finer level, in the narrower of their widths."""
     width = min(x.shape[-1], lateral.shape[-1])
     if x.shape[-1] > width:
@@ -173,7 +177,7 @@ def _fuse(x, lateral, fusion, reduction, name):
         lateral = ConvNormAct(width, 1, name=f"{name}_lateral")(lateral)
     x = ResizeLike(name=f"{name}_resize")([x, lateral])
     if fusion == "ccbam":
-        return CCBAM(reduction, name=name)([x, lateral])
+        return CCBAM(*gates, name=name)([x, lateral])
     if fusion == "addition":
         return keras.layers.Add(name=name)([x, lateral])
     x = keras.layers.Concatenate(name=f"{name}_concat")([x, lateral])

@@ -31,6 +31,9 @@ class CrissCrossAttention(CompositeLayer):
             paper's choice; its Table 3 compares 1, 2 and 3.
         reduction: Integer, the factor by which queries and keys have fewer channels than `x`.
             Defaults to `8`.
+        use_gamma: Boolean, whether a learned scalar, zero at the start, multiplies the context;
+            `False` adds the context as it is, as the paper's equation 2 has it. Defaults to
+            `True`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
@@ -59,7 +62,7 @@ class CrissCrossAttention(CompositeLayer):
         "CCNet: Criss-Cross Attention for Semantic Segmentation" (Huang et al., 2019), sections 3.2
         and 3.3, equations 1 and 2.
 
-    **Differences from the paper**: equation 2 has no `gamma`. The authors' code multiplies the
+    **Differences from the paper**: equation 2 has no `gamma` (`use_gamma=False`). The authors' code multiplies the
     context with this learned scalar, zero at the start, and so does this layer, which is therefore
     the identity before training. The paper leaves open the reduction, 8 in that code, and the
     initial values: PyTorch's for convolutions in that code and here, with biases at zero.
@@ -69,7 +72,7 @@ class CrissCrossAttention(CompositeLayer):
     keep for the backward pass. Energies and softmax are in float32 in any precision.
     """
 
-    def __init__(self, recurrence=2, reduction=8, **kwargs):
+    def __init__(self, recurrence=2, reduction=8, use_gamma=True, **kwargs):
         super().__init__(**kwargs)
         if recurrence < 1:
             raise ValueError(
@@ -77,6 +80,7 @@ class CrissCrossAttention(CompositeLayer):
             )
         self.recurrence = recurrence
         self.reduction = reduction
+        self.use_gamma = use_gamma
 
     def build(self, x_shape):
         channels = x_shape[-1]
@@ -90,7 +94,8 @@ class CrissCrossAttention(CompositeLayer):
         self.value = self._make_conv1x1(channels, "value")
         for conv in (self.query, self.key, self.value):
             conv.build(x_shape)
-        self.gamma = self.add_weight(shape=(1,), initializer="zeros", name="gamma")
+        if self.use_gamma:
+            self.gamma = self.add_weight(shape=(1,), initializer="zeros", name="gamma")
 
     def _make_conv1x1(self, filters, name):
         # A fully connected layer per pixel is a 1x1 convolution, and exports to a matrix product,
@@ -139,8 +144,10 @@ class CrissCrossAttention(CompositeLayer):
     def _loop(self, x):
         scores = self._attend(x)
         context = self._aggregate(ops.cast(scores, self.compute_dtype), x)
-        gamma = ops.cast(self.gamma, self.compute_dtype)
-        return x + gamma * self.value(context), scores  # (batch, height, width, channels)
+        value = self.value(context)  # (batch, height, width, channels)
+        if self.use_gamma:
+            value = ops.cast(self.gamma, self.compute_dtype) * value
+        return x + value, scores
 
     def _attend(self, x):
         """Equation 1: the affinities of every pixel with its column and row, normalized."""
@@ -188,6 +195,7 @@ class CrissCrossAttention(CompositeLayer):
             **super().get_config(),
             "recurrence": self.recurrence,
             "reduction": self.reduction,
+            "use_gamma": self.use_gamma,
         }
 
 

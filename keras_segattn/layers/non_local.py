@@ -22,6 +22,8 @@ class NonLocal(CrissCrossAttention):
     Args:
         reduction: Integer, the factor by which queries and keys have fewer channels than `x`.
             Defaults to `8`.
+        use_gamma: Boolean, whether a learned scalar, zero at the start, multiplies the context.
+            Defaults to `True`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
@@ -51,8 +53,8 @@ class NonLocal(CrissCrossAttention):
     DANet's position attention: queries and keys have an eighth of the channels, values have all.
     """
 
-    def __init__(self, reduction=8, **kwargs):
-        super().__init__(recurrence=1, reduction=reduction, **kwargs)
+    def __init__(self, reduction=8, use_gamma=True, **kwargs):
+        super().__init__(recurrence=1, reduction=reduction, use_gamma=use_gamma, **kwargs)
 
     def _attend(self, x):
         query = _pixels(ops.cast(self.query(x), "float32"))  # (batch, height * width, channels')

@@ -30,6 +30,15 @@ def counts(backbone, **arguments):
 
 
 @pytest.mark.once
+def test_plain_projections_and_the_weight_of_auxiliary_losses():
+    model = AttaNet(**SMALL, auxiliary_heads=True, auxiliary_weight=0.5, normalize_attention=False)
+    assert model.auxiliary_weights == [0.5, 0.5]
+    attention = model.get_layer("attention")
+    assert all(isinstance(p, keras.layers.Conv2D) for p in (attention.query, attention.key))
+    assert isinstance(AttaNet(**SMALL).get_layer("attention").query, ConvNormAct)
+
+
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("backbone", "plain", "supervised"),
     [("resnet18", 12_639_424, 12_789_568), ("light", 891_488, 1_004_768)],

@@ -53,6 +53,17 @@ def test_multiply_adds_of_the_code_of_the_authors():
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("attention", ["criss_cross", "non_local"])
+def test_equation_2_has_no_gamma(attention):
+    def scalars(**arguments):
+        model = tiny_ccnet(attention=attention, **arguments)
+        return [w.path for w in model.trainable_weights if w.path == "attention/gamma"]
+
+    assert scalars() == ["attention/gamma"]
+    assert not scalars(use_gamma=False)
+
+
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("arguments", "giga"),
     [

@@ -27,6 +27,15 @@ def narrow(**arguments):
     return CrossCBAM(**{"backbone": narrow_backbone(), "classes": 5, "filters": 16, **arguments})
 
 
+def test_the_literal_equation_3_has_no_activation(rng):
+    literal, usual = narrow(reduction=2, channel_activation=None), narrow(reduction=2)
+    literal.set_weights(usual.get_weights())
+    layer = literal.get_layer("fusion1")
+    assert layer.get_config()["channel_activation"] == "linear"
+    image = rng.normal(size=(1, 32, 48, 3)).astype("float32")
+    assert not np.allclose(to_numpy(literal(image)), to_numpy(usual(image)))
+
+
 # Tables 5 and 6, whose parameters include the auxiliary head, at 512x1024.
 @pytest.mark.once
 @pytest.mark.parametrize(

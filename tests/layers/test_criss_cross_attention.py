@@ -4,7 +4,7 @@ import pytest
 from keras import ops
 
 from keras_segattn.flops import count_flops
-from keras_segattn.layers import CrissCrossAttention
+from keras_segattn.layers import CrissCrossAttention, NonLocal
 from tests import oracles
 from tests.golden import assert_close, assign_conv, feature_map, load_golden
 from tests.training import randomize, to_numpy, trained_step
@@ -28,6 +28,25 @@ def test_agrees_with_the_equations(recurrence, shape, rng):
     want_y, want_scores = oracles.criss_cross_attention(layer, x)
     assert_close(y, want_y)
     assert_close(scores, want_scores)
+
+
+@pytest.mark.parametrize("layer_class", [CrissCrossAttention, NonLocal])
+def test_without_gamma_the_context_is_added_as_it_is(layer_class, rng):
+    """Equation 2 to the letter is the layer with a gamma of one."""
+    scaled, plain = layer_class(reduction=4), layer_class(reduction=4, use_gamma=False)
+    x = rng.normal(size=(2, 4, 5, 8)).astype("float32")
+    for layer in (scaled, plain):
+        layer(x)
+    randomize(scaled, rng)
+    scaled.gamma.assign([1.0])
+    plain.set_weights(
+        [
+            w
+            for w, v in zip(scaled.get_weights(), scaled.weights, strict=True)
+            if v is not scaled.gamma
+        ]
+    )
+    assert_close(plain(x), scaled(x))
 
 
 def with_golden_weights(golden, recurrence):
