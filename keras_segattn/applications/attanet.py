@@ -2,13 +2,14 @@
 
 import keras
 
+from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame, check_attention
 from keras_segattn.arguments import check_choice
 from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
 
-__all__ = ["AttaNet", "preprocess_input"]
+__all__ = ["AttaNet", "decode_predictions", "preprocess_input"]
 
 ATTENTIONS = ("vertical", "horizontal", None)
 FUSIONS = ("attention", "addition", "concatenation")
@@ -31,6 +32,7 @@ def AttaNet(
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
+    pooling=None,
     auxiliary_heads=False,
     auxiliary_weight=1.0,
     attention="vertical",
@@ -57,7 +59,8 @@ def AttaNet(
             `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
             `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"resnet18"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
-            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
+            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`,
+            which `None` stands for, too.
         classes: Integer, the number of classes. Defaults to `None`, which takes the number of
             classes that bundled `weights` have, and 19, as in Cityscapes, without them.
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
@@ -85,6 +88,8 @@ def AttaNet(
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the features at stride 8.
+        pooling: `"avg"` or `"max"`, to average the features over the map or take their maximum,
+            without a top; or `None` for the map. Defaults to `None`.
         auxiliary_heads: Boolean, whether training supervises the weighed high level and P3 too; in
             the light network, instead of P3, the map `"P4_inner"` that the
             backbone `"light"` has. Defaults to `False`.
@@ -170,6 +175,7 @@ def AttaNet(
         classifier_activation=classifier_activation,
         input_tensor=input_tensor,
         include_top=include_top,
+        pooling=pooling,
         auxiliary_heads=auxiliary_heads,
         align_corners=True,
         smallest_side=16 if light else 32,

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame
@@ -17,7 +18,7 @@ from keras_segattn.layers import (
 )
 from keras_segattn.layers.feature_cross_attention import ORDERS
 
-__all__ = ["CANet", "preprocess_input"]
+__all__ = ["CANet", "decode_predictions", "preprocess_input"]
 
 FUSIONS = (*ORDERS, "convolution", "concatenation")
 SPATIAL_BRANCHES = ("separable", "standard", None)
@@ -40,6 +41,7 @@ def CANet(
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
+    pooling=None,
     fusion="spatial_channel",
     filters=256,
     spatial_branch=None,
@@ -61,7 +63,8 @@ def CANet(
             one of `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a
             dict with `"P4"` and `"P5"` at strides 16 and 32. Defaults to `"mobilenet_v2"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
-            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
+            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`,
+            which `None` stands for, too.
         classes: Integer, the number of classes. Defaults to `None`, which takes the number of
             classes that bundled `weights` have, and 19, as in Cityscapes, without them.
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
@@ -89,6 +92,8 @@ def CANet(
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the fused features at stride 8.
+        pooling: `"avg"` or `"max"`, to average the features over the map or take their maximum,
+            without a top; or `None` for the map. Defaults to `None`.
         fusion: A row of the paper's Table 1: one of the orders of `FeatureCrossAttention`
             (`"spatial_channel"`, `"channel_spatial"`, `"parallel"`, `"spatial"`), `"convolution"`
             (C33: two 3x3 convolutions) or `"concatenation"` (the baseline). Defaults to
@@ -144,6 +149,7 @@ def CANet(
         classifier_activation=classifier_activation,
         input_tensor=input_tensor,
         include_top=include_top,
+        pooling=pooling,
         auxiliary_heads=auxiliary_heads,
     )
 

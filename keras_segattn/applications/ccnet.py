@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame, check_attention
@@ -18,7 +19,7 @@ from keras_segattn.layers import (
 )
 from keras_segattn.layers.conv_norm_act import leaky_relu
 
-__all__ = ["CCNet", "preprocess_input"]
+__all__ = ["CCNet", "decode_predictions", "preprocess_input"]
 
 ATTENTIONS = ("criss_cross", "non_local", "pyramid_pooling", "aspp", None)
 AUXILIARY_WEIGHT = 0.4
@@ -38,6 +39,7 @@ def CCNet(
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
+    pooling=None,
     attention="criss_cross",
     recurrence=2,
     use_gamma=True,
@@ -63,7 +65,8 @@ def CCNet(
             `"P5"`, and with `"P4"` for the auxiliary head. A model keeps its strides. Defaults to
             `"resnet101"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
-            take any value from 32 up, multiples of 8 or not. Defaults to `(None, None, 3)`.
+            take any value from 32 up, multiples of 8 or not. Defaults to `(None, None, 3)`,
+            which `None` stands for, too.
         classes: Integer, the number of classes. Defaults to `None`, which takes the number of
             classes that bundled `weights` have, and 19, as in Cityscapes, without them.
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
@@ -88,6 +91,8 @@ def CCNet(
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the features that the classifier reads, at the stride of P5.
+        pooling: `"avg"` or `"max"`, to average the features over the map or take their maximum,
+            without a top; or `None` for the map. Defaults to `None`.
         attention: `"criss_cross"`; a row that Table 4 compares with: `"non_local"`,
             `"pyramid_pooling"` or `"aspp"`; a Keras layer of your own from a map to a map of the
             same size; or `None`, the same head without attention. Defaults to `"criss_cross"`.
@@ -152,6 +157,7 @@ def CCNet(
         classifier_activation=classifier_activation,
         input_tensor=input_tensor,
         include_top=include_top,
+        pooling=pooling,
         auxiliary_heads=auxiliary_heads,
         align_corners=True,
         backbone_options=options,

@@ -2,13 +2,14 @@
 
 import keras
 
+from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame
 from keras_segattn.arguments import check_choice
 from keras_segattn.layers import ASPP, CCBAM, SEASPP, ConvNormAct, FCNHead, ResizeLike
 
-__all__ = ["CrossCBAM", "preprocess_input"]
+__all__ = ["CrossCBAM", "decode_predictions", "preprocess_input"]
 
 CONTEXTS = ("se_aspp", "aspp", "convolution")
 FUSIONS = ("ccbam", "addition", "concatenation", None)
@@ -29,6 +30,7 @@ def CrossCBAM(
     classifier_activation=None,
     input_tensor=None,
     include_top=True,
+    pooling=None,
     context="se_aspp",
     fusion="ccbam",
     filters=256,
@@ -56,7 +58,8 @@ def CrossCBAM(
             `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
             `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"stdc1"`.
         input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
-            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`.
+            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`,
+            which `None` stands for, too.
         classes: Integer, the number of classes. Defaults to `None`, which takes the number of
             classes that bundled `weights` have, and 19, as in Cityscapes, without them.
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
@@ -81,6 +84,8 @@ def CrossCBAM(
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
             model returns the fused features at stride 8.
+        pooling: `"avg"` or `"max"`, to average the features over the map or take their maximum,
+            without a top; or `None` for the map. Defaults to `None`.
         context: Module that widens the field of view at stride 32: `"se_aspp"`, `"aspp"` or
             `"convolution"` (1x1, none at all). Defaults to `"se_aspp"`.
         fusion: How the levels are fused: `"ccbam"`, `"addition"`, `"concatenation"` (and a 1x1
@@ -138,6 +143,7 @@ def CrossCBAM(
         classifier_activation=classifier_activation,
         input_tensor=input_tensor,
         include_top=include_top,
+        pooling=pooling,
         auxiliary_heads=auxiliary_heads,
     )
 

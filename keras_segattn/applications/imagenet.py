@@ -1,9 +1,13 @@
 """Preprocessing of the ImageNet weights that backbones start from."""
 
+import keras
+import numpy as np
+
+from keras_segattn.backbones.image_input import check_channels_last
 from keras_segattn.weights.preprocessing import IMAGENET
 
 
-def preprocess_input(images):
+def preprocess_input(images, data_format=None):
     """Normalizes RGB images by the mean and standard deviation of ImageNet.
 
     `y = (x / 255 - mean) / standard deviation`, per channel. All weights that are fetched by
@@ -14,12 +18,14 @@ def preprocess_input(images):
         images: Array, tensor or Keras tensor of shape `(batch, height, width, 3)` or
             `(height, width, 3)`, RGB, with values from 0 to 255, of any dtype. Inside a `tf.data`
             pipeline it works on every backend.
+        data_format: `"channels_last"` or `None`, as in `keras.applications`. Defaults to `None`.
 
     Returns:
-        Tensor of the same shape, in Keras's default float type.
+        Array or tensor, as the images are, of the same shape, in Keras's default float type.
 
     Raises:
-        ValueError: If the images do not have three channels.
+        ValueError: If the images do not have three channels, or `data_format` is
+            `"channels_first"`.
 
     Example:
 
@@ -27,4 +33,6 @@ def preprocess_input(images):
     >>> [round(float(value), 2) for value in preprocess_input(image)[0, 0, 0]]
     [0.07, 0.21, 0.43]
     """
-    return IMAGENET(images)
+    check_channels_last(data_format)
+    y = IMAGENET(images)
+    return keras.ops.convert_to_numpy(y) if isinstance(images, np.ndarray) else y

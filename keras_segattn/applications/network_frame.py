@@ -21,6 +21,10 @@ from keras_segattn.weights.keras_file import load_keras_weights
 
 # The classes of Cityscapes.
 DEFAULT_CLASSES = 19
+POOLINGS = {
+    "avg": keras.layers.GlobalAveragePooling2D,
+    "max": keras.layers.GlobalMaxPooling2D,
+}
 
 
 def check_attention(attention, choices):
@@ -44,8 +48,8 @@ class NetworkFrame:
         backbone_options: Dict of further arguments of a backbone by name. Defaults to `None`.
         **arguments: The arguments that all networks have, as their docstrings describe them:
             `input_shape`, `classes`, `task`, `weights`, `backbone_weights`, `preprocessing`,
-            `freeze_backbone`, `classifier_activation`, `input_tensor`, `include_top` and
-            `auxiliary_heads`.
+            `freeze_backbone`, `classifier_activation`, `input_tensor`, `include_top`,
+            `pooling` and `auxiliary_heads`.
 
     Attributes:
         image: Keras tensor of the images.
@@ -73,6 +77,7 @@ class NetworkFrame:
         classifier_activation,
         input_tensor,
         include_top,
+        pooling,
         auxiliary_heads,
         new_classifier=False,
         smallest_side=32,
@@ -80,6 +85,12 @@ class NetworkFrame:
         backbone_options=None,
     ):
         _check_image(input_shape, smallest_side)
+        check_choice("pooling", pooling, (None, *POOLINGS))
+        if pooling is not None and include_top:
+            raise ValueError(
+                "`pooling` is for features: pass `include_top=False` with it. Received: "
+                f"pooling={pooling!r}"
+            )
         if auxiliary_heads and not include_top:
             raise ValueError(
                 "`auxiliary_heads=True` needs `include_top=True`: without it nothing is classified."
@@ -95,6 +106,7 @@ class NetworkFrame:
         self._weights, self._new_classifier = weights, new_classifier
         self._activation, self._align_corners = classifier_activation, align_corners
         self._auxiliary_heads = auxiliary_heads
+        self._pooling = pooling
         check_choice("task", task, TASKS)
         self._task = task
         self.classes = self._number_of_classes(classes, include_top)
@@ -159,6 +171,8 @@ class NetworkFrame:
             outputs: List of the main output and, with auxiliary heads, theirs.
             auxiliary_weights: Sequence of the weight of the loss of each auxiliary head.
         """
+        if self._pooling is not None:
+            outputs = [POOLINGS[self._pooling](name="pooling")(outputs[0])]
         model = SegmentationModel(
             self._input,
             outputs if self._auxiliary_heads else outputs[0],
@@ -193,6 +207,8 @@ def _check_activation(activation, task):
 
 
 def _check_image(input_shape, smallest_side):
+    if input_shape is None:
+        return
     if len(input_shape) != 3:
         raise ValueError(
             "`input_shape` must be (height, width, channels), without the batch. Received: "

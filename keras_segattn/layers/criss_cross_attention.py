@@ -62,10 +62,11 @@ class CrissCrossAttention(CompositeLayer):
         "CCNet: Criss-Cross Attention for Semantic Segmentation" (Huang et al., 2019), sections 3.2
         and 3.3, equations 1 and 2.
 
-    **Differences from the paper**: equation 2 has no `gamma` (`use_gamma=False`). The authors' code multiplies the
-    context with this learned scalar, zero at the start, and so does this layer, which is therefore
-    the identity before training. The paper leaves open the reduction, 8 in that code, and the
-    initial values: PyTorch's for convolutions in that code and here, with biases at zero.
+    **Differences from the paper**: equation 2 has no `gamma` (`use_gamma=False`). The authors' code
+    multiplies the context with this learned scalar, zero at the start, and so does this layer,
+    which is therefore the identity before training. The paper leaves open the reduction, 8 in that
+    code, and the initial values: PyTorch's for convolutions in that code and here, with biases at
+    zero.
 
     `V` is not computed: since the weights of a pixel sum to one, its sum equals
     `conv1x1(sum over v of A[u, v] x[v])` exactly, with the same operations and one map less to

@@ -103,7 +103,12 @@ def test_refusals_name_the_value(arguments, message):
 def test_preprocess_input_is_that_of_torchvision(rng):
     images = rng.integers(0, 256, (2, 4, 5, 3), dtype="uint8")
     want = (images / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    got = keras.ops.convert_to_numpy(canet.preprocess_input(images))
+    got = canet.preprocess_input(images, data_format="channels_last")
+    assert isinstance(got, np.ndarray)
     np.testing.assert_allclose(got, want, atol=1e-5)
+    tensor = canet.preprocess_input(keras.ops.convert_to_tensor(images))
+    assert keras.ops.is_tensor(tensor)
+    with pytest.raises(ValueError, match="cannot have channels first"):
+        canet.preprocess_input(images, data_format="channels_first")
     with pytest.raises(ValueError, match=r"\(2, 4, 5, 4\)"):
         canet.preprocess_input(np.zeros((2, 4, 5, 4)))

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from keras_segattn import applications
 from keras_segattn.losses import WeightedCrossEntropy
 from tests.applications.cases import CASES, with_cases
 from tests.layers.cases import as_array
@@ -20,6 +21,54 @@ def test_logits_have_the_size_of_any_image(make, rng):
         logits = model.predict(rng.normal(size=(1, height, width, 3)).astype("float32"), verbose=0)
         assert logits.shape == (1, height, width, 5)
         assert logits.dtype == "float32"
+
+
+@pytest.mark.once
+@with_cases
+@pytest.mark.parametrize("pooling", ["avg", "max"])
+def test_features_are_pooled_as_in_keras_applications(make, pooling, rng):
+    features, pooled = (make(include_top=False, pooling=kind) for kind in (None, pooling))
+    pooled.set_weights(features.get_weights())
+    images = rng.normal(size=(2, 32, 48, 3)).astype("float32")
+    want = as_array(features(images))
+    want = want.mean(axis=(1, 2)) if pooling == "avg" else want.max(axis=(1, 2))
+    np.testing.assert_allclose(as_array(pooled(images)), want, atol=1e-5)
+    with pytest.raises(ValueError, match=r"`pooling` is for features: pass `include_top=False`"):
+        make(pooling=pooling)
+
+
+@pytest.mark.once
+@with_cases
+def test_inputs_and_weights_are_as_in_keras_applications(make, monkeypatch):
+    assert make(input_shape=None).input_shape == (None, None, None, 3)
+    with pytest.raises(ValueError, match=r"ImageNet weights pass backbone_weights='imagenet'"):
+        make(weights="imagenet")
+    monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
+    with pytest.raises(ValueError, match="cannot have channels first"):
+        make()
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["AttaNet", "CANet", "CCNet", "CrossCBAM"])
+def test_arguments_have_names(name):
+    with pytest.raises(TypeError, match=rf"{name} takes its arguments by name only.*\(False,\)"):
+        getattr(applications, name)(False)
+
+
+@pytest.mark.once
+def test_predictions_are_decoded_into_shares(rng):
+    preds = rng.normal(size=(2, 6, 7, 4))
+    names = ["a", "b", "c", "d"]
+    for found, image in zip(
+        applications.ccnet.decode_predictions(preds, 3, names), preds, strict=True
+    ):
+        shares = [(image.argmax(-1) == i).mean() for i in range(4)]
+        order = sorted(range(4), key=lambda i: -shares[i])[:3]
+        assert found == [(i, names[i], pytest.approx(shares[i])) for i in order]
+    with pytest.raises(ValueError, match=r"for each of the 4 classes. Received 1"):
+        applications.ccnet.decode_predictions(preds, class_names=["a"])
+    with pytest.raises(ValueError, match=r"Received: shape \(6, 7, 4\)"):
+        applications.ccnet.decode_predictions(preds[0])
 
 
 @with_cases
