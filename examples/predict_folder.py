@@ -46,6 +46,7 @@ def parse_arguments(arguments):
     add("--tile", type=int, help="side of a sliding window, for large images")
     add("--scales", type=float, nargs="+", default=[1.0], help="averaged over (default: 1)")
     add("--flip", action="store_true", help="average with the mirror image")
+    add("--threshold", type=float, nargs="+", help="of a binary or multilabel model (default: 0.5)")
     add("--overlay", action="store_true", help="draw the classes over the image, too")
     add("--raw", action="store_true", help="write labels as gray values, without the palette")
     add("--retry", action="store_true", help="try images again at which the process died")
@@ -61,6 +62,8 @@ def main(arguments=None):
     arguments = parse_arguments(arguments)
     names = ("tile", "scales", "flip", "raw", "imagenet")
     options = {name: getattr(arguments, name) for name in names}
+    if arguments.threshold is not None:
+        options["threshold"] = arguments.threshold
     try:
         pairs = pair_files(arguments.images, arguments.results)
         if not arguments.model.is_file():
@@ -83,6 +86,7 @@ def main(arguments=None):
         tile=arguments.tile,
         scales=arguments.scales,
         flip=arguments.flip,
+        threshold=arguments.threshold,
         preprocessing=IMAGENET if arguments.imagenet else None,
         keep_probabilities=False,
     )

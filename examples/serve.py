@@ -12,8 +12,9 @@
 
 `POST /segment` takes an image file: its bytes as the body, a form with one file, or JSON with the
 file in base64. It returns a PNG whose pixels are the labels, drawn in the palette of the model; or
-JSON with the size, the share of each class, and the PNG in base64. `GET /metadata` describes the
-model, `GET /metrics` is for Prometheus. `GET /health` answers while the server lives, and
+JSON with the size, the share of each class, and the PNG in base64. Where a pixel has several
+labels, bit `i` of it is class `i`, up to 16 of them. `GET /metadata` describes the model,
+`GET /metrics` is for Prometheus. `GET /health` answers while the server lives, and
 `GET /ready` fails with 503 while the queue is full or an image takes longer than the timeout: a
 load balancer should ask that one.
 
@@ -51,10 +52,8 @@ import time
 import uuid
 from pathlib import Path
 
-import numpy as np
 import prometheus_client
 import uvicorn
-from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -64,6 +63,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from keras_segattn.export import ExportedSegmenter
 from keras_segattn.images import ImageFormatError, ImageSizeError, read_image, to_uint8
+from keras_segattn.images.label_bits import MOST_CLASSES
 from keras_segattn.inference.segmentation import LEAST_SIDE
 
 # Fields of a form.
@@ -73,15 +73,8 @@ JSON_FILE = re.compile(rb'\s*\{\s*"image"\s*:\s*"(?:data:[^",]*,)?([A-Za-z0-9+/=
 
 def png(result):
     """Returns the labels of a `Segmentation` as the bytes of a PNG file."""
-    labels = result.class_map
-    if labels.dtype == "uint8":
-        image = Image.fromarray(labels)
-        image.putpalette(np.array(result.palette, dtype="uint8").tobytes())
-    else:
-        # PNG has 16 bits for more than 256 classes, and no palette for them.
-        image = Image.fromarray(labels.astype("uint16"))
     file = io.BytesIO()
-    image.save(file, "PNG")
+    result.label_image().save(file, "PNG")
     return file.getvalue()
 
 
@@ -304,7 +297,7 @@ class Server:
             del self.started[key]
         if kind == "png":
             return Response(file, media_type="image/png")
-        height, width = result.class_map.shape
+        height, width = result.class_map.shape[:2]
         return JSONResponse(
             {
                 "height": height,
@@ -417,7 +410,11 @@ def parse_arguments(arguments=None):
 def load(arguments):
     """Returns the model, or ends with the line that says why there is none."""
     try:
-        return ExportedSegmenter(arguments.model, arguments.threads)
+        segment = ExportedSegmenter(arguments.model, arguments.threads)
+        classes = segment.metadata["classes"]
+        if segment.metadata.get("task") == "multilabel" and classes > MOST_CLASSES:
+            raise ValueError(f"it has {classes} classes, and a PNG file {MOST_CLASSES} bits")
+        return segment
     except (ImportError, OSError, RuntimeError, ValueError, json.JSONDecodeError) as error:
         sys.exit(f"{arguments.model} cannot be served: {error}")
 

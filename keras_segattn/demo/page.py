@@ -173,7 +173,7 @@ class Page:
     async def click(self, event):
         if self.session.result is None:
             return
-        height, width = self.session.result.class_map.shape
+        height, width = self.session.result.class_map.shape[:2]
         row = min(max(int(event.image_y), 0), height - 1)
         column = min(max(int(event.image_x), 0), width - 1)
         self.pixel = row, column

@@ -66,9 +66,14 @@ class Session:
         return sorted(rows, key=lambda row: -row[2])
 
     def class_at(self, pixel):
-        """Returns the name of the class that was found at a pixel `(row, column)`."""
-        label = int(self.result.class_map[pixel])
-        return str((self.result.class_names or range(label + 1))[label])
+        """Returns the name of the class that was found at a pixel `(row, column)`.
+
+        Several labels of a pixel are separated by commas; without any the text is empty.
+        """
+        found = self.result.class_map[pixel]
+        labels = [found] if found.ndim == 0 else np.flatnonzero(found)
+        names = self.result.class_names or range(len(self.result.palette))
+        return ", ".join(str(names[int(label)]) for label in labels)
 
     def layers(self):
         """Returns the names of the layers whose attention can be shown."""

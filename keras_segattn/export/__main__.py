@@ -85,6 +85,13 @@ def parse_arguments(arguments):
         metavar=("HEIGHT", "WIDTH"),
         help="resize images to it for the network, and the logits back (default: not)",
     )
+    add(
+        "--threshold",
+        type=float,
+        nargs="+",
+        metavar="P",
+        help="probability of a class in the map of a binary or multilabel model (default: 0.5)",
+    )
     add("--batch", type=int, metavar="N", help="images per batch (default: any)")
     add(
         "--images",
@@ -138,6 +145,7 @@ def main(arguments=None):
             output=arguments.output,
             input_shape=(arguments.batch, *(arguments.size or (None, None))),
             network_size=arguments.network_size,
+            threshold=arguments.threshold,
             dtype=arguments.dtype,
             images=images,
             least_agreement=arguments.least_agreement,

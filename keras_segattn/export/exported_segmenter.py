@@ -97,6 +97,8 @@ class ExportedSegmenter:
             self.metadata["classes"],
             self.metadata["class_names"],
             self.metadata["palette"],
+            # Files of earlier versions have none.
+            self.metadata.get("task", "multiclass"),
         )
 
     def _fitted(self, pixels):
@@ -114,7 +116,12 @@ class ExportedSegmenter:
     def _cut_back(self, class_map, size):
         height, width = self._size(size)
         class_map = class_map[:height, :width]
-        return class_map if class_map.shape == size else _nearest(class_map, size)
+        if class_map.shape[:2] == size:
+            return class_map
+        if class_map.ndim == 2:
+            return _nearest(class_map, size)
+        classes = [_nearest(class_map[..., i], size) for i in range(class_map.shape[-1])]
+        return np.stack(classes, axis=-1)
 
     def _size(self, size):
         return tuple(fixed or side for fixed, side in zip(self.shape[1:3], size, strict=True))
@@ -134,4 +141,5 @@ def _bilinear(channel, size):
 def _nearest(class_map, size):
     from PIL import Image
 
-    return np.asarray(Image.fromarray(class_map).resize(size[::-1], Image.Resampling.NEAREST))
+    image = Image.fromarray(np.ascontiguousarray(class_map))
+    return np.asarray(image.resize(size[::-1], Image.Resampling.NEAREST))

@@ -112,7 +112,8 @@ def read_metadata(path):
     Returns:
         Dict with the `network` and the version of `keras_segattn` that wrote it, its `runtime`,
         `input` (name, dtype and shape), `network_size` (`None` without one), `output`, `dtype`,
-        `preprocessing`, number of `classes`, `class_names` and `palette`.
+        `preprocessing`, number of `classes`, `class_names` and `palette`; the `task`, and the
+        `threshold` of its class map.
 
     Raises:
         FileNotFoundError: If there is nothing at `path`.

@@ -9,12 +9,14 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_segattn.applications.logits import task_of
 from keras_segattn.arguments import check_choice
 from keras_segattn.export.formats import FORMATS, is_artifact
 from keras_segattn.export.report import ExportReport
 from keras_segattn.export.serving_model import OUTPUTS, serving_model
 from keras_segattn.export.staging import check_replaceable, replace, staging_folder
 from keras_segattn.export.verification import LEAST_AGREEMENT, compare, input_batches
+from keras_segattn.task import as_logits, check_threshold, count_labels
 from keras_segattn.version import __version__
 from keras_segattn.weights.preprocessing import Preprocessing
 
@@ -31,6 +33,7 @@ def export_model(
     output="class_map",
     input_shape=(None, None, None),
     network_size=None,
+    threshold=None,
     dtype="float32",
     images=None,
     least_agreement=None,
@@ -40,9 +43,11 @@ def export_model(
 
     By default the artifact takes a batch of uint8 images of any height and width that the model
     takes, and returns the class map `(batch, height, width)`; preprocessing and argmax are inside.
-    It is reloaded in its own runtime and compared with the model before it gets its name: `path`
-    holds the complete, verified artifact, or the old one. Class names, palette and
-    preprocessing are recorded in it; `read_metadata` returns them.
+    The class map of a binary model is 1 in the foreground, and that of a multilabel model holds 0
+    and 1 for each class, `(batch, height, width, classes)`; their threshold is inside. It is
+    reloaded in its own runtime and compared with the model before it gets its name: `path` holds
+    the complete, verified artifact, or the old one. Task, class names, palette and preprocessing
+    are recorded in it; `read_metadata` returns them.
 
     | format | `path` | dtypes | runtime |
     |---|---|---|---|
@@ -80,6 +85,9 @@ def export_model(
         network_size: Tuple `(height, width)` at which the network works inside the artifact: images
             are resized to it, and the logits back, as papers do that measure 1024x2048 images at
             512x1024. Defaults to `None`, the size of the images.
+        threshold: Float between 0 and 1, the probability above which the class map of a binary or
+            multilabel model has a class; or a sequence of one per class. It is put inside and
+            recorded. Defaults to `None`: 0.5, and the best class of a multiclass model.
         dtype: `"float32"`, `"float16"` or `"int8"`. Defaults to `"float32"`.
         images: Images to compare with, and to calibrate int8 with, as it will meet them: a data set
             of `keras_segattn.data`, or a sequence of anything that `segment` takes as an image. Up
@@ -135,16 +143,20 @@ def export_model(
     target.check_machine()
     target.check_packages(writing=True)
     inside, outside = _preprocessing(model, preprocessing)
-    served = serving_model(model, inside, output, input_shape, network_size)
+    task, channels = task_of(model), model.output_shape[-1]
+    threshold = check_threshold(task, threshold, channels)
+    served = serving_model(model, inside, output, input_shape, network_size, threshold)
     if dtype in target.fixed_size_dtypes and None in served.input_shape[1:3]:
         raise ValueError(
             f"{format!r} in {dtype} needs a fixed height and width: pass `input_shape`, such as "
             f"(1, 360, 480). Received: input_shape={input_shape}"
         )
     metadata = _metadata(model, served, inside, output, dtype, target)
+    metadata |= {"classes": count_labels(task, channels), "task": task, "threshold": threshold}
     metadata["network_size"] = None if network_size is None else list(network_size)
     options = {} if opset is None else {"opset": opset}
     output = next(name for name in (output, "class_map") if name in served.output)
+    least_output = as_logits(threshold) if output == "logits" and threshold else threshold
     compared, calibration = input_batches(served, images, outside)
     least_agreement = LEAST_AGREEMENT[dtype] if least_agreement is None else least_agreement
 
@@ -159,7 +171,9 @@ def export_model(
                 raise RuntimeError(f"The export to {format} failed: {error}") from error
         else:
             _write_with_tensorflow(format, served, artifact, metadata, dtype, calibration, options)
-        agreement, difference = compare(served, target.load(artifact), output, compared)
+        agreement, difference = compare(
+            served, target.load(artifact), output, compared, task, least_output
+        )
         if not agreement >= least_agreement:
             raise RuntimeError(
                 f"The {format} artifact in {dtype} gives another class than the model to "
@@ -239,7 +253,6 @@ def _metadata(model, served, inside, output, dtype, target):
         "dtype": dtype,
         "runtime": target.runtime[0],
         "preprocessing": {"inside": inside is not None, **preprocessing},
-        "classes": model.output_shape[-1],
         "class_names": getattr(model, "class_names", None),
         "palette": getattr(model, "palette", None),
     }

@@ -86,8 +86,10 @@ def _hide_logits(model):
     """Takes the logits from the outputs; their tensor gets a name by which `load` finds it."""
     (result,) = (value.get_node() for value in model.outputs if "logits" in value.get_names())
     source, name = result.input_value(0), "logits"
-    if source.get_node().get_type_name() == "Transpose" and len(source.get_target_inputs()) == 1:
-        # OpenVINO computes channels first, and nothing but the result needs them last.
+    moves = source.get_node().get_type_name() in ("Transpose", "Reshape")
+    if moves and len(source.get_target_inputs()) == 1:
+        # OpenVINO computes channels first, and nothing but the result needs them last. One channel
+        # is moved by a reshape.
         source, name = source.get_node().input_value(0), CHANNELS_FIRST
     model.remove_result(result)
     source.get_tensor().add_names({name})

@@ -6,17 +6,23 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_segattn.applications.logits import returns_logits
+from keras_segattn.applications.logits import returns_logits, task_of, to_probabilities
 from keras_segattn.arguments import check_size
 from keras_segattn.export.network_size import ResizeTo
 from keras_segattn.layers import ResizeLike
+from keras_segattn.task import as_logits, check_task, check_threshold
 from keras_segattn.weights.preprocessing import Preprocessing
 
 OUTPUTS = ("class_map", "coarse_class_map", "probabilities", "logits")
 
 
 def serving_model(
-    model, preprocessing, output="class_map", input_shape=(None, None, None), network_size=None
+    model,
+    preprocessing,
+    output="class_map",
+    input_shape=(None, None, None),
+    network_size=None,
+    threshold=None,
 ):
     """Wraps a segmentation model with its preprocessing and the choice of the class.
 
@@ -30,13 +36,16 @@ def serving_model(
         input_shape: Tuple `(batch, height, width)`, `None` standing for any. Defaults to any.
         network_size: Tuple `(height, width)` that images are resized to for the network, whose
             logits are resized back; or `None`. Defaults to `None`.
+        threshold: Probability above which a binary or multilabel model gives a class, as in
+            `keras_segattn.inference.segment`. Defaults to `None`.
 
     Returns:
         A functional float32 model from `images` `(batch, height, width, channels)`, uint8, or
         float32 without `preprocessing`. Its outputs are a dict with the key `output` and the key
         `"logits"`, by which exports are verified. The class map `(batch, height, width)` is uint8,
-        or int32 above 256 classes. The map of `"coarse_class_map"` has the key `"class_map"` too,
-        and its `"logits"` are not resized.
+        or int32 above 256 classes; of a multilabel model it holds 0 and 1 and is of shape
+        `(batch, height, width, classes)`. The map of `"coarse_class_map"` has the key `"class_map"`
+        too, and its `"logits"` are not resized.
 
     Raises:
         ValueError: If a coarse class map is asked of a model that is not one of
@@ -46,7 +55,11 @@ def serving_model(
     """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
-    logits_returned = "class_map" in output or returns_logits(model)
+    task, channels = task_of(model), model.output_shape[-1]
+    check_task(task, channels)
+    threshold = check_threshold(task, threshold, channels)
+    # The best class is the same of both.
+    logits_returned = (task == "multiclass" and "class_map" in output) or returns_logits(model)
     try:
         model = _in_float32(model)
         images = keras.Input(
@@ -60,7 +73,9 @@ def serving_model(
         if output == "coarse_class_map":
             logits = _before_resizing(model)(x)
             aligned = model.get_layer("logits").align_corners
-            class_map = _as_pixels(_resized(_best(logits), images, aligned), logits)
+            least = None if threshold is None else as_logits(threshold)
+            class_map = _resized(_chosen(logits, task, least), images, aligned)
+            class_map = _as_pixels(class_map, logits)
             outputs = {"logits": logits, "class_map": class_map}
             return keras.Model(images, outputs, name=f"{model.name}_serving")
         logits = model(x)
@@ -68,7 +83,9 @@ def serving_model(
             logits = ResizeLike(name="image_size")([logits, images])
         outputs = {"logits": logits}
         if output == "class_map":
-            outputs[output] = _as_pixels(_best(logits), logits)
+            logits_cut = threshold is not None and logits_returned
+            least = as_logits(threshold) if logits_cut else threshold
+            outputs[output] = _as_pixels(_chosen(logits, task, least), logits)
         elif not logits_returned:
             if output == "logits":
                 raise ValueError(
@@ -77,7 +94,7 @@ def serving_model(
                 )
             outputs[output] = keras.layers.Identity(name="output")(logits)
         elif output == "probabilities":
-            outputs[output] = ops.softmax(logits)
+            outputs[output] = to_probabilities(logits, task)
         return keras.Model(images, outputs, name=f"{model.name}_serving")
     finally:
         keras.config.set_dtype_policy(policy)
@@ -139,7 +156,19 @@ def _before_resizing(model):
 
 def _resized(class_map, images, align_corners):
     nearest = ResizeLike("nearest", align_corners, dtype=class_map.dtype)
+    if len(class_map.shape) == 4:
+        return nearest([class_map, images])
     return ops.squeeze(nearest([ops.expand_dims(class_map, -1), images]), axis=-1)
+
+
+def _chosen(logits, task, least):
+    """The class map as int32; `least` is what outputs of sigmoids must exceed."""
+    if task == "multiclass":
+        return _best(logits)
+    # A tensor would become an input of an ONNX file.
+    least = np.array(least, "float32") if isinstance(least, tuple) else least
+    there = ops.cast(ops.greater(logits, least), "int32")
+    return ops.squeeze(there, axis=-1) if task == "binary" else there
 
 
 def _best(logits):

@@ -108,11 +108,15 @@ def noise(specification, shapes):
 
 def run(signature, images):
     """Returns the exported output of a batch as classes."""
-    ((_, output),) = signature(images=tf.constant(images)).items()
+    ((name, output),) = signature(images=tf.constant(images)).items()
     output = output.numpy()
     if not np.isfinite(output).all():
         sys.exit("The outputs are NaN or infinite.")
-    return output if output.ndim == 3 else output.argmax(axis=-1)
+    if output.dtype.kind != "f":
+        return output
+    if output.shape[-1] == 1:  # The foreground of a binary network.
+        return output[..., 0] > {"logits": 0.0, "probabilities": 0.5}[name]
+    return output.argmax(axis=-1)
 
 
 def freeze(signature):

@@ -5,6 +5,7 @@ import numpy as np
 
 from keras_segattn.images import read_image, to_pixels
 from keras_segattn.spread import evenly_spread
+from keras_segattn.task import choose_classes
 
 # Pixels whose two best classes are equal up to rounding may differ.
 LEAST_AGREEMENT = {"float32": 0.999, "float16": 0.99, "int8": 0.95}
@@ -50,8 +51,16 @@ def _spread(indices, count):
     return [indices[place] for place in evenly_spread(len(indices), count)]
 
 
-def compare(served, run, output, batches):
+def compare(served, run, output, batches, task, threshold):
     """Returns the smallest share of equal pixels, and the largest difference of the logits.
+
+    Args:
+        served: The model, as `serving_model` returns it.
+        run: The artifact.
+        output: Name of the output.
+        batches: List of batches of images.
+        task: The task of the model.
+        threshold: What the outputs of sigmoids must exceed; not used for class maps.
 
     Raises:
         RuntimeError: If the logits of the model or the artifact are not finite, or the shapes of
@@ -72,7 +81,9 @@ def compare(served, run, output, batches):
                     "range of the images."
                 )
         maps = [
-            outputs[output] if output == "class_map" else outputs[output].argmax(axis=-1)
+            outputs[output]
+            if output == "class_map"
+            else choose_classes(outputs[output], task, threshold)
             for outputs in (expected, got)
         ]
         if maps[0].shape != maps[1].shape:

@@ -5,6 +5,7 @@ Needs NumPy, and Pillow for files; no backend.
 
 from keras_segattn.images.finding import find_images
 from keras_segattn.images.formats import IMAGE_SUFFIXES, ImageFormatError, ImageSizeError
+from keras_segattn.images.label_bits import pack_labels, unpack_labels
 from keras_segattn.images.palette import default_palette
 from keras_segattn.images.pixels import to_pixels, to_rgb, to_uint8
 from keras_segattn.images.reading import read_image
@@ -15,8 +16,10 @@ __all__ = [
     "ImageSizeError",
     "default_palette",
     "find_images",
+    "pack_labels",
     "read_image",
     "to_pixels",
     "to_rgb",
     "to_uint8",
+    "unpack_labels",
 ]

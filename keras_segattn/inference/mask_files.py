@@ -6,8 +6,6 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
-
 from keras_segattn.atomic_files import write_json, write_text
 from keras_segattn.images import IMAGE_SUFFIXES, find_images
 from keras_segattn.images.finding import read_list
@@ -99,6 +97,9 @@ def remove_unfinished(results, but=()):
 def write_mask(segment, image, mask, overlay=False, raw=False):
     """Segments an image file and writes its classes, in the palette of the model, as a PNG file.
 
+    The file is that of `Segmentation.label_image`: of a multilabel model bit `i` of a pixel is
+    class `i`.
+
     `mask` is at any time the whole file or nothing, whoever else writes it. The file that becomes
     the mask is there before the image is segmented, and stays if the process dies: an image at
     which `ATTEMPTS` processes died is refused, until `remove_unfinished` forgets them.
@@ -116,16 +117,18 @@ def write_mask(segment, image, mask, overlay=False, raw=False):
         OSError, ValueError: If the image cannot be read, or nothing be written.
         RuntimeError: If the image was the end of `ATTEMPTS` processes since `remove_unfinished`.
     """
+    from PIL import Image
+
     mask.parent.mkdir(parents=True, exist_ok=True)
     with _part(mask) as part:
         result = segment(image)
         if overlay:
             drawn = mask.with_name(f"{image.name}.overlay.jpg")
             with _part(drawn) as drawn_part:
-                _save(result.overlay(), drawn_part, "JPEG")
+                Image.fromarray(result.overlay()).save(drawn_part, "JPEG")
                 os.replace(drawn_part, drawn)
         # Last: a mask means that the image is done.
-        _save(result.class_map, part, "PNG", None if raw else result.palette)
+        result.label_image(colors=not raw).save(part, "PNG")
         os.replace(part, mask)
 
 
@@ -229,13 +232,3 @@ def _part(path):
             part.unlink(missing_ok=True)
         return
     raise RuntimeError(f"{ATTEMPTS} processes died while they worked on {path}")
-
-
-def _save(pixels, path, format, palette=None):
-    from PIL import Image
-
-    # Beyond 256 classes, a PNG file of 16 bits, which has no palette.
-    image = Image.fromarray(pixels.astype("uint16") if pixels.dtype == "int32" else pixels)
-    if palette is not None and pixels.dtype == "uint8":
-        image.putpalette(np.array(palette, dtype="uint8").tobytes())
-    image.save(path, format)

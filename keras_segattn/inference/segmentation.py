@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from keras_segattn.images import default_palette, to_rgb
+from keras_segattn.images import default_palette, pack_labels, to_rgb
+from keras_segattn.images.label_bits import palette_of_bits
 from keras_segattn.visualization import overlay_mask
 
 
@@ -66,6 +67,31 @@ class Segmentation:
         if self.task == "binary":
             class_map, palette = class_map[..., None], palette[1:]
         return overlay_mask(to_rgb(self.image), class_map, palette, alpha)
+
+    def label_image(self, colors=True):
+        """Returns the labels as a `PIL.Image.Image`, to save as a PNG file.
+
+        Its pixels are the labels, in 8 bits, or 16 above 256 classes. Of a multilabel model they
+        are the sums of `2**i` over the labels `i` of a pixel, which
+        `keras_segattn.images.unpack_labels` takes apart, in 16 bits above 8 classes.
+
+        Args:
+            colors: Boolean, whether an image of 8 bits has the palette. Without it every program
+                reads the labels as gray values. Defaults to `True`.
+
+        Raises:
+            ValueError: If a multilabel model has more than 16 classes.
+        """
+        from PIL import Image
+
+        pixels, palette = self.class_map, self.palette
+        if self.task == "multilabel":
+            pixels = pack_labels(pixels)
+            palette = palette_of_bits(palette) if len(palette) <= 8 else None
+        image = Image.fromarray(pixels.astype("uint16") if pixels.dtype == "int32" else pixels)
+        if colors and pixels.dtype == "uint8":
+            image.putpalette(np.array(palette, dtype="uint8").tobytes())
+        return image
 
     def shares(self):
         """Returns the share of each class in the pixels, as a dict in order of the classes.
