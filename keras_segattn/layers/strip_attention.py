@@ -108,14 +108,23 @@ class StripAttention(CompositeLayer):
             return y, ops.reshape(scores, (batch, height, width, -1))
         return y
 
-    def attention(self, x, pixel=None):
-        """Returns where a pixel `(row, column)` looks: a map that sums to one.
+    def attention(self, x, pixel=None, strip=None):
+        """Returns where a pixel `(row, column)` looks, or which pixels look at a strip.
 
-        Keys and values are means over a strip, so that its pixels share its weight.
+        The map of a pixel sums to one. Keys and values are means over a strip, so that its pixels
+        share its weight. The map of a strip, a column unless strips are horizontal, holds the
+        weight that every pixel gives it, as in the paper's figure 9.
         """
         batch, height, width = x.shape[:3]
-        check_pixel(pixel, (height, width))
+        if strip is None:
+            check_pixel(pixel, (height, width))
         _, scores = self(x, return_attention_scores=True)
+        if strip is not None:
+            if not 0 <= strip < scores.shape[-1]:
+                raise ValueError(
+                    f"`strip` must be from 0 to {scores.shape[-1] - 1}. Received: {strip}"
+                )
+            return {f"strip {strip}": scores[..., strip]}
         strips = scores[:, pixel[0], pixel[1]]  # (batch, strips)
         pooled = POOLED_AXIS[self.orientation]
         shared = ops.expand_dims(strips / x.shape[pooled], pooled)

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from keras_segattn.visualization.attention_pictures import heat_map, plot_attention
     from keras_segattn.visualization.confusion_matrix import plot_confusion_matrix
     from keras_segattn.visualization.history import plot_history
-    from keras_segattn.visualization.mask_pictures import plot_overlay, plot_predictions
+    from keras_segattn.visualization.mask_pictures import (
+        plot_comparison,
+        plot_overlay,
+        plot_predictions,
+    )
     from keras_segattn.visualization.masks import error_map, overlay_mask
     from keras_segattn.visualization.prediction_pictures import PredictionPictures
 
@@ -29,6 +33,7 @@ __all__ = [
     "model_attention",
     "overlay_mask",
     "plot_attention",
+    "plot_comparison",
     "plot_confusion_matrix",
     "plot_history",
     "plot_overlay",
@@ -45,6 +50,7 @@ __getattr__ = lazy_imports(
         "plot_attention": "attention_pictures",
         "plot_confusion_matrix": "confusion_matrix",
         "plot_history": "history",
+        "plot_comparison": "mask_pictures",
         "plot_overlay": "mask_pictures",
         "plot_predictions": "mask_pictures",
         "error_map": "masks",

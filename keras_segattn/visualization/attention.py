@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_segattn.arguments import check_choice, check_pixel
+from keras_segattn.layers import StripAttention
 
 
 def attention_layers(model):
@@ -24,7 +25,7 @@ def attention_layers(model):
     return [layer.name for layer in model.layers if _has_attention(layer)]
 
 
-def model_attention(model, image, pixel=None, layer=None):
+def model_attention(model, image, pixel=None, layer=None, strip=None):
     """Computes the attention maps of a layer of a network for an image.
 
     Args:
@@ -34,6 +35,9 @@ def model_attention(model, image, pixel=None, layer=None):
             attention of its own: `CrissCrossAttention`, `NonLocal` and `StripAttention`. The
             others do without. Defaults to `None`.
         layer: Name of the layer; may be left out where there is only one. Defaults to `None`.
+        strip: Integer, a column of the image (a row, if strips are horizontal), for
+            `StripAttention`: the map then shows which pixels look at it, as in figure 9 of the
+            paper of AttaNet. Defaults to `None`.
 
     Returns:
         Dict from names to arrays, as `attention_maps` returns it. Maps have the size of the map
@@ -52,6 +56,8 @@ def model_attention(model, image, pixel=None, layer=None):
     """
     image = np.asarray(image)
     names = attention_layers(model)
+    if strip is not None:
+        names = [name for name in names if isinstance(model.get_layer(name), StripAttention)]
     if layer is None and len(names) == 1:
         (layer,) = names
     check_choice("layer", layer, names)
@@ -65,10 +71,15 @@ def model_attention(model, image, pixel=None, layer=None):
         pixel = tuple(
             int(p) * s // side for p, s, side in zip(pixel, size, image.shape[:2], strict=True)
         )
-    return attention_maps(layer, features, pixel)
+    if strip is None:
+        return attention_maps(layer, features, pixel)
+    axis = 2 if layer.orientation == "vertical" else 1
+    found = strip * features.shape[axis] // image.shape[axis - 1]
+    (weights,) = attention_maps(layer, features, strip=found).values()
+    return {f"strip {strip}": weights}
 
 
-def attention_maps(layer, inputs, pixel=None):
+def attention_maps(layer, inputs, pixel=None, strip=None):
     """Computes the attention maps of a layer from the features that it is called with.
 
     | layer | arrays |
@@ -95,13 +106,16 @@ def attention_maps(layer, inputs, pixel=None):
         inputs: The inputs of the layer for one image: a tensor or array
             `(1, height, width, channels)`, or a list of two.
         pixel: Tuple `(row, column)` of the map, for the first three. Defaults to `None`.
+        strip: Integer, a strip of a `StripAttention`, to see which pixels look at it instead.
+            Defaults to `None`.
 
     Returns:
         Dict from names to float arrays: maps `(height, width)` and vectors `(channels,)`.
 
     Raises:
         TypeError: If the layer has no method `attention`.
-        ValueError: If there is more than one image, or if the pixel is missing or outside the map.
+        ValueError: If there is more than one image, or if the pixel is missing or outside the map,
+            or a strip is asked of another layer.
 
     Example:
 
@@ -121,13 +135,25 @@ def attention_maps(layer, inputs, pixel=None):
         raise ValueError(f"The features must belong to one image. Received: {images} images")
     if not layer.built:
         layer.build(keras.tree.map_structure(lambda x: tuple(x.shape), inputs))
-    maps = layer.attention(inputs, pixel=pixel)
+    if strip is None:
+        maps = layer.attention(inputs, pixel=pixel)
+    else:
+        _check_strips(layer)
+        maps = layer.attention(inputs, strip=strip)
     return {name: _to_numpy(tensor)[0] for name, tensor in maps.items()}
 
 
 def _has_attention(layer):
     # A layer of another library may hold a sublayer of this name.
     return inspect.ismethod(getattr(layer, "attention", None))
+
+
+def _check_strips(layer):
+    if not isinstance(layer, StripAttention):
+        raise ValueError(
+            f"`strip` is for StripAttention. Layer {layer.name!r} is a {type(layer).__name__}: "
+            "give `pixel` instead."
+        )
 
 
 def _to_numpy(tensor):

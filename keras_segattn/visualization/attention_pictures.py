@@ -1,5 +1,7 @@
 """Figures of attention maps."""
 
+import itertools
+
 import keras
 import numpy as np
 
@@ -43,7 +45,7 @@ def heat_map(image, weights, alpha=0.65):
     return (alpha * colors + (1 - alpha) * gray).clip(0, 255).astype("uint8")
 
 
-def plot_attention(path, image, maps, pixel=None):
+def plot_attention(path, image, maps, pixel=None, columns=()):
     """Writes a picture of the result of `model_attention`: maps over the image, vectors as curves.
 
     Args:
@@ -51,6 +53,7 @@ def plot_attention(path, image, maps, pixel=None):
         image: uint8 array of shape `(height, width, 3)`.
         maps: Dict from names to maps `(map_height, map_width)` and vectors `(channels,)`.
         pixel: Tuple `(row, column)` of a pixel of the image to mark. Defaults to `None`.
+        columns: Sequence of columns of the image to mark with a line each. Defaults to none.
     """
     height, width = image.shape[:2]
     panel = 4.0
@@ -75,4 +78,6 @@ def plot_attention(path, image, maps, pixel=None):
         for axis in (first, *(axis for axis in axes if axis.get_images())):
             for color, size in (("black", 13), ("lime", 9)):
                 axis.plot(pixel[1], pixel[0], "+", color=color, markersize=size, mew=size / 4)
+    for column, color in zip(columns, itertools.cycle(("yellow", "lime", "cyan")), strict=False):
+        first.axvline(column, color=color, linewidth=2)
     save_figure(figure, path, dpi=100)

@@ -37,6 +37,67 @@ def plot_overlay(path, image, mask, class_names, palette, alpha=0.6):
     save_figure(figure, path, dpi=100)
 
 
+def plot_comparison(path, images, masks, predictions, class_names, palette, boxes=None, alpha=0.6):
+    """Writes a picture with a row per image and a column per network, as papers compare them.
+
+    The first column is the image, the last one the true mask, as in figure 8 of the paper of
+    Cross-CBAM.
+
+    Args:
+        path: The file, of a format of matplotlib's.
+        images: Sequence of uint8 arrays of shape `(height, width, bands)`.
+        masks: Sequence of the true masks `(height, width)`.
+        predictions: Dict from the names of the networks, the titles of the columns, to their
+            predictions: a sequence of masks `(height, width)`, one per image.
+        class_names: Class names.
+        palette: One RGB color per class.
+        boxes: Sequence, per image, of boxes `(top, left, bottom, right)` in pixels that are framed
+            in all columns but the first, as in figures 6 and 7 of the paper of AttaNet. Defaults
+            to `None`.
+        alpha: Opacity of the masks, from 0 to 1. Defaults to `0.6`.
+
+    Raises:
+        ValueError: If there are no predictions, or a network has not one for each image.
+
+    Example:
+
+    ```python
+    names = {"AttaNet": attanet, "Cross-CBAM": cross_cbam}
+    predictions = {
+        name: [result.class_map for result in segment(model, images)]
+        for name, model in names.items()
+    }
+    plot_comparison("comparison.png", images, masks, predictions, data.class_names, data.palette)
+    ```
+    """
+    if not predictions:
+        raise ValueError("`predictions` is empty: give the predictions of one network at least.")
+    for name, found in predictions.items():
+        if len(found) != len(images):
+            raise ValueError(
+                f"{name!r} has {len(found)} predictions for {len(images)} images: give one each."
+            )
+    titles = ["image", *predictions, "label"]
+    height, width = images[0].shape[:2]
+    panel = 3.0
+    figure = new_figure(len(titles) * panel, len(images) * panel * height / width + 0.9)
+    axes = figure.subplots(len(images), len(titles), squeeze=False)
+    boxes = [()] * len(images) if boxes is None else boxes
+    rows = zip(axes, images, masks, boxes, *predictions.values(), strict=True)
+    for row, image, mask, framed, *found in rows:
+        row[0].imshow(to_rgb(image))
+        for axis, labels in zip(row[1:], [*found, mask], strict=True):
+            axis.imshow(overlay_mask(image, labels, palette, alpha))
+            for box in framed:
+                _frame(axis, *box)
+    _finish(figure, axes, titles, class_names, palette, path)
+
+
+def _frame(axis, top, left, bottom, right):
+    across, down = (left, right, right, left, left), (top, top, bottom, bottom, top)
+    axis.plot(across, down, color="red", linewidth=2)
+
+
 def plot_predictions(path, images, masks, predictions, class_names, palette, errors=False):
     """Writes a picture with a row per image: the image, its mask, the prediction, and a legend.
 
@@ -61,6 +122,11 @@ def plot_predictions(path, images, masks, predictions, class_names, palette, err
         row[2].imshow(overlay_mask(image, prediction, palette))
         if errors:
             row[3].imshow(error_map(image, mask, prediction, len(class_names)))
+    _finish(figure, axes, titles, class_names, palette, path)
+
+
+def _finish(figure, axes, titles, class_names, palette, path):
+    """Writes a figure with titles over its columns and the classes below."""
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title)
     for axis in axes.flat:

@@ -105,6 +105,34 @@ def test_non_local(rng):
 
 
 @pytest.mark.parametrize("orientation", ["vertical", "horizontal"])
+def test_the_map_of_a_strip_is_what_every_pixel_gives_it(orientation, rng):
+    """Figure 9 of the paper of AttaNet."""
+    layer, x = random_layer(layers.StripAttention(8, orientation), rng, (1, 4, 6, 8))
+    _, scores = layer(x, return_attention_scores=True)
+    strips = {"vertical": 6, "horizontal": 4}[orientation]
+    maps = [attention_maps(layer, x, strip=strip)[f"strip {strip}"] for strip in range(strips)]
+    np.testing.assert_allclose(np.stack(maps, -1), to_numpy(scores)[0], rtol=1e-5)
+    np.testing.assert_allclose(sum(maps), np.ones((4, 6)), rtol=1e-5)
+    with pytest.raises(ValueError, match=f"`strip` must be from 0 to {strips - 1}. Received: 9"):
+        attention_maps(layer, x, strip=9)
+    other, y = random_layer(layers.NonLocal(4), rng, (1, 4, 6, 8))
+    with pytest.raises(ValueError, match="`strip` is for StripAttention"):
+        attention_maps(other, y, strip=1)
+
+
+def test_a_column_of_the_image_is_a_strip_of_the_map(rng):
+    model = AttaNet(backbone=tiny_backbone(), classes=3, filters=8)
+    randomize(model, rng)
+    image = rng.integers(0, 256, (64, 96, 3), dtype="uint8")
+    ((name, found),) = model_attention(model, image, strip=50).items()
+    assert name == "strip 50"
+    layer = model.get_layer("attention")
+    features = keras.Model(model.inputs, layer.input)(model.preprocessing(image[None]))
+    want = attention_maps(layer, features, strip=50 * features.shape[2] // 96)
+    np.testing.assert_allclose(found, *want.values(), rtol=1e-4)
+
+
+@pytest.mark.parametrize("orientation", ["vertical", "horizontal"])
 def test_strips(orientation, rng):
     layer, x = random_layer(layers.StripAttention(6, orientation), rng, (1, 4, 5, 8))
     got = attention_maps(layer, x, PIXEL)["strips"]

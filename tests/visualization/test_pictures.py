@@ -39,6 +39,31 @@ def test_predictions(tmp_path, rng):
     assert [file.name for file in tmp_path.iterdir()] == ["p.png"]
 
 
+def test_networks_are_compared_side_by_side(tmp_path):
+    images = [np.full((20, 30, 3), 255, "uint8")]
+    masks = [np.zeros((20, 30), "uint8")]
+    found = {name: [np.full((20, 30), i, "uint8")] for i, name in enumerate(["one", "two"], 1)}
+    path = tmp_path / "c.png"
+    visualization.plot_comparison(path, images, masks, found, CLASSES, PALETTE)
+    picture = pixels(path)
+    shares = [share_of(color, picture) for color in ((102, 255, 102), (102, 102, 255))]
+    assert min(shares) > 0.1
+    assert share_of((255, 102, 102), picture) > 0.1
+    # From left to right: the networks in their order, then the label.
+    middles = [
+        np.nonzero((np.abs(picture.astype(int) - color).max(-1) <= 3).sum(0) > 20)[0].mean()
+        for color in ((102, 255, 102), (102, 102, 255), (255, 102, 102))
+    ]
+    assert middles == sorted(middles)
+    boxes = [[(5, 5, 15, 15)]]
+    visualization.plot_comparison(path, images, masks, found, CLASSES, PALETTE, boxes)
+    assert share_of((255, 0, 0), pixels(path)) > share_of((255, 0, 0), picture)
+    with pytest.raises(ValueError, match="'two' has 1 predictions for 2 images"):
+        visualization.plot_comparison(path, images * 2, masks * 2, {"two": masks}, CLASSES, PALETTE)
+    with pytest.raises(ValueError, match="`predictions` is empty"):
+        visualization.plot_comparison(path, images, masks, {}, CLASSES, PALETTE)
+
+
 def test_overlay_has_a_legend_of_the_classes_that_occur(tmp_path, monkeypatch):
     legends = []
     patches = figures.class_patches
