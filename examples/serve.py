@@ -61,10 +61,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from keras_segattn.arguments import LEAST_SIDE
 from keras_segattn.export import ExportedSegmenter
 from keras_segattn.images import ImageFormatError, ImageSizeError, read_image, to_uint8
 from keras_segattn.images.label_bits import MOST_CLASSES
-from keras_segattn.inference.segmentation import LEAST_SIDE
 
 # Fields of a form.
 MOST_PARTS = 20
@@ -328,7 +328,9 @@ class Server:
             message = f"{width}x{height} pixels, padded, are more than {self.limits.most_pixels}."
             raise HTTPException(413, message)
         try:
-            return to_uint8(image, self.segment.shape[-1])
+            pixels = to_uint8(image, self.segment.shape[-1], self.segment.value_range)
+            # The segmenter applies the range itself.
+            return pixels if self.segment.value_range is None else image
         except ValueError as error:
             raise HTTPException(400, str(error)) from error
 

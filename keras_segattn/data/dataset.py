@@ -27,6 +27,9 @@ class SegmentationDataset:
         class_names: Tuple of class names; class `i` has label `i`.
         palette: Tuple of one RGB color per class.
         channels: Integer, the bands of an image. Defaults to `3`.
+        value_range: The range of values in image files that `read` has spread over 0 to 255, as for
+            `PairedFiles`, or `None`. Networks that `build_model` makes for a data set, and
+            `Preprocessing.fit`, keep it. Defaults to `None`.
         sample_weights: Sequence of one weight per sample for the loss, or `None` for equal weights.
             Pipelines then give triples of images, masks and weights `(batch,)`. Defaults to `None`.
         ignore_class: The label of void pixels, 255 in all data sets.
@@ -36,10 +39,11 @@ class SegmentationDataset:
     class_names = ()
     palette = ()
     channels = 3
+    value_range = None
     sample_weights = None
     ignore_class = IGNORE_CLASS
     # What describes the samples, and is equal in data sets that are joined.
-    description = ("task", "class_names", "palette", "channels", "ignore_class")
+    description = ("task", "class_names", "palette", "channels", "value_range", "ignore_class")
 
     def __len__(self):
         raise NotImplementedError

@@ -1,15 +1,23 @@
 """Data sets that are files: an image each, with its mask in another file."""
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
 
 from keras_segattn.data.dataset import SegmentationDataset
 from keras_segattn.data.patterns import first_path
-from keras_segattn.images import find_images, to_uint8
+from keras_segattn.images import count_value_range, find_images, to_uint8, to_value_range
 from keras_segattn.images.masks import fit_mask, read_labels
 from keras_segattn.images.reading import read_file
+from keras_segattn.spread import evenly_spread
+
+COUNT = "count"
+# How many images are looked at for the range of their values.
+COUNTED = 64
+# Images of 16 bits that are darker than this hold fewer bits: 12 are up to 4095, 14 to 16383.
+DARK = 16384
 
 
 class PairedFiles(SegmentationDataset):
@@ -23,11 +31,15 @@ class PairedFiles(SegmentationDataset):
             a file of its own.
 
     Attributes:
+        value_range: Tuple `(low, high)` of the values in the image files that become 0 and 255, or
+            one such for each band; `None` to go by the dtype, as `to_pixels` does. Set to
+            `"count"`, it is counted from the files when it is first needed.
         label_map: Dict from the labels in the files to the indices of `class_names` or to 255; a
             label that it lacks is an error. `None` if the files hold the indices of `class_names`.
     """
 
     label_map = None
+    _value_range = None
 
     def __init__(self, pairs):
         self._pairs = pairs
@@ -59,7 +71,7 @@ class PairedFiles(SegmentationDataset):
         image_path, mask_path = self._pairs[index]
         image = read_file(image_path)
         try:
-            pixels = to_uint8(image.pixels, self.channels)
+            pixels = to_uint8(image.pixels, self.channels, self.value_range)
         except ValueError as error:
             raise ValueError(f"{image_path}: {error}") from error
         if mask_path is None:
@@ -74,6 +86,34 @@ class PairedFiles(SegmentationDataset):
                 f"{first_path(mask_path)} has {mask.pixels.shape[0]}x{mask.pixels.shape[1]}."
             )
         return pixels, fitting
+
+    @property
+    def value_range(self):
+        if self._value_range == COUNT:
+            images = (read_file(path).pixels for path in self._some_images())
+            self._value_range = count_value_range(images)
+        return self._value_range
+
+    @value_range.setter
+    def value_range(self, value):
+        self._value_range = COUNT if value == COUNT else to_value_range(value)
+
+    def verify(self):
+        faults = super().verify()
+        if self.value_range is None and not faults:
+            images = (read_file(path).pixels for path in self._some_images())
+            highest = max((image.max() for image in images if image.dtype == "uint16"), default=0)
+            if 0 < highest < DARK:
+                warnings.warn(
+                    f"The images of {self!r} have 16 bits and values up to {highest} of 65535: "
+                    "they are nearly black. Pass the range of the device, such as "
+                    "value_range=(0, 4095) for 12 bits, or value_range='count'.",
+                    stacklevel=2,
+                )
+        return faults
+
+    def _some_images(self):
+        return [self._pairs[index][0] for index in evenly_spread(len(self), COUNTED)]
 
     def _read_mask(self, path):
         if isinstance(path, dict):

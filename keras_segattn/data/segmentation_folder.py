@@ -62,6 +62,10 @@ class SegmentationFolder(PairedFiles):
             start with `#` are comments. Defaults to `None`, which takes all files.
         channels: Integer, the bands of an image that the network takes, as for `to_pixels`.
             Defaults to `3`.
+        value_range: Tuple `(low, high)` of the values in the image files that become 0 and 255,
+            such as `(0, 4095)` for 12 bits, one such for each band, or `"count"` to count it from
+            up to 64 images. Give validation data that of the training data. Defaults to `None`,
+            which goes by the dtype, as `to_pixels` does.
 
     Raises:
         FileNotFoundError: If a folder or a file is missing, or a folder holds no images.
@@ -97,12 +101,14 @@ class SegmentationFolder(PairedFiles):
         image_pattern=None,
         list_file=None,
         channels=3,
+        value_range=None,
     ):
         check_choice("task", task, TASKS)
         self.task = task
         self.class_names = self._checked_names(class_names)
         check_at_least("channels", channels, 1)
         self.channels = channels
+        self.value_range = value_range
         self.palette = self._checked_palette(palette, color_masks)
         self.label_map = None if label_map is None else self._checked_map(label_map)
         self.color_masks = color_masks

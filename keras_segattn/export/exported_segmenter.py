@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_segattn.arguments import LEAST_SIDE
 from keras_segattn.export.formats import load_exported, read_metadata
-from keras_segattn.images import read_image, to_pixels
+from keras_segattn.images import read_image, to_pixels, to_value_range
 from keras_segattn.inference.segmentation import Segmentation
 
 
@@ -40,6 +40,8 @@ class ExportedSegmenter:
 
     Attributes:
         metadata: Dict, as from `read_metadata`.
+        value_range: Tuple `(low, high)` of the values of an image that become 0 and 255, or one
+            such for each band, as it was trained; `None` to go by the dtype.
         takes_timeout: Boolean, whether the runtime can end a computation.
 
     Raises:
@@ -58,6 +60,7 @@ class ExportedSegmenter:
     def __init__(self, path, threads=None):
         self.metadata = self.check(path)
         self.shape = self.metadata["input"]["shape"]
+        self.value_range = to_value_range(self.metadata["preprocessing"].get("value_range"))
         self._arguments = Path(path).absolute(), threads
         self._run = load_exported(*self._arguments, logits=False)
 
@@ -88,7 +91,7 @@ class ExportedSegmenter:
 
     def __call__(self, image, channel_order="RGB", timeout=None):
         image = read_image(image, channel_order=channel_order)
-        pixels = self._fitted(to_pixels(image, self.shape[-1]))
+        pixels = self._fitted(to_pixels(image, self.shape[-1], self.value_range))
         outputs = self._run(np.rint(pixels).astype("uint8")[None], timeout)
         return Segmentation(
             image,
@@ -99,6 +102,7 @@ class ExportedSegmenter:
             self.metadata["palette"],
             # Files of earlier versions have none.
             self.metadata.get("task", "multiclass"),
+            value_range=self.value_range,
         )
 
     def _fitted(self, pixels):

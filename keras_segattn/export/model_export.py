@@ -157,7 +157,9 @@ def export_model(
     options = {} if opset is None else {"opset": opset}
     output = next(name for name in (output, "class_map") if name in served.output)
     least_output = as_logits(threshold) if output == "logits" and threshold else threshold
-    compared, calibration = input_batches(served, images, outside)
+    compared, calibration = input_batches(
+        served, images, outside, _value_range(model, inside or outside)
+    )
     least_agreement = LEAST_AGREEMENT[dtype] if least_agreement is None else least_agreement
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -236,6 +238,12 @@ def _preprocessing(model, preprocessing):
             "keras_segattn.weights.Preprocessing(...), or False to leave it outside."
         )
     return own, None
+
+
+def _value_range(model, preprocessing):
+    """Returns the values of image files that become 0 and 255, `None` to go by the dtype."""
+    known = preprocessing or getattr(model, "preprocessing", None)
+    return getattr(known, "value_range", None)
 
 
 def _metadata(model, served, inside, output, dtype, target):

@@ -13,7 +13,7 @@ LEAST_AGREEMENT = {"float32": 0.999, "float16": 0.99, "int8": 0.95}
 COMPARED, CALIBRATED = 8, 64
 
 
-def input_batches(served, images, outside):
+def input_batches(served, images, outside, files_range=None):
     """Returns the batches to compare with, and those to calibrate with."""
     batch, height, width, channels = served.input_shape
     if images is None:
@@ -28,11 +28,15 @@ def input_batches(served, images, outside):
     calibrated = _spread(others or sorted(compared), CALIBRATED)
 
     def read(index):
-        image = images.read(index)[0] if hasattr(images, "read") else images[index]
+        if hasattr(images, "read"):
+            # A data set has applied its value range.
+            image, value_range = images.read(index)[0], None
+        else:
+            image, value_range = images[index], files_range
         if served.input.dtype != "uint8" and outside is None:
             pixels = np.asarray(image, dtype="float32")
         else:
-            pixels = to_pixels(read_image(image), channels)
+            pixels = to_pixels(read_image(image), channels, value_range)
         size = (height or pixels.shape[0], width or pixels.shape[1])
         if pixels.shape[:2] != size:
             resized = keras.ops.image.resize(pixels, size, data_format="channels_last")

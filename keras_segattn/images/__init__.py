@@ -9,11 +9,13 @@ from keras_segattn.images.label_bits import pack_labels, unpack_labels
 from keras_segattn.images.palette import default_palette
 from keras_segattn.images.pixels import to_pixels, to_rgb, to_uint8
 from keras_segattn.images.reading import read_image
+from keras_segattn.images.value_range import count_value_range, to_value_range
 
 __all__ = [
     "IMAGE_SUFFIXES",
     "ImageFormatError",
     "ImageSizeError",
+    "count_value_range",
     "default_palette",
     "find_images",
     "pack_labels",
@@ -21,5 +23,6 @@ __all__ = [
     "to_pixels",
     "to_rgb",
     "to_uint8",
+    "to_value_range",
     "unpack_labels",
 ]

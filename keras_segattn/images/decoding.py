@@ -10,11 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from keras_segattn.images.formats import FORMATS, ImageFormatError, ImageSizeError
+from keras_segattn.images.formats import FILE_FORMATS, FORMATS, ImageFormatError, ImageSizeError
 
 ORIENTATION = 0x0112
 TIFF_SAMPLE_FORMAT, TIFF_BITS, TIFF_SAMPLES = 339, 258, 277
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+TIFF_DESCRIPTION = 270
+# The axes of files whose pages are bands, and what tifffile and ImageJ note in their descriptions.
+PAGES_OF_BANDS = ("CYX", "QYX")
+NOTES_OF_BANDS = ('"shape"', "channels=")
 NPY_MAGIC = b"\x93NUMPY"
 # Each scan of a progressive JPEG costs a pass over all pixels; encoders write about ten.
 MOST_SCANS = 100
@@ -73,7 +77,8 @@ def decode(source, from_pillow, most_pixels=None, upright=True):
     name = source if isinstance(source, (str, os.PathLike)) else "The data"
     try:
         with _opened(source) as file:
-            return _decode(file, from_pillow, most_pixels, upright)
+            formats = (*FORMATS, *FILE_FORMATS) if name is source else tuple(FORMATS)
+            return _decode(file, from_pillow, formats, most_pixels, upright)
     except FileNotFoundError:
         raise
     except (ImageSizeError, ImageFormatError) as error:
@@ -119,8 +124,12 @@ def _opened(source):
         yield io.BytesIO(source)
 
 
-def _decode(file, from_pillow, most_pixels, upright):
+def _decode(file, from_pillow, formats, most_pixels, upright):
     from PIL import Image, UnidentifiedImageError
+
+    Image.init()
+    # Older versions of Pillow lack some, and some are left out when it is built.
+    formats = tuple(format for format in formats if format in Image.OPEN)
 
     head = file.read(8)
     file.seek(0)
@@ -132,19 +141,28 @@ def _decode(file, from_pillow, most_pixels, upright):
         _check_scans(file.read())
         file.seek(0)
     try:
-        with Image.open(file, formats=tuple(FORMATS)) as image:
+        with Image.open(file, formats=formats) as image:
             _check_pixels(image.size, most_pixels)
             bands = len(image.getbands())
-            if image.format != "TIFF" or image.tag_v2.get(TIFF_SAMPLES, 1) <= bands:
+            if image.format != "TIFF" or (
+                image.tag_v2.get(TIFF_SAMPLES, 1) <= bands and not _has_bands_in_pages(image)
+            ):
                 return decode_pillow(image, from_pillow, upright)
     except UnidentifiedImageError:
         if not head.startswith(TIFF_MAGIC):
             raise ImageFormatError(
-                f"it is in none of the formats {', '.join(FORMATS)} and NPY"
+                f"it is in none of the formats {', '.join(formats)} and NPY"
             ) from None
     # Pillow knows no TIFF of floats in several bands, and leaves bands beyond the third out.
     file.seek(0)
     return _decode_tiff(file, most_pixels)
+
+
+def _has_bands_in_pages(image):
+    """Tells the pages of bands from those of a document or a video, by what the writer noted."""
+    description = str(image.tag_v2.get(TIFF_DESCRIPTION, ""))
+    noted = any(note in description for note in NOTES_OF_BANDS)
+    return noted and getattr(image, "n_frames", 1) > 1
 
 
 def _decode_tiff(file, most_pixels):
@@ -159,7 +177,11 @@ def _decode_tiff(file, most_pixels):
         with tifffile.TiffFile(file) as tiff:
             page = tiff.pages[0]
             _check_pixels((page.imagewidth, page.imagelength), most_pixels)
-            array, axes = page.asarray(), page.axes
+            array, axes = page, page.axes
+            if len(tiff.pages) > 1 and tiff.series[0].axes in PAGES_OF_BANDS:
+                array, axes = tiff.series[0], "SYX"
+                _check_pixels((page.imagewidth, page.imagelength * len(tiff.pages)), most_pixels)
+            array = array.asarray()
             tag = page.tags.get(ORIENTATION)
     except ImageSizeError:
         raise

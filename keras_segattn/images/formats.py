@@ -7,11 +7,23 @@ FORMATS = {
     "GIF": (".gif",),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "PNG": (".png",),
-    "PPM": (".pgm", ".ppm"),
+    "PPM": (".pgm", ".ppm", ".pnm", ".pbm"),
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
-IMAGE_SUFFIXES = (*(suffix for suffixes in FORMATS.values() for suffix in suffixes), ".npy")
+# Of these only files on the disk are read, which a user has chosen, and no bytes of a request.
+FILE_FORMATS = {
+    "AVIF": (".avif",),
+    "JPEG2000": (".jp2", ".j2k", ".jpx"),
+    "PCX": (".pcx",),
+    "QOI": (".qoi",),
+    "SGI": (".sgi",),
+    "TGA": (".tga",),
+}
+IMAGE_SUFFIXES = (
+    *(suffix for suffixes in (FORMATS | FILE_FORMATS).values() for suffix in suffixes),
+    ".npy",
+)
 """Tuple of the suffixes that image files may have, in lower case."""
 
 

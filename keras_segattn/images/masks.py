@@ -5,7 +5,7 @@ import numpy as np
 from keras_segattn.images.decoding import decode, turn_upright
 
 # Labels and colors change when a file is compressed with losses.
-LOSSY = ("JPEG", "MPO")
+LOSSY = ("JPEG", "MPO", "JPEG2000", "AVIF")
 
 
 def read_labels(path, planes=None):

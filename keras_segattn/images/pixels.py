@@ -4,19 +4,24 @@ import warnings
 
 import numpy as np
 
+from keras_segattn.images.value_range import scale_to_range
+
 # ITU-R 601, as in Pillow's conversion to gray.
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype="float32")
 
 
-def to_pixels(image, channels):
+def to_pixels(image, channels, value_range=None):
     """Returns an image, or a part of one, as float32 `(height, width, channels)` from 0 to 255.
 
     Args:
         image: Array `(height, width)` or `(height, width, bands)` of bool, uint8, uint16, other
-            integers from 0 to 255, or floats from 0 to 1.
+            integers from 0 to 255, or floats from 0 to 1; with a value range, of any numbers.
         channels: Integer, the channels of the network. With 3, gray is repeated and the fourth
             band, alpha, is dropped, with a warning unless it is opaque everywhere. With 1, colors
             become gray. Any other number must be the number of bands.
+        value_range: Tuple `(low, high)` of the values that become 0 and 255, or one such for each
+            band; values beyond are cut off. Defaults to `None`, which goes by the dtype: 0 to 1
+            for floats and bool, 0 to 65535 for uint16, 0 to 255 for other integers.
 
     Raises:
         ValueError: If the values or the number of bands are not as above.
@@ -36,7 +41,7 @@ def to_pixels(image, channels):
             f"The network takes images (height, width, {channels}). Received an image with "
             f"{count} channels, of shape {image.shape}; channels are last."
         )
-    pixels = _scaled(image)
+    pixels = _scaled(image) if value_range is None else scale_to_range(image, value_range)
     if (channels, count) == (3, 1):
         return np.repeat(pixels, 3, axis=-1)
     if (channels, count) == (1, 3):
@@ -44,30 +49,32 @@ def to_pixels(image, channels):
     return pixels
 
 
-def to_uint8(image, channels):
+def to_uint8(image, channels, value_range=None):
     """Returns the pixels of an image as `to_pixels` does, rounded to uint8.
 
     Args:
         image: Array, as for `to_pixels`.
         channels: Integer, as for `to_pixels`.
+        value_range: As for `to_pixels`. Defaults to `None`.
 
     Example:
 
     >>> keras_segattn.images.to_uint8(np.full((2, 2, 3), 0.5), channels=1)[0, 0].tolist()
     [128]
     """
-    if image.dtype == "uint8" and image.shape[2:] == (channels,):
+    if value_range is None and image.dtype == "uint8" and image.shape[2:] == (channels,):
         return image
-    return np.rint(to_pixels(image, channels)).astype("uint8")
+    return np.rint(to_pixels(image, channels, value_range)).astype("uint8")
 
 
-def to_rgb(image):
+def to_rgb(image, value_range=None):
     """Returns an image of any number of bands as uint8 RGB, to be shown.
 
     One or two bands become gray, and bands beyond the third are left out.
 
     Args:
         image: Array, as for `to_pixels`.
+        value_range: As for `to_pixels`. Defaults to `None`.
 
     Example:
 
@@ -75,7 +82,10 @@ def to_rgb(image):
     (4, 6, 3)
     """
     image = image[..., None] if image.ndim == 2 else image
-    return to_uint8(image[..., :3] if image.shape[-1] >= 3 else image[..., :1], 3)
+    bands = 3 if image.shape[-1] >= 3 else 1
+    if np.ndim(value_range) == 2:
+        value_range = value_range[:bands]
+    return to_uint8(image[..., :bands], 3, value_range)
 
 
 def _scaled(image):
@@ -88,12 +98,13 @@ def _scaled(image):
     pixels = image.astype("float32")
     if image.dtype == "uint8":
         return pixels
-    highest, fix = (1, "divide it, or pass uint8") if image.dtype.kind == "f" else (255, "scale it")
+    highest = 1 if image.dtype.kind == "f" else 255
     # Written so that NaN fails too.
     if not (pixels.min() >= 0 and pixels.max() <= highest):
         raise ValueError(
-            f"An image of {image.dtype} has values from 0 to {highest}: {fix}. Received values "
-            f"from {pixels.min()} to {pixels.max()}"
+            f"An image of {image.dtype} has values from 0 to {highest}: scale it, or give the data "
+            "set and the preprocessing of the model its `value_range`. Received values from "
+            f"{pixels.min()} to {pixels.max()}"
         )
     return pixels * np.float32(255 / highest)
 

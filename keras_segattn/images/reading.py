@@ -18,8 +18,10 @@ def read_image(image, most_pixels=None, channel_order="RGB"):
     All of the package reads images here: data sets, `segment`, exports and their calibration, the
     server and the page.
 
-    Files are BMP, GIF, JPEG, PNG, PPM, TIFF, WebP or NumPy's `.npy`. The first image of a file
-    that holds several is read. Images are turned upright as their EXIF orientation says. Palettes,
+    Files are BMP, GIF, JPEG, PNG, PPM, TIFF, WebP or NumPy's `.npy`; from a path also AVIF,
+    JPEG 2000, PCX, QOI, SGI and TGA, as far as the installed Pillow reads them. The first image of
+    a file that holds several is read, except where tifffile or ImageJ noted that the pages are
+    bands. Images are turned upright as their EXIF orientation says. Palettes,
     CMYK and other color spaces become RGB; gray, alpha and further bands, and the dtype of gray
     values, stay as they are in the file. Colors of 16 bits are read with 8, except from TIFF files
     with more than four bands. TIFF files with float colors, or with more bands than Pillow reads,

@@ -1,5 +1,6 @@
 """Segmenting images of any kind and size."""
 
+import functools
 import itertools
 from collections.abc import Iterator
 from numbers import Integral
@@ -34,7 +35,8 @@ def segment(
     """Finds the class of every pixel of an image, or of each of several images.
 
     An image is the path of a file, the bytes of one, a `PIL.Image.Image`, or an array
-    `(height, width)` or `(height, width, channels)` of uint8, uint16, bool or floats from 0 to 1.
+    `(height, width)` or `(height, width, channels)` of uint8, uint16, bool or floats from 0 to 1;
+    of any numbers where the preprocessing has a `value_range`.
     Gray, alpha and 16 bits are handled; EXIF rotation is applied; an image with a side below 32
     pixels is continued by its border pixels for the network, and cut back.
 
@@ -109,18 +111,23 @@ def segment(
     else:
         several, images = False, [image]
 
+    value_range = getattr(preprocessing, "value_range", None)
+    to_network = functools.partial(
+        to_pixels, channels=model.input_shape[-1], value_range=value_range
+    )
     arrays = (read_image(image, channel_order=channel_order) for image in images)
     results = []
     for _, group in itertools.groupby(arrays, key=np.shape):
         while batch := list(itertools.islice(group, 1 if tile else batch_size)):
             if tile:
-                bands = [_bands(model, predict, batch[0], tile, overlap, batch_size)]
+                bands = [_bands(to_network, predict, batch[0], tile, overlap, batch_size)]
             else:
-                channels = model.input_shape[-1]
-                whole = predict(np.stack([to_pixels(array, channels) for array in batch]))
+                whole = predict(np.stack([to_network(array) for array in batch]))
                 bands = [[(0, probabilities)] for probabilities in whole]
             for array, parts in zip(batch, bands, strict=True):
                 results.append(_collect(model, array, parts, keep_probabilities, threshold))
+    for result in results:
+        result.value_range = value_range
     return results if several else results[0]
 
 
@@ -210,13 +217,13 @@ def _resize(images, size):
     return ops.convert_to_numpy(resized)
 
 
-def _bands(model, predict, array, tile, overlap, batch_size):
+def _bands(to_network, predict, array, tile, overlap, batch_size):
     size = array.shape[:2]
     window = tuple(map(min, tile, size))
 
     def predict_windows(corners):
         parts = [array[y : y + window[0], x : x + window[1]] for y, x in corners]
-        return predict(np.stack([to_pixels(part, model.input_shape[-1]) for part in parts]))
+        return predict(np.stack([to_network(part) for part in parts]))
 
     return blended_bands(predict_windows, size, window, overlap, batch_size)
 

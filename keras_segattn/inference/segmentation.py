@@ -20,6 +20,7 @@ class Segmentation:
         palette: Sequence of one RGB color per class: the model's, or PASCAL VOC's.
         image: The image as an array, in its own dtype.
         task: `"multiclass"`, `"binary"` or `"multilabel"`.
+        value_range: The values of the image that the network takes for 0 and 255, or `None`.
 
     Example:
 
@@ -39,8 +40,10 @@ class Segmentation:
         class_names=None,
         palette=None,
         task="multiclass",
+        value_range=None,
     ):
         self.image = image
+        self.value_range = value_range
         self.class_map = class_map
         self.probabilities = probabilities
         self.class_names = class_names
@@ -66,7 +69,7 @@ class Segmentation:
         class_map, palette = self.class_map, self.palette
         if self.task == "binary":
             class_map, palette = class_map[..., None], palette[1:]
-        return overlay_mask(to_rgb(self.image), class_map, palette, alpha)
+        return overlay_mask(to_rgb(self.image, self.value_range), class_map, palette, alpha)
 
     def label_image(self, colors=True):
         """Returns the labels as a `PIL.Image.Image`, to save as a PNG file.

@@ -31,6 +31,8 @@ def build_model(recipe, data, backbone_weights=None):
     )
     model.class_names = data.class_names
     model.palette = data.palette
+    if data.value_range is not None:
+        model.preprocessing = model.preprocessing.with_value_range(data.value_range)
     return model
 
 

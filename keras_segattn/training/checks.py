@@ -30,6 +30,12 @@ def check_training(recipe, data, options):
             f"The train and the val data have different classes: {list(names)} and "
             f"{list(data['val'].class_names)}."
         )
+    ranges = data["train"].value_range, data["val"].value_range
+    if ranges[0] != ranges[1]:
+        raise ValueError(
+            f"The train and the val data have different value ranges: {ranges[0]} and {ranges[1]}. "
+            "Open the val data with value_range=train.value_range."
+        )
     samples, batch = len(data["train"]), recipe.batch_size
     steps = samples // batch
     if not steps:

@@ -5,8 +5,10 @@ import numpy as np
 from keras import ops
 
 from keras_segattn.arguments import check_choice
+from keras_segattn.images.value_range import to_value_range
 
 CHANNEL_ORDERS = ("RGB", "BGR")
+LEAST_VARIANCE = 1e-6
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
@@ -21,6 +23,10 @@ class Preprocessing:
         mean: Sequence of one number per channel, in units of the full range, in the order
             `channel_order`.
         std: The same, all positive.
+        value_range: Tuple `(low, high)` of the values in image files that become 0 and 255, or one
+            such for each band, for images of more than 8 bits. Data sets, `segment` and exported
+            networks read images by it; a call takes images that have been. Defaults to `None`,
+            which goes by the dtype, as `keras_segattn.images.to_pixels` does.
         channel_order: `"RGB"`, or `"BGR"` for weights that take blue first; images are RGB in
             either case. Defaults to `"RGB"`.
 
@@ -44,7 +50,7 @@ class Preprocessing:
     [1.0, 1.0, 1.0]
     """
 
-    def __init__(self, mean, std, channel_order="RGB"):
+    def __init__(self, mean, std, channel_order="RGB", value_range=None):
         mean = tuple(float(value) for value in mean)
         std = tuple(float(value) for value in std)
         if len(mean) != len(std):
@@ -61,6 +67,37 @@ class Preprocessing:
         self.mean = mean
         self.std = std
         self.channel_order = channel_order
+        self.value_range = to_value_range(value_range)
+
+    @classmethod
+    def fit(cls, data):
+        """Returns the preprocessing that gives the images of a data set mean 0 and deviation 1.
+
+        It is for networks without pretrained weights, which expect the numbers of their own data,
+        or for bands that are no colors. It keeps the value range of the data set.
+
+        Args:
+            data: A `SegmentationDataset`. All of its images are read once.
+
+        Example:
+
+        >>> data = keras_segattn.data.RoadScenes("train", count=2)
+        >>> len(Preprocessing.fit(data).mean)
+        3
+        """
+        total, squares, count = 0.0, 0.0, 0
+        for index in range(len(data)):
+            pixels = data.read(index)[0].reshape(-1, data.channels) / 255
+            total, squares = total + pixels.sum(axis=0), squares + (pixels**2).sum(axis=0)
+            count += len(pixels)
+        mean = total / count
+        # A band of one value stays near zero.
+        std = np.sqrt(np.maximum(squares / count - mean**2, LEAST_VARIANCE))
+        return cls(mean, std, value_range=data.value_range)
+
+    def with_value_range(self, value_range):
+        """Returns the same preprocessing for files of another range of values."""
+        return Preprocessing(self.mean, self.std, self.channel_order, value_range)
 
     def __call__(self, images):
         if images.shape[-1] != len(self.mean):
@@ -91,17 +128,26 @@ class Preprocessing:
         if channels == len(self.mean):
             return self
         if channels < len(self.mean):
-            return Preprocessing([np.mean(self.mean)] * channels, [np.mean(self.std)] * channels)
-        order = -1 if self.channel_order == "BGR" else 1
-        return Preprocessing(
-            np.resize(self.mean[::order], channels), np.resize(self.std[::order], channels)
-        )
+            mean, std = [np.mean(self.mean)] * channels, [np.mean(self.std)] * channels
+        else:
+            order = -1 if self.channel_order == "BGR" else 1
+            mean = np.resize(self.mean[::order], channels)
+            std = np.resize(self.std[::order], channels)
+        return Preprocessing(mean, std, value_range=self.value_range)
+
+    def _arguments(self):
+        arguments = vars(self).copy()
+        if self.value_range is None:
+            del arguments["value_range"]
+        return arguments
 
     def get_config(self):
         return {
             "mean": list(self.mean),
             "std": list(self.std),
             "channel_order": self.channel_order,
+            # Lists, as JSON has them.
+            "value_range": self.value_range and np.array(self.value_range).tolist(),
         }
 
     @classmethod
@@ -112,12 +158,10 @@ class Preprocessing:
         return isinstance(other, Preprocessing) and self.get_config() == other.get_config()
 
     def __hash__(self):
-        return hash((self.mean, self.std, self.channel_order))
+        return hash((self.mean, self.std, self.channel_order, self.value_range))
 
     def __repr__(self):
-        return (
-            f"Preprocessing(mean={self.mean}, std={self.std}, channel_order={self.channel_order!r})"
-        )
+        return f"Preprocessing({', '.join(f'{k}={v!r}' for k, v in self._arguments().items())})"
 
 
 # torchvision's, for all its ImageNet weights.

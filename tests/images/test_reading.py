@@ -121,11 +121,45 @@ def test_tiff_files_of_many_bands_or_float_colors():
         read_image(content[: len(content) // 2])
 
 
+def test_bands_in_pages_are_told_from_pages():
+    tifffile = pytest.importorskip("tifffile")
+    bands = np.arange(5 * 20 * 24, dtype="uint16").reshape(5, 20, 24)
+    for arguments in ({}, {"imagej": True, "metadata": {"axes": "CYX"}}):
+        file = io.BytesIO()
+        tifffile.imwrite(file, bands, photometric="minisblack", **arguments)
+        np.testing.assert_array_equal(read_image(file.getvalue()), np.moveaxis(bands, 0, -1))
+    with pytest.raises(ImageSizeError, match="24x100 pixels"):
+        read_image(file.getvalue(), most_pixels=20 * 24)
+    file = io.BytesIO()
+    tifffile.imwrite(file, bands, photometric="minisblack", metadata={"axes": "TYX"})
+    np.testing.assert_array_equal(read_image(file.getvalue()), bands[0])
+    pages = [Image.fromarray(band) for band in bands]
+    content = encoded(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    np.testing.assert_array_equal(read_image(content), bands[0])
+
+
 def test_bands_that_only_tifffile_reads_are_told_without_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "tifffile", None)
     content = with_sample_format(encoded(np.zeros((4, 4, 3), "uint8"), "TIFF"), 3)
     with pytest.raises(ImageFormatError, match=r"pip install 'keras-segattn\[data\]'"):
         read_image(content)
+
+
+@pytest.mark.parametrize("suffix", ["jp2", "pcx", "qoi", "sgi", "tga", "pbm", "avif"])
+def test_further_formats_are_read_from_files_only(suffix, tmp_path):
+    image = Image.fromarray(np.full((32, 40), 255, "uint8"))
+    image = image.convert("1") if suffix == "pbm" else image.convert("RGB")
+    path = tmp_path / f"image.{suffix.upper()}"
+    try:
+        image.save(path)
+    except (OSError, ValueError, KeyError):
+        pytest.skip(f"this Pillow does not write {suffix}")
+    assert find_images(tmp_path) == [path]
+    assert read_image(path).shape[:2] == (32, 40)
+    assert (read_image(path) > 250).all()
+    if suffix != "pbm":
+        with pytest.raises(ImageFormatError, match="in none of the formats"):
+            read_image(path.read_bytes())
 
 
 @pytest.mark.parametrize("format", ["EPS", "PDF", "PCX", "TGA", "ICO"])

@@ -277,7 +277,7 @@ def test_overlay_and_shares(picture):
         (np.zeros((0, 40, 3), "uint8"), ValueError, r"no side is 0. Received shape \(0, 40"),
         (np.zeros((3,), "uint8"), ValueError, r"Received shape \(3,\)"),
         (np.zeros((3, 40, 50), "uint8"), ValueError, "channels are last"),
-        (np.full((40, 40, 3), 255.0), ValueError, "values from 0 to 1: divide it.* to 255"),
+        (np.full((40, 40, 3), 255.0), ValueError, "values from 0 to 1: scale it.* to 255"),
         (np.full((40, 40, 3), np.nan), ValueError, "values from 0 to 1"),
         (np.full((40, 40, 3), -1), ValueError, "values from 0 to 255: scale it.*from -1"),
         (np.full((40, 40, 3), 1j), ValueError, "Received dtype complex128"),

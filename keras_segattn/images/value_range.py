@@ -1,0 +1,97 @@
+"""The values of images that become 0 and 255, for those of more than 8 bits."""
+
+import numpy as np
+
+# Of each image, so many pixels are counted.
+COUNTED_PIXELS = 65536
+# Shares of the values that a counted range leaves out below and above: dead and hot pixels.
+LEFT_OUT = 0.001
+
+
+def to_value_range(value):
+    """Returns a value range as a tuple `(low, high)`, or a tuple of one such for each band.
+
+    Args:
+        value: Pair of numbers, or sequence of one pair per band, or `None`.
+
+    Raises:
+        ValueError: If it is something else, or `low` is not below `high`.
+
+    Example:
+
+    >>> to_value_range([0, 4095])
+    (0.0, 4095.0)
+    """
+    if value is None:
+        return None
+    try:
+        array = np.array(value, dtype="float64")
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    pairs = array.ndim in (1, 2) and array.shape[-1] == 2 and len(array)
+    if not pairs or not np.isfinite(array).all() or not (array[..., 0] < array[..., 1]).all():
+        raise ValueError(
+            "`value_range` must be (low, high), such as (0, 4095) for 12 bits, or a sequence of "
+            f"one such pair for each band. Received: {value!r}"
+        )
+    return tuple(array.tolist()) if array.ndim == 1 else tuple(map(tuple, array.tolist()))
+
+
+def scale_to_range(image, value_range):
+    """Returns an image as float32 from 0 to 255, cut off below and above a value range.
+
+    Args:
+        image: Array `(height, width, bands)` of numbers.
+        value_range: As `to_value_range` returns it.
+
+    Raises:
+        ValueError: If the image has another number of bands, or values that are not finite.
+    """
+    array = np.array(value_range, dtype="float32")
+    if array.ndim == 2 and len(array) != image.shape[-1]:
+        raise ValueError(
+            f"The value range is for {len(array)} bands. Received an image with "
+            f"{image.shape[-1]}, of shape {image.shape}."
+        )
+    pixels = image.astype("float32")
+    if image.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise ValueError(
+            "The image holds NaN or infinite values: replace them, such as by the lowest value, "
+            "and make their pixels void in the mask."
+        )
+    pixels -= array[..., 0]
+    pixels *= 255 / (array[..., 1] - array[..., 0])
+    return np.clip(pixels, 0, 255, out=pixels)
+
+
+def count_value_range(images):
+    """Returns the value range that images fill, but for a thousandth at each end.
+
+    Images of up to three bands have one range, so that colors stay; others have one for each band.
+
+    Args:
+        images: Iterable of arrays `(height, width)` or `(height, width, bands)`.
+
+    Raises:
+        ValueError: If there is no image, their bands differ, or all values are equal.
+
+    Example:
+
+    >>> count_value_range([np.arange(4096, dtype="uint16").reshape(64, 64)])
+    (4.0, 4091.0)
+    """
+    samples = []
+    for image in images:
+        pixels = image.reshape(image.shape[0] * image.shape[1], -1)
+        samples.append(pixels[:: max(1, len(pixels) // COUNTED_PIXELS)])
+    if len({sample.shape[1] for sample in samples}) != 1:
+        bands = sorted({sample.shape[1] for sample in samples})
+        raise ValueError(f"Images of equal bands have a value range. Received bands: {bands}")
+    values = np.concatenate(samples)
+    if values.dtype.kind == "f":
+        values = values[np.isfinite(values).all(axis=1)]
+    if values.shape[1] <= 3:
+        values = values.reshape(-1, 1)
+    ends = np.quantile(values, (LEFT_OUT, 1 - LEFT_OUT), axis=0, method="nearest")
+    found = ends.T.astype("float64").tolist()
+    return to_value_range(found[0] if len(found) == 1 else found)
