@@ -11,6 +11,8 @@ os.environ.setdefault(
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+# Elsewhere OpenVINO reports each conversion to its makers, in ten times the time that it takes.
+os.environ.setdefault("CI", "true")
 
 import keras
 import numpy as np
@@ -29,6 +31,15 @@ def fresh_session():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def shapes_only():
+    """Weights made in the test have shapes and no values, which takes time in large networks."""
+    with keras.StatelessScope(initialize_variables=False):
+        yield
+    # Or the next scope would give them their values.
+    keras.utils.clear_session()
 
 
 @pytest.fixture

@@ -169,7 +169,11 @@ def test_few_blocks_of_the_pages_are_not_run():
 def test_table_of_networks_is_what_its_script_writes():
     from benchmarks import published_counts
 
-    assert published_counts.TARGET.read_text() == published_counts.page()
+    text = published_counts.TARGET.read_text()
+    assert text == published_counts.page()
+    misses = [cell for cell in re.findall(r"[+-]\d+\.\d(?= %)", text) if abs(float(cell)) > 1]
+    # The comment beside AttaNet's Table 4 has seven of them, the page's text the eighth.
+    assert len(misses) == 8
 
 
 @pytest.mark.once

@@ -36,73 +36,53 @@ def test_the_literal_equation_3_has_no_activation(rng):
     assert not np.allclose(to_numpy(literal(image)), to_numpy(usual(image)))
 
 
-# Tables 5 and 6, whose parameters include the auxiliary head, at 512x1024.
+# The counts of the papers' networks are in docs/networks.md, and a test counts them again.
 @pytest.mark.once
-@pytest.mark.parametrize(
-    ("arguments", "count", "paper_count", "flops", "paper_flops"),
-    [
-        ({}, 12_209_426, 12.21, 11.3132, 11.31),
-        ({"dilations": (2, 4)}, 14_306_578, 14.31, 12.3870, 12.39),
-        ({"dilations": (3, 5)}, 14_306_578, 14.31, 12.3870, 12.39),
-        ({"dilations": (1, 3, 5)}, 14_569_234, 14.57, 12.5213, 12.52),
-        ({"dilations": (2, 4, 6)}, 16_666_386, 16.67, 13.5951, 13.60),
-        ({"filters": 512}, 19_535_410, 19.54, 14.7725, 14.77),
-        ({"filters": 128}, 8_922_738, 8.92, 9.6714, 9.67),
-    ],
-)
-def test_tables_5_and_6(arguments, count, paper_count, flops, paper_flops):
-    model = CrossCBAM(auxiliary_heads=True, **arguments)
-    assert parameters(model) == count
-    assert round(count / 1e6, 2) == paper_count
-    counted = count_flops(model, (512, 1024, 3), "cross_cbam") / 1e9
-    assert round(counted, 4) == flops
-    assert round(counted, 2) == paper_flops
+def test_the_dilations_of_table_5_that_the_page_has_not(shapes_only):
+    model = CrossCBAM(auxiliary_heads=True, dilations=(3, 5))
+    assert parameters(model) == 14_306_578
+    assert round(count_flops(model, (512, 1024, 3), "cross_cbam") / 1e9, 4) == 12.3870
 
 
 @pytest.mark.once
 @pytest.mark.parametrize(
     ("backbone", "classes", "training", "inference"),
     [
-        ("stdc1", 19, 12_209_426, 11_616_895),
-        ("stdc2", 19, 16_239_890, 15_647_359),
+        ("stdc1", 19, None, 11_616_895),
+        ("stdc2", 19, None, 15_647_359),
         ("stdc1", 11, 12_207_362, 11_615_863),
         ("stdc2", 11, 16_237_826, 15_646_327),
     ],
 )
-def test_parameters_with_and_without_the_auxiliary_head(backbone, classes, training, inference):
+def test_parameters_with_and_without_the_auxiliary_head(
+    backbone, classes, training, inference, shapes_only
+):
     plain = CrossCBAM(backbone=backbone, classes=classes)
     assert parameters(plain) == inference
     assert not [weight.path for weight in plain.weights if "auxiliary" in weight.path]
-    assert parameters(CrossCBAM(backbone=backbone, classes=classes, auxiliary_heads=True)) == (
-        training
-    )
+    if training:
+        model = CrossCBAM(backbone=backbone, classes=classes, auxiliary_heads=True)
+        assert parameters(model) == training
 
 
 @pytest.mark.once
-@pytest.mark.parametrize(
-    ("backbone", "size", "flops"),
-    [
-        ("stdc1", (768, 1536), 25.454),
-        ("stdc2", (512, 1024), 17.915),
-        ("stdc2", (768, 1536), 40.307),
-    ],
-)
-def test_flops_of_the_other_networks(backbone, size, flops):
-    counted = count_flops(CrossCBAM(backbone=backbone), (*size, 3), "cross_cbam")
+@pytest.mark.parametrize(("backbone", "flops"), [("stdc1", 25.454), ("stdc2", 40.307)])
+def test_flops_of_larger_images(backbone, flops, shapes_only):
+    counted = count_flops(CrossCBAM(backbone=backbone), (768, 1536, 3), "cross_cbam")
     assert round(counted / 1e9, 3) == flops
 
 
 @pytest.mark.once
-def test_multiply_adds_alone():
+def test_multiply_adds_alone(shapes_only):
     assert round(count_flops(CrossCBAM(), (512, 1024, 3)) / 1e9, 4) == 11.2736
 
 
-@pytest.mark.parametrize("size", [(33, 65), (32, 32), (90, 47)])
-def test_any_size(size, rng):
-    image = rng.normal(size=(1, *size, 3)).astype("float32")
-    logits = CrossCBAM(classes=5, filters=128)(image)
-    assert tuple(logits.shape) == (1, *size, 5)
-    assert np.isfinite(to_numpy(logits)).all()
+def test_any_size(rng):
+    model = CrossCBAM(classes=5, filters=128)
+    for size in ((33, 65), (32, 32), (90, 47)):
+        logits = model(rng.normal(size=(1, *size, 3)).astype("float32"))
+        assert tuple(logits.shape) == (1, *size, 5)
+        assert np.isfinite(to_numpy(logits)).all()
 
 
 @pytest.mark.once

@@ -39,7 +39,7 @@ def test_every_backbone_is_tested():
 
 @pytest.mark.once
 @with_backbones
-def test_levels_channels_and_parameters(name):
+def test_levels_channels_and_parameters(name, shapes_only):
     model = BACKBONES[name]()
     assert model.name == name
     channels, parameters = EXPECTED[name]
@@ -53,7 +53,7 @@ def test_levels_channels_and_parameters(name):
 @pytest.mark.once
 @with_backbones
 @pytest.mark.parametrize(("height", "width"), [(32, 64), (33, 65), (97, 50)])
-def test_sizes_are_rounded_up(name, height, width):
+def test_sizes_are_rounded_up(name, height, width, shapes_only):
     output = BACKBONES[name](input_shape=(height, width, 3)).output
     for level, x in output.items():
         stride = 2 ** int(level[1])
@@ -164,14 +164,14 @@ def test_missing_level_is_named():
 
 
 @pytest.mark.parametrize("name", ["df1", "keras.applications/MobileNet"])
-def test_backbones_without_dilation_have_an_output_stride_of_32(name):
+def test_backbones_without_dilation_have_an_output_stride_of_32(name, shapes_only):
     with pytest.raises(ValueError, match=r"no \['output_stride'\].*Pass `output_stride=32`"):
         backbones.build_backbone(name, output_stride=8)
     sizes = backbones.build_backbone(name, levels=("P5",), output_stride=32, size=(64, 64))
     assert sizes.input.shape == (None, None, None, 3)
 
 
-def test_a_backbone_of_one_size_is_refused_by_a_network_of_any_size():
+def test_a_backbone_of_one_size_is_refused_by_a_network_of_any_size(shapes_only):
     fixed = backbones.LightBackbone(input_shape=(64, 96, 3))
     arguments = {"backbone": fixed, "light": True, "classes": 2}
     with pytest.raises(ValueError, match=r"'light' takes only images of 64x96.*NonexNone"):
@@ -182,7 +182,7 @@ def test_a_backbone_of_one_size_is_refused_by_a_network_of_any_size():
 
 @pytest.mark.once
 @pytest.mark.parametrize("size", [(None, None), (64, 64)])
-def test_canet_refuses_other_strides(size):
+def test_canet_refuses_other_strides(size, shapes_only):
     dilated = backbones.ResNet18(output_stride=16)
     with pytest.raises(ValueError, match=r"has \{'P4': 16, 'P5': 16\}; build it without"):
         CANet(backbone=dilated, input_shape=(*size, 3))
@@ -207,7 +207,7 @@ def test_a_frozen_backbone_neither_learns_nor_moves_its_statistics(make, rng):
     "name",
     ["df1", "efficientnet_lite0", "light", "mobilenet_v2", "resnet18", "shufflenet_v2", "stdc1"],
 )
-def test_an_input_tensor_may_have_a_size_and_layers_before_it(name):
+def test_an_input_tensor_may_have_a_size_and_layers_before_it(name, shapes_only):
     image = keras.Input((64, 96, 3), name="photo")
     scaled = keras.layers.Rescaling(0.5, name="half")(image)
     model = BACKBONES[name](input_tensor=scaled)
