@@ -26,22 +26,30 @@ for name in names:
 """
 
 
-@pytest.mark.tensorflow
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_same_weights_same_logits(backend, rng, tmp_path):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
+@pytest.fixture(scope="module")
+def wanted(tmp_path_factory):
+    """A folder of networks and an image, and TensorFlow's logits."""
+    folder, logits = tmp_path_factory.mktemp("networks"), {}
+    rng = np.random.default_rng(0)
     image = rng.normal(size=(1, 45, 70, 3)).astype("float32")
-    np.save(tmp_path / "image.npy", image)
-    wanted = {}
+    np.save(folder / "image.npy", image)
     for name, make in CASES.items():
         model = make()
         randomize(model, rng)
-        wanted[name] = model.predict(image, verbose=0)
-        model.save(tmp_path / f"{name}.keras")
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path), *wanted]
+        logits[name] = model.predict(image, verbose=0)
+        model.save(folder / f"{name}.keras")
+    return folder, logits
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_same_weights_same_logits(backend, wanted):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    folder, logits = wanted
+    command = [sys.executable, "-c", SCRIPT, str(folder), *logits]
     environment = {**os.environ, "KERAS_BACKEND": backend}
     subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
-    for name, want in wanted.items():
-        got = np.load(tmp_path / f"{name}.{backend}.npy")
+    for name, want in logits.items():
+        got = np.load(folder / f"{name}.{backend}.npy")
         np.testing.assert_allclose(got, want, atol=1e-4 * max(1, np.abs(want).max()))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn.applications import AttaNet, CANet, SegmentationModel, canet
+from keras_segattn.applications import SegmentationModel, canet
 from keras_segattn.data import SegmentationDataset
 from keras_segattn.layers import ResizeLike
 from keras_segattn.weights import Preprocessing
@@ -69,9 +69,4 @@ def color_network():
 
 
 def small_network(function, **arguments):
-    backbone = {AttaNet: "light", CANet: tiny_backbone()}[function]
-    return function(classes=5, backbone=backbone, **arguments)
-
-
-def tiny_attanet():
-    return AttaNet(backbone=tiny_backbone(), classes=5, filters=16)
+    return function(classes=5, backbone=tiny_backbone(), filters=16, **arguments)

@@ -8,7 +8,6 @@ import pytest
 
 from keras_segattn.applications import AttaNet, CANet
 from keras_segattn.export import export_model, load_exported, read_metadata
-from keras_segattn.export.formats import FORMATS
 from keras_segattn.inference import segment
 from keras_segattn.layers import ResizeLike
 from tests.export.cases import (
@@ -227,15 +226,3 @@ def test_what_is_no_artifact(tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"")
     with pytest.raises(ValueError, match="has no metadata of `export_model`"):
         read_metadata(tmp_path)
-
-
-@pytest.mark.once
-@pytest.mark.parametrize("format", PATHS)
-def test_damaged_artifacts_are_named(format, tmp_path):
-    needs_runtime(format)
-    path = tmp_path / PATHS[format]
-    export_model(color_network(), path, format)
-    file = path if path.is_file() else path / FORMATS[format].files[0]
-    file.write_bytes(file.read_bytes()[:200])
-    with pytest.raises(ValueError, match=f"{path.name} cannot be loaded by .*may be damaged"):
-        load_exported(path)

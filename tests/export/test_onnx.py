@@ -112,13 +112,12 @@ def test_metadata_are_those_that_onnx_reads(tmp_path):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("damage", ["empty", "truncated", "other"])
-def test_damaged_files_are_named(damage, tmp_path):
+def test_damaged_files_are_named(tmp_path):
     pytest.importorskip("onnx")
     path = tmp_path / "m.onnx"
     export_model(color_network(), path, "onnx", images=ColorPatches())
     content = path.read_bytes()
-    damaged = {"empty": b"", "truncated": content[:-7], "other": b"\x7fELF" + content}
-    path.write_bytes(damaged[damage])
-    with pytest.raises(ValueError, match=r"m.onnx has no metadata of `export_model`, or"):
-        read_metadata(path)
+    for damaged in (b"", content[:-7], b"\x7fELF" + content):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"m.onnx has no metadata of `export_model`, or"):
+            read_metadata(path)

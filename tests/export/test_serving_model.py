@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn.applications import CANet, canet
+from keras_segattn.applications import AttaNet, CANet, canet
 from keras_segattn.export import export_model, load_exported, read_metadata
 from keras_segattn.export.serving_model import serving_model
 from tests.applications.cases import tiny_backbone
-from tests.export.cases import color_network, expected, tiny_attanet
+from tests.export.cases import color_network, expected, small_network
 from tests.training import randomize
 
 
@@ -60,7 +60,7 @@ def test_a_coarse_class_map_is_that_of_the_decoder(images, tmp_path, rng):
     )
     assert np.mean(got == expected[rows][:, columns]) >= 0.999
     # If the corners of logits and image coincide, the corners of the class map do too.
-    served = serving_model(tiny_attanet(), None, "coarse_class_map")
+    served = serving_model(small_network(AttaNet), None, "coarse_class_map")
     outputs = served(rng.standard_normal((1, 65, 97, 3)).astype("float32"))
     fine = keras.ops.convert_to_numpy(outputs["class_map"])[0]
     coarse = keras.ops.convert_to_numpy(outputs["logits"]).argmax(axis=-1)[0]
