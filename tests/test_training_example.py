@@ -2,7 +2,6 @@
 
 import csv
 import json
-import resource
 import signal
 import subprocess
 import sys
@@ -58,10 +57,6 @@ def kill_while_it_saves(process, checkpoints, epoch):
     process.communicate()
 
 
-def files_of_at_most_100_kb():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-
 @pytest.mark.tensorflow
 def test_killed_and_resumed_run_ends_like_one_that_was_not(tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -78,17 +73,6 @@ def test_killed_and_resumed_run_ends_like_one_that_was_not(tmp_path):
     keras.saving.load_model(path)
     keras.saving.load_model(checkpoints / "best.keras")
 
-    code, output = finish(start(killed))
-    assert code == 1
-    assert "Go on with --resume" in output
-    code, output = finish(start(killed, "--resume", "--seed", "7"))
-    assert code == 1
-    assert "seed was 0, is 7" in output
-    before = {path.name: path.read_bytes() for path in checkpoints.glob("[!.]*")}
-    code, output = finish(start(killed, "--resume", preexec_fn=files_of_at_most_100_kb))
-    assert code == 1
-    assert "could not be written" in output
-    assert {path.name: path.read_bytes() for path in checkpoints.glob("[!.]*")} == before
     code, output = finish(start(killed, "--resume"))
     assert code == 0, output
 

@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
@@ -231,6 +232,44 @@ def test_one_process_at_a_time(tmp_path, monkeypatch):
     assert not (tmp_path / ".lock").exists()
 
 
+def commanded(monkeypatch, *arguments):
+    """Returns the exit status of the command."""
+    monkeypatch.setattr(command_line, "recipe_of", lambda arguments: RECIPE)
+    parser = command_line.argument_parser("", "canet1_camvid")
+    arguments = parser.parse_args(["--jit", "off", *map(str, arguments)])
+    with pytest.raises(SystemExit) as end:
+        command_line.main(arguments, lambda arguments: DATA)
+    return end.value.code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [([], "Go on with --resume"), (["--resume", "--seed", "7"], "seed was 0, is 7")],
+)
+def test_the_command_refuses_to_mix_runs(arguments, message, one_epoch, monkeypatch, capsys):
+    before = contents(one_epoch)
+    assert commanded(monkeypatch, "--run", one_epoch, *arguments) == 1
+    assert message in capsys.readouterr().err
+    assert contents(one_epoch) == before
+
+
+def test_a_full_disk_leaves_the_checkpoints_of_before(tmp_path, one_epoch, monkeypatch, capsys):
+    shutil.copytree(one_epoch, tmp_path, dirs_exist_ok=True)
+    checkpoints = tmp_path / "checkpoints"
+    before = contents(checkpoints)
+    assert max(map(len, before.values())) > 6000
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6000, limits[1]))
+    try:
+        code = commanded(monkeypatch, "--run", tmp_path, "--resume")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 1
+    assert "could not be written" in capsys.readouterr().err
+    after = contents(checkpoints)
+    assert {path: after[path] for path in after if path.name[0] != "."} == before
+
+
 @pytest.fixture(params=["SIGINT", "SIGTERM", "SIGHUP"])
 def heeded(request):
     """The name of a signal that is not ignored, as it is in a process started with `nohup`."""
@@ -249,15 +288,9 @@ def test_a_signal_leaves_one_line_and_a_state_to_go_on_from(heeded, tmp_path, mo
             if (AtomicCheckpoint.latest(tmp_path / "checkpoints")[1], batch) == (1, 1):
                 os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(command_line, "recipe_of", lambda arguments: RECIPE)
     monkeypatch.setattr(command_line, "train", lambda *a, **k: train(*a, callbacks=[Kill()], **k))
-    arguments = command_line.argument_parser("", "canet1_camvid").parse_args(
-        ["--run", str(tmp_path), "--jit", "off"]
-    )
     handler = signal.getsignal(number)
-    with pytest.raises(SystemExit) as end:
-        command_line.main(arguments, lambda arguments: DATA)
-    assert end.value.code == 128 + number
+    assert commanded(monkeypatch, "--run", tmp_path) == 128 + number
     assert signal.getsignal(number) == handler
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == (
