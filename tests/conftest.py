@@ -1,3 +1,4 @@
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -45,6 +46,11 @@ def shapes_only():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+def pytest_collection_finish():
+    # Keras collects garbage in some calls, as in `quantize`, each time through all that is loaded.
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):
