@@ -5,6 +5,7 @@
     python tasks.py lint      # ruff
     python tasks.py docs      # builds the documentation, as files to open, into site/
     python tasks.py oldest    # runs tests of files, training and export with older Keras versions
+    python tasks.py backbones # runs tests of backbones of KerasHub and KerasCV
 
 Arguments after the name of the task are passed on: `python tasks.py test tests/layers -k resize`.
 """
@@ -30,6 +31,12 @@ VERSION_TESTS = (
     "tests/test_training_example.py::test_a_trained_model_is_evaluated",
     "tests/export/test_onnx.py::test_onnx_takes_any_size_and_batch",
     "tests/export/test_saved_model.py::test_saved_model_runs_in_a_process_without_this_package",
+)
+# With the packages that are too large for every environment.
+BACKBONE_TESTS = (
+    "tests/backbones/test_keras_hub_presets.py",
+    "tests/backbones/test_backbones.py::test_kerashub_backbone",
+    "tests/backbones/test_backbones.py::test_kerascv_backbone",
 )
 # Two processes share the tests; more would need more memory than many machines have.
 PARALLEL = ("-n", "2", "--dist", "worksteal")
@@ -96,7 +103,15 @@ def oldest(rest):
         run(command, KERAS_BACKEND="tensorflow")
 
 
-TASKS = {function.__name__: function for function in (demo, test, lint, docs, oldest)}
+def backbones(rest):
+    packages = (".[kerashub,kerascv,data]", "pytest", "pytest-timeout")
+    python = environment("backbones", "-c", CONSTRAINTS, "-e", *packages)
+    print("=== tests of backbones of KerasHub and KerasCV", flush=True)
+    command = [python, "-m", "pytest", "-q", *(rest or BACKBONE_TESTS)]
+    run(command, KERAS_BACKEND="tensorflow")
+
+
+TASKS = {function.__name__: function for function in (demo, test, lint, docs, oldest, backbones)}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(

@@ -8,8 +8,8 @@ import tasks
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("test", tasks.VERSION_TESTS)
-def test_tests_for_older_versions_exist(test):
+@pytest.mark.parametrize("test", [*tasks.VERSION_TESTS, *tasks.BACKBONE_TESTS])
+def test_tests_of_other_environments_exist(test):
     path, _, function = test.partition("::")
     path = Path(tasks.ROOT, path)
     assert path.exists()

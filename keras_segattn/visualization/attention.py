@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from keras_segattn.arguments import check_choice, check_pixel
-from keras_segattn.layers import StripAttention
 
 
 def attention_layers(model):
@@ -57,7 +56,7 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
     image = np.asarray(image)
     names = attention_layers(model)
     if strip is not None:
-        names = [name for name in names if isinstance(model.get_layer(name), StripAttention)]
+        names = [name for name in names if _has_strips(model.get_layer(name))]
     if layer is None and len(names) == 1:
         (layer,) = names
     check_choice("layer", layer, names)
@@ -148,8 +147,12 @@ def _has_attention(layer):
     return inspect.ismethod(getattr(layer, "attention", None))
 
 
+def _has_strips(layer):
+    return "strip" in inspect.signature(layer.attention).parameters
+
+
 def _check_strips(layer):
-    if not isinstance(layer, StripAttention):
+    if not _has_strips(layer):
         raise ValueError(
             f"`strip` is for StripAttention. Layer {layer.name!r} is a {type(layer).__name__}: "
             "give `pixel` instead."
