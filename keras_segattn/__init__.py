@@ -17,9 +17,12 @@ Rooms of the house:
 - `demo`: a page to try it, `python -m keras_segattn.demo`.
 - `flops`: operations of a model, counted as the papers count them.
 
+The main names are here too: `keras_segattn.CANet` is `keras_segattn.applications.CANet`.
+
 Shared by the rooms:
 
 - `arguments`: checks of arguments, with their messages.
+- `task`: one class per pixel, foreground or not, or several labels per pixel.
 - `ground_truth`: labels, void pixels and sample weights, as losses, metrics and data sets see them.
 - `atomic_files`: files that appear complete or not at all.
 - `spread`: a few of many items, evenly spread.
@@ -77,5 +80,22 @@ __all__ = [
 ]
 
 ROOMS = [name for name in __all__ if name != "__version__"]
-__getattr__ = lazy_imports(__name__, dict.fromkeys(ROOMS))
+# The names that a first program needs, imported from their rooms when they are first used.
+MAIN_NAMES = {
+    "AttaNet": "applications",
+    "CANet": "applications",
+    "CCNet": "applications",
+    "CrossCBAM": "applications",
+    "DeepSupervision": "applications",
+    "SegmentationModel": "applications",
+    "SegmentationFolder": "data",
+    "ExportedSegmenter": "export",
+    "export_model": "export",
+    "segment": "inference",
+    "DiceLoss": "losses",
+    "WeightedCrossEntropy": "losses",
+    "SegmentationScores": "metrics",
+}
+__all__ += MAIN_NAMES
+__getattr__ = lazy_imports(__name__, {**dict.fromkeys(ROOMS), **MAIN_NAMES})
 import_with_keras(ROOMS)

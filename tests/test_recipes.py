@@ -239,7 +239,7 @@ def test_options_replace_fields():
         ({"scale": (2.0, 0.5)}, r"`scale` must be .* Received: \(2.0, 0.5\)"),
         ({"evaluation": {"tile": (64, 64)}}, r"An evaluation holds \('size', 'scales', 'flip'\)"),
         ({"validation": {"size": (16, 64)}}, r"`size` must be .* Received: \(16, 64\)"),
-        ({"auxiliary_loss": "dice"}, "`auxiliary_loss` must be one of .* Received: 'dice'"),
+        ({"auxiliary_loss": "dize"}, "`auxiliary_loss` must be one of .* Received: 'dize'"),
     ],
 )
 def test_refusals(changes, message):

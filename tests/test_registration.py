@@ -82,3 +82,18 @@ except (AttributeError, ImportError) as error:
     print(error)
 """
     assert "nothing" in run(script)
+
+
+def test_main_names_are_in_the_package_and_import_nothing_before_their_use():
+    script = """
+import sys, keras_segattn
+assert set(keras_segattn.MAIN_NAMES) < set(keras_segattn.__all__)
+assert "keras" not in sys.modules
+from keras_segattn import ExportedSegmenter
+assert "keras" not in sys.modules
+from keras_segattn import *
+for name, room in keras_segattn.MAIN_NAMES.items():
+    assert getattr(keras_segattn, name) is getattr(getattr(keras_segattn, room), name), name
+assert CANet is keras_segattn.applications.CANet
+"""
+    run(script)

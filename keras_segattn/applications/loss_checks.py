@@ -1,4 +1,4 @@
-"""Whether losses and metrics fit the outputs of a network."""
+"""Checks that losses and metrics fit the outputs of a network."""
 
 import inspect
 

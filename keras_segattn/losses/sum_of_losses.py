@@ -64,7 +64,7 @@ class SumOfLosses(keras.losses.Loss):
 
     @property
     def from_logits(self):
-        """Whether the losses expect logits; `None` where none of them says."""
+        """True if the losses expect logits; `None` where none of them says."""
         return next((v for v in map(_from_logits, self.losses) if v is not None), None)
 
     def for_task(self, task):

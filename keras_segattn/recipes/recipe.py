@@ -19,7 +19,18 @@ LEAST = {
     "color_jitter": 0,
     "class_weights_power": 0,
 }
-LOSSES = ("weighted_cross_entropy", "focal", "ohem")
+LOSSES = (
+    "weighted_cross_entropy",
+    "focal",
+    "ohem",
+    "binary_cross_entropy",
+    "dice",
+    "jaccard",
+    "tversky",
+    "focal_tversky",
+    "lovasz",
+    "boundary",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,10 +73,14 @@ class Recipe:
         rare_class_crops: Float, the share of crops that are placed on a class drawn uniformly from
             those in the image. Defaults to `0.0`.
         color_jitter: Float, strength of `ColorJitter`. Defaults to `0.0`, none.
-        loss: `"weighted_cross_entropy"`, `"focal"` or `"ohem"`. Defaults to the first.
-        loss_arguments: Dict of arguments of the loss. Defaults to `None`.
-        auxiliary_loss: Name of the loss of the auxiliary heads. Defaults to `None`, which gives
-            them the loss of the main output.
+        loss: `"weighted_cross_entropy"`, `"focal"`, `"ohem"`, `"binary_cross_entropy"`, `"dice"`,
+            `"jaccard"`, `"tversky"`, `"focal_tversky"`, `"lovasz"` or `"boundary"`; or a dict from
+            such names to their weights in a sum, `{"dice": 0.5, "focal": 1}` for example. Defaults
+            to the first.
+        loss_arguments: Dict of arguments of the loss; of a sum, a dict from its names to such
+            dicts. Defaults to `None`.
+        auxiliary_loss: The loss of the auxiliary heads, a name or a dict. Defaults to `None`, which
+            gives them the loss of the main output.
         auxiliary_loss_arguments: Dict of arguments of that loss. Defaults to `None`.
         loss_weights: Sequence of the weight of the main output and of each auxiliary one. Defaults
             to `None`: 1 for the main output, and the network's own weights for the others.
@@ -110,9 +125,9 @@ class Recipe:
     short_sides: tuple | None = None
     rare_class_crops: float = 0.0
     color_jitter: float = 0.0
-    loss: str = "weighted_cross_entropy"
+    loss: str | dict = "weighted_cross_entropy"
     loss_arguments: dict | None = None
-    auxiliary_loss: str | None = None
+    auxiliary_loss: str | dict | None = None
     auxiliary_loss_arguments: dict | None = None
     loss_weights: tuple | None = None
     class_weights: str | None = None
@@ -126,11 +141,12 @@ class Recipe:
     def __post_init__(self):
         for field, choices in (
             ("optimizer", OPTIMIZERS),
-            ("loss", LOSSES),
-            ("auxiliary_loss", (None, *LOSSES)),
             ("decay_by", ("step", "epoch")),
         ):
             check_choice(field, getattr(self, field), choices)
+        _check_loss("loss", self.loss, self.loss_arguments)
+        if self.auxiliary_loss is not None:
+            _check_loss("auxiliary_loss", self.auxiliary_loss, self.auxiliary_loss_arguments)
         for field, least in LEAST.items():
             value = getattr(self, field)
             if value is not None:
@@ -178,3 +194,24 @@ class Recipe:
     def epochs_of(self, steps_per_epoch):
         """Returns the number of epochs, the last one begun to reach the number of steps."""
         return self.epochs or -(-self.steps // steps_per_epoch)
+
+
+def _check_loss(field, loss, arguments):
+    """Raises a ValueError unless a loss is a known name, or a dict from such names to weights."""
+    if isinstance(loss, str):
+        check_choice(field, loss, LOSSES)
+        return
+    if not isinstance(loss, dict) or not loss:
+        raise ValueError(
+            f"`{field}` must be one of {LOSSES}, or a dict from such names to their weights in a "
+            f"sum. Received: {loss!r}"
+        )
+    for name, weight in loss.items():
+        check_choice(field, name, LOSSES)
+        check_at_least(f"{field} {name}", weight, 0)
+    unknown = (arguments or {}).keys() - loss.keys()
+    if unknown:
+        raise ValueError(
+            f"`{field}_arguments` of a sum has a dict for each of its losses, {list(loss)}. "
+            f"Received: {arguments}"
+        )

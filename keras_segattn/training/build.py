@@ -4,7 +4,20 @@ import keras
 
 from keras_segattn import applications
 from keras_segattn.data import ColorJitter, Compose, RandomScaleCropFlip
-from keras_segattn.losses import FocalLoss, OHEMCrossEntropy, WeightedCrossEntropy
+from keras_segattn.losses import (
+    BinaryCrossEntropy,
+    BoundaryLoss,
+    DiceLoss,
+    FocalLoss,
+    FocalTverskyLoss,
+    JaccardLoss,
+    LovaszLoss,
+    OHEMCrossEntropy,
+    SumOfLosses,
+    TverskyLoss,
+    WeightedCrossEntropy,
+)
+from keras_segattn.losses.region_loss import RegionLoss
 from keras_segattn.metrics import SegmentationScores
 from keras_segattn.optimizers import (
     LayerwiseAdam,
@@ -18,22 +31,55 @@ LOSSES = {
     "weighted_cross_entropy": WeightedCrossEntropy,
     "focal": FocalLoss,
     "ohem": OHEMCrossEntropy,
+    "binary_cross_entropy": BinaryCrossEntropy,
+    "dice": DiceLoss,
+    "jaccard": JaccardLoss,
+    "tversky": TverskyLoss,
+    "focal_tversky": FocalTverskyLoss,
+    "lovasz": LovaszLoss,
+    "boundary": BoundaryLoss,
 }
 
 
 def build_model(recipe, data, backbone_weights=None):
-    """Returns the network of a recipe for the classes of a data set, with their names."""
+    """Returns the network of a recipe for the task and classes of a data set, with their names."""
     constructor = getattr(applications, recipe.network)
+    task = task_for(recipe, data)
     model = constructor(
-        classes=len(data.class_names),
+        classes=1 if task == "binary" else len(data.class_names),
         backbone_weights=backbone_weights,
-        **{"input_shape": (None, None, data.channels), **recipe.network_arguments},
+        **{
+            "input_shape": (None, None, data.channels),
+            **recipe.network_arguments,
+            "task": task,
+        },
     )
     model.class_names = data.class_names
     model.palette = data.palette
     if data.value_range is not None:
         model.preprocessing = model.preprocessing.with_value_range(data.value_range)
     return model
+
+
+def task_for(recipe, data):
+    """Returns the task of the network of a recipe: its own argument, or the data set's.
+
+    Raises:
+        ValueError: If the masks of the data set do not fit it.
+    """
+    task = recipe.network_arguments.get("task", data.task)
+    if (task == "multilabel") != (data.task == "multilabel"):
+        raise ValueError(
+            f"Recipe {recipe.name!r} is for task={task!r}, and the masks of {data!r} are for "
+            f"task={data.task!r}: one label per pixel, or several. Leave `task` out of "
+            "`network_arguments`, and it is the data set's."
+        )
+    if task == "binary" and len(data.class_names) != 2:
+        raise ValueError(
+            "A binary network has two classes, background and foreground. Received: "
+            f"{list(data.class_names)}. Join classes by `label_map` of SegmentationFolder."
+        )
+    return task
 
 
 def build_optimizer(recipe, model, steps_per_epoch, **options):
@@ -72,8 +118,17 @@ def build_loss(recipe, data):
         weights = data.class_weights(recipe.class_weights)
         class_weights = [weight**recipe.class_weights_power for weight in weights]
 
-    def build(name, arguments):
-        return LOSSES[name](class_weights=class_weights, **(arguments or {}))
+    def build_one(name, arguments):
+        # The only region of a binary network is the foreground.
+        weightless = issubclass(LOSSES[name], RegionLoss) and task_for(recipe, data) == "binary"
+        weights = None if weightless else class_weights
+        return LOSSES[name](**{"class_weights": weights, **(arguments or {})})
+
+    def build(loss, arguments):
+        if isinstance(loss, str):
+            return build_one(loss, arguments)
+        losses = [build_one(name, (arguments or {}).get(name)) for name in loss]
+        return SumOfLosses(losses, loss.values())
 
     loss = build(recipe.loss, recipe.loss_arguments)
     if recipe.auxiliary_loss is None:
@@ -81,9 +136,14 @@ def build_loss(recipe, data):
     return [loss, build(recipe.auxiliary_loss, recipe.auxiliary_loss_arguments)]
 
 
-def build_metric(data):
-    """Returns mean IoU, pixel accuracy and the IoU of each class, in one metric."""
-    return SegmentationScores(len(data.class_names), class_names=data.class_names)
+def build_metric(model):
+    """Returns mean IoU, pixel accuracy and the IoU of each class of a model, in one metric."""
+    return SegmentationScores(
+        len(model.class_names),
+        class_names=model.class_names,
+        task=model.task,
+        from_logits=model.from_logits,
+    )
 
 
 def build_augmentation(recipe, image_size):

@@ -5,10 +5,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_segattn.applications.logits import task_of
 from keras_segattn.ground_truth import check_labels
 from keras_segattn.inference import segment
 from keras_segattn.metrics import confusion_scores
 from keras_segattn.spread import evenly_spread
+from keras_segattn.task import count_labels
+from keras_segattn.training.image_scores import ImageScores
 from keras_segattn.visualization import plot_predictions
 
 
@@ -26,28 +29,27 @@ def has_labels(data):
     )
 
 
-def count_confusions(model, data, **options):
+def count_confusions(model, data, each=None, **options):
     """Counts the pixels of each true class (row) that a model gives each class (column).
 
     Args:
         model: A network with the classes of the data set.
         data: A `SegmentationDataset`.
+        each: Callable that is given the index of each sample and its own matrix, or `None`.
+            Defaults to `None`.
         **options: Options of `keras_segattn.inference.segment`, such as `scales` and `flip` for the
-            average over scales and mirror images, or `tile` for a sliding window.
+            average over scales and mirror images, `tile` for a sliding window, or `threshold`.
 
     Returns:
-        Integer array of shape `(classes, classes)`, over all samples, without void.
+        Integer array of shape `(classes, classes)`, over all samples, without void; of a multilabel
+        model `(classes, 2, 2)`, a matrix of absent and present for each class.
 
     Raises:
-        ValueError: If no image has a mask, all pixels are void, the model has another number of
-            classes than the data set, a label is neither a class nor void, or the network's
-            outputs are not finite.
+        ValueError: If no image has a mask, all pixels are void, the model has another task or
+            number of classes than the data set, a label is neither a class nor void, or the
+            network's outputs are not finite.
     """
-    classes = len(data.class_names)
-    if model.output.shape[-1] != classes:
-        raise ValueError(
-            f"Model {model.name!r} has {model.output.shape[-1]} classes, the data set {classes}."
-        )
+    _check_classes(model, data)
     if not data.has_masks:
         raise ValueError(
             f"No image of {data!r} has a mask to compare with. Take a split with masks, or "
@@ -59,32 +61,68 @@ def count_confusions(model, data, **options):
             "kept by a server. There is nothing to score; `write_submission` writes the files of "
             "a server."
         )
-    matrix = np.zeros((classes, classes), dtype="int64")
+    classes = len(data.class_names)
+    shape = (classes, 2, 2) if data.task == "multilabel" else (classes, classes)
+    total = np.zeros(shape, dtype="int64")
     progress = keras.utils.Progbar(len(data), unit_name="image")
     for index in range(len(data)):
         image, mask = data.read(index)
-        check_labels(mask, classes, data.ignore_class, where=f"the mask of {data.name(index)}")
+        check_labels(mask, data.labels, data.ignore_class, where=f"the mask of {data.name(index)}")
         found = segment(model, image, keep_probabilities=False, **options).class_map
-        seen = mask != data.ignore_class
-        cells = mask[seen].astype("int64") * classes + found[seen]
-        matrix += np.bincount(cells, minlength=classes**2).reshape(classes, classes)
+        cells = mask.astype("int64") * data.labels + found
+        if data.task == "multilabel":
+            cells += 4 * np.arange(classes)
+        cells = cells[mask != data.ignore_class]
+        matrix = np.bincount(cells, minlength=total.size).reshape(shape)
+        if each is not None:
+            each(index, matrix)
+        total += matrix
         progress.add(1)
-    return matrix
+    return total
 
 
-def evaluate(model, data, **options):
+def _check_classes(model, data):
+    task, channels = task_of(model), model.output.shape[-1]
+    classes, wanted = count_labels(task, channels), len(data.class_names)
+    if classes != wanted:
+        raise ValueError(f"Model {model.name!r} has {classes} classes, the data set {wanted}.")
+    if (task == "multilabel") != (data.task == "multilabel"):
+        raise ValueError(
+            f"Model {model.name!r} is for task={task!r}, and the masks of {data!r} are for "
+            f"task={data.task!r}: one label per pixel, or several."
+        )
+
+
+def evaluate(model, data, folder=None, worst=8, **options):
     """Returns the scores of a model over all samples of a data set.
 
     Args:
         model: A network with the classes of the data set.
         data: A `SegmentationDataset`.
+        folder: `None`; or the path of a folder, made if need be, that gets `images.csv`, a row per
+            image by rising mean IoU, and `worst.png`, the images of its first rows with their
+            masks, predictions and errors. Defaults to `None`.
+        worst: Integer, the number of images in `worst.png`. Defaults to `8`.
         **options: Options of `count_confusions`.
 
     Returns:
-        Dict with `"mean_iou"`, `"pixel_accuracy"` and `"iou"`, as
+        Dict with `"mean_iou"`, `"pixel_accuracy"`, `"iou"` and others, as
         `keras_segattn.metrics.confusion_scores` returns it.
     """
-    return confusion_scores(count_confusions(model, data, **options), data.class_names)
+    images = ImageScores(data.class_names)
+    matrix = count_confusions(
+        model,
+        data,
+        each=lambda index, matrix: images.add(index, data.name(index), matrix),
+        **options,
+    )
+    if folder is not None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        images.write(folder / "images.csv")
+        chosen = images.worst(worst)
+        _draw(model, data, chosen, folder / "worst.png", errors=True, **options)
+    return confusion_scores(matrix, data.class_names)
 
 
 def draw_predictions(model, data, path, count=4, **options):
@@ -97,12 +135,15 @@ def draw_predictions(model, data, path, count=4, **options):
         count: Integer, the number of samples, taken evenly. Defaults to `4`.
         **options: Options of `keras_segattn.inference.segment`.
     """
-    chosen = evenly_spread(len(data), count)
+    _draw(model, data, evenly_spread(len(data), count), path, **options)
+
+
+def _draw(model, data, chosen, path, errors=False, **options):
     images, masks = zip(*(data.read(index) for index in chosen), strict=True)
     found = [segment(model, image, **options).class_map for image in images]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    plot_predictions(path, images, masks, found, data.class_names, data.palette)
+    plot_predictions(path, images, masks, found, data.class_names, data.palette, errors)
 
 
 def print_scores(result):
@@ -111,6 +152,6 @@ def print_scores(result):
     for name, value in result["iou"].items():
         print(f"  {name:<{width}}", "    -" if value is None else f"{100 * value:5.1f}")
     print(
-        f"mean IoU {100 * result['mean_iou']:.1f}, "
+        f"mean IoU {100 * result['mean_iou']:.1f}, mean F1 {100 * result['mean_f1']:.1f}, "
         f"pixel accuracy {100 * result['pixel_accuracy']:.1f}"
     )

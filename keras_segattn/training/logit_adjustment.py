@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from keras_segattn.applications.logits import classifier_of
+from keras_segattn.applications.logits import classifier_of, task_of
+from keras_segattn.task import count_labels
 
 
 def adjust_logits(model, class_weights, strength=1.0):
@@ -12,6 +13,9 @@ def adjust_logits(model, class_weights, strength=1.0):
     full-size logits, since resizing keeps constants. A classifier without a bias, as in AttaNet,
     gets one; compile the model anew before it is trained further.
 
+    A binary network has the weights of background and foreground, and the foreground's logit is
+    lowered by `log(w_1 / w_0)`. A multilabel network has the positive weights of its classes.
+
     A network that was trained by cross-entropy with class weights `w` gives every rare class more
     pixels than it has: its probabilities fit a world where class `c` is `w_c` times as
     frequent. That serves recall, not the intersection over union. The weights help to learn the
@@ -19,7 +23,8 @@ def adjust_logits(model, class_weights, strength=1.0):
 
     Args:
         model: A network of `keras_segattn.applications`, changed in place.
-        class_weights: Sequence of the weight of each class in the loss, all positive.
+        class_weights: Sequence of the weight of each class in the loss, all positive; of a
+            multilabel network the `positive_weight` of `BinaryCrossEntropy`.
         strength: Float, from 0 (nothing changes) to 1 (wholly). Defaults to `1.0`.
 
     Raises:
@@ -37,11 +42,14 @@ def adjust_logits(model, class_weights, strength=1.0):
         "Long-Tail Learning via Logit Adjustment" (Menon et al., 2021), section 4.
     """
     weights = np.asarray(class_weights, dtype="float64")
-    if weights.shape != (model.output.shape[-1],) or not np.all(weights > 0):
+    classes = count_labels(task_of(model), model.output.shape[-1])
+    if weights.shape != (classes,) or not np.all(weights > 0):
         raise ValueError(
-            f"`class_weights` must be one positive number for each of the {model.output.shape[-1]} "
-            f"classes. Received: {class_weights}"
+            f"`class_weights` must be one positive number for each of the {classes} classes. "
+            f"Received: {class_weights}"
         )
+    if task_of(model) == "binary":
+        weights = weights[1:] / weights[:1]
     layer, classifier = classifier_of(model)
     if classifier.bias is None:
         _add_bias(layer, classifier)

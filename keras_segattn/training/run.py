@@ -213,7 +213,7 @@ def _new_model(recipe, data, steps_per_epoch, options):
         build_optimizer(recipe, model, steps_per_epoch, **arguments),
         build_loss(recipe, data),
         loss_weights=recipe.loss_weights,
-        metrics=[build_metric(data)],
+        metrics=[build_metric(model)],
         jit_compile=options.jit_compile,
     )
     return model
