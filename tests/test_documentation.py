@@ -89,7 +89,13 @@ def exported():
 def test_every_export_has_an_api_entry_and_the_reverse():
     pages = "\n".join(path.read_text() for path in (ROOT / "docs").rglob("*.md"))
     documented = re.findall(r"^::: ([\w.]+)", pages, re.MULTILINE)
-    assert sorted(documented) == sorted(set(exported()))
+    # Modules such as `keras_segattn.applications.canet` have functions of their own.
+    of_modules = [name for name in documented if name.count(".") > 2]
+    for name in of_modules:
+        module, _, function = name.rpartition(".")
+        assert function in importlib.import_module(module).__all__
+    assert sorted(set(documented) - set(of_modules)) == sorted(set(exported()))
+    assert len(documented) == len(set(documented))
 
 
 def test_every_public_class_is_registered():

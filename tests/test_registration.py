@@ -53,8 +53,10 @@ registered = keras.saving.get_custom_objects()
 print(*sorted(name for name in registered if name.startswith("keras_segattn>")))
 """
     names = run(script, saved).split()
-    here = keras.saving.get_custom_objects()
-    assert names == sorted(name for name in here if name.startswith("keras_segattn>"))
+    here = {name for name in keras.saving.get_custom_objects() if name.startswith("keras_segattn>")}
+    # Only models on their way into an artifact have this layer.
+    only_exported = {"keras_segattn>ResizeTo"}
+    assert set(names) - only_exported == here - only_exported
 
 
 def test_keras_that_cannot_be_imported_says_so():
