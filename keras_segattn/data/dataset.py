@@ -249,7 +249,9 @@ class SegmentationDataset:
         for index in range(len(self)):
             try:
                 with warnings.catch_warnings(record=True) as told:
-                    warnings.simplefilter("always")
+                    # Others are for the authors of libraries.
+                    warnings.simplefilter("ignore")
+                    warnings.simplefilter("always", UserWarning)
                     image, mask = self.read(index)
             except (ValueError, OSError) as error:
                 faults.append(str(error))

@@ -14,12 +14,11 @@ from keras_segattn.images.finding import read_list
 from keras_segattn.images.masks import read_colors, read_labels
 from keras_segattn.images.palette import default_palette, to_palette
 from keras_segattn.spread import evenly_spread
-from keras_segattn.task import TASKS
+from keras_segattn.task import BACKGROUND, TASKS
 
 # How many masks are looked at to tell whether 255 is the foreground.
 LOOKED_AT = 8
 HOW_TO_GET = "Pass the folder of the images and the folder of the masks."
-BACKGROUND = "background"
 
 
 class SegmentationFolder(PairedFiles):
