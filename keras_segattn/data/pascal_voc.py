@@ -93,12 +93,16 @@ class PascalVOC(PairedFiles):
 
 
 def _read_label_map(path):
-    """Returns the names and colors of lines `NAME:R,G,B:PARTS:ACTIONS`."""
+    """Returns the names and colors of lines `NAME:R,G,B:PARTS:ACTIONS`.
+
+    Without a color, a class has that of its number in the release.
+    """
     names, colors = [], []
     for number, line in read_list(path):
         name, *rest = line.split(":")
         try:
-            color = tuple(int(value) for value in rest[0].split(","))
+            text = rest[0].split(",") if rest[0] else default_palette(len(names) + 1)[-1]
+            color = tuple(int(value) for value in text)
             if len(color) != 3 or min(color) < 0 or max(color) > 255 or color in colors:
                 raise ValueError("three numbers from 0 to 255, of one class only")
         except (IndexError, ValueError) as error:

@@ -110,7 +110,7 @@ def _coco_polygons(rings, size):
             raise ValueError(f"a polygon has pairs of x and y. Received {len(ring)} numbers")
         flat.append(_points(np.reshape(ring, (-1, 2)), size, 3).ravel().tolist())
     if not flat:
-        raise ValueError("it has no polygon")
+        raise ValueError("it has no polygon; a box of detection is no mask")
     return coco.decode(coco.merge(coco.frPyObjects(flat, *size))).astype(bool)
 
 

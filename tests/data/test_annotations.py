@@ -1,7 +1,7 @@
 """Masks from annotations, in files that the annotation tools' own libraries wrote.
 
 The folder `annotations` holds files that were written by `LabelFile.save` of labelme 6.3.1 and by
-`DetectionDataset.as_coco` and `as_yolo` of supervision 0.31.2.
+`DetectionDataset.as_coco` and `as_yolo` of supervision 0.31.2, and by datumaro 1.13.12 for CVAT.
 """
 
 import base64
@@ -345,6 +345,20 @@ def test_cvat(cvat):
     assert data.verify() == []
 
 
+def test_cvat_as_datumaro_writes_it(folder):
+    Image.open(folder / "a.png").save(folder / "a.jpg")
+    data = CVATImages(WRITTEN / "datumaro_cvat.xml", folder)
+    mask = data.read(0)[1]
+    # The mask is on top of the box, the box on the triangle, and the triangle on the rectangle.
+    expected = np.zeros((6, 10), "uint8")
+    expected[:, 1:9] = 1
+    np.testing.assert_array_equal(mask[12:18, 19:29], expected)
+    assert (mask[4:11, 15:24] == 2).all()
+    assert mask[14, 5:11].tolist() == [2, 2, 2, 2, 2, 2]
+    assert mask[10, 5:11].tolist() == [2, 2, 2, 1, 1, 1]
+    assert data.verify() == []
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -464,6 +478,9 @@ def test_voc_as_tools_export_it(folder):
     data = PascalVOC(root, "default")
     assert data.class_names == ("background", "leaf")
     assert r"a.png holds the color (200, 0, 0)" in only_fault(data)
+    # As datumaro writes it.
+    (root / "labelmap.txt").write_text("background:::\nleaf:::\n")
+    assert PascalVOC(root, "default").palette == ((0, 0, 0), (128, 0, 0))
     (root / "labelmap.txt").write_text(text + "stem:10,20::\n")
     with pytest.raises(ValueError, match=r"labelmap\.txt, line 4: a line is NAME:R,G,B"):
         PascalVOC(root, "default")
