@@ -277,7 +277,7 @@ def test_a_run_goes_on_only_as_it_was_started(tmp_path):
         {"mixed_precision": "float8"},
         {"jit_compile": "on"},
         {"ema_momentum": 1.0},
-        {"early_stop": 0},
+        {"early_stopping_patience": 0},
         {"gradient_accumulation_steps": 1},
         {"virtual_devices": 0},
         {"strategy": "many"},

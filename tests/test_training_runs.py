@@ -302,7 +302,7 @@ def test_a_signal_leaves_one_line_and_a_state_to_go_on_from(heeded, tmp_path, mo
 
 
 def test_a_run_that_stopped_early_has_ended(tmp_path):
-    options = {"early_stop": 1}
+    options = {"early_stopping_patience": 1}
     run = stopped(tmp_path, options=options, epochs=9)
     record = {**AtomicCheckpoint.read_best(run.checkpoints), "value": 2.0}
     (run.checkpoints / "best.json").write_text(json.dumps(record))

@@ -1,4 +1,8 @@
-"""Layers made of layers."""
+"""Layers made of layers.
+
+Keras has no public list of a layer's sublayers and no public hook after `build`, so this module
+reads `_layers` and overrides `_post_build`; no other layer does.
+"""
 
 import keras
 

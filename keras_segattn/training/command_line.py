@@ -96,7 +96,12 @@ def argument_parser(description, default_recipe):
         dest="ema_momentum",
         help="validate and keep averaged weights",
     )
-    add("--early-stop", type=int, metavar="EPOCHS", help="stop after so many without progress")
+    add(
+        "--early-stopping-patience",
+        type=int,
+        metavar="EPOCHS",
+        help="stop after so many without progress",
+    )
     add("--tensorboard", action="store_true", help="write logs and pictures into the run")
     add("--deterministic", action="store_true", help="the same on every run; slower")
     add("--formats", nargs="*", choices=FORMATS, default=FORMATS, help="artifacts to export")

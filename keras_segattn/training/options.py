@@ -31,8 +31,8 @@ class TrainingOptions:
             for machines that cannot hold the batch of the recipe. Defaults to `None`.
         ema_momentum: Float, to keep a moving average of the weights, which is validated and
             returned. Defaults to `None`.
-        early_stop: Integer, the number of epochs without a better mean IoU after which to stop.
-            A run that has stopped does not train on. Defaults to `None`.
+        early_stopping_patience: Integer, the number of epochs without a better mean IoU after which
+            to stop. A run that has stopped does not train on. Defaults to `None`.
         deterministic: Boolean, whether TensorFlow computes the same on every run, which is slower
             and holds for the rest of the process. Other backends refuse it. Defaults to `False`.
         sync_batch_norm: Boolean, whether batch normalization sees the batch of all devices, where
@@ -60,7 +60,7 @@ class TrainingOptions:
     jit_compile: bool | str = "auto"
     gradient_accumulation_steps: int | None = None
     ema_momentum: float | None = None
-    early_stop: int | None = None
+    early_stopping_patience: int | None = None
     deterministic: bool = False
     sync_batch_norm: bool = False
     strategy: str = _may_change("none")
@@ -73,7 +73,7 @@ class TrainingOptions:
         check_choice("jit_compile", self.jit_compile, ("auto", True, False))
         for name, least in (
             ("gradient_accumulation_steps", 2),
-            ("early_stop", 1),
+            ("early_stopping_patience", 1),
             ("virtual_devices", 1),
         ):
             if getattr(self, name) is not None:

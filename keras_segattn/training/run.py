@@ -98,7 +98,7 @@ def _train(recipe, data, run, options, strategy, callbacks):
         if options.sync_batch_norm:
             synchronize_batch_norm(model)
         model.evaluation = recipe.validation_options
-    early_stop = _EarlyStop(options.early_stop, best, epochs_done)
+    early_stop = _EarlyStop(options.early_stopping_patience, best, epochs_done)
     if early_stop.is_over:
         print(f"the run has stopped early, after {epochs_done} epochs", flush=True)
     elif epochs_done < epochs:
