@@ -34,11 +34,12 @@ class Scenes(RoadScenes):
         return image, mask
 
 
-def tiny(classes, backbone_weights, input_shape):
+def tiny(classes, task, backbone_weights, input_shape):
     backbone = tiny_backbone()
     model = applications.AttaNet(
         input_shape=input_shape,
         classes=classes,
+        task=task,
         backbone=backbone,
         filters=8,
         auxiliary_heads=True,

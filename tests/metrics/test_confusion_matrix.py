@@ -117,7 +117,7 @@ def test_one_image_of_more_pixels_than_float32_counts():
 
 
 def test_words_and_chunks_carry_over(batches, monkeypatch):
-    module = sys.modules["keras_segattn.metrics.confusion_matrix"]
+    module = sys.modules["keras_segattn.metrics.pixel_counts"]
     monkeypatch.setattr(module, "WORD", 4)
     monkeypatch.setattr(module, "CHUNK", 7)
     metric = ConfusionMatrix(CLASSES)
