@@ -12,8 +12,6 @@ os.environ.setdefault(
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
-# Elsewhere OpenVINO reports each conversion to its makers, in ten times the time that it takes.
-os.environ.setdefault("CI", "true")
 
 import keras
 import numpy as np
