@@ -1,6 +1,7 @@
 """Data sets, augmentation and input pipelines."""
 
 from keras_segattn.data.ade20k import ADE20K
+from keras_segattn.data.albumentations_adapter import Albumentations
 from keras_segattn.data.annotated_images import AnnotatedImages
 from keras_segattn.data.camvid import CamVid
 from keras_segattn.data.cityscapes import Cityscapes
@@ -28,6 +29,7 @@ __all__ = [
     "DATASETS",
     "IGNORE_CLASS",
     "RLECSV",
+    "Albumentations",
     "AnnotatedImages",
     "CVATImages",
     "CamVid",

@@ -25,6 +25,8 @@ class ColorJitter:
     ((4, 4, 3), 'uint8')
     """
 
+    takes_weights = True
+
     def __init__(self, brightness=0.5, contrast=0.5, saturation=0.5):
         strengths = {"brightness": brightness, "contrast": contrast, "saturation": saturation}
         for name, strength in strengths.items():
@@ -32,13 +34,14 @@ class ColorJitter:
                 raise ValueError(f"`{name}` must be from 0 to 1. Received: {strength}")
         self.strengths = strengths
 
-    def __call__(self, image, mask, rng):
-        """Returns the changed image and the mask as it is.
+    def __call__(self, image, mask, rng, weights=None):
+        """Returns the changed image, and the mask and the weights, if any, as they are.
 
         Args:
             image: uint8 array of shape `(height, width, 3)`.
             mask: uint8 array of shape `(height, width)`.
             rng: A `numpy.random.Generator`; the same state gives the same result.
+            weights: float32 array of shape `(height, width)`, or `None`. Defaults to `None`.
         """
         from PIL import Image, ImageEnhance
 
@@ -57,4 +60,5 @@ class ColorJitter:
         for name, strength in self.strengths.items():
             factor = rng.uniform(1 - strength, 1 + strength)
             changed = enhancers[name](changed).enhance(factor)
-        return np.asarray(changed), mask
+        changed = np.asarray(changed)
+        return (changed, mask) if weights is None else (changed, mask, weights)

@@ -1,11 +1,14 @@
 """Augmentations one after the other."""
 
+from keras_segattn.data.albumentations_adapter import as_augmentation, augment
+
 
 class Compose:
     """Applies augmentations in turn.
 
     Args:
-        augmentations: Sequence of callables `(image, mask, rng) -> (image, mask)`.
+        augmentations: Sequence of callables `(image, mask, rng) -> (image, mask)`, or `Compose` of
+            albumentations.
 
     Example:
 
@@ -17,10 +20,13 @@ class Compose:
     (32, 32, 3)
     """
 
-    def __init__(self, augmentations):
-        self.augmentations = tuple(augmentations)
+    takes_weights = True
 
-    def __call__(self, image, mask, rng):
+    def __init__(self, augmentations):
+        self.augmentations = tuple(map(as_augmentation, augmentations))
+
+    def __call__(self, image, mask, rng, weights=None):
         for augmentation in self.augmentations:
-            image, mask = augmentation(image, mask, rng)
-        return image, mask
+            image, mask, *changed = augment(augmentation, image, mask, rng, weights)
+            weights = changed[0] if changed else None
+        return (image, mask) if weights is None else (image, mask, weights)

@@ -80,6 +80,14 @@ class Concatenation(SegmentationDataset):
         before = int(self._ends[number - 1]) if number else 0
         return self._datasets[number], int(index) - before
 
+    @property
+    def has_pixel_weights(self):
+        return any(dataset.has_pixel_weights for dataset in self._datasets)
+
+    def weigh(self, index, mask):
+        dataset, index = self._place(index)
+        return dataset.weigh(index, mask)
+
     def __repr__(self):
         return " + ".join(map(repr, self._datasets))
 

@@ -32,6 +32,11 @@ class SegmentationDataset:
             `Preprocessing.fit`, keep it. Defaults to `None`.
         sample_weights: Sequence of one weight per sample for the loss, or `None` for equal weights.
             Pipelines then give triples of images, masks and weights `(batch,)`. Defaults to `None`.
+        pixel_weights: Callable `(name, mask) -> weights` for the loss, from the name of a sample
+            and its mask to a float array `(height, width)`, read from a file or computed from the
+            mask; `None` for equal weights. Augmentations change the weights with the image.
+            Pipelines then give weights `(batch, height, width)`, times the weights of the samples.
+            Defaults to `None`.
         ignore_class: The label of void pixels, 255 in all data sets.
     """
 
@@ -41,6 +46,7 @@ class SegmentationDataset:
     channels = 3
     value_range = None
     sample_weights = None
+    pixel_weights = None
     ignore_class = IGNORE_CLASS
     # What describes the samples, and is equal in data sets that are joined.
     description = ("task", "class_names", "palette", "channels", "value_range", "ignore_class")
@@ -72,6 +78,32 @@ class SegmentationDataset:
         """Returns the paths of the files of a sample, `None` among them for one that is missing."""
         del index
         return ()
+
+    @property
+    def has_pixel_weights(self):
+        """True if pixels have weights of their own."""
+        return self.pixel_weights is not None
+
+    def weigh(self, index, mask):
+        """Returns the weights of the pixels of a sample, float32 `(height, width)`.
+
+        Args:
+            index: Integer.
+            mask: The mask of the sample.
+
+        Raises:
+            ValueError: If `pixel_weights` returns something else; names the sample.
+        """
+        if self.pixel_weights is None:
+            return np.ones(mask.shape[:2], dtype="float32")
+        weights = np.asarray(self.pixel_weights(self.name(index), mask), dtype="float32")
+        if weights.shape != mask.shape[:2] or not (np.isfinite(weights) & (weights >= 0)).all():
+            raise ValueError(
+                f"`pixel_weights` must return finite numbers that are not negative, of shape "
+                f"{mask.shape[:2]}, for the sample {self.name(index)}. Received an array of shape "
+                f"{weights.shape} with values from {weights.min()} to {weights.max()}."
+            )
+        return weights
 
     def __getitem__(self, index):
         """Returns a sample, or a part of the data set that reads the same files.
@@ -316,7 +348,7 @@ class SegmentationDataset:
                 them one size.
             training: Boolean. Defaults to `False`.
             augmentation: Callable `(image, mask, rng) -> (image, mask)`, such as
-                `RandomScaleCropFlip`. Defaults to `None`.
+                `RandomScaleCropFlip`, or a `Compose` of albumentations. Defaults to `None`.
             preprocessing: Callable for a batch of images, such as `model.preprocessing`. Defaults
                 to `None`.
             seed: Integer. Defaults to `0`.
@@ -356,7 +388,7 @@ class SegmentationDataset:
         Args:
             batch_size: Integer.
             training: Boolean. Defaults to `False`.
-            augmentation: Callable `(image, mask, rng) -> (image, mask)`. Defaults to `None`.
+            augmentation: As for `to_tf_dataset`. Defaults to `None`.
             preprocessing: Callable for a batch of images. Defaults to `None`.
             seed: Integer. Defaults to `0`.
             first_epoch: Integer, the epoch to start at. Defaults to `0`.

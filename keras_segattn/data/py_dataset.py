@@ -64,15 +64,13 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         following = self._following(epoch, batch)
         self._ahead = {following: self._begin(*following)} if following else {}
         samples = [sample.result() for sample in samples]
-        sizes = {mask.shape for _, mask in samples}
+        sizes = {mask.shape for _, mask, *_ in samples}
         if len(sizes) > 1:
             raise ValueError(f"{MIXED_SIZES} Received: {sorted(sizes)}")
-        images, masks = (np.stack(arrays) for arrays in zip(*samples, strict=True))
+        images, masks, *weights = (np.stack(arrays) for arrays in zip(*samples, strict=True))
         if self.preprocessing is not None:
             images = keras.ops.convert_to_numpy(self.preprocessing(images))
-        if self.sampler.weights is None:
-            return images, masks
-        return images, masks, self.sampler.weights_of(self._indices(epoch, batch))
+        return images, masks, *weights
 
     def _place(self, batch):
         """Returns the epoch of a batch, and its number in it."""

@@ -48,6 +48,7 @@ class RandomScaleCropFlip:
 
     # One or two bands take its average, and more than three repeat it.
     fill = (124, 116, 104)
+    takes_weights = True
 
     def __init__(
         self,
@@ -80,20 +81,22 @@ class RandomScaleCropFlip:
         self.flip = flip
         self.rare_class_crops = rare_class_crops
 
-    def __call__(self, image, mask, rng):
-        """Returns the changed image and mask.
+    def __call__(self, image, mask, rng, weights=None):
+        """Returns the changed image and mask, and the weights if there are some.
 
         Args:
             image: uint8 array of shape `(height, width, bands)`.
             mask: uint8 array of shape `(height, width)`, or `(height, width, classes)` of 0, 1 and
                 void.
             rng: A `numpy.random.Generator`; the same state gives the same result.
+            weights: float32 array of shape `(height, width)`, scaled by nearest neighbor and 0
+                beyond the image, or `None`. Defaults to `None`.
         """
-        image, mask = self._resize(image, mask, self._factor(mask.shape[:2], rng))
-        image, mask = self._crop(image, mask, rng)
+        arrays = self._resize(image, mask, weights, self._factor(mask.shape[:2], rng))
+        arrays = self._crop(*arrays, rng)
         if self.flip and rng.random() < 0.5:
-            image, mask = image[:, ::-1], mask[:, ::-1]
-        return np.ascontiguousarray(image), np.ascontiguousarray(mask)
+            arrays = [array if array is None else array[:, ::-1] for array in arrays]
+        return tuple(np.ascontiguousarray(array) for array in arrays if array is not None)
 
     def _factor(self, size, rng):
         if self.scales is not None:
@@ -102,12 +105,12 @@ class RandomScaleCropFlip:
             return rng.choice(self.short_sides) / min(size)
         return rng.uniform(*self.scale)
 
-    def _resize(self, image, mask, factor):
+    def _resize(self, image, mask, weights, factor):
         from PIL import Image
 
         height, width = (max(1, round(size * factor)) for size in mask.shape[:2])
         if (height, width) == mask.shape[:2]:
-            return image, mask
+            return image, mask, weights
         size = (width, height)
 
         def resize(array, resampling):
@@ -126,9 +129,10 @@ class RandomScaleCropFlip:
         return (
             resize_image(image, Image.Resampling.BILINEAR),
             resize_mask(mask, Image.Resampling.NEAREST),
+            None if weights is None else resize(weights, Image.Resampling.NEAREST),
         )
 
-    def _crop(self, image, mask, rng):
+    def _crop(self, image, mask, weights, rng):
         pixel = (None, None)
         if self.rare_class_crops and rng.random() < self.rare_class_crops:
             pixel = _pixel_of_random_class(mask, rng)
@@ -143,7 +147,11 @@ class RandomScaleCropFlip:
         cropped_mask = np.full((*self.crop_size, *mask.shape[2:]), IGNORE_CLASS, dtype="uint8")
         cropped[out_rows, out_columns] = image[in_rows, in_columns]
         cropped_mask[out_rows, out_columns] = mask[in_rows, in_columns]
-        return cropped, cropped_mask
+        if weights is None:
+            return cropped, cropped_mask, None
+        cropped_weights = np.zeros(self.crop_size, dtype="float32")
+        cropped_weights[out_rows, out_columns] = weights[in_rows, in_columns]
+        return cropped, cropped_mask, cropped_weights
 
 
 def _pixel_of_random_class(mask, rng):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_segattn.arguments import check_at_least
+from keras_segattn.data.albumentations_adapter import as_augmentation, augment
 from keras_segattn.ground_truth import check_labels
 
 MIXED_SIZES = (
@@ -18,7 +19,8 @@ class Sampler:
         dataset: A `SegmentationDataset`.
         batch_size: Integer.
         training: Boolean; training shuffles, and drops the samples that do not fill a batch.
-        augmentation: Callable `(image, mask, rng) -> (image, mask)`, or `None`.
+        augmentation: Callable `(image, mask, rng) -> (image, mask)`, a `Compose` of albumentations,
+            or `None`.
         seed: Integer.
         cache: Boolean, whether to keep the decoded images in memory.
         share: Tuple `(index, count)`: of every batch, the part that this one of `count` processes
@@ -61,13 +63,16 @@ class Sampler:
         self.share = share
         self.fill = fill or count > 1
         self.training = training
-        self.augmentation = augmentation
+        self.augmentation = as_augmentation(augmentation)
         self.seed = seed
         self.channels = dataset.channels
         # The axes of a mask beyond height and width.
         several = dataset.task == "multilabel"
         self.mask_axes = (len(dataset.class_names),) if several else ()
+        self.weighs_pixels = dataset.has_pixel_weights
         self.weights = _weights(dataset)
+        if self.weighs_pixels and self.weights is None:
+            self.weights = np.ones(len(dataset), dtype="float32")
         self._dataset = dataset
         self._cache = {} if cache else None
 
@@ -81,10 +86,6 @@ class Sampler:
         """The number of batches of an epoch."""
         whole, rest = divmod(self.samples, self.batch_size)
         return whole if self.training or not rest else whole + 1
-
-    def weights_of(self, indices):
-        """Returns the weights of samples as float32; samples that fill a batch have weight 0."""
-        return np.where(np.asarray(indices) < 0, 0, self.weights[indices]).astype("float32")
 
     def order(self, epoch):
         """Returns the indices of the samples of an epoch, in this process; -1 is a filling."""
@@ -103,16 +104,26 @@ class Sampler:
         return order.reshape(self.batches, count, self.part_size)[:, index].ravel()
 
     def read(self, epoch, index):
-        """Returns the image and the mask of a sample as an epoch has them."""
+        """Returns the image, the mask and any weights of a sample as an epoch has them.
+
+        The weights, float32, are of the sample, or of its pixels if these have some.
+        """
+        image, mask = self._sample(max(0, int(index)))
+        weights = self._dataset.weigh(max(0, int(index)), mask) if self.weighs_pixels else None
         if index < 0:
-            image, mask = self._sample(0)
-            return np.zeros_like(image), np.full_like(mask, self._dataset.ignore_class)
-        image, mask = self._sample(int(index))
-        if self.augmentation is None:
-            return self._checked(image, mask, index)
-        # The third number keeps the generators of samples apart from the generators of orders.
-        rng = np.random.default_rng((self.seed, int(epoch), int(index) + 1))
-        return self._checked(*self.augmentation(image, mask, rng), index)
+            image, mask = np.zeros_like(image), np.full_like(mask, self._dataset.ignore_class)
+        elif self.augmentation is None:
+            image, mask = self._checked(image, mask, index)
+        else:
+            # The third number keeps the generators of samples apart from the generators of orders.
+            rng = np.random.default_rng((self.seed, int(epoch), int(index) + 1))
+            image, mask, *changed = augment(self.augmentation, image, mask, rng, weights)
+            image, mask = self._checked(image, mask, index)
+            weights = changed[0] if changed else None
+        if self.weights is None:
+            return image, mask
+        weight = np.float32(0 if index < 0 else self.weights[index])
+        return image, mask, weight if weights is None else weight * weights
 
     def _checked(self, image, mask, index):
         """Refuses samples that a pipeline would misread, or report without a name."""

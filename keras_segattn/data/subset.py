@@ -54,5 +54,12 @@ class Subset(SegmentationDataset):
     def read(self, index):
         return self._dataset.read(int(self._indices[index]))
 
+    @property
+    def has_pixel_weights(self):
+        return self._dataset.has_pixel_weights
+
+    def weigh(self, index, mask):
+        return self._dataset.weigh(int(self._indices[index]), mask)
+
     def __repr__(self):
         return f"{len(self)} of {self._dataset!r}"

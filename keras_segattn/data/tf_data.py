@@ -25,14 +25,13 @@ def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1, endless=Fals
         return tf.data.Dataset.from_tensor_slices(index).map(lambda i: (epoch, i))
 
     def read(epoch, index):
-        image, mask = tf.numpy_function(sampler.read, (epoch, index), (tf.uint8, tf.uint8))
+        dtypes = [tf.uint8, tf.uint8] + ([] if sampler.weights is None else [tf.float32])
+        image, mask, *weights = tf.numpy_function(sampler.read, (epoch, index), dtypes)
         image.set_shape((None, None, sampler.channels))
         mask.set_shape((None, None, *sampler.mask_axes))
-        if sampler.weights is None:
-            return image, mask, tf.shape(mask)[:2]
-        weight = tf.numpy_function(sampler.weights_of, [index], tf.float32)
-        weight.set_shape(())
-        return image, mask, tf.shape(mask)[:2], weight
+        for weight in weights:
+            weight.set_shape((None, None) if sampler.weighs_pixels else ())
+        return image, mask, tf.shape(mask)[:2], *weights
 
     def finish(images, masks, sizes, *weights):
         check = tf.debugging.assert_equal(sizes, sizes[:1], message=MIXED_SIZES)
