@@ -33,14 +33,38 @@ def atomic_path(path, writer="part"):
     temporary = path.with_name(f".{path.stem}.{writer}{path.suffix}")
     try:
         yield temporary
-        if temporary.is_file():
-            # Else a power failure may keep the new name, but not yet its content.
-            with open(temporary, "r+b") as file:
-                os.fsync(file.fileno())
+        # Else a power failure may keep the new name, but not yet its content.
+        sync(temporary)
         os.replace(temporary, path)
+        sync(path.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def sync(path):
+    """Waits until the content of a file, or the names in a folder, are on the disk."""
+    is_folder = os.path.isdir(path)
+    if is_folder and os.name == "nt":
+        return  # Windows opens no folder.
+    descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        # Some network file systems cannot sync a folder.
+        if not is_folder:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(path):
+    """Makes a folder and those above it, if need be, and waits until they are on the disk."""
+    path = Path(path)
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
 
 
 def write_text(path, text):

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import unittest.mock
 from pathlib import Path
 
 import pytest
 
-from keras_segattn.atomic_files import atomic_path, write_json
+from keras_segattn.atomic_files import atomic_path, make_folder, sync, write_json
+from keras_segattn.export import staging
 
 pytestmark = pytest.mark.once
 
@@ -37,16 +39,32 @@ def test_what_fails_leaves_what_was_there(make, tmp_path):
 
 def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     steps = []
-    for name in ("fsync", "replace"):
-        do = getattr(os, name)
-        monkeypatch.setattr(
-            os, name, lambda *arguments, name=name, do=do: (steps.append(name), do(*arguments))
-        )
-    with atomic_path(tmp_path / "log.csv") as temporary:
+    opened = {}
+
+    def opening(path, *arguments):
+        descriptor = open_file(path, *arguments)
+        opened[descriptor] = Path(path).name
+        return descriptor
+
+    open_file, fsync, replace = os.open, os.fsync, os.replace
+    monkeypatch.setattr(os, "open", opening)
+    monkeypatch.setattr(os, "fsync", lambda file: (steps.append(opened[file]), fsync(file)))
+    monkeypatch.setattr(os, "replace", lambda *paths: (steps.append("replace"), replace(*paths)))
+    make_folder(tmp_path / "a" / "b")
+    assert steps == ["a", tmp_path.name]
+    with atomic_path(tmp_path / "a" / "log.csv") as temporary:
         temporary.write_text("a")
-    with atomic_path(tmp_path / "folder") as temporary:
-        temporary.mkdir()
-    assert steps == ["fsync", "replace", "replace"]
+    assert steps[2:] == [".log.part.csv", "replace", "a"]
+    artifact = tmp_path / "staging" / "artifact"
+    (artifact / "variables").mkdir(parents=True)
+    (artifact / "variables" / "data").write_text("a")
+    staging.replace(artifact, tmp_path / "a" / "saved", artifact.parent)
+    assert steps[5:] == ["variables", "data", "artifact", "replace", "a"]
+    # A folder that cannot be synced is none the worse.
+    monkeypatch.setattr(os, "fsync", unittest.mock.Mock(side_effect=OSError("Invalid argument")))
+    sync(tmp_path)
+    with pytest.raises(OSError, match="Invalid"):
+        sync(tmp_path / "a" / "log.csv")
 
 
 def test_writers_at_the_same_time_have_names_of_their_own(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from keras_segattn.arguments import check_choice
-from keras_segattn.atomic_files import write_json
+from keras_segattn.atomic_files import make_folder, write_json
 from keras_segattn.callbacks.saving import save_atomically
 
 BEST_MODEL = "best.keras"
@@ -69,7 +69,7 @@ class AtomicCheckpoint(keras.callbacks.Callback):
         self.best = None
 
     def on_train_begin(self, logs=None):
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self._begun = False
         self._told = False
 

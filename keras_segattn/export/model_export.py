@@ -11,6 +11,7 @@ import numpy as np
 
 from keras_segattn.applications.logits import task_of
 from keras_segattn.arguments import check_choice
+from keras_segattn.atomic_files import make_folder
 from keras_segattn.export.formats import FORMATS, is_artifact
 from keras_segattn.export.report import ExportReport
 from keras_segattn.export.serving_model import OUTPUTS, serving_model
@@ -162,7 +163,7 @@ def export_model(
     )
     least_agreement = LEAST_AGREEMENT[dtype] if least_agreement is None else least_agreement
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with staging_folder(path) as folder:
         artifact = folder / f"artifact{target.suffix}"
         calibration = calibration if dtype == "int8" else None

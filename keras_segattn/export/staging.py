@@ -4,10 +4,8 @@ import contextlib
 import os
 import shutil
 
-try:
-    import fcntl
-except ImportError:  # Windows: exports to one path at once are not kept apart there.
-    fcntl = None
+from keras_segattn.atomic_files import sync
+from keras_segattn.file_lock import HeldError, hold, release
 
 LOCK, PREVIOUS = "lock", "previous"
 
@@ -62,12 +60,10 @@ def staging_folder(path):
         yield folder
     finally:
         _clear(folder, path)
-        if fcntl is None:  # Windows does not remove open files.
-            os.close(lock)
-        os.unlink(folder / LOCK)
-        folder.rmdir()
-        if fcntl is not None:  # Last: until here no other process may hold the folder.
-            os.close(lock)
+        release(lock, folder / LOCK)
+        # From here on the next process may have files in it.
+        with contextlib.suppress(OSError):
+            folder.rmdir()
 
 
 def replace(source, path, folder):
@@ -75,9 +71,12 @@ def replace(source, path, folder):
 
     A folder cannot replace another in one step: the older one is moved into the staging folder.
     """
+    for entry in (*source.rglob("*"), source):
+        sync(entry)
     if path.is_dir():
         os.replace(path, folder / PREVIOUS)
     os.replace(source, path)
+    sync(path.parent)
 
 
 def _is_empty(path):
@@ -89,30 +88,13 @@ def _hold(folder, path):
     while True:
         folder.mkdir(exist_ok=True)
         try:
-            lock = os.open(folder / LOCK, os.O_CREAT | os.O_RDWR)
+            return hold(folder / LOCK)
         except FileNotFoundError:  # Another process has just removed the folder.
             continue
-        if not _lock(lock):
-            os.close(lock)
+        except HeldError:
             raise RuntimeError(
                 f"Another process is exporting to {path}: wait for it, or pass another path."
-            )
-        try:
-            if os.path.samestat(os.fstat(lock), os.stat(folder / LOCK)):
-                return lock
-        except FileNotFoundError:  # Removed by the process that held it.
-            pass
-        os.close(lock)
-
-
-def _lock(descriptor):
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
+            ) from None
 
 
 def _clear(folder, path):

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from keras_segattn.atomic_files import write_json, write_text
+from keras_segattn.atomic_files import sync, write_json, write_text
 from keras_segattn.images import IMAGE_SUFFIXES, find_images
 from keras_segattn.images.finding import read_list
 
@@ -126,9 +126,12 @@ def write_mask(segment, image, mask, overlay=False, raw=False):
             drawn = mask.with_name(f"{image.name}.overlay.jpg")
             with _part(drawn) as drawn_part:
                 Image.fromarray(result.overlay()).save(drawn_part, "JPEG")
+                sync(drawn_part)
                 os.replace(drawn_part, drawn)
         # Last: a mask means that the image is done.
         result.label_image(colors=not raw).save(part, "PNG")
+        # Else a power failure may leave an empty file, which would count as done.
+        sync(part)
         os.replace(part, mask)
 
 

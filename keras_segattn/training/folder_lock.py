@@ -7,10 +7,8 @@ import socket
 import sys
 import time
 
-try:
-    import fcntl
-except ImportError:  # Windows, where nothing keeps two processes apart
-    fcntl = None
+from keras_segattn.atomic_files import make_folder
+from keras_segattn.file_lock import HeldError, hold, release
 
 NAME = ".lock"
 
@@ -28,43 +26,23 @@ def locked(folder):
     Raises:
         RuntimeError: If another process holds the folder.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if fcntl is None:
-        yield
-        return
+    make_folder(folder)
     path = folder / NAME
-    file = _lock(path)
+    try:
+        lock = hold(path)
+    except HeldError as error:
+        raise RuntimeError(
+            f"{folder} is in use by {_describe(str(error))}. Wait for it to end, stop it, or "
+            "choose another `folder`."
+        ) from None
     try:
         holder = {"process": os.getpid(), "host": socket.gethostname()}
         holder.update(since=time.strftime("%Y-%m-%d %H:%M:%S"), command=" ".join(sys.argv))
-        file.write(json.dumps(holder))
-        file.flush()
+        os.ftruncate(lock, 0)
+        os.write(lock, json.dumps(holder).encode())
         yield
     finally:
-        path.unlink(missing_ok=True)
-        file.close()
-
-
-def _lock(path):
-    """Returns the open and locked file."""
-    while True:
-        file = open(path, "a+")  # noqa: SIM115, held until the block ends
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read()
-            file.close()
-            raise RuntimeError(
-                f"{path.parent} is in use by {_describe(holder)}. Wait for it to end, stop it, or "
-                "choose another `folder`."
-            ) from None
-        # The one before may have removed the file after it was opened here.
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                file.truncate(0)
-                return file
-        file.close()
+        release(lock, path)
 
 
 def _describe(holder):

@@ -16,7 +16,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_segattn.atomic_files import atomic_path, write_json
+from keras_segattn.atomic_files import atomic_path, make_folder, write_json
 from keras_segattn.callbacks import AtomicCheckpoint
 from keras_segattn.training.folder_lock import locked
 from keras_segattn.version import __version__
@@ -108,7 +108,7 @@ class RunFolder:
             )
         if not write:
             return
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         write_json(
             config,
             {
