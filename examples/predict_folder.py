@@ -31,6 +31,7 @@ from keras_segattn.inference.mask_files import (
     write_mask,
 )
 from keras_segattn.weights.preprocessing import IMAGENET
+from keras_segattn.wording import counted
 
 
 def parse_arguments(arguments):
@@ -75,7 +76,7 @@ def main(arguments=None):
     remove_unfinished(arguments.results, but=[] if arguments.retry else [mask for _, mask in todo])
     # What may end the process again does not keep the others waiting.
     todo.sort(key=lambda pair: deaths(pair[1]))
-    print(f"{len(pairs)} images, {len(pairs) - len(todo)} of them done before")
+    print(f"{counted(len(pairs), 'image')}, {len(pairs) - len(todo)} of them done before")
     if not todo:
         # Removes the report of an earlier run.
         report_failures({}, arguments.results)

@@ -52,6 +52,7 @@ from keras_segattn.inference.mask_files import (
     report_failures,
     write_mask,
 )
+from keras_segattn.wording import counted
 
 # Images that a worker is handed at a time: few enough to share them out evenly.
 MOST_AT_A_TIME = 64
@@ -169,7 +170,7 @@ def main(arguments=None):
         sys.exit(str(error))
     remove_unfinished(results)
     todo = [pair for pair in pairs if not pair[1].exists()]
-    print(f"{len(pairs)} images, {len(pairs) - len(todo)} of them done before")
+    print(f"{counted(len(pairs), 'image')}, {len(pairs) - len(todo)} of them done before")
     if not todo:
         # Removes the report of an earlier run.
         report_failures({}, results)
@@ -189,7 +190,7 @@ def main(arguments=None):
         ray.shutdown()
     remove_unfinished(results)
     written, seconds = len(todo) - len(failures), time.monotonic() - start
-    print(f"{written} masks written in {seconds:.0f} s")
+    print(f"{counted(written, 'mask')} written in {seconds:.0f} s")
     failed = report_failures(failures, results)
     if failed:
         sys.exit(failed)

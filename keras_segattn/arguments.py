@@ -26,6 +26,21 @@ def check_at_least(name, value, least):
         raise ValueError(f"`{name}` must be at least {least}. Received: {value}")
 
 
+def check_functional(model):
+    """Raises a ValueError unless a model knows the shapes of its input and output.
+
+    A subclass of `keras.Model` with a method `call` does not, nor does a `Sequential` model without
+    an input.
+    """
+    if not hasattr(model, "input_shape"):
+        raise ValueError(
+            f"Model {model.name!r} does not know the shapes of its input and output, as a subclass "
+            "of keras.Model. Make a functional model of it: images = keras.Input((None, None, 3)); "
+            "model = keras.Model(images, model(images)). Its attributes, such as `preprocessing`, "
+            "are to be set again."
+        )
+
+
 def check_pixel(pixel, size):
     """Raises a ValueError unless a pixel is `(row, column)` inside a map or image.
 

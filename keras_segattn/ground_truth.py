@@ -8,6 +8,8 @@ label makes the loss and the scores NaN on every backend.
 import numpy as np
 from keras import ops
 
+from keras_segattn.wording import counted
+
 
 def check_labels(labels, classes, ignore_class, where="the labels"):
     """Raises a ValueError unless every label of a NumPy array is a class or void.
@@ -49,11 +51,10 @@ def match_shapes(y_true, y_pred, classes=None, task="multiclass"):
     """
     labels, outputs = tuple(y_true.shape), tuple(y_pred.shape)
     if classes not in (None, outputs[-1]):
-        count = "1 channel" if outputs[-1] == 1 else f"{outputs[-1]} channels"
         advice = " For a binary network pass task='binary'." if outputs[-1] == 1 else ""
         raise ValueError(
-            f"{classes} classes do not fit outputs of {count}. Received: y_pred.shape={outputs}."
-            f"{advice}"
+            f"The outputs must have {counted(classes, 'channel')}, one per class. Received: "
+            f"y_pred.shape={outputs}.{advice}"
         )
     if task == "multilabel":
         _check_several_labels(labels, outputs)

@@ -365,6 +365,18 @@ def test_evaluation_counts_by_hand():
 
     with pytest.raises(ValueError, match=r"classes from 0 to 2, or 255 for void\. Received 9"):
         evaluate(model, Mislabeled("train", 2))
+
+    class Floats(Coded):
+        def read(self, index):
+            image, mask = super().read(index)
+            return image.astype("float32"), mask
+
+    # Neither trained on nor evaluated.
+    data = Floats("train", 2)
+    for use in (lambda: data.to_py_dataset(1)[0], lambda: evaluate(model, data)):
+        with pytest.raises(ValueError, match=r"must return a uint8 image .* sample train_00000"):
+            use()
+    assert "image of float32 and a mask of uint8; both" in data.verify()[0]
     with pytest.raises(ValueError, match="has 3 classes, the data set 11"):
         evaluate(model, RoadScenes("train", 2))
 

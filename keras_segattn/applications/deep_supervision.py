@@ -3,6 +3,7 @@
 import keras
 
 from keras_segattn.applications.segmentation_model import SegmentationModel
+from keras_segattn.wording import counted
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
@@ -47,8 +48,8 @@ class DeepSupervision(SegmentationModel):
     def __init__(self, network, auxiliary_weights, **kwargs):
         if len(auxiliary_weights) != len(network.outputs) - 1:
             raise ValueError(
-                f"{len(auxiliary_weights)} auxiliary weights do not fit a network with "
-                f"{len(network.outputs) - 1} auxiliary outputs."
+                f"A network with {counted(len(network.outputs) - 1, 'auxiliary output')} needs as "
+                f"many auxiliary weights. Received: {len(auxiliary_weights)}"
             )
         kwargs.setdefault("name", network.name)
         for key in ("preprocessing", "task"):
@@ -109,8 +110,8 @@ class DeepSupervision(SegmentationModel):
             main, *auxiliary = loss
         else:
             raise ValueError(
-                f"{len(loss)} losses do not fit a main output and {count} auxiliary ones. Pass "
-                f"one loss for all, [main, auxiliary], or {1 + count} losses."
+                f"A main output and {counted(count, 'auxiliary one')} take one loss for all, "
+                f"[main, auxiliary], or {counted(1 + count, 'loss')}. Received: {len(loss)}"
             )
         return main, [None if one is None else _as_loss(one) for one in auxiliary]
 

@@ -18,6 +18,7 @@ from keras_segattn.weights.bundled import (
     load_bundled,
 )
 from keras_segattn.weights.keras_file import load_keras_weights
+from keras_segattn.wording import counted
 
 # The classes of Cityscapes.
 DEFAULT_CLASSES = 19
@@ -142,9 +143,9 @@ class NetworkFrame:
                 )
             if classes not in (None, len(names)) and include_top and not self._new_classifier:
                 raise ValueError(
-                    f"The weights {weights!r} have {len(names)} classes. Received: "
+                    f"The weights {weights!r} have {counted(len(names), 'class')}. Received: "
                     f"classes={classes}. Leave `classes` out to use them as they are; pass "
-                    f"`new_classifier=True` to fine-tune them for {classes} classes."
+                    f"`new_classifier=True` to fine-tune them for {counted(classes, 'class')}."
                 )
             return len(names) if classes is None else classes
         if weights is not None and not Path(weights).is_file():

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_segattn.backbones.stages import level_sizes, levels_by_stride
 from keras_segattn.weights.preprocessing import Preprocessing
+from keras_segattn.wording import counted
 
 SMALLEST_SIDE = 32
 
@@ -53,7 +54,7 @@ def keras_application(name, channels=3, weights=None):
     if weights == "imagenet" and channels != 3:
         raise ValueError(
             f"The ImageNet weights of keras.applications.{name} read images of 3 channels. "
-            f"Received: {channels} channels"
+            f"Received: {counted(channels, 'channel')}"
         )
     constructor = getattr(keras.applications, name)
     model = _build(constructor, channels, weights)

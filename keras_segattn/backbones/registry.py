@@ -18,6 +18,7 @@ from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101, archit
 from keras_segattn.backbones.shufflenet_v2 import ShuffleNetV2
 from keras_segattn.backbones.stdc import STDC1, STDC2
 from keras_segattn.weights.backbone_weights import load_backbone_weights
+from keras_segattn.wording import counted
 
 BACKBONES = {
     "df1": DF1,
@@ -147,8 +148,8 @@ def _check_images(pyramid, channels, size):
     *own_size, own_channels = pyramid.input.shape[1:]
     if own_channels != channels:
         raise ValueError(
-            f"Backbone {pyramid.name!r} takes images of {own_channels} channels, not the "
-            f"{channels} of `input_shape`."
+            f"Backbone {pyramid.name!r} takes images of {counted(own_channels, 'channel')}, "
+            f"not the {channels} of `input_shape`."
         )
     for own, given in zip(own_size, size, strict=True):
         if own is not None and own != given:

@@ -8,6 +8,7 @@ from keras_segattn.arguments import check_choice
 from keras_segattn.data.dataset import IGNORE_CLASS
 from keras_segattn.data.paired_files import PairedFiles, files_by_name, pair
 from keras_segattn.images.palette import default_palette
+from keras_segattn.wording import counted
 
 FOLDERS = {"train": "training", "val": "validation"}
 CLASS_COUNT = 150
@@ -74,6 +75,6 @@ def _class_names(path):
         rows = list(csv.DictReader(file, delimiter="\t"))
     names = [[name.strip() for name in row["Name"].split(",")] for row in rows]
     if len(names) != CLASS_COUNT:
-        raise ValueError(f"{path} names {len(names)} classes, not {CLASS_COUNT}.")
+        raise ValueError(f"{path} names {counted(len(names), 'class')}, not {CLASS_COUNT}.")
     firsts = [name[0] for name in names]
     return tuple(", ".join(name) if firsts.count(name[0]) > 1 else name[0] for name in names)

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_segattn.arguments import check_choice
 from keras_segattn.ground_truth import check_labels
+from keras_segattn.wording import counted
 
 IGNORE_CLASS = 255
 """The label of void pixels in every data set of this package, and in the padding of a crop."""
@@ -118,7 +119,7 @@ class SegmentationDataset:
         except TypeError:
             return self._subset(np.arange(len(self))[index])
         if not -len(self) <= position < len(self):
-            raise IndexError(f"There are {len(self)} samples. Received: index={index}")
+            raise IndexError(f"{self!r} has no sample of this index. Received: index={index}")
         # torch warns of arrays that it could not write to.
         return tuple(
             np.require(array, requirements="W") for array in self.read(position % len(self))
@@ -235,15 +236,20 @@ class SegmentationDataset:
                 Labels with a Common Multi-Scale Convolutional Architecture" (Eigen and Fergus,
                 2015); a class that no image holds weighs 0. Defaults to `"enet"`.
 
+        Warns of classes that no mask holds, whose weights say nothing.
+
         Returns:
             List of floats.
         """
         check_choice("method", method, ("enet", "median_frequency"))
         if method == "enet":
-            return [float(weight) for weight in 1 / np.log(1.02 + self.class_frequencies())]
+            frequencies = self.class_frequencies()
+            self._warn_of_missing(frequencies > 0)
+            return [float(weight) for weight in 1 / np.log(1.02 + frequencies)]
         counts, known = self._pixel_counts()
         held = counts > 0
         occurs = held.any(axis=0)
+        self._warn_of_missing(occurs)
         pixels = (held * known).sum(axis=0)
         frequencies = counts.sum(axis=0)[occurs] / pixels[occurs]
         weights = np.zeros(len(self.class_names))
@@ -301,6 +307,11 @@ class SegmentationDataset:
                     f"{self.mask_shape(image)}, for the task {self.task!r}."
                 )
                 continue
+            if image.dtype != "uint8" or mask.dtype != "uint8":
+                faults.append(
+                    f"{self.name(index)} is an image of {image.dtype} and a mask of {mask.dtype}; "
+                    "both must be uint8."
+                )
             labels = np.unique(mask)
             unknown = labels[(labels >= self.labels) & (labels != self.ignore_class)]
             if len(unknown):
@@ -317,12 +328,13 @@ class SegmentationDataset:
         if self.has_masks and not faults:
             if not known:
                 return [f"All pixels of {self!r} are void."]
-            missing = [
-                name for name, found in zip(self.class_names, occurs, strict=True) if not found
-            ]
-            if missing:
-                warnings.warn(f"No mask of {self!r} holds: {', '.join(missing)}.", stacklevel=2)
+            self._warn_of_missing(occurs)
         return faults
+
+    def _warn_of_missing(self, occurs):
+        missing = [name for name, found in zip(self.class_names, occurs, strict=True) if not found]
+        if missing:
+            warnings.warn(f"No mask of {self!r} holds: {', '.join(missing)}.", stacklevel=3)
 
     def to_tf_dataset(
         self,
@@ -402,4 +414,5 @@ class SegmentationDataset:
         return SegmentationPyDataset(sampler, preprocessing, first_epoch, workers)
 
     def __repr__(self):
-        return f"{type(self).__name__}({len(self)} samples, {len(self.class_names)} classes)"
+        samples, classes = counted(len(self), "sample"), counted(len(self.class_names), "class")
+        return f"{type(self).__name__}({samples}, {classes})"

@@ -78,7 +78,7 @@ class SegmentationPyDataset(keras.utils.PyDataset):
             epoch, batch = divmod(batch, self.sampler.batches)
             return self._epoch + epoch, batch
         if not 0 <= batch < self.sampler.batches:
-            raise IndexError(f"There are {self.sampler.batches} batches. Received: {batch}")
+            raise IndexError(f"Batches are from 0 to {self.sampler.batches - 1}. Received: {batch}")
         return self._epoch, batch
 
     def _following(self, epoch, batch):

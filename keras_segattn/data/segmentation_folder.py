@@ -15,6 +15,7 @@ from keras_segattn.images.masks import read_colors, read_labels
 from keras_segattn.images.palette import default_palette, to_palette
 from keras_segattn.spread import evenly_spread
 from keras_segattn.task import BACKGROUND, TASKS
+from keras_segattn.wording import counted
 
 # How many masks are looked at to tell whether 255 is the foreground.
 LOOKED_AT = 8
@@ -159,7 +160,10 @@ class SegmentationFolder(PairedFiles):
         if self.task == "binary" and len(palette) == 1:
             palette = ((0, 0, 0), *palette)
         if len(palette) != len(self.class_names):
-            raise ValueError(f"{len(palette)} colors do not fit {len(self.class_names)} classes.")
+            raise ValueError(
+                f"{counted(len(self.class_names), 'class')} must have as many colors in `palette`. "
+                f"Received: {counted(len(palette), 'color')}"
+            )
         if color_masks and len(set(palette)) < len(palette):
             color = next(c for i, c in enumerate(palette) if c in palette[:i])
             raise ValueError(
@@ -176,8 +180,8 @@ class SegmentationFolder(PairedFiles):
         allowed = {*range(self.labels), self.ignore_class}
         if not (checked.keys() <= {*range(256)} and allowed.issuperset(checked.values())):
             raise ValueError(
-                f"`label_map` must map labels from 0 to 255 to those of the {self.labels} classes "
-                f"or to {self.ignore_class}. Received: {label_map}"
+                "`label_map` must map labels from 0 to 255 to those of "
+                f"{counted(self.labels, 'class')} or to {self.ignore_class}. Received: {label_map}"
             )
         # A map that makes another label 0 has forgotten what 0 is: that is told as masks are read.
         background = {} if 0 in checked.values() else {0: 0}

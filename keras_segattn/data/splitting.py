@@ -57,6 +57,6 @@ def _groups(dataset, group_by):
     if isinstance(group_by, str) or len(groups) != len(dataset):
         raise ValueError(
             "`group_by` must be a function from the name of a sample to its group, or a sequence "
-            f"of one group for each of the {len(dataset)} samples. Received: {group_by!r}"
+            f"of one group for each sample of {dataset!r}. Received: {group_by!r}"
         )
     return groups

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_segattn.applications.logits import task_of
-from keras_segattn.arguments import check_choice
+from keras_segattn.arguments import check_choice, check_functional
 from keras_segattn.atomic_files import make_folder
 from keras_segattn.export.formats import FORMATS, is_artifact
 from keras_segattn.export.report import ExportReport
@@ -125,6 +125,7 @@ def export_model(
             "installed: python tf_trt.py SAVED_MODEL CONVERTED, with the file "
             "keras_segattn/export/tf_trt.py."
         )
+    check_functional(model)
     check_choice("format", format, tuple(FORMATS))
     check_choice("output", output, OUTPUTS)
     target, path = FORMATS[format], Path(path)

@@ -3,6 +3,8 @@
 import dataclasses
 from pathlib import Path
 
+from keras_segattn.wording import counted
+
 
 @dataclasses.dataclass(frozen=True)
 class ExportReport:
@@ -36,6 +38,6 @@ class ExportReport:
         return (
             f"{self.path}: {self.format}, {self.dtype}, {self.bytes / 1e6:.1f} MB; at least "
             f"{self.agreement:.3%} of the pixels as in Keras (bound {self.least_agreement:.1%}), "
-            f"largest logit difference {self.largest_logit_difference:.2g}, on {self.images} "
-            f"images{kind}"
+            f"largest logit difference {self.largest_logit_difference:.2g}, on "
+            f"{counted(self.images, 'image')}{kind}"
         )

@@ -20,6 +20,15 @@ TIFF_DESCRIPTION = 270
 PAGES_OF_BANDS = ("CYX", "QYX")
 NOTES_OF_BANDS = ('"shape"', "channels=")
 NPY_MAGIC = b"\x93NUMPY"
+# MP4 and QuickTime but for HEIC and AVIF, Matroska and WebM, AVI, and MPEG.
+VIDEO_HEAD = re.compile(
+    rb"....ftyp(?!hei|hev|mif|msf|avi)|\x1a\x45\xdf\xa3|RIFF....AVI |\0\0\x01[\xba\xb3]",
+    re.DOTALL,
+)
+VIDEO = (
+    "; it is a video: read its frames, with OpenCV for example, and pass them one by one or as a "
+    "generator, with channel_order='BGR' where OpenCV gives them"
+)
 # Each scan of a progressive JPEG costs a pass over all pixels; encoders write about ten.
 MOST_SCANS = 100
 # The next marker after entropy-coded data: not a stuffed byte, a restart or a fill byte.
@@ -131,7 +140,7 @@ def _decode(file, from_pillow, formats, most_pixels, upright):
     # Older versions of Pillow lack some, and some are left out when it is built.
     formats = tuple(format for format in formats if format in Image.OPEN)
 
-    head = file.read(8)
+    head = file.read(12)
     file.seek(0)
     if head.startswith(NPY_MAGIC):
         array = np.load(file, allow_pickle=False)
@@ -150,8 +159,9 @@ def _decode(file, from_pillow, formats, most_pixels, upright):
                 return decode_pillow(image, from_pillow, upright)
     except UnidentifiedImageError:
         if not head.startswith(TIFF_MAGIC):
+            video = VIDEO if VIDEO_HEAD.match(head) else ""
             raise ImageFormatError(
-                f"it is in none of the formats {', '.join(formats)} and NPY"
+                f"it is in none of the formats {', '.join(formats)} and NPY{video}"
             ) from None
     # Pillow knows no TIFF of floats in several bands, and leaves bands beyond the third out.
     file.seek(0)

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from keras_segattn.images.value_range import scale_to_range
+from keras_segattn.wording import counted
 
 # ITU-R 601, as in Pillow's conversion to gray.
 LUMINANCE = np.array([0.299, 0.587, 0.114], dtype="float32")
@@ -39,7 +40,7 @@ def to_pixels(image, channels, value_range=None):
     if count != channels and (channels, count) not in ((3, 1), (1, 3)):
         raise ValueError(
             f"The network takes images (height, width, {channels}). Received an image with "
-            f"{count} channels, of shape {image.shape}; channels are last."
+            f"{counted(count, 'channel')}, of shape {image.shape}; channels are last."
         )
     pixels = _scaled(image) if value_range is None else scale_to_range(image, value_range)
     if (channels, count) == (3, 1):

@@ -57,6 +57,11 @@ def read_image(image, most_pixels=None, channel_order="RGB"):
         return read_file(image, most_pixels).pixels
     if hasattr(image, "getexif"):
         return decode_pillow(image, pillow_array).pixels
+    if hasattr(image, "read") and not hasattr(image, "seekable"):
+        raise TypeError(
+            "A binary file can be sought in; a video gives its frames one by one, or as a "
+            f"generator. Received: {image!r}"
+        )
     if hasattr(image, "read"):
         return read_file(image, most_pixels).pixels
     image = check_shape(_as_array(image))

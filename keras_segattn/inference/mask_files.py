@@ -9,6 +9,7 @@ from pathlib import Path
 from keras_segattn.atomic_files import sync, write_json, write_text
 from keras_segattn.images import IMAGE_SUFFIXES, find_images
 from keras_segattn.images.finding import read_list
+from keras_segattn.wording import counted
 
 FAILED = "failed.txt"
 MADE_BY = "made_by.json"
@@ -68,7 +69,7 @@ def claim_results(results, model, options, pairs):
     if masks:
         before = "an unknown model" if there is None else _described(there)
         raise ValueError(
-            f"{results} holds {masks} masks of {before}, and would get others of "
+            f"{results} holds {counted(masks, 'mask')} of {before}, and would get others of "
             f"{_described(own)}. Write to another folder, or remove these masks and {MADE_BY}."
         )
     results.mkdir(parents=True, exist_ok=True)
@@ -155,8 +156,7 @@ def report_failures(failures, results):
         why = " ".join(str(why).split())
         lines.append(why if why.startswith(image) else f"{image}: {why}")
     write_text(report, "\n".join(lines) + "\n")
-    count = "1 image" if len(lines) == 1 else f"{len(lines)} images"
-    return "\n".join([f"{count} failed, listed in {report}:", *lines])
+    return "\n".join([f"{counted(len(lines), 'image')} failed, listed in {report}:", *lines])
 
 
 def _found(folder, results):

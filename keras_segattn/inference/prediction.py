@@ -10,7 +10,13 @@ import numpy as np
 from keras import ops
 
 from keras_segattn.applications.logits import returns_logits, task_of, to_probabilities
-from keras_segattn.arguments import LEAST_SIDE, check_at_least, check_scales, check_size
+from keras_segattn.arguments import (
+    LEAST_SIDE,
+    check_at_least,
+    check_functional,
+    check_scales,
+    check_size,
+)
 from keras_segattn.images import read_image, to_pixels
 from keras_segattn.inference.segmentation import Segmentation
 from keras_segattn.inference.sliding_window import blended_bands
@@ -86,6 +92,7 @@ def segment(
     >>> result.class_map.shape, result.class_map.dtype.name
     ((70, 90), 'uint8')
     """
+    check_functional(model)
     preprocessing = _preprocessing(model) if preprocessing is None else preprocessing
     tile = _window(model, tile)
     if not 0 <= overlap < 1:

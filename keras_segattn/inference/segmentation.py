@@ -5,6 +5,7 @@ import numpy as np
 from keras_segattn.images import default_palette, pack_labels, to_rgb
 from keras_segattn.images.label_bits import palette_of_bits
 from keras_segattn.visualization import overlay_mask
+from keras_segattn.wording import counted
 
 
 class Segmentation:
@@ -114,4 +115,4 @@ class Segmentation:
     def __repr__(self):
         height, width = self.class_map.shape[:2]
         task = "" if self.task == "multiclass" else f", {self.task}"
-        return f"Segmentation({height}x{width}, {len(self.palette)} classes{task})"
+        return f"Segmentation({height}x{width}, {counted(len(self.palette), 'class')}{task})"

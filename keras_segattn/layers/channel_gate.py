@@ -62,7 +62,7 @@ class ChannelGate(CompositeLayer):
         if self.reduction is not None:
             if not 1 <= self.reduction <= channels:
                 raise ValueError(
-                    f"`reduction` must be between 1 and the {channels} channels of the input. "
+                    f"`reduction` must be between 1 and {channels}, the channels of the input. "
                     f"Received: reduction={self.reduction}, input shape {x_shape}"
                 )
             self.squeeze = keras.layers.Dense(

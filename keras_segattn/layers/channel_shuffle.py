@@ -43,7 +43,7 @@ class ChannelShuffle(keras.layers.Layer):
     def build(self, x_shape):
         if self.groups < 1 or x_shape[-1] % self.groups:
             raise ValueError(
-                f"`groups` must divide the {x_shape[-1]} channels of the input. Received: "
+                f"`groups` must divide {x_shape[-1]}, the channels of the input. Received: "
                 f"groups={self.groups}, input shape {x_shape}"
             )
 

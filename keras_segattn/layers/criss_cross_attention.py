@@ -87,7 +87,7 @@ class CrissCrossAttention(CompositeLayer):
         channels = x_shape[-1]
         if not 1 <= self.reduction <= channels:
             raise ValueError(
-                f"`reduction` must be between 1 and the {channels} channels of the input. "
+                f"`reduction` must be between 1 and {channels}, the channels of the input. "
                 f"Received: reduction={self.reduction}, input shape {x_shape}"
             )
         self.query = self._make_conv1x1(channels // self.reduction, "query")

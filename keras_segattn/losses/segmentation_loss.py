@@ -14,6 +14,7 @@ from keras_segattn.ground_truth import (
 )
 from keras_segattn.losses.sum_of_losses import SumOfLosses
 from keras_segattn.task import TASKS, check_task, count_labels, labels_of_mask
+from keras_segattn.wording import counted
 
 LEAST_PROBABILITY = 1e-7
 
@@ -80,7 +81,8 @@ class SegmentationLoss(keras.losses.Loss):
         count = count_labels(task, channels)
         if self.class_weights is not None and len(self.class_weights) != count:
             raise ValueError(
-                f"{len(self.class_weights)} class weights do not fit logits of {count} classes."
+                f"`class_weights` must have one weight for each of {counted(count, 'class')}. "
+                f"Received: {self.class_weights}"
             )
         return task
 

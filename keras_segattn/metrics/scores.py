@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_segattn.wording import counted
+
 
 def confusion_scores(matrix, class_names=None):
     """Reads intersection over union, F1, precision, recall and accuracy from a confusion matrix.
@@ -44,7 +46,8 @@ def confusion_scores(matrix, class_names=None):
         class_names = [str(i) for i in range(len(matrix))]
     if len(class_names) != len(matrix):
         raise ValueError(
-            f"{len(class_names)} class names do not fit a matrix of {len(matrix)} classes."
+            f"A matrix of {counted(len(matrix), 'class')} needs as many `class_names`. Received: "
+            f"{class_names}"
         )
     hits, true, predicted, right = _pixels(matrix)
     both, total = true + predicted, matrix.sum()

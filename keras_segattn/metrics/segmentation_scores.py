@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_segattn.arguments import check_choice
 from keras_segattn.metrics.confusion_matrix import ConfusionMatrix
+from keras_segattn.wording import counted
 
 OF_CLASSES = ("iou", "f1", "precision", "recall")
 SCORES = (
@@ -81,7 +82,7 @@ class SegmentationScores(ConfusionMatrix):
         )
         if class_names is not None and len(class_names) != num_classes:
             raise ValueError(
-                f"{len(class_names)} class names do not fit {num_classes} classes. Received: "
+                f"{counted(num_classes, 'class')} must have as many `class_names`. Received: "
                 f"{class_names}"
             )
         self.class_names = None if class_names is None else list(class_names)

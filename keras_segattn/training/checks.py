@@ -6,6 +6,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_segattn.wording import counted
+
 # A share of void in a crop, beyond the recipe's own, that is worth a warning.
 MUCH_VOID = 0.1
 
@@ -40,21 +42,21 @@ def check_training(recipe, data, options):
     steps = samples // batch
     if not steps:
         raise ValueError(
-            f"The {samples} samples of the train data do not fill a batch of {batch}. Take "
+            f"The train data, {counted(samples, 'sample')}, do not fill a batch of {batch}. Take "
             f"`batch_size={samples}` or less."
         )
     total = recipe.epochs_of(steps) * steps
     if recipe.warmup_steps >= total:
         raise ValueError(
-            f"`warmup_steps={recipe.warmup_steps}` does not fit into a training of {total} steps "
-            f"({steps} in an epoch). Take fewer, or train longer."
+            f"`warmup_steps={recipe.warmup_steps}` does not fit into a training of "
+            f"{counted(total, 'step')} ({steps} in an epoch). Take fewer, or train longer."
         )
     accumulated = options.gradient_accumulation_steps
     if accumulated is not None and accumulated > steps:
         raise ValueError(
-            f"`gradient_accumulation_steps={accumulated}` is more than the {steps} steps of an "
-            f"epoch ({samples} samples in batches of {batch}): an epoch would not change the "
-            f"weights. Take {steps} or fewer, or a smaller `batch_size`."
+            f"`gradient_accumulation_steps={accumulated}` is more than an epoch has, "
+            f"{counted(steps, 'step')} ({counted(samples, 'sample')} in batches of {batch}): it "
+            f"would not change the weights. Take {steps} or fewer, or a smaller `batch_size`."
         )
     if options.initial_model is not None and not Path(options.initial_model).is_file():
         raise ValueError(f"`initial_model={options.initial_model}` is no file.")

@@ -20,6 +20,7 @@ from keras_segattn.training.run import train
 from keras_segattn.training.run_folder import RunFolder
 from keras_segattn.training.strategies import STRATEGIES
 from keras_segattn.visualization import plot_history
+from keras_segattn.wording import counted
 
 # Fields of a recipe that an option of the same name replaces, and the type of their values.
 REPLACEABLE = {
@@ -201,7 +202,7 @@ def _state(run):
     _, done = AtomicCheckpoint.latest(run.checkpoints)
     if not done:
         return f"{run.path} holds no finished epoch. Give the command again to start anew."
-    epochs = "1 finished epoch" if done == 1 else f"{done} finished epochs"
+    epochs = counted(done, "finished epoch")
     return f"{run.path} holds {epochs}. Go on with the same command and --resume."
 
 

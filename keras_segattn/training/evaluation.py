@@ -6,13 +6,15 @@ import keras
 import numpy as np
 
 from keras_segattn.applications.logits import task_of
-from keras_segattn.ground_truth import check_labels
+from keras_segattn.arguments import check_functional
+from keras_segattn.data.sampler import Sampler
 from keras_segattn.inference import segment
 from keras_segattn.metrics import confusion_scores
 from keras_segattn.spread import evenly_spread
 from keras_segattn.task import count_labels
 from keras_segattn.training.image_scores import ImageScores
 from keras_segattn.visualization import plot_predictions
+from keras_segattn.wording import counted
 
 
 def has_labels(data):
@@ -46,9 +48,10 @@ def count_confusions(model, data, each=None, **options):
 
     Raises:
         ValueError: If no image has a mask, all pixels are void, the model has another task or
-            number of classes than the data set, a label is neither a class nor void, or the
-            network's outputs are not finite.
+            number of classes than the data set or is not functional, a sample is not as
+            `SegmentationDataset.read` says, or the network's outputs are not finite.
     """
+    check_functional(model)
     _check_classes(model, data)
     if not data.has_masks:
         raise ValueError(
@@ -65,9 +68,10 @@ def count_confusions(model, data, each=None, **options):
     shape = (classes, 2, 2) if data.task == "multilabel" else (classes, classes)
     total = np.zeros(shape, dtype="int64")
     progress = keras.utils.Progbar(len(data), unit_name="image")
+    # It checks samples as pipelines do: what cannot be trained on is not evaluated either.
+    sampler = Sampler(data, 1, training=False, augmentation=None, seed=0, cache=False)
     for index in range(len(data)):
-        image, mask = data.read(index)
-        check_labels(mask, data.labels, data.ignore_class, where=f"the mask of {data.name(index)}")
+        image, mask = sampler.read(0, index)
         found = segment(model, image, keep_probabilities=False, **options).class_map
         cells = mask.astype("int64") * data.labels + found
         if data.task == "multilabel":
@@ -85,7 +89,8 @@ def _check_classes(model, data):
     task, channels = task_of(model), model.output.shape[-1]
     classes, wanted = count_labels(task, channels), len(data.class_names)
     if classes != wanted:
-        raise ValueError(f"Model {model.name!r} has {classes} classes, the data set {wanted}.")
+        count = counted(classes, "class")
+        raise ValueError(f"Model {model.name!r} has {count}, the data set {wanted}.")
     if (task == "multilabel") != (data.task == "multilabel"):
         raise ValueError(
             f"Model {model.name!r} is for task={task!r}, and the masks of {data!r} are for "

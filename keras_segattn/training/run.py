@@ -22,6 +22,7 @@ from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run_folder import RunFolder
 from keras_segattn.training.strategies import open_strategy
 from keras_segattn.visualization import PredictionPictures
+from keras_segattn.wording import counted
 
 
 def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
@@ -100,7 +101,7 @@ def _train(recipe, data, run, options, strategy, callbacks):
         model.evaluation = recipe.validation_options
     early_stop = _EarlyStop(options.early_stopping_patience, best, epochs_done)
     if early_stop.is_over:
-        print(f"the run has stopped early, after {epochs_done} epochs", flush=True)
+        print(f"the run has stopped early, after {counted(epochs_done, 'epoch')}", flush=True)
     elif epochs_done < epochs:
         _fit(
             strategy,
@@ -152,8 +153,8 @@ def _prepare(options, strategy, recipe):
 
         tf.config.experimental.enable_op_determinism()
     print(
-        f"{strategy.devices} devices in {strategy.processes} processes, this is process "
-        f"{strategy.process}; global batch {recipe.batch_size}, "
+        f"{counted(strategy.devices, 'device')} in {counted(strategy.processes, 'process')}, this "
+        f"is process {strategy.process}; global batch {recipe.batch_size}, "
         f"{recipe.batch_size // strategy.devices} on each device; learning rate "
         f"{recipe.learning_rate}, for the global batch",
         flush=True,
@@ -167,7 +168,7 @@ def _verify(data):
         faults = dataset.verify()
         if faults:
             more = f"\nand {len(faults) - 20} more" if faults[20:] else ""
-            number = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+            number = counted(len(faults), "fault")
             raise ValueError(f"{number} in the {split} data:\n" + "\n".join(faults[:20]) + more)
 
 

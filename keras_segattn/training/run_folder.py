@@ -20,6 +20,7 @@ from keras_segattn.atomic_files import atomic_path, make_folder, write_json
 from keras_segattn.callbacks import AtomicCheckpoint
 from keras_segattn.training.folder_lock import locked
 from keras_segattn.version import __version__
+from keras_segattn.wording import counted
 
 # Columns of every log of a training.
 COLUMNS = {"epoch", "loss", "val_mean_iou"}
@@ -103,8 +104,8 @@ class RunFolder:
         rows = self._read_log()
         if len(rows) > 1:  # A process that is killed in its first epoch leaves one row.
             raise ValueError(
-                f"{self.log} has {len(rows)} epochs, and {self.checkpoints} holds no checkpoint. "
-                "Put the checkpoints back, or choose another `folder`."
+                f"{self.log} has {counted(len(rows), 'epoch')}, and {self.checkpoints} holds no "
+                "checkpoint. Put the checkpoints back, or choose another `folder`."
             )
         if not write:
             return
@@ -146,8 +147,8 @@ class RunFolder:
             return None, 0
         if done > epochs:
             raise ValueError(
-                f"{path} says that {done} epochs are finished; the training has {epochs}. Move it "
-                "away if it is of another run, or choose another `folder`."
+                f"{path} holds {counted(done, 'finished epoch')}; the training has {epochs}. Move "
+                "it away if it is of another run, or choose another `folder`."
             )
         best = AtomicCheckpoint.read_best(self.checkpoints)
         self._check_best(best, path, finished=done == epochs)

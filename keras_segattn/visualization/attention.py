@@ -131,7 +131,7 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
     inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
     images = keras.tree.flatten(inputs)[0].shape[0]
     if images != 1:
-        raise ValueError(f"The features must belong to one image. Received: {images} images")
+        raise ValueError(f"The features must belong to one image. Received a batch of {images}")
     if not layer.built:
         layer.build(keras.tree.map_structure(lambda x: tuple(x.shape), inputs))
     if strip is None:

@@ -20,8 +20,8 @@ def plot_confusion_matrix(path, matrix, class_names):
     matrix = np.asarray(matrix, dtype="float64")
     if matrix.shape != (len(class_names), len(class_names)):
         raise ValueError(
-            f"{len(class_names)} class names need a matrix of shape {(len(class_names),) * 2}. "
-            f"Received: shape {matrix.shape}"
+            f"The matrix must have shape {(len(class_names),) * 2}, a row and a column for each of "
+            f"`class_names`. Received: shape {matrix.shape}"
         )
     totals = matrix.sum(axis=1, keepdims=True)
     # A class that no pixel has gets an empty row.

@@ -9,6 +9,7 @@ from keras_segattn.spread import evenly_spread
 from keras_segattn.task import DEFAULT_THRESHOLD, as_logits, choose_classes
 from keras_segattn.visualization.mask_pictures import plot_predictions
 from keras_segattn.visualization.masks import overlay_mask
+from keras_segattn.wording import counted
 
 
 class PredictionPictures(keras.callbacks.Callback):
@@ -43,7 +44,7 @@ class PredictionPictures(keras.callbacks.Callback):
         if min(count, freq, len(dataset)) < 1:
             raise ValueError(
                 "`count`, `freq` and the number of samples must be at least 1. Received: "
-                f"count={count}, freq={freq}, {len(dataset)} samples"
+                f"count={count}, freq={freq}, {counted(len(dataset), 'sample')}"
             )
         self.folder = Path(folder)
         self.dataset = dataset

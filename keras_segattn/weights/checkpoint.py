@@ -17,6 +17,7 @@ from keras_segattn.weights.torch_tensors import (
     item_type,
     numbers_of,
 )
+from keras_segattn.wording import counted
 
 STREAM_MAGIC = 0x1950A86A20F9469CFC6C
 STREAM_VERSION = 1001
@@ -190,7 +191,9 @@ def _read_stream(data, entry):
             raise CheckpointError("has storages whose keys are no text")
         numel = int.from_bytes(data.read(8), "little")
         if numel != storages[key].numel:
-            raise CheckpointError(f"has {numel} numbers where it names {storages[key].numel}")
+            raise CheckpointError(
+                f"has {counted(numel, 'number')} where it names {storages[key].numel}"
+            )
         start = data.tell()
         places[key] = slice(start, start + numel * item_type(storages[key].dtype).itemsize)
         data.seek(places[key].stop)
@@ -224,7 +227,7 @@ def _choose(content, entry):
     best = [name for name, tensors in found.items() if len(tensors) == most]
     if len(best) > 1:
         raise CheckpointError(
-            f"has several dicts of {most} tensors; choose one by `entry`: {sorted(best)}"
+            f"has several dicts of {counted(most, 'tensor')}; choose one by `entry`: {sorted(best)}"
         )
     return found[best[0]]
 

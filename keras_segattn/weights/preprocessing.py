@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_segattn.arguments import check_choice
 from keras_segattn.images.value_range import to_value_range
+from keras_segattn.wording import counted
 
 CHANNEL_ORDERS = ("RGB", "BGR")
 LEAST_VARIANCE = 1e-6
@@ -62,7 +63,8 @@ class Preprocessing:
         check_choice("channel_order", channel_order, CHANNEL_ORDERS)
         if channel_order == "BGR" and len(mean) != 3:
             raise ValueError(
-                f"The channel order 'BGR' needs three channels. Received: {len(mean)} means"
+                "The channel order 'BGR' needs three channels. Received: "
+                f"{counted(len(mean), 'mean')}"
             )
         self.mean = mean
         self.std = std

@@ -282,7 +282,7 @@ def test_a_file_that_could_not_be_loaded_is_not_written(deep, tmp_path):
     [
         ("palette", [(300, 0, 0), (0, 0, 0)], r"from 0 to 255.*Received: \(300, 0, 0\)"),
         ("palette", ["#ff00", "#000000"], "Received: '#ff00'"),
-        ("palette", [(0, 0, 0)], r"one entry for each of the 2 classes"),
+        ("palette", [(0, 0, 0)], r"one entry per class, 2"),
         ("class_names", "ab", "must be a sequence of names. Received: 'ab'"),
     ],
 )

@@ -292,7 +292,10 @@ def test_images_of_other_bands_are_named(folder):
         ({"class_names": CLASSES, "label_map": {"zero": 0}}, "labels from 0 to 255 .*zero"),
         ({"class_names": CLASSES, "label_map": {0: 0.5}}, "labels from 0 to 255"),
         ({"class_names": "leaf"}, "a sequence of names. Received: 'leaf'"),
-        ({"class_names": CLASSES, "palette": [(1, 2, 3)]}, "1 colors do not fit 2 classes"),
+        (
+            {"class_names": CLASSES, "palette": [(1, 2, 3)]},
+            "as many colors .*: 1 color$",
+        ),
         ({"class_names": CLASSES, "color_masks": True}, "needs the colors"),
         ({"class_names": CLASSES, "label_map": {0: 0, 1: 2}}, "2 classes or to 255. Received"),
     ],
@@ -344,9 +347,12 @@ def test_median_frequency_is_that_of_the_equation(folder):
     data = SegmentationFolder(folder / "images", folder / "masks", class_names=["a", "b", "none"])
     # a: 2 of the 5 pixels of the two images that hold it; b: 3 of 5.
     want = [0.5 / (2 / 5), 0.5 / (3 / 5), 0.0]
-    np.testing.assert_allclose(data.class_weights("median_frequency"), want)
+    none = pytest.warns(UserWarning, match=r"No mask of .* holds: none\.")
+    with none:
+        np.testing.assert_allclose(data.class_weights("median_frequency"), want)
     enet = 1 / np.log(1.02 + np.array([2 / 5, 3 / 5, 0]))
-    np.testing.assert_allclose(data.class_weights(), enet)
+    with none:
+        np.testing.assert_allclose(data.class_weights(), enet)
     with pytest.raises(ValueError, match="Received: 'inverse'"):
         data.class_weights("inverse")
 

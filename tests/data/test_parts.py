@@ -53,7 +53,7 @@ def test_a_slice_reads_the_same_samples():
     # Of a part, too.
     assert names(data[10:20][[2]]) == [data.frames[12]]
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(part))[0][1], part.read(0)[1])
-    with pytest.raises(IndexError, match=r"There are 4 samples\. Received: index=4"):
+    with pytest.raises(IndexError, match=r"4 samples, .* no sample of this index\. .*index=4"):
         part[4]
     with pytest.raises(ValueError, match=r"32 samples.* must hold a sample"):
         data[40:]
@@ -108,7 +108,10 @@ def test_folds_are_of_equal_size_and_shuffled():
             lambda data: data.split(0.5, 0.5, group_by=lambda name: 0),
             r"The number of groups is 1\.",
         ),
-        (lambda data: data.split(0.5, 0.5, group_by="video"), "one group for each of the 32"),
+        (
+            lambda data: data.split(0.5, 0.5, group_by="video"),
+            "one group for each sample of .*32 samples",
+        ),
         (lambda data: data.kfold(1), "`folds` must be at least 2"),
         (lambda data: data.kfold(7, group_by=video), r"The number of groups is 6\."),
     ],

@@ -256,7 +256,7 @@ def test_labels_beyond_the_classes_are_refused_as_they_are_read(kind):
 
 def test_impossible_batches_are_refused(kind):
     data = RoadScenes("train", 10)
-    with pytest.raises(ValueError, match="10 samples do not fill a batch of 16"):
+    with pytest.raises(ValueError, match=r"10 samples, .* does not fill a batch of 16"):
         take(kind, data, 1, 16, training=True)
     with pytest.raises(ValueError, match=r"at least 1\. Received: 0"):
         take(kind, data, 1, 0)
@@ -368,7 +368,7 @@ def test_data_sets_are_sequences():
     data = RoadScenes("train", 3, size=(32, 48))
     assert [image.shape for image, _ in data] == [(32, 48, 3)] * 3
     np.testing.assert_array_equal(data[-1][0], data.read(2)[0])
-    with pytest.raises(IndexError, match=r"There are 3 samples\. Received: index=3"):
+    with pytest.raises(IndexError, match=r"3 samples, .* no sample of this index\. .*index=3"):
         data[3]
 
 

@@ -169,6 +169,21 @@ def test_only_listed_formats_reach_a_decoder(format, monkeypatch):
         read_image(content)
 
 
+@pytest.mark.parametrize(
+    ("head", "is_video"),
+    [
+        (b"\0\0\0\x18ftypmp42", True),
+        (b"\x1aE\xdf\xa3", True),
+        (b"RIFF\0\1\2\3AVI LIST", True),
+        (b"\0\0\0\x18ftypheic", False),
+    ],
+)
+def test_videos_are_told_from_images(head, is_video):
+    with pytest.raises(ImageFormatError, match="in none of the formats") as error:
+        read_image(head + bytes(99))
+    assert ("read its frames" in str(error.value)) == is_video
+
+
 def test_damaged_files_are_named(tmp_path):
     path = tmp_path / "street.png"
     path.write_bytes(encoded(np.zeros((99, 99, 3), "uint8"))[:60])

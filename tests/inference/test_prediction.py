@@ -9,6 +9,7 @@ from keras import ops
 from PIL import Image
 
 from keras_segattn.applications import CANet
+from keras_segattn.export import export_model
 from keras_segattn.inference import segment
 from keras_segattn.inference.sliding_window import blended_bands
 from keras_segattn.weights import Preprocessing
@@ -286,6 +287,30 @@ def test_overlay_and_shares(picture):
 def test_what_is_no_image(image, error, message):
     with pytest.raises(error, match=message):
         segment(pixelwise(), image)
+
+
+class Capture:
+    """Has `read`, as `cv2.VideoCapture`."""
+
+    def read(self):
+        return True, np.zeros((40, 40, 3), "uint8")
+
+
+def test_videos_and_models_without_shapes(picture):
+    with pytest.raises(TypeError, match="a video gives its frames one by one, or as a generator"):
+        segment(pixelwise(), Capture())
+    frames = (picture[0] for _ in range(2))
+    assert len(segment(pixelwise(), frames)) == 2
+
+    class Subclassed(keras.Model):
+        def call(self, images):
+            return images
+
+    model = Subclassed(name="mine")
+    model(np.zeros((1, 40, 40, 3), "float32"))
+    for use in (segment, lambda model, image: export_model(model, "mine.onnx", "onnx")):
+        with pytest.raises(ValueError, match=r"'mine' does not know the shapes .*functional model"):
+            use(model, picture[0])
 
 
 def test_wrong_arguments():

@@ -160,7 +160,7 @@ def test_config_round_trip(make):
 def test_refusals(batch, make):
     with pytest.raises(ValueError, match="finite and not negative"):
         make(class_weights=[1, -2])
-    with pytest.raises(ValueError, match="3 class weights do not fit logits of 4 classes"):
+    with pytest.raises(ValueError, match="one weight for each of 4 classes"):
         make(class_weights=[1, 2, 3])(*batch)
 
 

@@ -68,7 +68,7 @@ def test_scores_for_the_logs_of_classes_that_do_not_occur():
     assert float(result["mean_iou"]) == pytest.approx(0.775)
     assert float(result["iou_car"]) == pytest.approx(0.8)
     assert np.isnan(float(result["iou_tree"]))
-    with pytest.raises(ValueError, match="1 class names do not fit 3 classes"):
+    with pytest.raises(ValueError, match="3 classes must have as many"):
         SegmentationScores(3, class_names=["road"])
 
 
@@ -78,7 +78,7 @@ def test_scores_of_classes_that_do_not_occur():
     assert result["mean_iou"] == pytest.approx(0.775)
     assert result["pixel_accuracy"] == pytest.approx(7 / 8)
     assert confusion_scores(np.zeros((2, 2)))["mean_iou"] is None
-    with pytest.raises(ValueError, match="1 class names do not fit a matrix of 2"):
+    with pytest.raises(ValueError, match="matrix of 2 classes needs as many"):
         confusion_scores(np.zeros((2, 2)), ["road"])
 
 
@@ -141,7 +141,7 @@ def test_counts_do_not_follow_the_policy(batches, policy):
 @pytest.mark.parametrize(
     ("labels", "logits", "message"),
     [
-        ((1, 4, 6), (1, 4, 6, 3), r"4 classes do not fit outputs of 3 channels.*\(1, 4, 6, 3\)"),
+        ((1, 4, 6), (1, 4, 6, 3), r"must have 4 channels, one per class.*\(1, 4, 6, 3\)"),
         ((1, 6, 4), (1, 4, 6, 4), r"y_true.shape=\(1, 6, 4\), y_pred.shape=\(1, 4, 6, 4\)"),
         ((2, 4, 6), (1, 4, 6, 4), "one integer for each pixel"),
         ((1, 4, 6, 4), (1, 4, 6, 4), "They look one-hot: pass `y_true.argmax"),

@@ -243,7 +243,7 @@ def test_refuses_what_does_not_fit(rng):
         with pytest.raises(ValueError, match=r"inside \(64, 96\). Received"):
             model_attention(model, image, pixel, "attention")
     layer = layers.SEASPP(4)
-    with pytest.raises(ValueError, match=r"one image.*2 images"):
+    with pytest.raises(ValueError, match=r"one image.*batch of 2"):
         attention_maps(layer, np.ones((2, 4, 4, 8)))
     with pytest.raises(TypeError, match=r"a method `attention.*ResizeLike"):
         attention_maps(layers.ResizeLike(), [np.ones((1, 4, 4, 8)), np.ones((1, 2, 2, 8))])
