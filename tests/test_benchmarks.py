@@ -1,6 +1,7 @@
 """The references of the benchmarks must compute the same, or comparisons say nothing."""
 
 import json
+import sys
 
 import keras
 import numpy as np
@@ -38,6 +39,17 @@ def test_attention_in_plain_pytorch_computes_what_the_layer_does(ours, rng):
         expected = theirs(torch_tensor(x)).numpy()
     got = keras.ops.convert_to_numpy(ours(x))
     np.testing.assert_allclose(got, np.moveaxis(expected, 1, 3), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.once
+def test_damaged_files_of_every_kind_are_read_or_refused(monkeypatch):
+    from benchmarks.attack import attack_readers, files
+
+    monkeypatch.setitem(sys.modules, "torch", None)  # Importing it takes long.
+
+    results, faults, _ = attack_readers(20 * len(files()))
+    assert faults == []
+    assert results["refused"] > results["read"] / 2
 
 
 @pytest.mark.once

@@ -1,6 +1,7 @@
 """The state of the page for one visitor."""
 
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from keras_segattn.visualization import attention_layers, model_attention, plot_
 
 # Larger images are reduced to this: on a CPU they would take long.
 LONGEST_SIDE = 1024
+# For one visitor at a time: memory does not grow with their number.
+COMPUTING = threading.Lock()
 
 
 class Session:
@@ -56,8 +59,10 @@ class Session:
 
     def _segment(self):
         self.result = None
-        if self.model is not None and self.image is not None:
-            self.result = segment(self.model, self.image, keep_probabilities=False)
+        with COMPUTING:
+            # The visitor may have left while others were computed for.
+            if self.model is not None and self.image is not None:
+                self.result = segment(self.model, self.image, keep_probabilities=False)
 
     def legend(self):
         """Returns `(name, color, share)` of the classes that were found, the largest first."""
@@ -81,7 +86,8 @@ class Session:
 
     def attention(self, pixel, layer):
         """Returns a PNG file of the attention of a layer, as bytes."""
-        maps = model_attention(self.model, self.image, pixel, layer)
+        with COMPUTING:
+            maps = model_attention(self.model, self.image, pixel, layer)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "attention.png"
             plot_attention(path, self.image, maps, pixel)

@@ -1,4 +1,6 @@
 import io
+import threading
+import time
 
 import keras
 import numpy as np
@@ -108,3 +110,39 @@ def test_images_of_too_many_pixels_are_refused(monkeypatch):
     image_module.new("L", (10, 10)).save(file, "PNG")
     with pytest.raises(ValueError, match="pixels"):
         Session().open(file.getvalue())
+
+
+def test_one_visitor_is_computed_for_at_a_time(monkeypatch):
+    """Whoever has left while others were computed for is not computed for any longer."""
+    monkeypatch.setattr("keras_segattn.demo.session.load_network", lambda choice: choice)
+    computing, most, seen = [], [], []
+
+    def compute(model, image, **options):
+        computing.append(model)
+        most.append(len(computing))
+        seen.append(model)
+        if model == "first":
+            started.set()
+            go.wait(30)
+        computing.pop()
+
+    monkeypatch.setattr("keras_segattn.demo.session.segment", compute)
+    started, go = threading.Event(), threading.Event()
+    sessions = {name: Session() for name in ("first", "second", "gone")}
+    image = np.zeros((40, 50, 3), "uint8")
+    threads = [
+        threading.Thread(target=session.open, args=(image, name))
+        for name, session in sessions.items()
+    ]
+    threads[0].start()
+    assert started.wait(30)
+    for thread in threads[1:]:
+        thread.start()
+    while sessions["gone"].image is None:
+        time.sleep(0.01)
+    sessions["gone"].close()
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert seen == ["first", "second"]
+    assert max(most) == 1
