@@ -19,6 +19,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 import zlib
 from pathlib import Path
@@ -29,6 +30,8 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_BYTES = 2 << 20
+# Slow connections beside the clients, renewed each second.
+DAWDLERS = 20
 SIZES = ((96, 128), (65, 97), (1, 1), (200, 50))
 
 
@@ -49,6 +52,28 @@ def bomb():
     header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
     data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"0")) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + data
+
+
+def many_scans(pixels):
+    """A progressive JPEG whose last scan is repeated."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", progressive=True)
+    content, end = file.getvalue()[:-2], file.getvalue()[-2:]
+    return content + 200 * content[content.rindex(b"\xff\xda") :] + end
+
+
+def dawdle(port, stop, opened):
+    """Holds connections that send nothing, a part of the headers, or a part of a body."""
+    head = b"POST /segment HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+    starts = (b"", head, head + b"\r\n1")
+    while not stop.is_set():
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(DAWDLERS)]
+        for number, client in enumerate(clients):
+            client.sendall(starts[number % len(starts)])
+        opened.append(len(clients))
+        stop.wait(1)
+        for client in clients:
+            client.close()
 
 
 def good_images(folder):
@@ -87,6 +112,8 @@ def kinds_of_requests(images):
         "huge": ("POST", "/segment", bytes(MOST_BYTES + 1), False, 413),
         "huge, chunked": ("POST", "/segment", bytes(MOST_BYTES + 1), True, 413),
         "bomb": ("POST", "/segment", bomb(), False, 413),
+        "many scans": ("POST", "/segment", many_scans(images[0]), False, 413),
+        "long side": ("POST", "/segment", encode(np.zeros((1, 5000), "uint8")), False, 413),
         "wrong format": ("POST", "/segment?format=gif", whole, False, 400),
         "wrong method": ("GET", "/segment", None, False, 405),
         "wrong path": ("GET", "/nowhere", None, False, 404),
@@ -193,6 +220,9 @@ def load(model, requests, clients, images=None):
         elif answer is not None and not np.array_equal(labels_of(body, request[1]), answer):
             wrong.append(f"{name}: other labels than the local ones")
 
+    stop, opened = threading.Event(), []
+    slow = threading.Thread(target=dawdle, args=(port, stop, opened))
+    slow.start()
     with concurrent.futures.ThreadPoolExecutor(clients) as pool:
         warm = min(requests // 4, 200)
         list(pool.map(one, range(warm)))
@@ -201,6 +231,8 @@ def load(model, requests, clients, images=None):
         list(pool.map(one, range(warm, requests)))
         rate = (requests - warm) / (time.perf_counter() - start)
         after = resident_megabytes(process)
+    stop.set()
+    slow.join()
     process.send_signal(signal.SIGTERM)
     code = process.wait(60)
     return {
@@ -209,6 +241,7 @@ def load(model, requests, clients, images=None):
         "megabytes": (before, after),
         "requests_per_second": rate,
         "milliseconds": [1000 * float(np.percentile(seconds, p)) for p in (50, 95, 100)],
+        "slow_connections": sum(opened),
         "exit": code,
     }
 
@@ -231,6 +264,7 @@ def main():
     print(f"{found['requests_per_second']:.1f} requests per second after the warm-up")
     median, most, worst = found["milliseconds"]
     print(f"good answers: median {median:.0f} ms, 95 % below {most:.0f} ms, worst {worst:.0f} ms")
+    print(f"slow connections beside them: {found['slow_connections']}")
     print(f"exit code of the server after SIGTERM: {found['exit']}")
     print("not as it must be:", *(found["wrong"] or ["nothing"]), sep="\n  ")
     sys.exit(bool(found["wrong"]))
