@@ -133,7 +133,7 @@ def test_nothing_left_to_do(artifact, tmp_path):
     for path in (photos / "0.png", results / "0.png.png", results / "failed.txt"):
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    with pytest.raises(SystemExit, match="holds 1 masks of an unknown model"):
+    with pytest.raises(SystemExit, match="holds 1 mask of an unknown model"):
         example("predict_ray").main([str(artifact), str(photos), str(results)])
     (results / "0.png.png").unlink()
     claim_results(results, artifact, {}, [])

@@ -2,16 +2,17 @@
 
 import ast
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from keras_segattn.inference import Segmentation
 from keras_segattn.wording import counted
-from tests.test_prose import ROOT, relative
 
 pytestmark = pytest.mark.once
 
+ROOT = Path(__file__).resolve().parents[1]
 # Nouns that the package counts, behind a number that may be 1.
 NOUNS = "class|color|epoch|fault|image|loss|mask|mean|sample|scene|step|tensor"
 PLURAL = re.compile(rf" ({NOUNS})(es|s)\b")
@@ -34,7 +35,7 @@ def plurals(path):
                     continue
                 number = ast.unparse(value.value)
                 if PLURAL.match(text.value) and not FIXED.search(number):
-                    yield f"{relative(path)}:{node.lineno}: {number}{text.value}"
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}: {number}{text.value}"
 
 
 def test_numbers_in_messages_are_counted():

@@ -65,7 +65,7 @@ def test_a_loaded_model_knows_its_images_and_classes(case, deep, tmp_path):
 
 def test_class_names_are_one_per_class():
     model = CASES["canet"]()
-    with pytest.raises(ValueError, match=r"each of the 5 classes. Received 2: \['a', 'b'\]"):
+    with pytest.raises(ValueError, match=r"one entry per class, 5\. Received 2: \['a', 'b'\]"):
         model.class_names = ["a", "b"]
 
 

@@ -112,7 +112,7 @@ def test_ade20k_turns_0_into_void(tmp_path):
 
 def test_ade20k_needs_its_class_names(tmp_path):
     ade20k(tmp_path, ["wall"])
-    with pytest.raises(ValueError, match="names 1 classes, not 150"):
+    with pytest.raises(ValueError, match="names 1 class, not 150"):
         ADE20K(tmp_path, "train")
     (tmp_path / "objectInfo150.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"objectInfo150\.txt, which names the classes"):

@@ -183,10 +183,10 @@ def test_a_folder_is_of_one_model(tmp_path, image):
     claim_results(results, model, {"flip": True}, pairs)
     for content, options in ((b"one", {"flip": False}), (b"other", {"flip": True})):
         model.write_bytes(content)
-        with pytest.raises(ValueError, match=r"holds 1 masks of model\.keras .* with flip=True,"):
+        with pytest.raises(ValueError, match=r"holds 1 mask of model\.keras .* with flip=True,"):
             claim_results(results, model, options, pairs)
     (results / MADE_BY).write_text("half")
-    with pytest.raises(ValueError, match="holds 1 masks of an unknown model"):
+    with pytest.raises(ValueError, match="holds 1 mask of an unknown model"):
         claim_results(results, model, {"flip": True}, pairs)
     pairs[0][1].unlink()
     folder = tmp_path / "artifact"
@@ -195,7 +195,7 @@ def test_a_folder_is_of_one_model(tmp_path, image):
     claim_results(results, folder, {}, pairs)
     pairs[0][1].touch()
     (folder / "model.bin").write_bytes(b"b")
-    with pytest.raises(ValueError, match="holds 1 masks of artifact"):
+    with pytest.raises(ValueError, match="holds 1 mask of artifact"):
         claim_results(results, folder, {}, pairs)
 
 

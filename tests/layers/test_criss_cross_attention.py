@@ -152,5 +152,5 @@ def test_parameters_and_flops_of_table_3():
 def test_refuses_what_does_not_fit():
     with pytest.raises(ValueError, match=r"`recurrence` must be at least 1.*Received: 0"):
         CrissCrossAttention(recurrence=0)
-    with pytest.raises(ValueError, match=r"between 1 and the 4 channels.*reduction=8"):
+    with pytest.raises(ValueError, match=r"between 1 and 4, the channels.*reduction=8"):
         CrissCrossAttention()(keras.Input((None, None, 4)))
