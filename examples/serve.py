@@ -65,6 +65,7 @@ from keras_segattn.arguments import LEAST_SIDE
 from keras_segattn.export import ExportedSegmenter
 from keras_segattn.images import ImageFormatError, ImageSizeError, read_image, to_uint8
 from keras_segattn.images.label_bits import MOST_CLASSES
+from keras_segattn.wording import counted
 
 # Fields of a form.
 MOST_PARTS = 20
@@ -415,7 +416,9 @@ def load(arguments):
         segment = ExportedSegmenter(arguments.model, arguments.threads)
         classes = segment.metadata["classes"]
         if segment.metadata.get("task") == "multilabel" and classes > MOST_CLASSES:
-            raise ValueError(f"it has {classes} classes, and a PNG file {MOST_CLASSES} bits")
+            raise ValueError(
+                f"it has {counted(classes, 'class')}, and a PNG file {MOST_CLASSES} bits"
+            )
         return segment
     except (ImportError, OSError, RuntimeError, ValueError, json.JSONDecodeError) as error:
         sys.exit(f"{arguments.model} cannot be served: {error}")

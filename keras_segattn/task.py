@@ -15,6 +15,7 @@ from numbers import Real
 import numpy as np
 
 from keras_segattn.arguments import check_choice
+from keras_segattn.wording import counted
 
 TASKS = ("multiclass", "binary", "multilabel")
 BACKGROUND = "background"
@@ -32,8 +33,9 @@ def check_task(task, channels):
     if task == "binary" and channels != 1:
         raise ValueError(
             "A binary network has one logit, the foreground's: leave `classes` out or pass "
-            f"classes=1. Received: classes={channels}. For a softmax over {channels} classes pass "
-            "task='multiclass', for several labels per pixel task='multilabel'."
+            f"classes=1. Received: classes={channels}. For a softmax over "
+            f"{counted(channels, 'class')} pass task='multiclass', for several labels per pixel "
+            "task='multilabel'."
         )
     if task == "multiclass" and channels == 1:
         raise ValueError(

@@ -200,6 +200,7 @@ class Endless:
 
     def __init__(self, segmenter):
         self.metadata, self.shape, self.given = segmenter.metadata, segmenter.shape, []
+        self.value_range = segmenter.value_range
 
     def __call__(self, image, timeout):
         self.given.append(timeout)

@@ -30,11 +30,15 @@ def test_counted():
 def plurals(path):
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.JoinedStr):
-            for value, text in zip(node.values, node.values[1:], strict=False):
+            for before, value, text in zip(
+                [None, *node.values], node.values, node.values[1:], strict=False
+            ):
                 if not isinstance(value, ast.FormattedValue) or not isinstance(text, ast.Constant):
                     continue
                 number = ast.unparse(value.value)
-                if PLURAL.match(text.value) and not FIXED.search(number):
+                # "For each of the 3 classes": a message about several.
+                several = isinstance(before, ast.Constant) and before.value.endswith(" the ")
+                if PLURAL.match(text.value) and not several and not FIXED.search(number):
                     yield f"{path.relative_to(ROOT)}:{node.lineno}: {number}{text.value}"
 
 

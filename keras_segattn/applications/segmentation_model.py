@@ -151,7 +151,7 @@ class SegmentationModel(keras.Model):
         classes = count_labels(self.task, self.outputs[0].shape[-1])
         if values is not None and len(values) != classes:
             raise ValueError(
-                f"`{attribute}` must have one entry per class, {classes}. Received "
+                f"`{attribute}` must have one entry for each of the {classes} classes. Received "
                 f"{len(values)}: {list(values)}"
             )
         return None if values is None else tuple(values)

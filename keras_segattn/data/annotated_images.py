@@ -15,6 +15,7 @@ from keras_segattn.images.masks import fit_mask
 from keras_segattn.images.palette import to_palette
 from keras_segattn.images.reading import read_file
 from keras_segattn.task import BACKGROUND, TASKS
+from keras_segattn.wording import counted
 
 
 class AnnotatedImages(SegmentationDataset):
@@ -70,8 +71,8 @@ class AnnotatedImages(SegmentationDataset):
         self.palette = to_palette(palette)
         if len(self.palette) != len(self.class_names):
             raise ValueError(
-                f"{len(self.palette)} colors do not fit the {len(self.class_names)} classes "
-                f"{list(self.class_names)}."
+                f"`palette` must have a color for each of the classes {list(self.class_names)}. "
+                f"Received: {counted(len(self.palette), 'color')}"
             )
         folders = [os.path.abspath(Path(image).parent) for image, *_ in samples]
         self._folder = os.path.commonpath(folders)

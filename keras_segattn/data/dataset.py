@@ -119,7 +119,7 @@ class SegmentationDataset:
         except TypeError:
             return self._subset(np.arange(len(self))[index])
         if not -len(self) <= position < len(self):
-            raise IndexError(f"{self!r} has no sample of this index. Received: index={index}")
+            raise IndexError(f"The number of samples is {len(self)}. Received: index={index}")
         # torch warns of arrays that it could not write to.
         return tuple(
             np.require(array, requirements="W") for array in self.read(position % len(self))

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from keras_segattn.wording import counted
+
 MOST_CLASSES = 16
 
 
@@ -32,8 +34,9 @@ def pack_labels(class_map):
     classes = class_map.shape[-1]
     if classes > MOST_CLASSES:
         raise ValueError(
-            f"A PNG file has 16 bits for several labels per pixel. Received: {classes} classes. "
-            "Save the class map of `segment` by `numpy.savez_compressed`."
+            "A PNG file has 16 bits for several labels per pixel. Received: "
+            f"{counted(classes, 'class')}. Save the class map of `segment` by "
+            "`numpy.savez_compressed`."
         )
     dtype = "uint8" if classes <= 8 else "uint16"
     bits = (1 << np.arange(classes)).astype(dtype)
@@ -58,8 +61,8 @@ def unpack_labels(pixels, classes):
     pixels = np.asarray(pixels, dtype="int64")
     if pixels.min() < 0 or pixels.max() >= 1 << classes:
         raise ValueError(
-            f"The bits of a pixel must be those of {classes} classes, a number below "
-            f"{1 << classes}. Received: {pixels.min()} to {pixels.max()}"
+            f"The bits of a pixel must be those of {counted(classes, 'class')}, a number "
+            f"below {1 << classes}. Received: {pixels.min()} to {pixels.max()}"
         )
     return ((pixels[..., None] >> np.arange(classes)) & 1).astype("uint8")
 

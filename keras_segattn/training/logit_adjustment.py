@@ -45,7 +45,7 @@ def adjust_logits(model, class_weights, strength=1.0):
     classes = count_labels(task_of(model), model.output.shape[-1])
     if weights.shape != (classes,) or not np.all(weights > 0):
         raise ValueError(
-            f"`class_weights` must be {classes} positive numbers, one per class. "
+            f"`class_weights` must be one positive number for each of the {classes} classes. "
             f"Received: {class_weights}"
         )
     if task_of(model) == "binary":

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_segattn.atomic_files import atomic_path
 from keras_segattn.inference import segment
+from keras_segattn.wording import counted
 
 
 def write_submission(model, data, folder, **options):
@@ -44,7 +45,8 @@ def write_submission(model, data, folder, **options):
         )
     if model.output.shape[-1] != len(labels):
         raise ValueError(
-            f"Model {model.name!r} has {model.output.shape[-1]} classes, the server {len(labels)}."
+            f"Model {model.name!r} has {counted(model.output.shape[-1], 'class')}, the server "
+            f"{len(labels)}."
         )
     folder = Path(folder)
     paths = [folder / f"{Path(data.name(index)).name}.png" for index in range(len(data))]

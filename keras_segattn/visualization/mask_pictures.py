@@ -5,6 +5,7 @@ import numpy as np
 from keras_segattn.images import to_rgb
 from keras_segattn.visualization.figures import class_patches, new_figure, save_figure
 from keras_segattn.visualization.masks import error_map, overlay_mask
+from keras_segattn.wording import counted
 
 
 def plot_overlay(path, image, mask, class_names, palette, alpha=0.6):
@@ -75,7 +76,8 @@ def plot_comparison(path, images, masks, predictions, class_names, palette, boxe
     for name, found in predictions.items():
         if len(found) != len(images):
             raise ValueError(
-                f"{name!r} has {len(found)} predictions for {len(images)} images: give one each."
+                f"{name!r} must have one prediction for {counted(len(images), 'image')} each. "
+                f"Received: {len(found)}"
             )
     titles = ["image", *predictions, "label"]
     height, width = images[0].shape[:2]

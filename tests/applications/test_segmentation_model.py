@@ -65,7 +65,7 @@ def test_a_loaded_model_knows_its_images_and_classes(case, deep, tmp_path):
 
 def test_class_names_are_one_per_class():
     model = CASES["canet"]()
-    with pytest.raises(ValueError, match=r"one entry per class, 5\. Received 2: \['a', 'b'\]"):
+    with pytest.raises(ValueError, match=r"each of the 5 classes. Received 2: \['a', 'b'\]"):
         model.class_names = ["a", "b"]
 
 
@@ -282,7 +282,7 @@ def test_a_file_that_could_not_be_loaded_is_not_written(deep, tmp_path):
     [
         ("palette", [(300, 0, 0), (0, 0, 0)], r"from 0 to 255.*Received: \(300, 0, 0\)"),
         ("palette", ["#ff00", "#000000"], "Received: '#ff00'"),
-        ("palette", [(0, 0, 0)], r"one entry per class, 2"),
+        ("palette", [(0, 0, 0)], r"one entry for each of the 2 classes"),
         ("class_names", "ab", "must be a sequence of names. Received: 'ab'"),
     ],
 )

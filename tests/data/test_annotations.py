@@ -509,7 +509,7 @@ def test_a_turned_photo_is_drawn_on_as_it_is_stored(labelme):
         ({"class_names": "leaf"}, "must be a sequence of names"),
         ({"class_names": []}, "must be a sequence of names"),
         ({"label_map": ["leaf"]}, "`label_map` must be a dict"),
-        ({"palette": ["#ff0000"]}, "1 colors do not fit the 4 classes"),
+        ({"palette": ["#ff0000"]}, "a color for each of the classes .*: 1 color"),
         ({"task": "panoptic"}, "`task` must be one of"),
         ({"value_range": (5, 1)}, "`value_range` must be"),
     ],

@@ -116,9 +116,7 @@ def test_refusals(rng):
         ConfusionMatrix(2, task="binary", threshold=1.5)
     with pytest.raises(ValueError, match=r"or a sequence of 3 of them. Received: \[0.5, 0.5\]"):
         ConfusionMatrix(3, task="multilabel", threshold=[0.5, 0.5])
-    with pytest.raises(
-        ValueError, match=r"2 classes do not fit outputs of 1 channel.*task='binary'"
-    ):
+    with pytest.raises(ValueError, match=r"must have 2 channels.* 1\)\. For .*task='binary'"):
         ConfusionMatrix(2).update_state(labels, logits)
     with pytest.raises(ValueError, match=r"The labels must be classes from 0 to 1.*Received 2"):
         ConfusionMatrix(2, task="binary").update_state(np.full_like(labels, 2), logits)

@@ -58,7 +58,7 @@ def test_networks_are_compared_side_by_side(tmp_path):
     boxes = [[(5, 5, 15, 15)]]
     visualization.plot_comparison(path, images, masks, found, CLASSES, PALETTE, boxes)
     assert share_of((255, 0, 0), pixels(path)) > share_of((255, 0, 0), picture)
-    with pytest.raises(ValueError, match="'two' has 1 predictions for 2 images"):
+    with pytest.raises(ValueError, match="'two' must have one prediction for 2 images"):
         visualization.plot_comparison(path, images * 2, masks * 2, {"two": masks}, CLASSES, PALETTE)
     with pytest.raises(ValueError, match="`predictions` is empty"):
         visualization.plot_comparison(path, images, masks, {}, CLASSES, PALETTE)
