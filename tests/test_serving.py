@@ -50,7 +50,7 @@ class Slow:
     def __init__(self, segmenter):
         self.segmenter, self.go, self.calls = segmenter, threading.Event(), 0
         self.metadata, self.shape = segmenter.metadata, segmenter.shape
-        self.takes_timeout = False
+        self.takes_timeout, self.value_range = False, segmenter.value_range
 
     def __call__(self, image):
         self.calls += 1
