@@ -85,7 +85,7 @@ class NetworkFrame:
         align_corners=False,
         backbone_options=None,
     ):
-        _check_image(input_shape, smallest_side)
+        check_image(input_shape, smallest_side)
         check_choice("pooling", pooling, (None, *POOLINGS))
         if pooling is not None and include_top:
             raise ValueError(
@@ -207,7 +207,8 @@ def _check_activation(activation, task):
         )
 
 
-def _check_image(input_shape, smallest_side):
+def check_image(input_shape, smallest_side):
+    """Raises a ValueError unless `input_shape` is that of images which a network can read."""
     if input_shape is None:
         return
     if len(input_shape) != 3:

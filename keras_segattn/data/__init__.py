@@ -11,6 +11,8 @@ from keras_segattn.data.compose import Compose
 from keras_segattn.data.concatenation import Concatenation
 from keras_segattn.data.cvat_xml import CVATImages
 from keras_segattn.data.dataset import IGNORE_CLASS, SegmentationDataset
+from keras_segattn.data.drawn_shapes import DrawnShapes
+from keras_segattn.data.instance_dataset import InstanceDataset
 from keras_segattn.data.labelme import LabelMe
 from keras_segattn.data.pascal_voc import PascalVOC
 from keras_segattn.data.random_scale_crop_flip import RandomScaleCropFlip
@@ -37,6 +39,8 @@ __all__ = [
     "ColorJitter",
     "Compose",
     "Concatenation",
+    "DrawnShapes",
+    "InstanceDataset",
     "LabelMe",
     "PascalVOC",
     "RandomScaleCropFlip",

@@ -106,8 +106,10 @@ class RegionProposal(keras.layers.Layer):
             self._level_boxes(objectness[level], deltas[level], anchors, image, count)
             for level, anchors in self.anchors(objectness).items()
         ]
-        boxes, scores = (ops.concatenate(parts, axis=1) for parts in zip(*levels, strict=True))
-        scores, best = ops.top_k(scores, count)
+        boxes, logits = (ops.concatenate(parts, axis=1) for parts in zip(*levels, strict=True))
+        # Ranked by logits: many scores are rounded to 1.
+        logits, best = ops.top_k(logits, count)
+        scores = ops.where(logits > NO_BOX, ops.sigmoid(logits), -1.0)
         return ops.stop_gradient(gather_rows(boxes, best)), ops.stop_gradient(scores)
 
     def _level_boxes(self, objectness, deltas, anchors, image, count):
@@ -124,7 +126,7 @@ class RegionProposal(keras.layers.Layer):
         keep = ops.logical_and(self.suppression(boxes, logits), has_area(boxes))
         keep = ops.logical_and(keep, logits > NO_BOX)
         boxes = ops.where(ops.expand_dims(keep, -1), boxes, 0.0)
-        return boxes, ops.where(keep, ops.sigmoid(logits), -1.0)
+        return boxes, ops.where(keep, logits, NO_BOX)
 
     def compute_output_shape(self, objectness_shape, deltas_shape, image_shape):
         return (image_shape[0], self.count, 4), (image_shape[0], self.count)

@@ -1,12 +1,16 @@
-"""From any image to its classes."""
+"""From any image to its classes, or to the objects in it."""
 
 from typing import TYPE_CHECKING
 
+from keras_segattn.inference.instances import Instances
 from keras_segattn.inference.segmentation import Segmentation
 from keras_segattn.lazy import lazy_imports
 
 if TYPE_CHECKING:
+    from keras_segattn.inference.instance_prediction import segment_instances
     from keras_segattn.inference.prediction import segment
 
-__all__ = ["Segmentation", "segment"]
-__getattr__ = lazy_imports(__name__, {"segment": "prediction"})
+__all__ = ["Instances", "Segmentation", "segment", "segment_instances"]
+__getattr__ = lazy_imports(
+    __name__, {"segment": "prediction", "segment_instances": "instance_prediction"}
+)

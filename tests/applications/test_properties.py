@@ -167,9 +167,12 @@ def test_every_network_has_a_case():
     from keras_segattn import applications
 
     exported = {name: getattr(applications, name) for name in applications.__all__}
-    # The others are modules, classes of models, and functions in lower case.
+    # The others are modules, classes of models, and functions in lower case. Mask R-CNN returns no
+    # logits of pixels, and has tests of its own.
     networks = [
-        name for name, value in exported.items() if inspect.isfunction(value) and not name.islower()
+        name
+        for name, value in exported.items()
+        if inspect.isfunction(value) and not name.islower() and name != "MaskRCNN"
     ]
     assert sorted(name.lower() for name in networks) == sorted(
         {name.split("-")[0] for name in CASES}

@@ -1,0 +1,205 @@
+"""Mask R-CNN on a feature pyramid, with the attention of CCNet's Table 7 if wanted."""
+
+from pathlib import Path
+
+import keras
+
+from keras_segattn.applications.imagenet import preprocess_input
+from keras_segattn.applications.instance_segmentation_model import InstanceSegmentationModel
+from keras_segattn.applications.network_frame import check_attention, check_image
+from keras_segattn.arguments import check_at_least, check_choice
+from keras_segattn.backbones.image_input import image_input
+from keras_segattn.backbones.pyramid import LEVELS
+from keras_segattn.backbones.registry import build_backbone
+from keras_segattn.detection import RegionProposal, ROIAlign
+from keras_segattn.detection.box_head import BoxHead
+from keras_segattn.detection.box_selection import BoxSelection
+from keras_segattn.detection.feature_pyramid import FeaturePyramid
+from keras_segattn.detection.mask_head import MaskHead
+from keras_segattn.detection.region_head import RegionHead
+from keras_segattn.layers import CrissCrossAttention, NonLocal
+from keras_segattn.weights.keras_file import load_keras_weights
+
+__all__ = ["MaskRCNN", "preprocess_input"]
+
+ATTENTIONS = ("criss_cross", "non_local", None)
+BOX_SIZE, MASK_SIZE = 7, 14
+
+
+def MaskRCNN(
+    *,
+    backbone="resnet50",
+    input_shape=(None, None, 3),
+    classes=80,
+    weights=None,
+    backbone_weights=None,
+    preprocessing=None,
+    freeze_until="auto",
+    freeze_batch_norm="auto",
+    input_tensor=None,
+    attention=None,
+    filters=256,
+    units=1024,
+    proposals=1000,
+    training_proposals=2000,
+    sampled_boxes=512,
+    detections=100,
+    score_threshold=0.05,
+    anchor_sizes=None,
+    aligned=True,
+    name="mask_rcnn",
+):
+    """Mask R-CNN, which finds objects and draws the mask of each.
+
+    ```
+    P2 .. P6 = FeaturePyramid(P2 .. P5 of a backbone)                    # 1/4 .. 1/64
+    regions  = RegionProposal(RegionHead(P2 .. P6))
+    boxes, scores, classes = BoxSelection(BoxHead(ROIAlign(7)(regions, P2 .. P5)))
+    masks    = sigmoid(MaskHead(ROIAlign(14)(boxes, P2 .. P5)))          # 28x28 in each box
+    ```
+
+    Args:
+        backbone: `"resnet50"`, `"resnet101"`, another name that
+            `keras_segattn.backbones.build_backbone` takes, or a model whose outputs are a dict with
+            `"P2"` to `"P5"` at strides 4 to 32. Defaults to `"resnet50"`.
+        input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
+            take any value from 32 up. Defaults to `(None, None, 3)`.
+        classes: Integer, the number of classes, without a background. Defaults to `80`, as in COCO.
+        weights: `None` for random weights, or the path of a file written by `save_weights`.
+            Defaults to `None`.
+        backbone_weights: `None`, `"imagenet"` for a backbone by name, or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
+        preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect. Defaults to
+            that of the backbone.
+        freeze_until: Name of a level; the layers up to it are not trained. `"P2"` freezes the stem
+            and res2, as maskrcnn-benchmark does. `None` freezes none. Defaults to `"auto"`: `"P2"`
+            with `backbone_weights`, `None` without.
+        freeze_batch_norm: Boolean, whether the backbone's batch normalization keeps its statistics
+            and weights, as maskrcnn-benchmark has it. Defaults to `"auto"`: `True` with
+            `backbone_weights`, `False` without.
+        input_tensor: Keras tensor to use as the input. Defaults to `None`.
+        attention: `"criss_cross"`, two loops of `CrissCrossAttention`, or `"non_local"`, before the
+            last residual block of res4 of a ResNet by name, as in CCNet's Table 7; a new Keras
+            layer of your own for that place; or `None`. Defaults to `None`. A backbone that is a
+            model is built with its attention: `ResNet50(attention_before_last_block=...)`.
+        filters: Integer, channels of the pyramid and of the mask head. Defaults to `256`.
+        units: Integer, size of the hidden layers of the box head. Defaults to `1024`.
+        proposals: Integer, regions of an image that are classified. Defaults to `1000`.
+        training_proposals: Integer, the same in training, before `sampled_boxes` are drawn.
+            Defaults to `2000`.
+        sampled_boxes: Integer, boxes of an image that the heads are trained on, a quarter of them
+            at most with an object. Defaults to `512`.
+        detections: Integer, objects of an image that are returned. Defaults to `100`.
+        score_threshold: Float, the score that an object must exceed. Defaults to `0.05`.
+        anchor_sizes: Dict from `"P2"` to `"P6"` to the sizes of anchors in pixels. Defaults to 32,
+            64, 128, 256 and 512.
+        aligned: Boolean, whether maps are sampled where their pixels are. `False` samples half a
+            stride to the upper left, as checkpoints of maskrcnn-benchmark and torchvision expect.
+            Defaults to `True`.
+        name: Name of the model. Defaults to `"mask_rcnn"`.
+
+    Returns:
+        A `keras_segattn.applications.InstanceSegmentationModel` from images
+        `(batch, height, width, channels)`, preprocessed by its attribute `preprocessing`, to a dict
+        of boxes, scores, classes and masks.
+
+    Raises:
+        ValueError: If an argument has a value that is not named above, or `attention` is given with
+            a backbone model.
+
+    Example:
+
+    >>> model = MaskRCNN(backbone="resnet18", classes=3, filters=16, units=32, proposals=50)
+    >>> found = model(np.ones((1, 64, 96, 3), "float32"))
+    >>> {key: tuple(value.shape) for key, value in found.items()}["masks"]
+    (1, 100, 28, 28)
+
+    Reference:
+        "Mask R-CNN" (He et al., 2017); "CCNet: Criss-Cross Attention for Semantic Segmentation"
+        (Huang et al., 2019), section 4.5 and Table 7.
+
+    **Differences from the paper**: CCNet's paper names maskrcnn-benchmark, whose sizes, matching,
+    sampling and losses are used here. The stride of a bottleneck is on its 3x3 convolution, as in
+    torchvision, not on the first 1x1. Widths are `x2 - x1`, without the pixel that
+    maskrcnn-benchmark adds; `ROIAlign` is aligned by default; anchors are torchvision's.
+    The boxes of a batch share the borders of its images, padding included, and at most 1,000
+    candidates of all classes pass to the last suppression.
+    """
+    check_attention(attention, ATTENTIONS)
+    check_image(input_shape, 32)
+    check_at_least("classes", classes, 1)
+    check_at_least("detections", detections, 1)
+    check_choice("freeze_until", freeze_until, ("auto", None, *LEVELS))
+    check_choice("freeze_batch_norm", freeze_batch_norm, ("auto", True, False))
+    if weights is not None and not Path(weights).is_file():
+        raise ValueError(
+            f"`weights` must be None or the path of a file written by `save_weights`. There is no "
+            f"file {str(weights)!r}. For ImageNet weights pass backbone_weights='imagenet'."
+        )
+    image, inputs = image_input(input_shape, input_tensor)
+    pyramid = build_backbone(
+        backbone,
+        channels=image.shape[-1],
+        weights=backbone_weights,
+        preprocessing=preprocessing,
+        size=image.shape[1:3],
+        **_backbone_options(backbone, attention),
+    )
+    pretrained = backbone_weights is not None
+    _freeze(
+        pyramid,
+        ("P2" if pretrained else None) if freeze_until == "auto" else freeze_until,
+        pretrained if freeze_batch_norm == "auto" else freeze_batch_norm,
+    )
+    # The model finds its parts by their names.
+    levels = keras.Model(pyramid.input, pyramid.output, name="backbone")(image)
+    maps = FeaturePyramid(filters, name="pyramid")(levels)
+    finest = {level: maps[level] for level in LEVELS}
+    objectness, deltas = RegionHead(name="region_head")(maps)
+    regions, scores = RegionProposal(
+        proposals, training_proposals, anchor_sizes=anchor_sizes, name="proposals"
+    )(objectness, deltas, image)
+    aligned_regions = ROIAlign(BOX_SIZE, aligned=aligned, name="box_align")(regions, finest)
+    logits, moves = BoxHead(classes, units, name="box_head")(aligned_regions)
+    boxes, scores, labels = BoxSelection(detections, score_threshold, name="selection")(
+        regions, scores, logits, moves, image
+    )
+    aligned_boxes = ROIAlign(MASK_SIZE, aligned=aligned, name="mask_align")(boxes, finest)
+    masks = MaskHead(classes, filters, name="mask_head")(aligned_boxes, labels + 1)
+    masks = keras.layers.Activation("sigmoid", dtype="float32", name="masks")(masks)
+    model = InstanceSegmentationModel(
+        inputs,
+        {"boxes": boxes, "scores": scores, "classes": labels, "masks": masks},
+        name=name,
+        preprocessing=pyramid.preprocessing,
+        sampled_boxes=sampled_boxes,
+    )
+    if weights is not None:
+        load_keras_weights(model, weights)
+    return model
+
+
+def _backbone_options(backbone, attention):
+    if attention is None:
+        return {}
+    if not isinstance(backbone, str):
+        raise ValueError(
+            "`attention` is put into a backbone by name. Build your model with it instead: "
+            "ResNet50(attention_before_last_block={'P4': CrissCrossAttention()}). Received: "
+            f"attention={attention!r} and a model"
+        )
+    if attention == "criss_cross":
+        attention = CrissCrossAttention()
+    elif attention == "non_local":
+        attention = NonLocal()
+    return {"attention_before_last_block": {"P4": attention}}
+
+
+def _freeze(pyramid, level, batch_norm):
+    if level is not None:
+        for layer in keras.Model(pyramid.input, pyramid.output[level]).layers:
+            layer.trainable = False
+    if batch_norm:
+        for layer in pyramid._flatten_layers():
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = False

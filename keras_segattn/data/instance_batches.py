@@ -1,0 +1,123 @@
+"""Batches of images and objects, padded to common sizes."""
+
+import keras
+import numpy as np
+
+from keras_segattn.arguments import check_at_least
+
+# The stride of P5: every level has whole positions.
+SIDES_MULTIPLE_OF = 32
+
+
+class InstancePyDataset(keras.utils.PyDataset):
+    """The batches of an `InstanceDataset`; see its `to_py_dataset`."""
+
+    def __init__(
+        self,
+        dataset,
+        batch_size,
+        training=False,
+        preprocessing=None,
+        most_objects=100,
+        mask_stride=4,
+        seed=0,
+    ):
+        super().__init__()
+        check_at_least("batch_size", batch_size, 1)
+        check_at_least("most_objects", most_objects, 1)
+        if SIDES_MULTIPLE_OF % mask_stride:
+            raise ValueError(f"`mask_stride` must divide 32. Received: {mask_stride}")
+        if training and len(dataset) < batch_size:
+            raise ValueError(
+                f"A batch of {batch_size} needs as many images, and there are {len(dataset)}."
+            )
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.training = training
+        self.preprocessing = preprocessing
+        self.most_objects = most_objects
+        self.mask_stride = mask_stride
+        self.seed = seed
+        self._epoch = 0
+        self._batches = self._order()
+
+    @property
+    def num_batches(self):
+        return len(self._batches)
+
+    def on_epoch_end(self):
+        self._epoch += 1
+        self._batches = self._order()
+
+    def __getitem__(self, batch):
+        samples = [self._sample(index) for index in self._batches[batch]]
+        sides = np.max([image.shape[:2] for image, _ in samples], axis=0)
+        height, width = -(-sides // SIDES_MULTIPLE_OF) * SIDES_MULTIPLE_OF
+        count = len(samples)
+        images = np.zeros((count, height, width, 3), "float32")
+        rows, columns = height // self.mask_stride, width // self.mask_stride
+        targets = {
+            "boxes": np.zeros((count, self.most_objects, 4), "float32"),
+            "classes": np.full((count, self.most_objects), -1, "int32"),
+            "masks": np.zeros((count, self.most_objects, rows, columns), "float32"),
+        }
+        for i, (image, objects) in enumerate(samples):
+            if self.preprocessing is not None:
+                image = keras.ops.convert_to_numpy(self.preprocessing(image))
+            images[i, : image.shape[0], : image.shape[1]] = image
+            largest = np.argsort(-_areas(objects["boxes"]), kind="stable")[: self.most_objects]
+            for key in ("boxes", "classes"):
+                targets[key][i, : len(largest)] = objects[key][largest]
+            masks = _shares(objects["masks"][largest], self.mask_stride)
+            targets["masks"][i, : len(largest), : masks.shape[1], : masks.shape[2]] = masks
+        return images, targets
+
+    def _sample(self, index):
+        image, objects = self.dataset.read(index)
+        rng = np.random.default_rng((self.seed, self._epoch, index))
+        if self.training and rng.random() < 0.5:
+            return mirror(image, objects)
+        return image, objects
+
+    def _order(self):
+        """Returns the indices of each batch: wide images together, and high images."""
+        indices = np.arange(len(self.dataset))
+        if not self.training:
+            return np.split(indices, range(self.batch_size, len(indices), self.batch_size))
+        rng = np.random.default_rng((self.seed, self._epoch))
+        rng.shuffle(indices)
+        wide = np.array([np.greater(*self.dataset.size(index)[::-1]) for index in indices])
+        # In each group whole batches first; what is left over of both shares the last ones.
+        groups = [indices[wide], indices[~wide]]
+        whole = [len(group) - len(group) % self.batch_size for group in groups]
+        parts = [group[:end] for group, end in zip(groups, whole, strict=True)]
+        parts.append(np.concatenate([g[end:] for g, end in zip(groups, whole, strict=True)]))
+        batches = [
+            part[start : start + self.batch_size]
+            for part in parts
+            for start in range(0, len(part) - self.batch_size + 1, self.batch_size)
+        ]
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def mirror(image, objects):
+    """Returns an image and its objects with left and right exchanged."""
+    boxes = objects["boxes"].copy()
+    boxes[:, [0, 2]] = image.shape[1] - boxes[:, [2, 0]]
+    return image[:, ::-1], {
+        "boxes": boxes,
+        "classes": objects["classes"],
+        "masks": objects["masks"][:, :, ::-1],
+    }
+
+
+def _areas(boxes):
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def _shares(masks, stride):
+    """The share of each square of some pixels that masks cover, borders filled with nothing."""
+    count, height, width = masks.shape
+    masks = np.pad(masks, ((0, 0), (0, -height % stride), (0, -width % stride)))
+    rows, columns = masks.shape[1] // stride, masks.shape[2] // stride
+    return masks.reshape(count, rows, stride, columns, stride).mean(axis=(2, 4), dtype="float32")

@@ -1,0 +1,79 @@
+"""Finding the objects in an image of any kind and size."""
+
+import keras
+import numpy as np
+
+from keras_segattn.arguments import check_at_least
+from keras_segattn.images import read_image, to_pixels
+from keras_segattn.inference.instances import Instances
+
+# Every level of the pyramid has whole positions then.
+SIDES_MULTIPLE_OF = 32
+
+
+def segment_instances(
+    model, image, *, short_side=None, long_side=None, score_threshold=0.5, channel_order="RGB"
+):
+    """Finds the objects in an image, each with a box, a class and a mask of the image's size.
+
+    Args:
+        model: A `keras_segattn.applications.InstanceSegmentationModel`, such as `MaskRCNN` returns.
+        image: The path of a file, the bytes of one, a `PIL.Image.Image`, or an array, as for
+            `segment`.
+        short_side: Integer, the pixels that the shorter side of the image is resized to for the
+            network; 800 for a model trained on COCO. Defaults to `None`, the image's own size.
+        long_side: Integer, the most pixels that the longer side may have then; 1333 for a model
+            trained on COCO. Defaults to `None`, no bound.
+        score_threshold: Float, the least score of an object that is returned. For COCO's average
+            precision take all: `0`. Defaults to `0.5`.
+        channel_order: `"RGB"` or `"BGR"`, the order of the colors of arrays. Defaults to `"RGB"`.
+
+    Returns:
+        An `Instances`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the image is empty, damaged, or of the wrong channels or values, or a side is
+            below 1.
+
+    Example:
+
+    >>> model = keras_segattn.applications.MaskRCNN(
+    ...     backbone="resnet18", classes=3, filters=8, units=8, proposals=20
+    ... )
+    >>> found = segment_instances(model, np.zeros((70, 90, 3), "uint8"), score_threshold=0)
+    >>> found.masks.shape[1:]
+    (70, 90)
+    """
+    image = read_image(image, channel_order=channel_order)
+    pixels = to_pixels(image, model.input_shape[-1])
+    height, width = pixels.shape[:2]
+    rows, columns = _target_size(height, width, short_side, long_side)
+    if (rows, columns) != (height, width):
+        pixels = keras.ops.image.resize(
+            pixels, (rows, columns), antialias=True, data_format="channels_last"
+        )
+    batch = keras.ops.convert_to_numpy(model.preprocessing(pixels))[None]
+    # Zeros, the mean color, below and at the right.
+    batch = np.pad(
+        batch, ((0, 0), (0, -rows % SIDES_MULTIPLE_OF), (0, -columns % SIDES_MULTIPLE_OF), (0, 0))
+    )
+    found = {key: value[0] for key, value in model.predict_on_batch(batch).items()}
+    boxes = np.clip(found["boxes"], 0, [columns, rows, columns, rows])
+    boxes *= np.array([width / columns, height / rows] * 2, "float32")
+    kept = (found["classes"] >= 0) & (found["scores"] >= score_threshold)
+    kept &= (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+    parts = (found["scores"][kept], found["classes"][kept], found["masks"][kept])
+    return Instances(image, boxes[kept], *parts, model.class_names)
+
+
+def _target_size(height, width, short_side, long_side):
+    """The size at which the network sees an image, with about the same aspect ratio."""
+    scale = 1.0
+    if short_side is not None:
+        check_at_least("short_side", short_side, 1)
+        scale = short_side / min(height, width)
+    if long_side is not None:
+        check_at_least("long_side", long_side, 1)
+        scale = min(scale, long_side / max(height, width))
+    return max(round(height * scale), 1), max(round(width * scale), 1)
