@@ -1,6 +1,5 @@
 """albumentations as the augmentation: void, tasks, seeds, weights."""
 
-import os
 import pickle
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 from keras_segattn.data import Albumentations, Compose, RandomScaleCropFlip, RoadScenes
 from tests.data.bands import Bands
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # it asks a server for its newest version
 A = pytest.importorskip("albumentations")
 
 pytestmark = pytest.mark.once
