@@ -246,6 +246,7 @@ def _describe(dataset):
     return {
         "data": f"{dataset!r}, the first one of {height}x{width} pixels",
         "class names": list(dataset.class_names),
+        "value range": dataset.value_range,
         "hash of names and sizes of files": _hash(dataset),
     }
 

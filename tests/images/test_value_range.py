@@ -14,7 +14,9 @@ from keras_segattn.inference import segment
 from keras_segattn.training.build import build_model
 from keras_segattn.training.checks import check_training
 from keras_segattn.training.options import TrainingOptions
+from keras_segattn.training.run_folder import _describe
 from keras_segattn.weights import Preprocessing
+from tests.examples import example
 
 TWELVE_BITS = (0, 4095)
 
@@ -165,6 +167,12 @@ def test_an_artifact_sees_the_same(artifacts, tmp_path):
         segmenter(image).class_map, to_uint8(image, 1, TWELVE_BITS)[..., 0]
     )
     assert segmenter(image).overlay(0.0).max() == 255
+    pytest.importorskip("uvicorn", reason="needs the extra serve")
+    serve = example("serve")
+    path = write(tmp_path / "a.png", image)
+    server = serve.Server(segmenter, serve.parse_arguments([str(tmp_path / "red.onnx")]))
+    opened = server.open(path.read_bytes())
+    np.testing.assert_array_equal(segmenter(opened).class_map, segmenter(image).class_map)
 
 
 def test_dark_data_are_told_and_their_range_is_counted(tmp_path):
@@ -204,6 +212,7 @@ def test_recipes_keep_the_range_of_the_data():
     recipe = recipes.get("attanet_light_cityscapes")
     model = build_model(recipe, data["train"])
     assert model.preprocessing.value_range == TWELVE_BITS
+    assert _describe(data["train"])["value range"] == TWELVE_BITS
     data["val"].value_range = None
     with pytest.raises(ValueError, match=r"different value ranges: .* and None"):
         check_training(recipe, data, TrainingOptions())
