@@ -5,6 +5,7 @@ from keras_segattn.data.albumentations_adapter import Albumentations
 from keras_segattn.data.annotated_images import AnnotatedImages
 from keras_segattn.data.camvid import CamVid
 from keras_segattn.data.cityscapes import Cityscapes
+from keras_segattn.data.coco_instances import COCOInstances
 from keras_segattn.data.coco_json import COCOJSON
 from keras_segattn.data.color_jitter import ColorJitter
 from keras_segattn.data.compose import Compose
@@ -33,6 +34,7 @@ __all__ = [
     "RLECSV",
     "Albumentations",
     "AnnotatedImages",
+    "COCOInstances",
     "CVATImages",
     "CamVid",
     "Cityscapes",

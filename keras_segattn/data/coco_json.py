@@ -69,10 +69,15 @@ class COCOJSON(AnnotatedImages):
         number = self._samples[index][2]
         size = self._sizes[number]
         entries = sorted(self._regions[number], key=lambda entry: -float(entry[3]))
-        return [_region(*entry[:3], size) for entry in entries], size
+        return [coco_region(*entry[:3], size) for entry in entries], size
 
 
-def _region(label, segmentation, where, size):
+def coco_region(label, segmentation, where, size):
+    """Returns the `Region` of one annotation in an image of some size.
+
+    Raises:
+        ValueError: If its run lengths are not those of such an image.
+    """
     if isinstance(segmentation, list):
         return Region(label, "coco_polygons", segmentation, where)
     try:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from keras_segattn.arguments import check_at_least
+from keras_segattn.images.fitted_size import fitted_size
 
 # The stride of P5: every level has whole positions.
 SIDES_MULTIPLE_OF = 32
@@ -21,6 +22,8 @@ class InstancePyDataset(keras.utils.PyDataset):
         most_objects=100,
         mask_stride=4,
         seed=0,
+        short_side=None,
+        long_side=None,
     ):
         super().__init__()
         check_at_least("batch_size", batch_size, 1)
@@ -38,6 +41,8 @@ class InstancePyDataset(keras.utils.PyDataset):
         self.most_objects = most_objects
         self.mask_stride = mask_stride
         self.seed = seed
+        self.short_side = short_side
+        self.long_side = long_side
         self._epoch = 0
         self._batches = self._order()
 
@@ -74,6 +79,8 @@ class InstancePyDataset(keras.utils.PyDataset):
 
     def _sample(self, index):
         image, objects = self.dataset.read(index)
+        size = fitted_size(*image.shape[:2], self.short_side, self.long_side)
+        image, objects = resize(image, objects, size)
         rng = np.random.default_rng((self.seed, self._epoch, index))
         if self.training and rng.random() < 0.5:
             return mirror(image, objects)
@@ -98,6 +105,24 @@ class InstancePyDataset(keras.utils.PyDataset):
             for start in range(0, len(part) - self.batch_size + 1, self.batch_size)
         ]
         return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def resize(image, objects, size):
+    """Returns an image and its objects at another size `(height, width)`."""
+    if size == image.shape[:2]:
+        return image, objects
+    from PIL import Image
+
+    def resized(pixels, method):
+        return np.asarray(Image.fromarray(pixels).resize(size[::-1], method))
+
+    scale = np.array(size[::-1], "float32") / np.array(image.shape[1::-1], "float32")
+    masks = [resized(mask, Image.Resampling.NEAREST) for mask in objects["masks"]]
+    return resized(image, Image.Resampling.BILINEAR), {
+        "boxes": objects["boxes"] * np.tile(scale, 2),
+        "classes": objects["classes"],
+        "masks": np.array(masks, bool).reshape(-1, *size),
+    }
 
 
 def mirror(image, objects):

@@ -45,7 +45,9 @@ class InstanceDataset:
             preprocessing: The model's `preprocessing`. Defaults to `None`, pixels from 0 to 255.
             **options: `most_objects`, the objects of an image that are kept, the largest first,
                 100 by default; `mask_stride`, the pixels along a side of a place of the masks, 4 by
-                default; and `seed`, 0 by default.
+                default; `short_side`, the pixels that the shorter side of an image is resized to,
+                and `long_side`, the most that the longer side may have then, 800 and 1333 for
+                COCO, unchanged by default; and `seed`, 0 by default.
 
         Returns:
             A `keras.utils.PyDataset` of pairs of images, padded with zeros below and at the right

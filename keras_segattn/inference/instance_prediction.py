@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from keras_segattn.arguments import check_at_least
 from keras_segattn.images import read_image, to_pixels
+from keras_segattn.images.fitted_size import fitted_size
 from keras_segattn.inference.instances import Instances
 
 # Every level of the pyramid has whole positions then.
@@ -48,7 +48,7 @@ def segment_instances(
     image = read_image(image, channel_order=channel_order)
     pixels = to_pixels(image, model.input_shape[-1])
     height, width = pixels.shape[:2]
-    rows, columns = _target_size(height, width, short_side, long_side)
+    rows, columns = fitted_size(height, width, short_side, long_side)
     if (rows, columns) != (height, width):
         pixels = keras.ops.image.resize(
             pixels, (rows, columns), antialias=True, data_format="channels_last"
@@ -65,15 +65,3 @@ def segment_instances(
     kept &= (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     parts = (found["scores"][kept], found["classes"][kept], found["masks"][kept])
     return Instances(image, boxes[kept], *parts, model.class_names)
-
-
-def _target_size(height, width, short_side, long_side):
-    """The size at which the network sees an image, with about the same aspect ratio."""
-    scale = 1.0
-    if short_side is not None:
-        check_at_least("short_side", short_side, 1)
-        scale = short_side / min(height, width)
-    if long_side is not None:
-        check_at_least("long_side", long_side, 1)
-        scale = min(scale, long_side / max(height, width))
-    return max(round(height * scale), 1), max(round(width * scale), 1)

@@ -63,7 +63,9 @@ class Instances:
         try:
             from pycocotools import mask as coco_mask
         except ImportError as error:
-            raise ImportError("COCO's masks need pycocotools: pip install pycocotools") from error
+            raise ImportError(
+                "pycocotools encodes COCO's masks: pip install 'keras-segattn[coco]'"
+            ) from error
         results = []
         for box, score, label, mask in zip(
             self.boxes, self.scores, self.classes, self.masks, strict=True
