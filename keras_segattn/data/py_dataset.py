@@ -29,7 +29,8 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         self.preprocessing = preprocessing
         self.endless = endless
         self._epoch = first_epoch
-        self._taken = None
+        self._within_epoch = False
+        self._taken = set()
         self._readers = workers
         self._threads = ThreadPoolExecutor(workers)
         self._ahead = {}
@@ -47,17 +48,21 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         return None if self.endless else self.sampler.batches
 
     def on_epoch_begin(self):
-        self._taken = set()
+        self._within_epoch = True
 
     def on_epoch_end(self):
-        if self.sampler.training and self._taken and len(self._taken) == self.num_batches:
+        # `steps_per_epoch` may end an epoch of Keras before all batches are taken.
+        all_taken = len(self._taken) == self.num_batches
+        if self.sampler.training and self._within_epoch and all_taken:
             self._epoch += 1
-        self._taken = None
+            self._taken = set()
+        self._within_epoch = False
 
     def __getitem__(self, batch):
-        # Before the first epoch, Keras takes batches to see their shapes.
-        if self._taken is not None:
-            self._taken.add(batch)
+        # Keras takes some to see their shapes or to build a model, and starts anew.
+        if batch in self._taken:
+            self._taken = set()
+        self._taken.add(batch)
         epoch, batch = self._place(batch)
         samples = self._ahead.pop((epoch, batch), None) or self._begin(epoch, batch)
         # When Keras starts anew, the batch read ahead is of no use.

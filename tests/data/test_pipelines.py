@@ -214,6 +214,15 @@ def test_fit_ends_and_trains_on_the_epochs(feed, first_epoch, count):
     assert len(history.history["loss"]) == 3
 
 
+def test_fewer_steps_than_batches_go_on_with_the_next_epoch(feed):
+    """Two of Keras's epochs are one pass; the third pass is the third epoch."""
+    data = RoadScenes("train", 20, size=(32, 48))
+    want = digest(take("py", data, 3 * 4, 5, training=True))
+    batches = getattr(data, feed)(5, training=True)
+    history = witnessing_model().fit(batches, epochs=6, steps_per_epoch=2, verbose=0)
+    assert history.history["witness"][-1] == pytest.approx(want, rel=1e-4)
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_second_fit_goes_on_with_the_next_epoch(workers):
     data = RoadScenes("train", 20, size=(32, 48))
