@@ -110,7 +110,7 @@ def one_process(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def one_device(one_process):
-    """What one device does in twenty steps."""
+    """Twenty steps on one device."""
     return history(one_process[0], "none")
 
 

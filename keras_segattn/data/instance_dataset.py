@@ -1,4 +1,4 @@
-"""What data sets of objects have in common."""
+"""The base of data sets of objects."""
 
 from keras_segattn.data.instance_batches import InstancePyDataset
 

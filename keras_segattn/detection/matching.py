@@ -1,4 +1,4 @@
-"""Which boxes are trained, and towards which objects."""
+"""Matching of boxes with the objects that they are trained towards."""
 
 from keras import ops
 from keras.utils.bounding_boxes import compute_iou

@@ -1,4 +1,4 @@
-"""How far probabilities are from what they promise."""
+"""Calibration error: the gap between probabilities and accuracy."""
 
 import keras
 from keras import ops

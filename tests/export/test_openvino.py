@@ -1,4 +1,4 @@
-"""What concerns OpenVINO only."""
+"""OpenVINO only."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What all losses have in common, for each task: void, class weights, half precision, configs."""
+"""Properties of all losses, for each task: void, class weights, half precision, configs."""
 
 import keras
 import numpy as np
