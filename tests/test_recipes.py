@@ -166,6 +166,8 @@ def test_recipes_start_from_what_their_papers_do():
     assert RECIPES["ccnet_cityscapes"].backbone_weights == "imagenet"
     assert RECIPES["attanet_resnet18_cityscapes"].backbone_weights == "imagenet"
     assert RECIPES["attanet_light_cityscapes"].backbone_weights is None
+    # "Only ShuffleNetV2 and ResNet are pretrained on ImageNet."
+    assert RECIPES["attanet_df2_cityscapes"].backbone_weights is None
     parser = argument_parser("", "canet1_camvid")
     assert options_of(parser.parse_args([])).backbone_weights == "recipe"
     arguments = parser.parse_args(["--backbone-weights", "none"])

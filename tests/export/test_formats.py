@@ -8,7 +8,6 @@ import pytest
 
 from keras_segattn.applications import AttaNet, CANet
 from keras_segattn.export import export_model, load_exported, read_metadata
-from keras_segattn.inference import segment
 from keras_segattn.layers import ResizeLike
 from tests.export.cases import (
     NAMES,
@@ -83,6 +82,11 @@ def test_artifacts_say_what_they_are(format, tmp_path):
     )
 
 
+def resized(images, size):
+    y = keras.ops.image.resize(images, size, data_format="channels_last")
+    return keras.ops.convert_to_numpy(y)
+
+
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("output", ["class_map", "coarse_class_map"])
 @pytest.mark.parametrize("format", PATHS)
@@ -96,9 +100,10 @@ def test_the_network_works_at_a_size_of_its_own(format, output, tmp_path):
     outputs = load_exported(path)(image[None])
     assert outputs["class_map"].shape == (1, 96, 128)
     if output == "class_map":
-        want = segment(model, image, size=(48, 64)).class_map
-        assert np.mean(outputs["class_map"][0] == want) > 0.98
-        assert outputs["logits"].shape == (1, 96, 128, 5)
+        small = resized(image[None].astype("float32"), (48, 64))
+        logits = resized(model.predict(model.preprocessing(small), verbose=0), (96, 128))
+        np.testing.assert_allclose(outputs["logits"], logits, rtol=1e-3, atol=1e-3)
+        assert np.mean(outputs["class_map"][0] == logits[0].argmax(-1)) > 0.999
     else:
         assert outputs["logits"].shape == (1, 6, 8, 5)
 
