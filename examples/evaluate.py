@@ -20,15 +20,13 @@ import keras
 from keras_segattn import recipes
 from keras_segattn.atomic_files import write_json
 from keras_segattn.data import DATASETS
-from keras_segattn.metrics import confusion_scores
 from keras_segattn.training import (
-    count_confusions,
     draw_predictions,
+    evaluate,
     has_labels,
     print_scores,
     write_submission,
 )
-from keras_segattn.visualization import plot_confusion_matrix
 
 
 def main():
@@ -54,6 +52,7 @@ def main():
     for name in ("size", "scales", "flip", "tile"):
         if getattr(arguments, name):
             options[name] = getattr(arguments, name)
+    folder = arguments.output or Path(arguments.model).parent / f"evaluation_{arguments.split}"
     try:
         data = DATASETS[arguments.dataset](arguments.data, arguments.split)
         model = keras.saving.load_model(arguments.model, compile=False)
@@ -62,17 +61,12 @@ def main():
             print(f"written: {len(written)} files in {arguments.submission}")
             if not has_labels(data):
                 return
-        matrix = count_confusions(model, data, **options)
+        result = evaluate(model, data, folder, **options)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
-    result = confusion_scores(matrix, data.class_names)
     print_scores(result)
-
-    folder = arguments.output or Path(arguments.model).parent / f"evaluation_{arguments.split}"
-    folder.mkdir(parents=True, exist_ok=True)
     about = {"model": arguments.model, "dataset": arguments.dataset, "split": arguments.split}
     write_json(folder / "scores.json", {**about, **options, **result})
-    plot_confusion_matrix(folder / "confusions.png", matrix, data.class_names)
     draw_predictions(model, data, folder / "predictions.png", **options)
     print("written:", folder)
 

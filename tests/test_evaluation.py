@@ -85,6 +85,7 @@ def test_images_by_score_worst_first(task, tmp_path):
         [float(row["pixel_accuracy"]) for row in rows[:3]], [1 - 40 / seen, 1 - 10 / seen, 1]
     )
     assert rows[3]["mean_iou"] == rows[3][f"iou_{data.class_names[0]}"] == ""
+    assert (tmp_path / "scores" / "confusions.png").is_file()
     assert scores["pixel_accuracy"] == pytest.approx(1 - 50 / (3 * seen))
     image, mask = data.read(1)
     last = 2 if task == "multilabel" else 0

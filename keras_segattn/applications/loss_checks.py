@@ -4,8 +4,10 @@ import inspect
 
 import keras
 
+from keras_segattn.ground_truth import check_labels
+
 # Words in the names of Keras's losses, which have no `task`.
-SOFTMAX, SIGMOID = "categorical", "binary"
+SOFTMAX, SIGMOID, SPARSE = "categorical", "binary", "sparsecategorical"
 NAMES = {True: "logits", False: "probabilities"}
 
 
@@ -46,10 +48,8 @@ def _check_task(model, loss):
     if hasattr(loss, "for_task"):
         loss.task_for(model.outputs[0].shape[-1])
         return
-    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
-    name = name.lower().replace("_", "")
     wrong = SIGMOID if model.task == "multiclass" else SOFTMAX
-    if loss is not None and wrong in name:
+    if loss is not None and wrong in _name_of(loss):
         fix = "WeightedCrossEntropy()" if model.task == "multiclass" else "BinaryCrossEntropy()"
         kind = {SIGMOID: "sigmoids", SOFTMAX: "a softmax over classes"}[wrong]
         raise ValueError(
@@ -57,6 +57,25 @@ def _check_task(model, loss):
             f"training would go wrong without an error. Use keras_segattn.losses.{fix}, or build "
             f"the model with another `task`. Received: loss={loss}"
         )
+
+
+def check_numpy_labels(loss, labels, channels):
+    """Raises a ValueError if a loss would take labels of a NumPy array for others.
+
+    Keras's sparse losses raise for such labels on TensorFlow and torch, and compute a wrong loss on
+    JAX.
+
+    Args:
+        loss: A loss, as `compile` takes it.
+        labels: The array.
+        channels: Integer, the number of logits of a pixel.
+    """
+    if hasattr(loss, "check_numpy_labels"):
+        loss.check_numpy_labels(labels, channels)
+    elif SPARSE in _name_of(loss) and channels > 1:
+        void = getattr(loss, "ignore_class", None)
+        # Without a void label any other value stands for none.
+        check_labels(labels, channels, -1 if void is None else void)
 
 
 def check_metrics(model, metrics):
@@ -80,6 +99,11 @@ def check_metrics(model, metrics):
                 f"{metric.name!r} expects {NAMES[expected]}. Pass it "
                 f"from_logits={model.from_logits}."
             )
+
+
+def _name_of(loss):
+    name = loss if isinstance(loss, str) else getattr(loss, "__name__", type(loss).__name__)
+    return name.lower().replace("_", "")
 
 
 def _expects_logits(loss):

@@ -7,7 +7,12 @@ import numpy as np
 
 from keras_segattn.applications.evaluation_protocol import run_protocol
 from keras_segattn.applications.logits import are_logits, returns_logits, task_of_tensor
-from keras_segattn.applications.loss_checks import check_loss, check_metrics, fit_losses
+from keras_segattn.applications.loss_checks import (
+    check_loss,
+    check_metrics,
+    check_numpy_labels,
+    fit_losses,
+)
 from keras_segattn.arguments import check_evaluation
 from keras_segattn.images.palette import to_palette
 from keras_segattn.task import check_task, color_classes, count_labels, name_classes
@@ -194,9 +199,8 @@ class SegmentationModel(keras.Model):
 
     def _check_labels(self, y):
         # Compiled code cannot raise, and JAX cuts 64 bits to 32 on the way to it.
-        check = getattr(getattr(self, "loss", None), "check_numpy_labels", None)
-        if isinstance(y, np.ndarray) and check is not None:
-            check(y, self.outputs[0].shape[-1])
+        if isinstance(y, np.ndarray):
+            check_numpy_labels(getattr(self, "loss", None), y, self.outputs[0].shape[-1])
 
     def _run_through_graph(self, inputs, *args, **kwargs):
         outputs = super()._run_through_graph(inputs, *args, **kwargs)

@@ -13,7 +13,7 @@ from keras_segattn.metrics import confusion_scores
 from keras_segattn.spread import evenly_spread
 from keras_segattn.task import count_labels
 from keras_segattn.training.image_scores import ImageScores
-from keras_segattn.visualization import plot_predictions
+from keras_segattn.visualization import plot_confusion_matrix, plot_predictions
 from keras_segattn.wording import counted
 
 
@@ -105,8 +105,8 @@ def evaluate(model, data, folder=None, worst=8, **options):
         model: A network with the classes of the data set.
         data: A `SegmentationDataset`.
         folder: `None`; or the path of a folder, made if need be, that gets `images.csv`, a row per
-            image by rising mean IoU, and `worst.png`, the images of its first rows with their
-            masks, predictions and errors. Defaults to `None`.
+            image by rising mean IoU; `worst.png`, the images of its first rows with their masks,
+            predictions and errors; and `confusions.png`, the confusion matrix. Defaults to `None`.
         worst: Integer, the number of images in `worst.png`. Defaults to `8`.
         **options: Options of `count_confusions`.
 
@@ -125,6 +125,7 @@ def evaluate(model, data, folder=None, worst=8, **options):
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         images.write(folder / "images.csv")
+        plot_confusion_matrix(folder / "confusions.png", matrix, data.class_names)
         chosen = images.worst(worst)
         _draw(model, data, chosen, folder / "worst.png", errors=True, **options)
     return confusion_scores(matrix, data.class_names)

@@ -5,6 +5,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_segattn.applications.logits import task_of
 from keras_segattn.atomic_files import atomic_path
 from keras_segattn.inference import segment
 from keras_segattn.wording import counted
@@ -28,7 +29,7 @@ def write_submission(model, data, folder, **options):
 
     Raises:
         ValueError: If the data set has no labels of a server, two images have one name, or the
-            model has another number of classes.
+            model has another number of classes or is no multiclass model.
 
     Example:
 
@@ -42,6 +43,11 @@ def write_submission(model, data, folder, **options):
         raise ValueError(
             f"{data!r} has no labels of an evaluation server. Those with `submission_labels` are "
             "Cityscapes and ADE20K."
+        )
+    if task_of(model) != "multiclass":
+        raise ValueError(
+            f"The server wants one of {len(labels)} classes for each pixel. Model {model.name!r} "
+            f"is for task={task_of(model)!r}."
         )
     if model.output.shape[-1] != len(labels):
         raise ValueError(

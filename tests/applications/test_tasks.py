@@ -236,3 +236,25 @@ def test_evaluation_at_scales_follows_the_task(rng):
     model.evaluation = {"scales": [1.0, 2.0], "flip": True}
     scores = model.evaluate(images, labels, verbose=0, return_dict=True)
     assert scores["mean_iou"] == 1
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        KERAS.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255),
+        lambda y, x: KERAS.sparse_categorical_crossentropy(y, x, from_logits=True),
+    ],
+)
+def test_labels_beyond_the_classes_under_a_loss_of_keras(loss):
+    """On JAX they made a wrong loss without a word."""
+    image = keras.Input((4, 4, 3))
+    model = SegmentationModel(image, keras.layers.Conv2D(5, 1)(image))
+    if not isinstance(loss, KERAS.Loss):
+        loss.__name__ = "sparse_categorical_crossentropy"
+    model.compile("sgd", loss)
+    images, labels = np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 4), "uint8")
+    model.fit(images, labels, verbose=0)
+    labels[0, 0, 0] = 7
+    for function in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=r"classes from 0 to 4.*Received 7"):
+            function(images, labels, verbose=0)
