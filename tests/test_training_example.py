@@ -117,7 +117,7 @@ def test_a_trained_model_is_evaluated(tmp_path, rng):
     want = evaluate(model, CamVid(tmp_path, "val"), scales=(0.75, 1), flip=True, tile=(36, 40))
     assert written["pixel_accuracy"] == pytest.approx(want["pixel_accuracy"], abs=1e-3)
     assert "SignSymbol" in output
-    for name in ("predictions.png", "confusions.png"):
+    for name in ("predictions.png", "confusions.png", "worst.png", "images.csv"):
         assert (tmp_path / "evaluation_val" / name).stat().st_size > 0
 
 
