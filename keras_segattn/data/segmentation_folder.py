@@ -2,15 +2,13 @@
 
 import contextlib
 import operator
-import os
 from pathlib import Path
 
 import numpy as np
 
 from keras_segattn.arguments import check_at_least, check_choice
+from keras_segattn.data.folder_pairs import find_pairs, list_pairs
 from keras_segattn.data.paired_files import PairedFiles
-from keras_segattn.data.patterns import NamePattern, find_by_pattern, pair_by_name
-from keras_segattn.images.finding import read_list
 from keras_segattn.images.masks import read_colors, read_labels
 from keras_segattn.images.palette import default_palette, to_palette
 from keras_segattn.spread import evenly_spread
@@ -19,7 +17,6 @@ from keras_segattn.wording import counted
 
 # How many masks are looked at to tell whether 255 is the foreground.
 LOOKED_AT = 8
-HOW_TO_GET = "Pass the folder of the images and the folder of the masks."
 
 
 class SegmentationFolder(PairedFiles):
@@ -113,11 +110,11 @@ class SegmentationFolder(PairedFiles):
         self.label_map = None if label_map is None else self._checked_map(label_map)
         self.color_masks = color_masks
         if list_file is None:
-            pairs = _find(images, masks, image_pattern, mask_pattern, self.class_names)
+            pairs = find_pairs(images, masks, image_pattern, mask_pattern, self.class_names)
         elif mask_pattern or image_pattern:
             raise ValueError("`list_file` names the files itself: leave the patterns out.")
         else:
-            pairs = _listed(Path(list_file), Path(images), masks)
+            pairs = list_pairs(Path(list_file), Path(images), masks)
         if task != "multilabel" and any(isinstance(mask, dict) for _, mask in pairs):
             raise ValueError(
                 "A file for each class gives each pixel several labels: pass task='multilabel'. "
@@ -213,55 +210,5 @@ class SegmentationFolder(PairedFiles):
         return read_colors(path, {(0, 0, 0): self.ignore_class, **label_of_color})
 
 
-def _find(images, masks, image_pattern, mask_pattern, class_names):
-    """Returns the pairs of images and masks that patterns of their names give."""
-    image_pattern = NamePattern(image_pattern or "{name}.*", "image_pattern")
-    images = Path(images)
-    if masks is None and mask_pattern is None:
-        found = find_by_pattern(images, image_pattern, HOW_TO_GET)
-        return [(found[key], None) for key in sorted(found)]
-    masks = images if masks is None else Path(masks)
-    if mask_pattern is None and os.path.realpath(images) == os.path.realpath(masks):
-        raise ValueError(
-            f"Images and masks are in one folder, {images}: tell them apart by a pattern, such as "
-            "mask_pattern='{name}_mask.png'."
-        )
-    mask_pattern = NamePattern(mask_pattern or "{name}.*", "mask_pattern", class_names)
-    found_masks = find_by_pattern(masks, mask_pattern, HOW_TO_GET)
-    are_masks = set(map(os.path.abspath, found_masks.values()))
-    found = find_by_pattern(images, image_pattern, HOW_TO_GET, exclude=are_masks)
-    image_of = {name: path for (name, _), path in found.items()}
-    mask_of = {}
-    for (name, label), path in found_masks.items():
-        if mask_pattern.has_class:
-            (known,) = (one for one in class_names if one.casefold() == label.casefold())
-            mask_of.setdefault(name, dict.fromkeys(class_names))[known] = path
-        else:
-            mask_of[name] = path
-    return pair_by_name(image_of, mask_of, f"{images} and {masks}")
-
-
 def _label(value):
     return int(value) if isinstance(value, str) else operator.index(value)
-
-
-def _listed(list_file, images, masks):
-    pairs = []
-    for number, line in read_list(list_file):
-        # With tabs or commas, names may hold spaces.
-        separator = next((mark for mark in "\t," if mark in line), None)
-        names = [name.strip() for name in line.split(separator)]
-        if len(names) != (1 if masks is None else 2):
-            raise ValueError(
-                f"{list_file}, line {number}: a line must be IMAGE"
-                f"{'' if masks is None else ' MASK'}, separated by a space, a tab or a comma. "
-                f"Received: {line!r}"
-            )
-        paths = [Path(folder) / name for folder, name in zip((images, masks), names, strict=False)]
-        missing = [path for path in paths if not path.is_file()]
-        if missing:
-            raise FileNotFoundError(f"{list_file}, line {number}: there is no file {missing[0]}")
-        pairs.append((paths[0], paths[1] if masks is not None else None))
-    if not pairs:
-        raise ValueError(f"{list_file} lists no files.")
-    return pairs
