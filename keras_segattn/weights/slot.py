@@ -53,8 +53,9 @@ class Slot:
         return self.axes == CONV_AXES and shape == (own[0], 3, *own[2:]) and own[1] == channels
 
     def has_other_classes(self, shape):
-        """Returns whether the layer is a classifier, and only its number of classes differs."""
-        return self.path.rpartition("/")[2] == "classifier" and shape[1:] == self.torch_shape[1:]
+        """Returns whether the layer has outputs by class, and only their number differs."""
+        by_class = self.path == "box_head/deltas" or self.path.rpartition("/")[2] == "classifier"
+        return by_class and shape[1:] == self.torch_shape[1:]
 
 
 def slots_of(layers, naming, prefix=""):

@@ -21,11 +21,11 @@ SHOWN = 5
 def load_torch_state_dict(target, state_dict, strict=True):
     """Puts the weights of a torch network into a layer, a backbone or a network.
 
-    The names of torchvision (ResNet, MobileNetV2, ShuffleNetV2), of the repositories of STDC-Seg,
-    CCNet and AttaNet, and of their single attention layers are known. They are found below any
-    prefix, such as `module.` or the path of a part of a larger network; weights outside of it are
-    left out. Kernels are turned to Keras's order, InPlace-ABN's weights become the values that it
-    computes with, and counters of batches are ignored.
+    The names of torchvision (ResNet, MobileNetV2, ShuffleNetV2, Mask R-CNN), of the repositories of
+    STDC-Seg, CCNet and AttaNet, and of their single attention layers are known. They are found
+    below any prefix, such as `module.` or the path of a part of a larger network; weights outside
+    of it are left out. Kernels are turned to Keras's order, InPlace-ABN's weights become the values
+    that it computes with, and counters of batches are ignored.
 
     If the checkpoint has another number of classes, all but the classifiers is loaded, and a
     warning says so. If it was made for images of three channels and the target takes another
@@ -85,7 +85,10 @@ def assign_state_dict(target, state_dict, strict=True, preprocessing=None):
         shape = slot.in_torch_shape(tuple(np.shape(value)))
         if shape == slot.torch_shape or slot.has_other_channels(shape, channels):
             # Only now: an array may take memory when it is asked for its numbers.
-            fitting.append((slot, np.asarray(value).reshape(shape)))
+            value = np.asarray(value).reshape(shape)
+            if slot.path in naming.channels_first and slot.variable.name == "kernel":
+                value = _channels_last(value, naming.channels_first[slot.path])
+            fitting.append((slot, value))
         elif slot.has_other_classes(shape):
             other_classes.add(slot.path)
         else:
@@ -146,6 +149,12 @@ def _added_in_vain(slots, naming, names):
     added = [slot for slot in slots if re.fullmatch(naming.added, slot.path)]
     known = {slot.path.split("_attention")[0] for slot in added if slot.key in names}
     return {slot.path for slot in added if slot.path.split("_attention")[0] not in known}
+
+
+def _channels_last(kernel, size):
+    """Reorders the inputs of a dense layer from maps with channels first to channels last."""
+    maps = kernel.reshape(len(kernel), -1, *size)
+    return np.moveaxis(maps, 1, 3).reshape(kernel.shape)
 
 
 def _prefixes(keys, names):

@@ -5,6 +5,7 @@ from keras_segattn.weights.naming import (
     ccnet,
     efficientnet_lite,
     layers,
+    mask_rcnn,
     stdc_seg,
     torchvision,
 )
@@ -21,6 +22,8 @@ NAMINGS = (
     ccnet.head,
     attanet.network,
     attanet.light_backbone,
+    mask_rcnn.published,
+    mask_rcnn.current,
     *layers.NAMINGS,
     archive,
 )

@@ -28,6 +28,8 @@ class Naming:
         without_bias: Whether the source may have no bias where the target has one, of zeros then.
         added: Pattern of the paths of layers that were added to the source's network. They keep
             their weights if the source has none of theirs.
+        channels_first: Dict from the paths of dense layers that read flattened maps to the height
+            and width of the maps, whose channels come first in the source, and last here.
     """
 
     source: str
@@ -37,6 +39,7 @@ class Naming:
     norm: dict = field(default_factory=lambda: TORCH_NORM)
     without_bias: bool = False
     added: str = r"(backbone/)?layer\d_attention(/.*)?"
+    channels_first: dict = field(default_factory=dict)
 
 
 def by_rules(paths, rules):
