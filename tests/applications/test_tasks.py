@@ -95,7 +95,7 @@ def test_names_and_colors_of_a_binary_model():
         ("multiclass", losses.BinaryCrossEntropy(), r"is for task='binary' or 'multilabel'"),
         ("multiclass", losses.DiceLoss(task="binary"), r"is for task='multiclass', and the loss"),
         ("binary", losses.DiceLoss(class_weights=[1, 2]), r"one region, the foreground"),
-        ("multilabel", losses.DiceLoss(class_weights=[1, 2]), r"must have one weight for each of 3 classes"),
+        ("multilabel", losses.DiceLoss(class_weights=[1, 2]), r"one weight for each of 3 classes"),
         (
             "binary",
             losses.DiceLoss() + KERAS.SparseCategoricalCrossentropy(from_logits=True),
