@@ -45,7 +45,9 @@ def ground_truth(data):
 
     coco = COCO()
     coco.dataset = {
-        "images": [{"id": i} for i in range(len(data))],
+        "images": [
+            {"id": i, "height": data.size(i)[0], "width": data.size(i)[1]} for i in range(len(data))
+        ],
         "categories": [{"id": i, "name": name} for i, name in enumerate(data.class_names)],
         "annotations": [],
     }
