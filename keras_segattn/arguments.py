@@ -4,8 +4,9 @@ import math
 
 # The least side of an image: below it a side vanishes at stride 32.
 LEAST_SIDE = 32
-# The options of an evaluation, as recipes hold them.
+# The options of an evaluation inside a model, and those of one that goes over the images itself.
 EVALUATION = ("size", "scales", "flip")
+SLIDING = ("tile", "overlap")
 
 
 def check_choice(name, value, choices):
@@ -56,7 +57,7 @@ def check_pixel(pixel, size):
         )
 
 
-def check_evaluation(evaluation):
+def check_evaluation(evaluation, sliding=False):
     """Raises a ValueError unless a dict holds the options of an evaluation.
 
     Args:
@@ -64,13 +65,22 @@ def check_evaluation(evaluation):
             network, or `None` for its own; `"scales"`, a sequence of factors of that size, over
             which probabilities are averaged; and `"flip"`, whether the mirrored image is averaged
             too.
+        sliding: Boolean, whether it may slide a window over the image by `"tile"` and `"overlap"`.
     """
-    unknown = sorted(set(evaluation) - set(EVALUATION))
-    if unknown:
-        hint = " A sliding window is for `evaluate(tile=)`." if "tile" in unknown else ""
-        raise ValueError(f"An evaluation holds {EVALUATION} only. Received: {evaluation}.{hint}")
+    options = EVALUATION + SLIDING * sliding
+    if set(evaluation) - set(options):
+        hint = "" if sliding else " A sliding window is for `evaluate(tile=)`."
+        raise ValueError(f"An evaluation holds {options} only. Received: {evaluation}.{hint}")
     check_size(evaluation.get("size"))
     check_scales(evaluation.get("scales", (1.0,)))
+    tile = evaluation.get("tile")
+    if tile is None and "overlap" in evaluation:
+        raise ValueError(f"`overlap` is of the windows of a `tile`. Received: {evaluation}")
+    if tile is not None and evaluation.get("size") is not None:
+        raise ValueError(
+            "`size` resizes the whole image, and `tile` takes it in parts: give one of them. "
+            f"Received: {evaluation}"
+        )
 
 
 def check_size(size):

@@ -239,7 +239,10 @@ def test_options_replace_fields():
         ({"warmup_steps": -1}, "`warmup_steps` must be at least 0. Received: -1"),
         ({"crop": (0, 32)}, r"`crop` must be two positive sides. Received: \(0, 32\)"),
         ({"scale": (2.0, 0.5)}, r"`scale` must be .* Received: \(2.0, 0.5\)"),
-        ({"evaluation": {"tile": (64, 64)}}, r"An evaluation holds \('size', 'scales', 'flip'\)"),
+        ({"evaluation": {"crop": 64}}, r"An evaluation holds .*'overlap'\) only.*'crop': 64"),
+        ({"evaluation": {"tile": 64, "size": (64, 64)}}, "give one of them. Received"),
+        ({"evaluation": {"overlap": 0.5}}, "`overlap` is of the windows of a `tile`"),
+        ({"validation": {"tile": (64, 64)}}, r"An evaluation holds \('size', 'scales', 'flip'\)"),
         ({"validation": {"size": (16, 64)}}, r"`size` must be .* Received: \(16, 64\)"),
         ({"auxiliary_loss": "dize"}, "`auxiliary_loss` must be one of .* Received: 'dize'"),
     ],
@@ -247,6 +250,16 @@ def test_options_replace_fields():
 def test_refusals(changes, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(RECIPES["canet1_camvid"], **changes)
+
+
+def test_epochs_are_validated_without_the_sliding_window_of_the_evaluation():
+    recipe = RECIPES["canet1_camvid"]
+    windows = {"scales": (1.0, 1.5), "tile": (769, 769), "overlap": 0.5}
+    sliding = dataclasses.replace(recipe, evaluation=windows)
+    assert sliding.evaluation == windows
+    assert sliding.validation_options == {"scales": (1.0, 1.5)}
+    given = dataclasses.replace(sliding, validation={"flip": True})
+    assert given.validation_options == {"flip": True}
 
 
 def test_unknown_recipes_are_refused():

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from keras_segattn.arguments import check_at_least, check_choice, check_evaluation
+from keras_segattn.arguments import EVALUATION, check_at_least, check_choice, check_evaluation
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LEAST = {
@@ -89,12 +89,12 @@ class Recipe:
             way, on a logarithmic scale, between no weights and theirs. Defaults to `1.0`.
         epochs: Integer; or `None` where `steps` is given. Defaults to `None`.
         steps: Integer, the number of batches of the whole training. Defaults to `None`.
-        evaluation: Dict of how the network is measured, of the options `size`, `scales` and `flip`
-            of `keras_segattn.inference.segment`; empty for whole images as they are. Defaults to
-            that.
-        validation: Dict of the same options for the epochs of a training, of which the best one is
-            kept, where `evaluation` would take too long. Defaults to `None`, which takes
-            `evaluation`.
+        evaluation: Dict of how the network is measured, of the options `size`, `scales`, `flip`,
+            `tile` and `overlap` of `keras_segattn.inference.segment`; empty for whole images as
+            they are. Defaults to that.
+        validation: Dict of `size`, `scales` and `flip` for the epochs of a training, of which the
+            best one is kept, where `evaluation` would take too long. Defaults to `None`, which
+            takes `evaluation` without its sliding window.
         our_choices: Dict from fields that the paper leaves open to the reason for their value.
 
     Raises:
@@ -172,8 +172,8 @@ class Recipe:
                 "A recipe has `epochs` or `steps`, one of the two. Received: "
                 f"epochs={self.epochs}, steps={self.steps}"
             )
-        for evaluation in (self.evaluation, self.validation or {}):
-            check_evaluation(evaluation)
+        check_evaluation(self.evaluation, sliding=True)
+        check_evaluation(self.validation or {})
         for field in ("auxiliary_loss", "auxiliary_loss_arguments", "loss_weights"):
             if getattr(self, field) and not self.network_arguments.get("auxiliary_heads"):
                 raise ValueError(
@@ -188,8 +188,10 @@ class Recipe:
 
     @property
     def validation_options(self):
-        """The options by which epochs are validated: `validation`, or else `evaluation`."""
-        return self.evaluation if self.validation is None else self.validation
+        """The options by which epochs are validated, which is on whole images."""
+        if self.validation is not None:
+            return self.validation
+        return {name: value for name, value in self.evaluation.items() if name in EVALUATION}
 
     def epochs_of(self, steps_per_epoch):
         """Returns the number of epochs, the last one begun to reach the number of steps."""
