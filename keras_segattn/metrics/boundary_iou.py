@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_segattn.arguments import check_at_least
 from keras_segattn.metrics.pixel_counts import PixelCounts
+from keras_segattn.wording import counted
 
 # Of the diagonal of an image.
 DEFAULT_SHARE = 0.02
@@ -95,8 +96,7 @@ class BoundaryIoU(PixelCounts):
             check_at_least("distance", distance, 1)
         if class_names is not None and len(class_names) != num_classes:
             raise ValueError(
-                f"{len(class_names)} class names do not fit {num_classes} classes. Received: "
-                f"{class_names}"
+                f"`class_names` must hold {counted(num_classes, 'name')}. Received: {class_names}"
             )
         self.distance = distance
         self.class_names = None if class_names is None else list(class_names)

@@ -120,7 +120,7 @@ def test_void_and_faulty_labels(make, rng):
 def test_refusals():
     with pytest.raises(ValueError, match=r"`distance` must be at least 1"):
         BoundaryIoU(3, 0)
-    with pytest.raises(ValueError, match=r"1 class names do not fit 3 classes"):
+    with pytest.raises(ValueError, match=r"must hold 3 names"):
         BoundaryIoU(3, class_names=["a"])
     with pytest.raises(ValueError, match=r"`num_bins` must be at least 1"):
         CalibrationError(3, num_bins=0)
