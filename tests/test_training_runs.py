@@ -169,7 +169,7 @@ FAULTS = {
     ),
     "stray checkpoint": (
         lambda run: (run.checkpoints / "epoch-9999.keras").write_bytes(run.best.read_bytes()),
-        r"epoch-9999\.keras says that 9999 epochs are finished; the training has 2",
+        r"epoch-9999\.keras holds 9999 finished epochs; the training has 2",
     ),
     "no config": (lambda run: (run.path / "config.json").unlink(), r"config\.json is missing"),
     "empty config": (
@@ -318,10 +318,10 @@ class Unlabeled(RoadScenes):
 @pytest.mark.parametrize(
     ("changes", "options", "data", "message"),
     [
-        ({"batch_size": 8}, {}, {}, "4 samples of the train data do not fill a batch of 8"),
+        ({"batch_size": 8}, {}, {}, "train data, 4 samples, do not fill a batch of 8"),
         ({"steps": 9, "epochs": None, "batch_size": 8}, {}, {}, "do not fill a batch of 8"),
         ({"warmup_steps": 4}, {}, {}, "`warmup_steps=4` does not fit into a training of 4 steps"),
-        ({}, {"gradient_accumulation_steps": 3}, {}, "=3` is more than the 2 steps of an epoch"),
+        ({}, {"gradient_accumulation_steps": 3}, {}, "=3` is more than an epoch has, 2 steps"),
         ({}, {"initial_model": "none.keras"}, {}, "`initial_model=none.keras` is no file"),
         ({}, {}, {"val": Unlabeled("val", 4)}, "No image of the val data has a mask"),
     ],

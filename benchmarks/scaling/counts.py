@@ -4,10 +4,8 @@ import math
 
 import keras
 
-from keras_segattn import recipes
-from keras_segattn.data import Cityscapes
+from keras_segattn import applications, recipes
 from keras_segattn.flops import count_flops
-from keras_segattn.training.build import build_model
 
 RECIPES = (
     "canet1_cityscapes",
@@ -19,6 +17,8 @@ RECIPES = (
     "attanet_resnet18_cityscapes",
     "attanet_light_cityscapes",
 )
+# Of Cityscapes.
+CLASSES = 19
 DEVICES = 8
 FLOAT = 4
 # NVIDIA's data sheet of the A100: its TF32 peak without sparsity; and the share of it that is
@@ -37,7 +37,8 @@ class Counts:
 
     def __init__(self, name):
         self.recipe = recipes.get(name)
-        model = build_model(self.recipe, Cityscapes)
+        network = getattr(applications, self.recipe.network)
+        model = network(classes=CLASSES, **self.recipe.network_arguments)
         self.parameters = sum(math.prod(weight.shape) for weight in model.trainable_weights)
         norms = [
             layer

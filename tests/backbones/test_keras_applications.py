@@ -127,7 +127,7 @@ def test_normalization_is_found_in_nested_models_and_a_given_preprocessing_is_ke
         ("ResNet17", {}, r"no network 'ResNet17'. It has: .*'ResNet50'"),
         ("InceptionV3", {}, r"InceptionV3 cannot be a backbone: .* from 32x32"),
         ("NASNetMobile", {}, r"NASNetMobile cannot be a backbone: .* for one size only"),
-        ("MobileNet", {"weights": "imagenet", "channels": 1}, r"Received: 1 channels"),
+        ("MobileNet", {"weights": "imagenet", "channels": 1}, r"Received: 1 channel$"),
     ],
 )
 def test_refusals_say_what_would_work(name, arguments, message):
