@@ -94,7 +94,7 @@ def docs(rest):
 
 
 def oldest(rest):
-    tools = ("pytest", "pytest-timeout", "pytest-xdist")
+    tools = ("pytest", "pytest-timeout", "pytest-xdist", "scipy")  # SciPy checks some losses
     for name in ("oldest", "between"):
         constraints = ROOT / f"constraints-{name}.txt"
         python = environment(name, "-c", constraints, "-e", ".[examples,weights]", *tools)
