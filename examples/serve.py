@@ -377,13 +377,14 @@ def processors():
         return os.cpu_count() or 1
 
 
-def number(least, kind=int):
-    """Returns a converter for an option that must be a finite number from `least` up."""
+def number(least, most=math.inf, kind=int):
+    """Returns a converter for an option that must be a finite number between two bounds."""
 
     def convert(text):
         value = kind(text)
-        if not (value >= least and math.isfinite(value)):
-            raise argparse.ArgumentTypeError(f"must be a number from {least} up, not {text}")
+        if not (least <= value <= most and math.isfinite(value)):
+            bounds = f"from {least} up" if most == math.inf else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"must be a number {bounds}, not {text}")
         return value
 
     return convert
@@ -396,7 +397,7 @@ def parse_arguments(arguments=None):
     add = parser.add_argument
     add("model", type=Path, help="artifact of export_model: ONNX, or any other format")
     add("--host", default="127.0.0.1")
-    add("--port", type=int, default=8000)
+    add("--port", type=number(0, 65535), default=8000)
     add("--workers", type=number(1), default=1, help="images computed at once (default 1)")
     add("--threads", type=number(1), default=processors(), help="per image (default: all)")
     add("--queue", type=number(0), default=16, help="requests that may wait (default 16)")
@@ -404,7 +405,7 @@ def parse_arguments(arguments=None):
     add("--most-bytes", type=number(1), default=16 << 20, help="of a body (default 16 MiB)")
     add("--most-pixels", type=number(1024), default=1 << 23, help="of an image (default 8 Mi)")
     add("--most-side", type=number(32), default=4096, help="of an image (default 4096)")
-    seconds = number(0.1, float)
+    seconds = number(0.1, kind=float)
     add("--timeout", type=seconds, default=30.0, help="seconds, for a body and for an answer")
     add("--header-timeout", type=seconds, default=10.0, help="seconds, for headers (default 10)")
     return parser.parse_args(arguments)

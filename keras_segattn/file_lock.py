@@ -52,7 +52,9 @@ def hold(path):
 def release(descriptor, path):
     """Removes a file that `hold` has locked."""
     if fcntl is not None:
-        os.unlink(path)
+        # Somebody may have removed the folder.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
         os.close(descriptor)
         return
     # Windows removes no open file, neither here nor where the next process has opened it.

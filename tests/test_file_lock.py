@@ -25,6 +25,10 @@ def test_one_at_a_time(tmp_path):
     release(lock, path)
     assert not path.exists()
     release(hold(path), path)
+    # A folder that was removed meanwhile hides no other error.
+    lock = hold(path)
+    path.unlink()
+    release(lock, path)
 
 
 @pytest.fixture

@@ -82,7 +82,7 @@ def decode(source, from_pillow, most_pixels=None, upright=True):
         raise ImportError(
             "Images are read with Pillow: pip install 'keras-segattn[data]'"
         ) from error
-    faults = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+    faults = (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError, OverflowError)
     name = source if isinstance(source, (str, os.PathLike)) else "The data"
     try:
         with _opened(source) as file:
@@ -143,9 +143,10 @@ def _decode(file, from_pillow, formats, most_pixels, upright):
     head = file.read(12)
     file.seek(0)
     if head.startswith(NPY_MAGIC):
-        array = np.load(file, allow_pickle=False)
-        _check_pixels(check_shape(array).shape[1::-1], most_pixels)
-        return Decoded(array, 1, "NPY", False)
+        height, width, bands = _npy_sizes(file)
+        _check_pixels((width, height), most_pixels, bands)
+        file.seek(0)
+        return Decoded(check_shape(np.load(file, allow_pickle=False)), 1, "NPY", False)
     if head.startswith(b"\xff\xd8"):
         _check_scans(file.read())
         file.seek(0)
@@ -186,11 +187,12 @@ def _decode_tiff(file, most_pixels):
     try:
         with tifffile.TiffFile(file) as tiff:
             page = tiff.pages[0]
-            _check_pixels((page.imagewidth, page.imagelength), most_pixels)
+            size, bands = (page.imagewidth, page.imagelength), page.samplesperpixel
             array, axes = page, page.axes
             if len(tiff.pages) > 1 and tiff.series[0].axes in PAGES_OF_BANDS:
                 array, axes = tiff.series[0], "SYX"
-                _check_pixels((page.imagewidth, page.imagelength * len(tiff.pages)), most_pixels)
+                bands = len(tiff.pages)
+            _check_pixels(size, most_pixels, bands)
             array = array.asarray()
             tag = page.tags.get(ORIENTATION)
     except ImageSizeError:
@@ -243,14 +245,32 @@ def _file_dtype(image, pixels):
     return pixels.view(dtype) if same_size else pixels.astype(dtype)
 
 
-def _check_pixels(size, most):
+def _npy_sizes(file):
+    """Returns the height, the width and the number of bands by the header of an `.npy` file.
+
+    `np.load` takes the memory that the header asks for before it looks for the values.
+    """
+    versions = {(1, 0): np.lib.format.read_array_header_1_0}
+    versions[2, 0] = np.lib.format.read_array_header_2_0
+    version = np.lib.format.read_magic(file)
+    if version not in versions:
+        raise ValueError(f"version {version} of the NPY format holds no images")
+    shape, _, _ = versions[version](file)
+    if len(shape) not in (2, 3):
+        raise ValueError(f"an image has 2 or 3 dimensions. Received shape {shape}")
+    return (*shape, 1)[:3]
+
+
+def _check_pixels(size, most, bands=1):
+    """Raises an ImageSizeError for too many pixels; many bands count as several images of four."""
     from PIL import Image
 
     # The number above which Pillow itself refuses.
     most = 2 * Image.MAX_IMAGE_PIXELS if most is None and Image.MAX_IMAGE_PIXELS else most
-    if most is not None and size[0] * size[1] > most:
+    if most is not None and size[0] * size[1] * -(-bands // 4) > most:
+        of_bands = f" of {bands} bands" if bands > 4 else ""
         raise ImageSizeError(
-            f"{size[0]}x{size[1]} pixels (width x height) are more than {most}; reduce it"
+            f"{size[0]}x{size[1]} pixels (width x height){of_bands} are more than {most}; reduce it"
         )
 
 

@@ -128,7 +128,7 @@ def test_bands_in_pages_are_told_from_pages():
         file = io.BytesIO()
         tifffile.imwrite(file, bands, photometric="minisblack", **arguments)
         np.testing.assert_array_equal(read_image(file.getvalue()), np.moveaxis(bands, 0, -1))
-    with pytest.raises(ImageSizeError, match="24x100 pixels"):
+    with pytest.raises(ImageSizeError, match="24x20 pixels .* of 5 bands are more than 480"):
         read_image(file.getvalue(), most_pixels=20 * 24)
     file = io.BytesIO()
     tifffile.imwrite(file, bands, photometric="minisblack", metadata={"axes": "TYX"})
@@ -190,7 +190,7 @@ def test_damaged_files_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"street\.png cannot be read as an image") as error:
         read_image(path)
     assert not isinstance(error.value, (ImageFormatError, ImageSizeError))
-    path.write_bytes(npy(np.array([{}], dtype=object)))
+    path.write_bytes(npy(np.array([[{}]], dtype=object)))
     with pytest.raises(ValueError, match=r"street\.png cannot be read .*allow_pickle"):
         read_image(path)
     with pytest.raises(FileNotFoundError):
@@ -282,3 +282,32 @@ def test_finding(tmp_path):
     assert found == sorted(tmp_path / "photos" / name for name in inside)
     with pytest.raises(FileNotFoundError, match="There is no folder"):
         find_images(tmp_path / "none")
+
+
+def test_bands_count_before_they_are_decoded():
+    tifffile = pytest.importorskip("tifffile", reason="needs tifffile")
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file, np.zeros((20, 24, 12), "uint8"), photometric="minisblack", planarconfig="contig"
+    )
+    assert read_image(file.getvalue(), most_pixels=3 * 480).shape == (20, 24, 12)
+    with pytest.raises(ImageSizeError, match="24x20 pixels .* of 12 bands are more than 1439"):
+        read_image(file.getvalue(), most_pixels=3 * 480 - 1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((10**6, 10**6, 3), "1000000x1000000 pixels"),
+        ((10**30, 2), "2x1000000000000000000000000000000 pixels"),
+        ((10**12,), "2 or 3 dimensions"),
+        ((40, 50), "cannot be read as an image"),
+    ],
+    ids=str,
+)
+def test_the_header_of_an_npy_file_is_not_believed(shape, message):
+    file = io.BytesIO()
+    header = {"descr": "<f8", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    with pytest.raises(ValueError, match=message):
+        read_image(file.getvalue())
