@@ -325,7 +325,15 @@ def test_what_cannot_be_served(tmp_path, artifact):
 
 @pytest.mark.parametrize(
     "option",
-    ["--port 99999", "--queue -5", "--timeout nan", "--timeout 0", "--workers 0", "--most-bytes 0", "--threads x"],
+    [
+        "--port 99999",
+        "--queue -5",
+        "--timeout nan",
+        "--timeout 0",
+        "--workers 0",
+        "--most-bytes 0",
+        "--threads x",
+    ],
 )
 def test_options_out_of_range(option, artifact, capsys):
     with pytest.raises(SystemExit):

@@ -19,6 +19,7 @@ from keras_segattn.data import RoadScenes, SegmentationFolder
 from keras_segattn.recipes import RECIPES
 from keras_segattn.training import RunFolder, TrainingOptions, command_line, evaluate, train
 from keras_segattn.training import run as run_module
+from keras_segattn.training.build import build_model
 from keras_segattn.training.checks import check_batch_norm
 
 RECIPE = dataclasses.replace(
@@ -395,3 +396,16 @@ def test_weights_that_cannot_be_had_are_told_with_the_way_out(monkeypatch):
         ({"initial_model": "model.keras"}, None),
     ):
         assert run_module._build(RECIPE, DATA["train"], TrainingOptions(**options)) == weights
+
+
+def test_a_network_that_cannot_be_built_is_not_blamed_on_its_weights(monkeypatch, capsys):
+    wrong = dataclasses.replace(
+        RECIPE,
+        network="CANet",
+        network_arguments={"backbone": "mobilnet_v2"},
+        backbone_weights="imagenet",
+    )
+    monkeypatch.setattr(run_module, "build_model", build_model)
+    with pytest.raises(ValueError, match="Unknown backbone 'mobilnet_v2'"):
+        run_module._build(wrong, DATA["train"], TrainingOptions())
+    assert "the backbone starts from imagenet" in capsys.readouterr().out

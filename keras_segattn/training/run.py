@@ -186,15 +186,18 @@ def _policy(mixed_precision):
 
 def _build(recipe, data, options):
     """Returns the network with the weights that its backbone starts from."""
-    if options.initial_model is not None or options.backbone_weights is None:
+    if options.initial_model is not None:
         return build_model(recipe, data)
-    if options.backbone_weights != "recipe":
-        return build_model(recipe, data, options.backbone_weights)
+    of_recipe = options.backbone_weights == "recipe"
+    weights = recipe.backbone_weights if of_recipe else options.backbone_weights
+    print("the backbone starts from", weights or "nothing", flush=True)
     try:
-        return build_model(recipe, data, recipe.backbone_weights)
+        return build_model(recipe, data, weights)
     except (OSError, ImportError, ValueError) as error:
-        if recipe.backbone_weights is None:
+        if weights is None or not of_recipe:
             raise
+        # This fails itself where the weights are not the reason.
+        build_model(recipe, data)
         raise RuntimeError(
             f"The recipe starts from {recipe.backbone_weights} weights, which cannot be had: "
             f"{error}\nGive a file of weights as `backbone_weights`, or start from nothing, which "

@@ -128,7 +128,7 @@ def test_bands_in_pages_are_told_from_pages():
         file = io.BytesIO()
         tifffile.imwrite(file, bands, photometric="minisblack", **arguments)
         np.testing.assert_array_equal(read_image(file.getvalue()), np.moveaxis(bands, 0, -1))
-    with pytest.raises(ImageSizeError, match="24x20 pixels .* of 5 bands are more than 480"):
+    with pytest.raises(ImageSizeError, match=r"24x20 pixels .* of 5 bands are more than 480"):
         read_image(file.getvalue(), most_pixels=20 * 24)
     file = io.BytesIO()
     tifffile.imwrite(file, bands, photometric="minisblack", metadata={"axes": "TYX"})
@@ -291,7 +291,7 @@ def test_bands_count_before_they_are_decoded():
         file, np.zeros((20, 24, 12), "uint8"), photometric="minisblack", planarconfig="contig"
     )
     assert read_image(file.getvalue(), most_pixels=3 * 480).shape == (20, 24, 12)
-    with pytest.raises(ImageSizeError, match="24x20 pixels .* of 12 bands are more than 1439"):
+    with pytest.raises(ImageSizeError, match=r"24x20 pixels .* of 12 bands are more than 1439"):
         read_image(file.getvalue(), most_pixels=3 * 480 - 1)
 
 
