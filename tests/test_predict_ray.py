@@ -130,14 +130,15 @@ def test_more_than_the_cluster_has(monkeypatch):
 
 def test_nothing_left_to_do(artifact, tmp_path):
     photos, results = tmp_path / "photos", tmp_path / "masks"
-    for path in (photos / "0.png", results / "0.png.png", results / "failed.txt"):
+    for path in (photos / "0.png", results / "0.png.png"):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     with pytest.raises(SystemExit, match="holds 1 mask of an unknown model"):
         example("predict_ray").main([str(artifact), str(photos), str(results)])
     (results / "0.png.png").unlink()
     claim_results(results, artifact, {}, [])
-    (results / "0.png.png").touch()
+    for name in ("0.png.png", "failed.txt"):
+        (results / name).touch()
     main = example("predict_ray").main
     main([str(artifact), str(photos), str(results)])
     assert not (results / "failed.txt").exists()

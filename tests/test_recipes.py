@@ -286,6 +286,16 @@ def test_a_run_goes_on_only_as_it_was_started(tmp_path):
     assert recorded["options"] == dataclasses.asdict(TrainingOptions(seed=1))
 
 
+@pytest.mark.parametrize("name", ["config.json", "checkpoints/best.keras"])
+def test_a_run_replaces_nothing_of_other_origin(name, tmp_path):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text('{"mine": 1}')
+    with pytest.raises(ValueError, match=f"{name} is not of a run"):
+        RunFolder(tmp_path).open(RECIPES["canet1_camvid"], TrainingOptions(), {"train": DATA})
+    assert path.read_text() == '{"mine": 1}'
+
+
 @pytest.mark.parametrize(
     "options",
     [

@@ -72,6 +72,12 @@ def claim_results(results, model, options, pairs):
             f"{results} holds {counted(masks, 'mask')} of {before}, and would get others of "
             f"{_described(own)}. Write to another folder, or remove these masks and {MADE_BY}."
         )
+    for path in (record, results / FAILED):
+        if there is None and path.exists():
+            raise ValueError(
+                f"{path} is not of earlier masks, and would be replaced. Write to another folder, "
+                "or move it away."
+            )
     results.mkdir(parents=True, exist_ok=True)
     write_json(record, own)
 

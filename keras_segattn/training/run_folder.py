@@ -70,7 +70,8 @@ class RunFolder:
             write: Boolean, whether this process is the one that writes. Defaults to `True`.
 
         Raises:
-            ValueError: If a run has begun and `resume` is false, or it was started otherwise.
+            ValueError: If a run has begun and `resume` is false, or it was started otherwise, or
+                the folder holds files of other origin that a run would replace.
         """
         config = self.path / "config.json"
         decisive = {
@@ -109,6 +110,7 @@ class RunFolder:
             )
         if not write:
             return
+        self._check_own(config)
         make_folder(self.path)
         write_json(
             config,
@@ -127,6 +129,19 @@ class RunFolder:
                 },
             },
         )
+
+    def _check_own(self, config):
+        """Raises a ValueError if the folder holds files of somebody else that a run writes."""
+        if config.exists():
+            with contextlib.suppress(ValueError):
+                if "decisive" in json.loads(config.read_text()):
+                    return
+        for path in (config, self.best):
+            if path.exists():
+                raise ValueError(
+                    f"{path} is not of a run, which would replace it. Move it away, or choose "
+                    "another `folder`."
+                )
 
     def last_checkpoint(self, epochs):
         """Returns the path of the checkpoint to go on from, and the number of its epochs.

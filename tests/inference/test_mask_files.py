@@ -7,6 +7,7 @@ from PIL import Image
 from keras_segattn.inference import Segmentation
 from keras_segattn.inference.mask_files import (
     ATTEMPTS,
+    FAILED,
     MADE_BY,
     claim_results,
     deaths,
@@ -189,6 +190,7 @@ def test_a_folder_is_of_one_model(tmp_path, image):
     with pytest.raises(ValueError, match="holds 1 mask of an unknown model"):
         claim_results(results, model, {"flip": True}, pairs)
     pairs[0][1].unlink()
+    (results / MADE_BY).unlink()
     folder = tmp_path / "artifact"
     folder.mkdir()
     (folder / "model.bin").write_bytes(b"a")
@@ -205,3 +207,14 @@ def test_deaths_are_remembered(tmp_path):
         (tmp_path / f".{path.name}.0.part").touch()
     remove_unfinished(tmp_path, but=[mask])
     assert (deaths(mask), deaths(other)) == (1, 0)
+
+
+@pytest.mark.parametrize("name", [MADE_BY, FAILED])
+def test_a_folder_of_masks_replaces_nothing_of_other_origin(name, tmp_path):
+    model = tmp_path / "m.onnx"
+    model.write_bytes(b"model")
+    path = tmp_path / name
+    path.write_text('{"mine": 1}')
+    with pytest.raises(ValueError, match=f"{name} is not of earlier masks"):
+        claim_results(tmp_path, model, {}, [])
+    assert path.read_text() == '{"mine": 1}'
