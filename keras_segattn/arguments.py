@@ -4,7 +4,7 @@ import math
 
 # The least side of an image: below it a side vanishes at stride 32.
 LEAST_SIDE = 32
-# The options of an evaluation inside a model, and those of one that goes over the images itself.
+# The options of an evaluation inside a model, and of a window that slides over the images.
 EVALUATION = ("size", "scales", "flip")
 SLIDING = ("tile", "overlap")
 

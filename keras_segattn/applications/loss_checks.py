@@ -12,7 +12,7 @@ NAMES = {True: "logits", False: "probabilities"}
 
 
 def fit_losses(loss, task):
-    """Returns a structure of losses, those of this package for the task of a network.
+    """Returns a structure of losses in which those of this package have the task of a network.
 
     Raises:
         ValueError: If one of them is for another task.

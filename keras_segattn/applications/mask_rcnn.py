@@ -70,7 +70,7 @@ def MaskRCNN(
         backbone_weights: `None`, `"imagenet"` for a backbone by name, or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect. Defaults to
-            that of the backbone.
+            the backbone's.
         freeze_until: Name of a level; the layers up to it are not trained. `"P2"` freezes the stem
             and res2, as maskrcnn-benchmark does. `None` freezes none. Defaults to `"auto"`: `"P2"`
             with `backbone_weights`, `None` without.

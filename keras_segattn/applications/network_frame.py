@@ -208,7 +208,7 @@ def _check_activation(activation, task):
 
 
 def check_image(input_shape, smallest_side):
-    """Raises a ValueError unless `input_shape` is that of images which a network can read."""
+    """Raises a ValueError unless a network can read images of `input_shape`."""
     if input_shape is None:
         return
     if len(input_shape) != 3:

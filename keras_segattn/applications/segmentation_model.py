@@ -30,14 +30,14 @@ class SegmentationModel(keras.Model):
     and names the classes. All networks of `keras_segattn.applications` are of this class.
 
     `compile` gives the losses of this package the task of the model. It refuses losses and metrics
-    for logits where the model returns probabilities, and the reverse, and those of another task.
+    for logits where the model returns probabilities, and the reverse, and losses of another task.
     `fit` and `evaluate` refuse NumPy labels that are neither a class nor void. `fit` leaves the
     order of `tf.data` pipelines and of this package's `PyDataset` as it is.
 
-    Papers measure many networks at another size than that of the images, or average scales and
-    mirror images. `model.evaluation = {"size": (512, 1024)}` has `evaluate`, and the validation of
-    `fit`, do the same; it also takes `"scales"` and `"flip"`, as
-    `keras_segattn.inference.segment` does. It is not saved.
+    Papers measure many networks on resized images, or average scales and mirror images.
+    `model.evaluation = {"size": (512, 1024)}` has `evaluate`, and the validation of `fit`, do the
+    same; it also takes `"scales"` and `"flip"`, as `keras_segattn.inference.segment` does. It is
+    not saved.
 
     Args:
         inputs: Keras tensor of images `(batch, height, width, channels)`.

@@ -76,7 +76,7 @@ def coco_region(label, segmentation, where, size):
     """Returns the `Region` of one annotation in an image of some size.
 
     Raises:
-        ValueError: If its run lengths are not those of such an image.
+        ValueError: If its run lengths do not fit such an image.
     """
     if isinstance(segmentation, list):
         return Region(label, "coco_polygons", segmentation, where)

@@ -14,7 +14,7 @@ class DrawnShapes(InstanceDataset):
     """Drawn discs, boxes and triangles that overlap, the same for the same seed.
 
     One to five shapes of random sizes, places and colors on a random background, with noise. A
-    later shape hides the earlier ones: masks and boxes are those of the visible parts, and a shape
+    later shape hides the earlier ones: masks and boxes cover the visible parts, and a shape
     of which less than a quarter is visible is left out. Easy for a network, and no substitute for
     real images.
 

@@ -19,8 +19,8 @@ class PascalVOC(PairedFiles):
     """One list of PASCAL VOC's segmentations, or of an export in their format.
 
     Reads the images that `ImageSets/Segmentation/SPLIT.txt` names, and the masks in
-    `SegmentationClass/`. The colors are those of the file `labelmap.txt`, which annotation tools
-    such as CVAT write, and otherwise those of the 20 classes and the background of the release.
+    `SegmentationClass/`. The colors come from the file `labelmap.txt`, which annotation tools
+    such as CVAT write, or else are the colors of the 20 classes and the background of the release.
     The borders of objects become void.
 
     Args:
@@ -95,7 +95,7 @@ class PascalVOC(PairedFiles):
 def _read_label_map(path):
     """Returns the names and colors of lines `NAME:R,G,B:PARTS:ACTIONS`.
 
-    Without a color, a class has that of its number in the release.
+    A class without a color gets the color of its number in the release.
     """
     names, colors = [], []
     for number, line in read_list(path):

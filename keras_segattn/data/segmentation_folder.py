@@ -61,7 +61,7 @@ class SegmentationFolder(PairedFiles):
             Defaults to `3`.
         value_range: Tuple `(low, high)` of the values in the image files that become 0 and 255,
             such as `(0, 4095)` for 12 bits, one such for each band, or `"count"` to count it from
-            up to 64 images. Give validation data that of the training data. Defaults to `None`,
+            up to 64 images. Give validation data the same range. Defaults to `None`,
             which goes by the dtype, as `to_pixels` does.
 
     Raises:
@@ -177,7 +177,7 @@ class SegmentationFolder(PairedFiles):
         allowed = {*range(self.labels), self.ignore_class}
         if not (checked.keys() <= {*range(256)} and allowed.issuperset(checked.values())):
             raise ValueError(
-                "`label_map` must map labels from 0 to 255 to those of "
+                "`label_map` must map labels from 0 to 255 to labels of "
                 f"{counted(self.labels, 'class')} or to {self.ignore_class}. Received: {label_map}"
             )
         # A map that makes another label 0 has forgotten what 0 is: that is told as masks are read.

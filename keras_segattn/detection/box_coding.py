@@ -23,7 +23,7 @@ def encode_boxes(boxes, anchors, weights=(1, 1, 1, 1)):
     Args:
         boxes: Tensor of shape `(..., 4)`, boxes `(x1, y1, x2, y2)` in pixels.
         anchors: Tensor of boxes of the same shape, or one that broadcasts to it.
-        weights: Four factors. Defaults to `(1, 1, 1, 1)`, those of region proposals; the box head
+        weights: Four factors. Defaults to `(1, 1, 1, 1)`, as for region proposals; the box head
             of Mask R-CNN uses `(10, 10, 5, 5)`.
 
     Returns:
@@ -54,7 +54,7 @@ def decode_boxes(deltas, anchors, weights=(1, 1, 1, 1)):
         deltas: Tensor of shape `(..., 4)`, shifts and logarithms of scales. A box becomes at most
             62.5 times as wide and high as its anchor.
         anchors: Tensor of boxes `(x1, y1, x2, y2)` of the same shape, or one that broadcasts to it.
-        weights: Four factors, those of `encode_boxes`. Defaults to `(1, 1, 1, 1)`.
+        weights: Four factors, as in `encode_boxes`. Defaults to `(1, 1, 1, 1)`.
 
     Returns:
         float32 tensor of shape `(..., 4)`, boxes `(x1, y1, x2, y2)`.

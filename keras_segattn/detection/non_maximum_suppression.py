@@ -15,7 +15,7 @@ class NonMaximumSuppression(keras.layers.Layer):
     ```
 
     `rank` orders the boxes of an image by their scores, the highest first, and equal scores by
-    their index. The result is that of the greedy algorithm, which takes the best box that is left
+    their index. The result equals the greedy algorithm's, which takes the best box that is left
     and drops the boxes that overlap it.
 
     The equation is applied to all boxes at once until nothing changes. The first step is right for

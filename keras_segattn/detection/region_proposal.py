@@ -64,7 +64,7 @@ class RegionProposal(keras.layers.Layer):
         "Faster R-CNN" (Ren et al., 2015), section 3.1, and "Feature Pyramid Networks for Object
         Detection" (Lin et al., 2017), section 4.1.
 
-    **Differences from the paper**: the counts are those of maskrcnn-benchmark. The boxes of a batch
+    **Differences from the paper**: the counts are maskrcnn-benchmark's. The boxes of a batch
     share the borders of its images: an image that is padded below and at the right may have boxes
     that reach into the padding.
     """

@@ -55,7 +55,7 @@ class ROIAlign(keras.layers.Layer):
         "Mask R-CNN" (He et al., 2017), section 3, and "Feature Pyramid Networks for Object
         Detection" (Lin et al., 2017), equation 1.
 
-    **Differences from the paper**: none known. The number of samples is that of maskrcnn-benchmark.
+    **Differences from the paper**: none known. The number of samples is maskrcnn-benchmark's.
     """
 
     def __init__(self, size, samples=2, aligned=True, **kwargs):

@@ -44,7 +44,7 @@ def export_model(
 
     By default the artifact takes a batch of uint8 images of any height and width that the model
     takes, and returns the class map `(batch, height, width)`; preprocessing and argmax are inside.
-    The class map of a binary model is 1 in the foreground, and that of a multilabel model holds 0
+    The class map of a binary model is 1 in the foreground; the map of a multilabel model holds 0
     and 1 for each class, `(batch, height, width, classes)`; their threshold is inside. It is
     reloaded in its own runtime and compared with the model before it gets its name: `path` holds
     the complete, verified artifact, or the old one. Task, class names, palette and preprocessing

@@ -16,6 +16,7 @@ ORIENTATION = 0x0112
 TIFF_SAMPLE_FORMAT, TIFF_BITS, TIFF_SAMPLES = 339, 258, 277
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 TIFF_DESCRIPTION = 270
+COLORS = ("RGB", "RGBA", "RGBX")
 # The axes of files whose pages are bands, and what tifffile and ImageJ note in their descriptions.
 PAGES_OF_BANDS = ("CYX", "QYX")
 NOTES_OF_BANDS = ('"shape"', "channels=")
@@ -155,7 +156,9 @@ def _decode(file, from_pillow, formats, most_pixels, upright):
             _check_pixels(image.size, most_pixels)
             bands = len(image.getbands())
             if image.format != "TIFF" or (
-                image.tag_v2.get(TIFF_SAMPLES, 1) <= bands and not _has_bands_in_pages(image)
+                image.tag_v2.get(TIFF_SAMPLES, 1) <= bands
+                and not _has_bands_in_pages(image)
+                and not (image.mode in COLORS and max(image.tag_v2.get(TIFF_BITS, (8,))) > 8)
             ):
                 return decode_pillow(image, from_pillow, upright)
     except UnidentifiedImageError:
@@ -164,7 +167,8 @@ def _decode(file, from_pillow, formats, most_pixels, upright):
             raise ImageFormatError(
                 f"it is in none of the formats {', '.join(formats)} and NPY{video}"
             ) from None
-    # Pillow knows no TIFF of floats in several bands, and leaves bands beyond the third out.
+    # Pillow knows no TIFF of floats in several bands, leaves bands beyond the third out, and reads
+    # colors of 16 bits with 8.
     file.seek(0)
     return _decode_tiff(file, most_pixels)
 

@@ -23,9 +23,9 @@ def read_image(image, most_pixels=None, channel_order="RGB"):
     a file that holds several is read, except where tifffile or ImageJ noted that the pages are
     bands. Images are turned upright as their EXIF orientation says. Palettes,
     CMYK and other color spaces become RGB; gray, alpha and further bands, and the dtype of gray
-    values, stay as they are in the file. Colors of 16 bits are read with 8, except from TIFF files
-    with more than four bands. TIFF files with float colors, or with more bands than Pillow reads,
-    need the package `tifffile`.
+    values, stay as they are in the file. Colors of 16 bits are read with 8, except from TIFF files.
+    TIFF files with colors of 16 bits or floats, or with more bands than Pillow reads, need the
+    package `tifffile`.
 
     Args:
         image: Path of a file, bytes of a file, binary file object, `PIL.Image.Image`, array or

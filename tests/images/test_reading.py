@@ -311,3 +311,18 @@ def test_the_header_of_an_npy_file_is_not_believed(shape, message):
     np.lib.format.write_array_header_1_0(file, header)
     with pytest.raises(ValueError, match=message):
         read_image(file.getvalue())
+
+
+@pytest.mark.parametrize("options", [{}, {"planarconfig": "separate"}, {"byteorder": ">"}], ids=str)
+@pytest.mark.parametrize("bands", [3, 4])
+def test_colors_of_16_bits_stay_so_in_tiff_files(options, bands, rng):
+    tifffile = pytest.importorskip("tifffile", reason="needs tifffile")
+    pixels = rng.integers(0, 4096, (20, 24, bands)).astype("uint16")
+    planar = options.get("planarconfig") == "separate"
+    file = io.BytesIO()
+    tifffile.imwrite(
+        file, np.moveaxis(pixels, -1, 0) if planar else pixels, photometric="rgb", **options
+    )
+    found = read_image(file.getvalue())
+    assert found.dtype == "uint16"
+    np.testing.assert_array_equal(found, pixels)
