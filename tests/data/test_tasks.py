@@ -135,7 +135,7 @@ def test_rare_labels_are_shown_as_often():
         ({"task": "binary", "class_names": ["a", "b", "c"]}, "background and one class"),
         ({"task": "semantic", "class_names": ["a"]}, "`task` must be one of"),
         ({"task": "multilabel", "class_names": ["a"], "color_masks": True}, "one class"),
-        ({"task": "multilabel", "class_names": ["a"], "label_map": {1: 2}}, "those of 2 classes"),
+        ({"task": "multilabel", "class_names": ["a"], "label_map": {1: 2}}, "labels of 2 classes"),
     ],
 )
 def test_impossible_tasks_are_refused(folder, arguments, message):
