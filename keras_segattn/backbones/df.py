@@ -1,4 +1,4 @@
-"""The DF networks, residual networks found by a search for speed."""
+"""DF networks: residual networks found by an architecture search for speed."""
 
 import keras
 
@@ -6,7 +6,7 @@ from keras_segattn.backbones.image_input import image_input
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 
-# pyramid level, then filters and number of blocks of the groups that make it
+# pyramid level, then filters and number of blocks of each of its groups
 DF1_STAGES = (
     ("P3", ((64, 3),)),
     ("P4", ((128, 3),)),
@@ -22,8 +22,8 @@ DF2_STAGES = (
 def DF1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="df1"):
     """DF1 without its classifier, as a feature pyramid.
 
-    `y = ReLU(shortcut(x) + conv3x3(ReLU(conv3x3(x))))` in each block, every convolution followed
-    by batch normalization; `shortcut` is a 1x1 convolution where the stride or the channels change.
+    `y = ReLU(shortcut(x) + conv3x3(ReLU(conv3x3(x))))` in each block, with batch normalization
+    after every convolution. `shortcut` is a 1x1 convolution if the stride or the channels change.
 
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
@@ -55,7 +55,7 @@ def DF1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="d
 def DF2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="df2"):
     """DF2 without its classifier, as a feature pyramid.
 
-    It has the blocks of `DF1`, 20 of them instead of 10.
+    It consists of 20 blocks of the kind in `DF1`, which has 10.
 
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to

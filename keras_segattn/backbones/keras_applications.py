@@ -1,4 +1,4 @@
-"""The networks of `keras.applications` as feature pyramids."""
+"""Networks of `keras.applications` as feature pyramids."""
 
 import inspect
 import sys
@@ -14,7 +14,7 @@ SMALLEST_SIDE = 32
 
 
 def application_names():
-    """The names of all networks of `keras.applications`, sorted."""
+    """Returns the sorted names of all networks of `keras.applications`."""
     members = inspect.getmembers(keras.applications, inspect.isfunction)
     return sorted(name for name, _ in members if name[0].isupper())
 
@@ -22,24 +22,24 @@ def application_names():
 def keras_application(name, channels=3, weights=None):
     """Returns a network of `keras.applications` without its classifier, as a feature pyramid.
 
-    Its levels are found by their strides (see `levels_by_stride`). Some of these networks round
-    odd sizes down, so that a level may have a row or a column less than `ceil(height / 2**n)`.
+    The levels are found by their strides (see `levels_by_stride`). Some of these networks round odd
+    sizes down, so a level may have one row or column less than `ceil(height / 2**n)`.
 
     Args:
         name: Name of the network, such as `"EfficientNetV2B0"`.
         channels: Integer, the number of channels of the images. Defaults to `3`.
-        weights: `None` for random weights; `"imagenet"`, which Keras fetches once; or the path of a
+        weights: `None` for random weights; `"imagenet"`, downloaded once by Keras; or the path of a
             file that the network reads. Defaults to `None`.
 
     Returns:
         A `keras.Model` from images `(batch, height, width, channels)` to a dict of feature maps.
-        Its attribute `preprocessing` belongs to the network. Networks that normalize images
-        themselves take pixels from 0 to 255, which it leaves as they are.
+        Its attribute `preprocessing` is the network's own; it is a no-op for networks that
+        normalize pixels from 0 to 255 themselves.
 
     Raises:
-        ConnectionError: If Keras cannot fetch the weights.
-        ValueError: If there is no such network, it cannot read images of any size from 32x32, or
-            the weights do not fit.
+        ConnectionError: If Keras cannot download the weights.
+        ValueError: If the network does not exist, it cannot read images of every size from 32x32
+            up, or the weights do not fit.
 
     Example:
 
@@ -64,8 +64,8 @@ def keras_application(name, channels=3, weights=None):
         smallest = level_sizes(pyramid, SMALLEST_SIDE, SMALLEST_SIDE)
         fits = all(min(size) > 0 for size in smallest.values())
     except ValueError:
-        # Keras raises it for a convolution without padding whose map is too small, and for a sum
-        # of maps of two sizes.
+        # Keras raises it for an unpadded convolution on too small a map, and for a sum of maps with
+        # different sizes.
         fits = False
     if not fits:
         raise ValueError(
@@ -80,23 +80,23 @@ def keras_application(name, channels=3, weights=None):
 
 
 def preprocessing_of_function(preprocess_input, channels=3):
-    """Returns the `Preprocessing` equal to a `preprocess_input` of `keras.applications`.
+    """Returns the `Preprocessing` equivalent to a `preprocess_input` of `keras.applications`.
 
     Args:
-        preprocess_input: Function from RGB images with values from 0 to 255, that multiplies each
-            channel, adds to it, and may turn RGB into BGR.
+        preprocess_input: Function that takes RGB images with values from 0 to 255, scales and
+            shifts each channel, and may turn RGB into BGR.
         channels: Integer, the number of channels of the images. Defaults to `3`.
 
     Returns:
         A `Preprocessing` for that number of channels.
     """
-    # Black, and pure red, green and blue, of which each changes one channel.
+    # Black, and pure red, green and blue, each of which changes one channel.
     colors = np.concatenate([np.zeros((1, 3)), 255 * np.eye(3)])
     black, *primaries = np.array(preprocess_input(colors[:, None, None].copy()))[:, 0, 0]
     changes = np.array(primaries) - black
     bgr = changes[0, 0] == 0
     std = 1 / changes.sum(axis=0)
-    # Plus zero, which takes the sign off a negative zero.
+    # Adding zero turns negative zero into zero.
     preprocessing = Preprocessing(-black * std + 0.0, std, "BGR" if bgr else "RGB")
     return preprocessing.for_channels(channels)
 
@@ -105,7 +105,7 @@ def _build(constructor, channels, weights):
     try:
         return constructor(include_top=False, input_shape=(None, None, channels), weights=weights)
     except Exception as error:
-        # Keras raises bare exceptions where it cannot fetch a file.
+        # Keras raises a bare Exception if a download fails.
         if "URL fetch failure" not in str(error):
             raise
         raise ConnectionError(

@@ -1,4 +1,4 @@
-"""The backbones of KerasHub by the names of their presets."""
+"""KerasHub backbones by preset name."""
 
 import numpy as np
 
@@ -13,8 +13,8 @@ def keras_hub_preset(preset):
             `"kaggle://"` or `"hf://"`, or a folder that `save_to_preset` wrote.
 
     Returns:
-        The `keras_hub.models.Backbone`. Its attribute `preprocessing` changes the values of the
-        pixels like the image converter of the preset.
+        The `keras_hub.models.Backbone`. Its attribute `preprocessing` normalizes pixels like the
+        image converter of the preset.
 
     Raises:
         ImportError: If KerasHub is not installed.
@@ -42,7 +42,7 @@ def _preprocessing(keras_hub, preset):
     try:
         converter = keras_hub.layers.ImageConverter.from_preset(preset)
     except (ValueError, FileNotFoundError):
-        # The preset describes no converter, so its backbone reads plain pixels.
+        # The preset has no image converter, so its backbone reads raw pixels.
         return PIXELS
     scale = np.broadcast_to(1.0 if converter.scale is None else converter.scale, (3,))
     offset = np.broadcast_to(0.0 if converter.offset is None else converter.offset, (3,))

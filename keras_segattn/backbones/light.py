@@ -1,4 +1,4 @@
-"""The eight convolutions that stand for a backbone in AttaNet's fastest network."""
+"""Eight convolutions that replace the backbone in AttaNet's fastest network."""
 
 import keras
 
@@ -20,7 +20,7 @@ CONVOLUTIONS = (
 
 
 def LightBackbone(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="light"):
-    """The backbone of AttaNet's network without a pretrained one, as a feature pyramid.
+    """The backbone of AttaNet's network without pretraining, as a feature pyramid.
 
     Eight convolutions, each with batch normalization and ReLU.
 
@@ -46,7 +46,7 @@ def LightBackbone(*, input_shape=(None, None, 3), weights=None, input_tensor=Non
 
     Reference:
         "AttaNet: Attention-Augmented Network for Fast and Accurate Scene Parsing" (Song, Mei and
-        Huang, 2021), whose text only names it; the layers follow the authors' network.
+        Huang, 2021). The paper only names this backbone; the layers follow the authors' network.
 
     **Differences from the paper**: none known.
     """

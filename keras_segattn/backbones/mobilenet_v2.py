@@ -8,7 +8,7 @@ from keras_segattn.backbones.output_stride import dilate
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 
-# expansion factor, output channels, number of blocks, stride of the first (the paper's table 2)
+# expansion factor, output channels, number of blocks, first block's stride (the paper's table 2)
 STAGES = (
     (1, 16, 1, 1),
     (6, 24, 2, 2),
@@ -38,12 +38,12 @@ def MobileNetV2(
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
-            keep the size of their input and dilate their depthwise convolutions; P4 and P5 are at
-            that stride then. The weights are the same. Defaults to `32`.
-        weights: `None` for random weights, `"imagenet"` for torchvision's, which are fetched once,
-            or the path of a file that `keras_segattn.weights.load_backbone_weights` reads. Defaults
-            to `None`.
+        output_stride: Stride of P5: `32`, `16` or `8`. With `16` or `8`, the last one or two stages
+            keep the size of their input and dilate their depthwise convolutions, and P4 and P5 have
+            that stride. The weights are the same. Defaults to `32`.
+        weights: `None` for random weights, `"imagenet"` for torchvision's weights (downloaded
+            once), or the path of a file that `keras_segattn.weights.load_backbone_weights` reads.
+            Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"mobilenet_v2"`.
 
@@ -64,9 +64,8 @@ def MobileNetV2(
     Reference:
         "MobileNetV2: Inverted Residuals and Linear Bottlenecks" (Sandler et al., 2018).
 
-    **Differences from the paper**: the last 1x1 convolution to 1280 channels is left out, as CANet
-    leaves it out. Stride-2 convolutions pad both sides, as torchvision does and
-    `keras.applications` does not.
+    **Differences from the paper**: the last 1x1 convolution to 1280 channels is omitted, as in
+    CANet. Stride-2 convolutions pad both sides, as in torchvision and unlike `keras.applications`.
     """
     blocks = [
         (expansion, filters, stride if i == 0 else 1)

@@ -1,4 +1,4 @@
-"""Dilation in place of strides: larger feature maps from the same weights."""
+"""Dilation instead of strides: larger feature maps from the same weights."""
 
 from keras_segattn.arguments import check_choice
 
@@ -6,24 +6,24 @@ OUTPUT_STRIDES = (8, 16, 32)
 
 
 def check_output_stride(output_stride):
-    """Raises a ValueError unless the output stride is one that backbones support."""
+    """Raises a ValueError if backbones do not support the output stride."""
     check_choice("output_stride", output_stride, OUTPUT_STRIDES)
 
 
 def dilate(strides, output_stride, stride=4):
-    """Replaces the strides of blocks by dilation once the output stride is reached.
+    """Replaces block strides by dilation once the output stride is reached.
 
-    A block that loses its stride keeps the dilation of the blocks before it, and only the blocks
-    after it are dilated. Every kernel then reads the pixels it reads in the strided network, so
-    that each pixel of the strided map is also a pixel of the dilated one.
+    A block that loses its stride keeps the dilation of the blocks before it; only later blocks are
+    dilated further. Every kernel then reads the same pixels as in the strided network, so each
+    pixel of the strided map is also a pixel of the dilated map.
 
     Args:
         strides: Sequence of the strides of all blocks, in order.
         output_stride: Integer, the largest stride of a feature map: 8, 16 or 32.
-        stride: Integer, the stride of the map that the first block reads. Defaults to `4`.
+        stride: Integer, the stride of the first block's input map. Defaults to `4`.
 
     Returns:
-        List of a pair `(strides, dilations)` for each block.
+        List with a pair `(strides, dilations)` for each block.
 
     Raises:
         ValueError: If `output_stride` is not 8, 16 or 32.

@@ -1,4 +1,4 @@
-"""The preprocessing that a backbone brings along."""
+"""The preprocessing of a backbone."""
 
 import keras
 
@@ -16,8 +16,8 @@ def preprocessing_of(backbone, model):
         model: The backbone as a model.
 
     Returns:
-        The preprocessing of the ImageNet weights of that name; or the attribute `preprocessing` of
-        the model; or, if the model normalizes its images itself, one that changes nothing; or
+        The first that exists: the preprocessing of the ImageNet weights of that name; the attribute
+        `preprocessing` of the model; a no-op, if the model normalizes its images itself;
         torchvision's.
     """
     if isinstance(backbone, str) and backbone in IMAGENET_WEIGHTS:
@@ -29,7 +29,7 @@ def preprocessing_of(backbone, model):
 
 
 def normalizes_images(model):
-    """Returns whether the first layer that reads the images of a functional model rescales them."""
+    """Returns whether a functional model's first layer after the input rescales the images."""
     for layer in model.layers:
         if not _reads(layer, model.inputs[0]):
             continue

@@ -14,18 +14,18 @@ def feature_pyramid(backbone, levels=LEVELS):
         backbone: One of
             - a `keras.Model` whose output is a dict with the keys `"P2"` to `"P5"`, as in
               `keras_segattn.backbones`, or at least the keys in `levels`;
-            - a KerasHub backbone, which carries `pyramid_outputs`;
-            - a KerasCV backbone, which carries `pyramid_level_inputs`.
+            - a KerasHub backbone, with the attribute `pyramid_outputs`;
+            - a KerasCV backbone, with the attribute `pyramid_level_inputs`.
         levels: The levels to return; level `"Pn"` has stride `2 ** n`. Defaults to all four.
 
     Returns:
         A `keras.Model` from images `(batch, height, width, channels)` to a dict of feature maps
-        `(batch, ceil(height / 2**n), ceil(width / 2**n), channels_n)`. It shares its weights with
-        `backbone` and carries its name.
+        `(batch, ceil(height / 2**n), ceil(width / 2**n), channels_n)`. It shares the weights and
+        the name of `backbone`.
 
     Raises:
         TypeError: If `backbone` is none of the above.
-        ValueError: If it lacks one of the levels.
+        ValueError: If the backbone lacks one of the levels.
 
     Example:
 
@@ -69,10 +69,10 @@ def _pyramid_outputs(backbone):
 
 
 def _named_by_stride(backbone):
-    """The levels of a KerasHub backbone; transformers there count from `"P1"` at stride 4."""
+    """Returns a KerasHub backbone's levels; its transformers count from `"P1"` at stride 4."""
     outputs = backbone.pyramid_outputs
     strides = level_strides(keras.Model(backbone.input, outputs))
     if len(set(strides.values())) < len(strides):
-        # Dilated, so that several levels have the same stride.
+        # A dilated backbone: several levels have the same stride.
         return outputs
     return {f"P{stride.bit_length() - 1}": outputs[level] for level, stride in strides.items()}

@@ -37,7 +37,7 @@ BACKBONES = {
 }
 
 
-# The names of other libraries' networks begin with one of these and a slash.
+# Prefixes, before a slash, of the names of other libraries' networks.
 KERAS_APPLICATIONS, KERAS_HUB = "keras.applications", "keras_hub"
 
 
@@ -57,30 +57,30 @@ def build_backbone(
         backbone: One of
             - a name in `BACKBONES`, such as `"resnet18"`;
             - `"keras.applications/NAME"`, such as `"keras.applications/EfficientNetV2B0"`;
-            - `"keras_hub/PRESET"`, such as `"keras_hub/resnet_18_imagenet"`, which brings weights;
+            - `"keras_hub/PRESET"`, such as `"keras_hub/resnet_18_imagenet"`, including its weights;
             - a model that `keras_segattn.backbones.feature_pyramid` accepts.
         channels: Integer, the number of channels of the images. Defaults to `3`.
         weights: `None`; `"imagenet"`, for a backbone by name; or the path of a file that
-            `keras_segattn.weights.load_backbone_weights` reads, or that Keras reads for one of
-            `keras.applications`. Defaults to `None`.
-        levels: The pyramid levels that are needed. Defaults to all four.
-        preprocessing: `Preprocessing` that the weights expect of three channels. Defaults to that
-            of the backbone.
-        freeze: Boolean, whether to exclude the backbone from training, and to use its batch
+            `keras_segattn.weights.load_backbone_weights` reads (for `keras.applications`, a file
+            that Keras reads). Defaults to `None`.
+        levels: The required pyramid levels. Defaults to all four.
+        preprocessing: `Preprocessing` that the weights expect for three channels. Defaults to the
+            backbone's own.
+        freeze: Boolean, whether to exclude the backbone from training and run its batch
             normalization in inference mode. Defaults to `False`.
-        size: Height and width of the images, for the check of a model that takes images of one
-            size only. Defaults to `(None, None)`, any size.
+        size: Height and width of the images, checked against a model with a fixed input size.
+            Defaults to `(None, None)`, any size.
         **options: Further arguments of a backbone by name, such as `output_stride`. Backbones
-            without dilation take `output_stride=32`. A model is taken as it is.
+            without dilation accept only `output_stride=32`. Ignored for a model.
 
     Returns:
         A `keras.Model` from images `(batch, height, width, channels)` to a dict of feature maps.
-        Its attribute `preprocessing` is the argument, or the preprocessing of the backbone.
+        Its attribute `preprocessing` is the argument, or the backbone's own preprocessing.
 
     Raises:
-        ImportError: If KerasHub is needed and not installed.
-        ValueError: If the name is unknown, the backbone of that name lacks one of the options, the
-            model takes images of another shape, or a level is missing.
+        ImportError: If KerasHub is required but not installed.
+        ValueError: If the name is unknown, the named backbone does not support an option, the model
+            expects images of another shape, or a level is missing.
 
     Example:
 
@@ -103,7 +103,7 @@ def build_backbone(
 
 
 def _by_name(backbone, channels, weights, options):
-    """The model of a name, and the weights that are still to be loaded into it."""
+    """Returns the named model and the weights still to be loaded into it."""
     library, _, name = backbone.partition("/")
     if library in (KERAS_APPLICATIONS, KERAS_HUB) and name:
         _check_options(backbone, options, ())
@@ -111,7 +111,7 @@ def _by_name(backbone, channels, weights, options):
             return keras_application(name, channels, weights), None
         if weights is not None:
             raise ValueError(
-                f"The preset of {backbone!r} brings its weights: leave out `backbone_weights`. "
+                f"The preset of {backbone!r} includes its weights: omit `backbone_weights`. "
                 f"Received: {weights!r}"
             )
         return keras_hub_preset(name), None

@@ -1,4 +1,4 @@
-"""ResNets in torchvision's layout (the stride of a bottleneck on its 3x3 convolution)."""
+"""ResNets in torchvision's layout (a bottleneck has its stride on the 3x3 convolution)."""
 
 import keras
 
@@ -24,20 +24,20 @@ def ResNet18(
 ):
     """ResNet-18 without its classifier, as a feature pyramid.
 
-    `y = ReLU(x + conv3x3(ReLU(conv3x3(x))))` in each block, every convolution followed by batch
-    normalization.
+    `y = ReLU(x + conv3x3(ReLU(conv3x3(x))))` in each block, with batch normalization after every
+    convolution.
 
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
-            keep the size of their input and dilate all their 3x3 convolutions by 2, then 4; P4 and
-            P5 are at that stride then. The weights are the same. Defaults to `32`.
-        stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and
-            128 channels, for which no torchvision weights exist. Defaults to `"standard"`.
-        weights: `None` for random weights, `"imagenet"` for torchvision's, which are fetched once,
-            or the path of a file that `keras_segattn.weights.load_backbone_weights` reads. Defaults
-            to `None`.
+        output_stride: Stride of P5: `32`, `16` or `8`. With `16` or `8`, the last one or two stages
+            keep the size of their input and dilate all their 3x3 convolutions by 2, then 4, and P4
+            and P5 have that stride. The weights are the same. Defaults to `32`.
+        stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and 128
+            channels; torchvision has no weights for it. Defaults to `"standard"`.
+        weights: `None` for random weights, `"imagenet"` for torchvision's weights (downloaded
+            once), or the path of a file that `keras_segattn.weights.load_backbone_weights` reads.
+            Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"resnet18"`.
 
@@ -47,7 +47,7 @@ def ResNet18(
         channels.
 
     Raises:
-        ValueError: If `output_stride` or `stem` has a value that is not named above, or a layer in
+        ValueError: If `output_stride` or `stem` has a value not listed above, or a layer in
             `attention_before_last_block` has weights already or changes the shape of its map.
 
     Example:
@@ -61,9 +61,9 @@ def ResNet18(
 
     **Differences from the paper**: none by default.
 
-    With the deep stem the pooling rounds up (PyTorch's `ceil_mode`), as in CCNet's code: P2 has
-    `ceil(height / 2) // 2 + 1` rows, one more than `ceil(height / 4)` where `ceil(height / 2)` is
-    even. A dilated stage dilates its first block like the others, as there.
+    With the deep stem, the pooling rounds up (PyTorch's `ceil_mode`), as in CCNet's code: P2 has
+    `ceil(height / 2) // 2 + 1` rows, one more than `ceil(height / 4)` if `ceil(height / 2)` is
+    even. A dilated stage dilates its first block like the others, also as in CCNet's code.
     """
     return _resnet(
         _basic_block,
@@ -91,20 +91,20 @@ def ResNet50(
 ):
     """ResNet-50 without its classifier, as a feature pyramid.
 
-    `y = ReLU(x + conv1x1(ReLU(conv3x3(ReLU(conv1x1(x))))))` in each block, every convolution
-    followed by batch normalization.
+    `y = ReLU(x + conv1x1(ReLU(conv3x3(ReLU(conv1x1(x))))))` in each block, with batch normalization
+    after every convolution.
 
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
-            keep the size of their input and dilate all their 3x3 convolutions by 2, then 4; P4 and
-            P5 are at that stride then. The weights are the same. Defaults to `32`.
-        stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and
-            128 channels, for which no torchvision weights exist. Defaults to `"standard"`.
-        weights: `None` for random weights, `"imagenet"` for torchvision's, which are fetched once,
-            or the path of a file that `keras_segattn.weights.load_backbone_weights` reads. Defaults
-            to `None`.
+        output_stride: Stride of P5: `32`, `16` or `8`. With `16` or `8`, the last one or two stages
+            keep the size of their input and dilate all their 3x3 convolutions by 2, then 4, and P4
+            and P5 have that stride. The weights are the same. Defaults to `32`.
+        stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and 128
+            channels; torchvision has no weights for it. Defaults to `"standard"`.
+        weights: `None` for random weights, `"imagenet"` for torchvision's weights (downloaded
+            once), or the path of a file that `keras_segattn.weights.load_backbone_weights` reads.
+            Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"resnet50"`.
 
@@ -114,7 +114,7 @@ def ResNet50(
         channels.
 
     Raises:
-        ValueError: If `output_stride` or `stem` has a value that is not named above, or a layer in
+        ValueError: If `output_stride` or `stem` has a value not listed above, or a layer in
             `attention_before_last_block` has weights already or changes the shape of its map.
 
     Example:
@@ -127,11 +127,11 @@ def ResNet50(
 
     **Differences from the paper**: the stride of a bottleneck is on its 3x3 convolution, as in
     torchvision, not on the first 1x1; convolutions have no bias. `keras.applications.ResNet50`
-    follows the paper in the first and has biases, so that its weights do not fit.
+    follows the paper in the stride and has biases, so its weights do not fit.
 
-    With the deep stem the pooling rounds up (PyTorch's `ceil_mode`), as in CCNet's code: P2 has
-    `ceil(height / 2) // 2 + 1` rows, one more than `ceil(height / 4)` where `ceil(height / 2)` is
-    even. A dilated stage dilates its first block like the others, as there.
+    With the deep stem, the pooling rounds up (PyTorch's `ceil_mode`), as in CCNet's code: P2 has
+    `ceil(height / 2) // 2 + 1` rows, one more than `ceil(height / 4)` if `ceil(height / 2)` is
+    even. A dilated stage dilates its first block like the others, also as in CCNet's code.
     """
     return _resnet(
         _bottleneck,
@@ -159,20 +159,20 @@ def ResNet101(
 ):
     """ResNet-101 without its classifier, as a feature pyramid.
 
-    `y = ReLU(x + conv1x1(ReLU(conv3x3(ReLU(conv1x1(x))))))` in each block, every convolution
-    followed by batch normalization.
+    `y = ReLU(x + conv1x1(ReLU(conv3x3(ReLU(conv1x1(x))))))` in each block, with batch normalization
+    after every convolution.
 
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
-            keep the size of their input and dilate all their 3x3 convolutions by 2, then 4; P4 and
-            P5 are at that stride then. The weights are the same. Defaults to `32`.
-        stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and
-            128 channels, for which no torchvision weights exist. Defaults to `"standard"`.
-        weights: `None` for random weights, `"imagenet"` for torchvision's, which are fetched once,
-            or the path of a file that `keras_segattn.weights.load_backbone_weights` reads. Defaults
-            to `None`.
+        output_stride: Stride of P5: `32`, `16` or `8`. With `16` or `8`, the last one or two stages
+            keep the size of their input and dilate all their 3x3 convolutions by 2, then 4, and P4
+            and P5 have that stride. The weights are the same. Defaults to `32`.
+        stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and 128
+            channels; torchvision has no weights for it. Defaults to `"standard"`.
+        weights: `None` for random weights, `"imagenet"` for torchvision's weights (downloaded
+            once), or the path of a file that `keras_segattn.weights.load_backbone_weights` reads.
+            Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"resnet101"`.
 
@@ -182,7 +182,7 @@ def ResNet101(
         channels.
 
     Raises:
-        ValueError: If `output_stride` or `stem` has a value that is not named above, or a layer in
+        ValueError: If `output_stride` or `stem` has a value not listed above, or a layer in
             `attention_before_last_block` has weights already or changes the shape of its map.
 
     Example:
@@ -195,11 +195,11 @@ def ResNet101(
 
     **Differences from the paper**: the stride of a bottleneck is on its 3x3 convolution, as in
     torchvision, not on the first 1x1; convolutions have no bias. `keras.applications.ResNet101`
-    follows the paper in the first and has biases, so that its weights do not fit.
+    follows the paper in the stride and has biases, so its weights do not fit.
 
-    With the deep stem the pooling rounds up (PyTorch's `ceil_mode`), as in CCNet's code: P2 has
-    `ceil(height / 2) // 2 + 1` rows, one more than `ceil(height / 4)` where `ceil(height / 2)` is
-    even. A dilated stage dilates its first block like the others, as there.
+    With the deep stem, the pooling rounds up (PyTorch's `ceil_mode`), as in CCNet's code: P2 has
+    `ceil(height / 2) // 2 + 1` rows, one more than `ceil(height / 4)` if `ceil(height / 2)` is
+    even. A dilated stage dilates its first block like the others, also as in CCNet's code.
     """
     return _resnet(
         _bottleneck,
@@ -266,21 +266,21 @@ def _stem(x, width, stem):
         x = ConvNormAct(width, strides=2, name="conv1")(x)
         x = ConvNormAct(width, name="conv2")(x)
         x = ConvNormAct(2 * width, name="conv3")(x)
-        # Two rows below and two columns to the right make the pooling round up at any size.
+        # Two rows below and two columns on the right make the pooling round up at any size.
         padding = ((1, 2), (1, 2))
     else:
         x = ConvNormAct(width, 7, strides=2, name="conv1")(x)
         padding = 1
-    # Zeros are as good as minus infinity here: nothing after a ReLU is below them.
+    # Zeros work as well as minus infinity: nothing after a ReLU is negative.
     x = keras.layers.ZeroPadding2D(padding, name="pool_pad")(x)
     return keras.layers.MaxPooling2D(3, strides=2, name="pool")(x)
 
 
 def _attend(x, layer, name):
-    """Applies a new layer of the same class and arguments, by a name that its stage gives it."""
+    """Applies a copy of the layer, with the same class and arguments and a new name."""
     if not isinstance(layer, keras.layers.Layer) or layer.weights:
         raise ValueError(
-            "`attention_before_last_block` takes new Keras layers, which it copies. Received: "
+            "`attention_before_last_block` copies Keras layers that are not built yet. Received: "
             f"{layer!r}" + " with weights" * isinstance(layer, keras.layers.Layer)
         )
     y = type(layer).from_config({**layer.get_config(), "name": name})(x)

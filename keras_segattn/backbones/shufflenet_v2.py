@@ -29,18 +29,18 @@ def ShuffleNetV2(
     """ShuffleNetV2 of width 1.0 without its classifier, as a feature pyramid.
 
     `y = shuffle([a, conv1x1(depthwise(conv1x1(b)))])` in each unit, where `a` and `b` are the
-    halves of the channels; a unit with stride 2 gives both branches all channels and `a` a
-    depthwise and a 1x1 convolution of its own.
+    halves of the channels. In a unit with stride 2, both branches read all channels, and `a` has
+    its own depthwise and 1x1 convolutions.
 
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
-            keep the size of their input and dilate their depthwise convolutions; P4 and P5 are at
-            that stride then. The weights are the same. Defaults to `32`.
-        weights: `None` for random weights, `"imagenet"` for torchvision's, which are fetched once,
-            or the path of a file that `keras_segattn.weights.load_backbone_weights` reads. Defaults
-            to `None`.
+        output_stride: Stride of P5: `32`, `16` or `8`. With `16` or `8`, the last one or two stages
+            keep the size of their input and dilate their depthwise convolutions, and P4 and P5 have
+            that stride. The weights are the same. Defaults to `32`.
+        weights: `None` for random weights, `"imagenet"` for torchvision's weights (downloaded
+            once), or the path of a file that `keras_segattn.weights.load_backbone_weights` reads.
+            Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         name: Name of the model. Defaults to `"shufflenet_v2"`.
 
@@ -62,8 +62,8 @@ def ShuffleNetV2(
         "ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design" (Ma et al.,
         2018), section 4 and figure 3(c, d).
 
-    **Differences from the paper**: the last 1x1 convolution to 1024 channels is left out: it
-    precedes the classifier and belongs to no level of the pyramid.
+    **Differences from the paper**: the last 1x1 convolution to 1024 channels is omitted. It
+    precedes the classifier and belongs to no pyramid level.
     """
     units = [
         (f"stage{stage}_{i}", filters, 2 if i == 0 else 1, level)
@@ -73,7 +73,7 @@ def ShuffleNetV2(
     steps = dilate([unit[2] for unit in units], output_stride)
     image, inputs = image_input(input_shape, input_tensor)
     x = ConvNormAct(24, strides=2, name="conv1")(image)
-    # Zeros are as good as minus infinity here: nothing after a ReLU is below them.
+    # Zeros work as well as minus infinity: nothing after a ReLU is negative.
     x = keras.layers.ZeroPadding2D(1, name="pool_pad")(x)
     x = keras.layers.MaxPooling2D(3, strides=2, name="pool")(x)
     outputs = {"P2": x}
@@ -85,7 +85,7 @@ def ShuffleNetV2(
 
 
 def _unit(x, filters, split, strides, dilations, name):
-    """A unit that splits the channels, or one that gives both branches all of them."""
+    """A unit that splits the channels, or one whose branches both read all channels."""
     half = filters // 2
     depthwise = {"strides": strides, "dilations": dilations, "activation": None}
     if split:

@@ -1,12 +1,12 @@
-"""Finding the pyramid levels of a network that does not name them."""
+"""Finds the pyramid levels of a network that does not name them."""
 
 import math
 
 import keras
 
-# Strides are measured on an image of this size, where rounding and missing padding do not matter.
+# Strides are measured at this image size; it makes rounding and missing padding negligible.
 MEASURED_SIZE = 512
-# From 97 every stride meets an odd size, 97, 49, 25, 13 and 7, and from 128 an even one.
+# From 97, every stride sees an odd size (97, 49, 25, 13 and 7); from 128, an even size.
 ROUNDED_SIZES = (97, 128)
 STRIDE_OF_LEVEL = {"P2": 4, "P3": 8, "P4": 16, "P5": 32}
 PADDING = (keras.layers.ZeroPadding2D, keras.layers.Cropping2D)
@@ -17,15 +17,15 @@ def levels_by_stride(model):
     """Returns the last feature map of each stride, as a dict of Keras tensors by level.
 
     A level is the last tensor of its stride that every path through the network passes: the end of
-    a stage, where no shortcut goes around it. 1x1 convolutions that only widen it for the next
-    stage or for a classifier are left out. Where shortcuts skip whole blocks, so that there is no
-    such tensor, the level is the last sum or concatenation of its stride.
+    a stage, with no shortcut around it. 1x1 convolutions that only widen it for the next stage or
+    for a classifier are skipped. If shortcuts skip whole blocks, no tensor qualifies; the level is
+    then the last sum or concatenation of its stride.
 
     Args:
         model: A functional `keras.Model` with one input.
 
     Returns:
-        Dict with the keys `"P2"` to `"P5"`, as far as the network has these levels.
+        Dict with those of the keys `"P2"` to `"P5"` that the network has.
     """
     operations = [op for op in model.operations if not isinstance(op, keras.layers.InputLayer)]
     strides = _strides(model, operations)
@@ -37,7 +37,7 @@ def levels_by_stride(model):
                 last_reader[position[id(parent)]] = i
     ends, merges, reach = {}, {}, 0
     for i, op in enumerate(operations):
-        # No operation before this one is read after it.
+        # No later operation reads the output of an earlier one.
         if reach <= i and not isinstance(op, PADDING):
             ends[strides[i]] = op
         if len(_parents(op)) > 1:
@@ -51,9 +51,9 @@ def levels_by_stride(model):
 
 
 def level_sizes(pyramid, height, width):
-    """The heights and widths of a pyramid's levels for an image of some size, as a dict of pairs.
+    """Returns the height and width of each pyramid level for an image size, as a dict of pairs.
 
-    Nothing is computed. An image that is too small raises Keras's ValueError.
+    The network is not run. Too small an image raises Keras's ValueError.
     """
     outputs = pyramid.output
     if pyramid.input.shape[1:3] != (height, width):
@@ -63,14 +63,14 @@ def level_sizes(pyramid, height, width):
 
 
 def level_strides(pyramid):
-    """The strides of a pyramid's levels, as a dict."""
+    """Returns the strides of a pyramid's levels, as a dict."""
     height, width = _measured_size(pyramid, MEASURED_SIZE)
     sizes = level_sizes(pyramid, height, width)
     return {level: _stride(height, size[0]) for level, size in sizes.items()}
 
 
 def rounds_up(pyramid):
-    """Returns whether every level rounds its size up, `ceil(height / 2**n)` rows, at any size."""
+    """Returns whether every level rounds its size up to `ceil(height / 2**n)` rows, at any size."""
     return all(
         rows == -(-height // 2 ** int(level[1])) and columns == -(-width // 2 ** int(level[1]))
         for height, width in (_measured_size(pyramid, size) for size in ROUNDED_SIZES)
@@ -79,7 +79,7 @@ def rounds_up(pyramid):
 
 
 def _measured_size(pyramid, size):
-    """A size to measure at: the one that the backbone takes, if it takes no other."""
+    """Returns the size to measure at: `size`, or the backbone's fixed input size."""
     return tuple(size if own is None else own for own in pyramid.input.shape[1:3])
 
 
@@ -88,7 +88,7 @@ def _stride(size, of_map):
 
 
 def _strides(model, operations):
-    """The stride of the output of each operation; None where it is no map."""
+    """Returns the stride of each operation's output; `None` if the output is not a map."""
     outputs = keras.Model(model.input, [op.output for op in operations])
     image = keras.KerasTensor((1, MEASURED_SIZE, MEASURED_SIZE, model.input.shape[-1]))
     return [
@@ -105,7 +105,7 @@ def _parents(op):
 
 
 def _before_widening(op):
-    """Returns the output of an operation, or the input of a 1x1 convolution that widens it."""
+    """Returns the output of an operation; for a widening 1x1 convolution, its input."""
     end = op.output
     while isinstance(op, PER_CHANNEL):
         (op,) = _parents(op)

@@ -19,14 +19,15 @@ def STDC1(
 ):
     """STDC1 without its classifier, as a feature pyramid.
 
-    Two 3x3 convolutions with stride 2, then three stages of `STDCBlock`s, whose first has stride 2.
+    Two 3x3 convolutions with stride 2, then three stages of `STDCBlock`s. Each stage starts with
+    stride 2.
 
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
-            keep the size of their input and dilate their 3x3 kernels; P4 and P5 are at
-            that stride then. The weights are the same. Defaults to `32`.
+        output_stride: Stride of P5: `32`, `16` or `8`. With `16` or `8`, the last one or two stages
+            keep the size of their input and dilate their 3x3 kernels, and P4 and P5 have that
+            stride. The weights are the same. Defaults to `32`.
         weights: `None` for random weights, or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -49,8 +50,8 @@ def STDC1(
     Reference:
         "Rethinking BiSeNet For Real-time Semantic Segmentation" (Fan et al., 2021), table 1.
 
-    **Differences from the paper**: the last 1x1 convolution, which only the classifier reads, is
-    left out.
+    **Differences from the paper**: the last 1x1 convolution, read only by the classifier, is
+    omitted.
     """
     return _stdc(
         (2, 2, 2), input_shape, weights, input_tensor, name, output_stride, architecture="stdc1"
@@ -67,14 +68,15 @@ def STDC2(
 ):
     """STDC2 without its classifier, as a feature pyramid.
 
-    Two 3x3 convolutions with stride 2, then three stages of `STDCBlock`s, whose first has stride 2.
+    Two 3x3 convolutions with stride 2, then three stages of `STDCBlock`s. Each stage starts with
+    stride 2.
 
     Args:
         input_shape: Tuple `(height, width, channels)`; height and width may be `None`. Defaults to
             `(None, None, 3)`.
-        output_stride: Stride of P5: `32`, or `16` or `8`, for which the last one or two stages
-            keep the size of their input and dilate their 3x3 kernels; P4 and P5 are at
-            that stride then. The weights are the same. Defaults to `32`.
+        output_stride: Stride of P5: `32`, `16` or `8`. With `16` or `8`, the last one or two stages
+            keep the size of their input and dilate their 3x3 kernels, and P4 and P5 have that
+            stride. The weights are the same. Defaults to `32`.
         weights: `None` for random weights, or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
@@ -96,8 +98,8 @@ def STDC2(
     Reference:
         "Rethinking BiSeNet For Real-time Semantic Segmentation" (Fan et al., 2021), table 1.
 
-    **Differences from the paper**: the last 1x1 convolution, which only the classifier reads, is
-    left out.
+    **Differences from the paper**: the last 1x1 convolution, read only by the classifier, is
+    omitted.
     """
     return _stdc(
         (4, 5, 3), input_shape, weights, input_tensor, name, output_stride, architecture="stdc2"
@@ -114,7 +116,7 @@ def _stdc(
     width=64,
     architecture=None,
 ):
-    """An STDC network with `counts` blocks in stages 3, 4 and 5, of 4, 8 and 16 times `width`."""
+    """STDC network: `counts` blocks in stages 3 to 5, of 4, 8 and 16 times `width` channels."""
     blocks = [(stage, i) for stage, count in enumerate(counts, start=3) for i in range(count)]
     steps = dilate([2 if i == 0 else 1 for _, i in blocks], output_stride)
     image, inputs = image_input(input_shape, input_tensor)

@@ -1,4 +1,4 @@
-"""Reusable layers. All take and return `(batch, height, width, channels)`."""
+"""Reusable layers. All of them map `(batch, height, width, channels)` to the same layout."""
 
 from keras_segattn.layers.aspp import ASPP
 from keras_segattn.layers.attention_fusion import AttentionFusion

@@ -9,7 +9,7 @@ from keras_segattn.layers.conv_norm_act import ConvNormAct
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class ASPP(CompositeLayer):
-    """Context from dilated convolutions and from the mean of the whole map.
+    """Context from parallel dilated convolutions and global average pooling.
 
     ```
     A_d = ReLU(BN(conv_d(x)))                       # conv_1 is 1x1, conv_d is 3x3 with dilation d
@@ -18,9 +18,9 @@ class ASPP(CompositeLayer):
     ```
 
     Args:
-        filters: Integer, channels of each part and of the output. Defaults to `256`.
-        dilations: Sequence of different integers, one dilated convolution for each. Defaults to
-            `(1, 12, 24, 36)`, those that Cross-CBAM compares with.
+        filters: Integer, channels of each branch and of the output. Defaults to `256`.
+        dilations: Sequence of distinct integers, one dilated convolution each. Defaults to
+            `(1, 12, 24, 36)`, the baseline of Cross-CBAM.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
@@ -30,7 +30,7 @@ class ASPP(CompositeLayer):
         Tensor of shape `(batch, height, width, filters)`.
 
     Raises:
-        ValueError: If `dilations` is empty, or holds a number twice or one below 1.
+        ValueError: If `dilations` is empty, repeats a number or has a number below 1.
 
     Example:
 
@@ -42,7 +42,8 @@ class ASPP(CompositeLayer):
         "Rethinking Atrous Convolution for Semantic Image Segmentation" (Chen et al., 2017),
         section 3.3.
 
-    **Differences from the paper**: the mean is broadcast rather than resized, which is the same.
+    **Differences from the paper**: the pooled vector is broadcast instead of resized, with the same
+    result.
     """
 
     def __init__(self, filters=256, dilations=(1, 12, 24, 36), **kwargs):

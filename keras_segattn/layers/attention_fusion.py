@@ -1,4 +1,4 @@
-"""Attention fusion, the AFM of AttaNet: two pyramid levels, weighed against each other."""
+"""Attention fusion, the AFM of AttaNet: a gate blends two pyramid levels."""
 
 import keras
 from keras import ops
@@ -18,23 +18,24 @@ class AttentionFusion(CompositeLayer):
     y = up(alpha * project(high)) + (1 - alpha) * L
     ```
 
-    `project` and `mix` are a convolution, batch normalization and ReLU; `up` resizes to `low`.
+    `project` and `mix` are a convolution, batch normalization and ReLU; `up` resizes to the size of
+    `low`.
 
     Args:
         filters: Integer, the number of channels of the fused map. Defaults to `128`.
         interpolation: `"nearest"` or `"bilinear"`, how the high level is resized. Defaults to
             `"nearest"`, as in the authors' network; the paper's text says bilinear.
-        light: Boolean, whether to fuse as the authors' network without a pretrained backbone: both
-            levels are reduced to `filters` channels by a 3x3 convolution first, `mix` is a 3x3
-            convolution of the reduced ones, and each of them is projected after that. Defaults to
+        light: Boolean, whether to fuse as in the authors' network without a pretrained backbone. A
+            3x3 convolution first reduces each level to `filters` channels; `mix` is then a 3x3
+            convolution of the reduced levels, and `project` reads the reduced levels. Defaults to
             `False`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
         inputs: List `[low, high]` of tensors of shape `(batch, height, width, low_channels)` and
             `(batch, h, w, high_channels)`, straight from the backbone; `high` is the coarser one.
-        return_high: Boolean, whether to return `up(alpha * project(high))` too, which AttaNet
-            supervises by an auxiliary head. Defaults to `False`.
+        return_high: Boolean, whether to also return `up(alpha * project(high))`. AttaNet supervises
+            it with an auxiliary head. Defaults to `False`.
 
     Returns:
         Tensor of shape `(batch, height, width, filters)`, or a tuple of two such tensors.
@@ -52,10 +53,10 @@ class AttentionFusion(CompositeLayer):
         "AttaNet: Attention-Augmented Network for Fast and Accurate Scene Parsing" (Song, Mei and
         Huang, 2021), section "Attention Fusion Module" and figure 4.
 
-    **Differences from the paper**, all as in the authors' network: `alpha` has one value per
-    channel, for it follows global pooling, and not one per pixel, as the text has it; the high
-    level is projected before it is weighed; batch normalization precedes the sigmoid. The
-    normalization sees one pixel per image: do not train on batches of one image.
+    **Differences from the paper**, all taken from the authors' network: `alpha` has one value per
+    channel because it follows global pooling, whereas the text has one value per pixel; the high
+    level is projected before it is weighted; batch normalization precedes the sigmoid. The
+    normalization sees one pixel per image, so do not train on batches of one image.
     """
 
     def __init__(self, filters=128, interpolation="nearest", light=False, **kwargs):
@@ -104,12 +105,12 @@ class AttentionFusion(CompositeLayer):
         return (fused, high) if return_high else fused
 
     def attention(self, inputs, pixel=None):
-        """Returns the vector `alpha`, the weight of the high level in every channel."""
+        """Returns the vector `alpha`, the weight of the high level in each channel."""
         *_, alpha = self._weigh(inputs, training=False)
         return {"fusion": alpha[:, 0, 0]}
 
     def _weigh(self, inputs, training):
-        """The low level projected, the high one not yet, and the weight of the high one."""
+        """Returns the projected low level, the raw high level, and the high level's weight."""
         low, high = inputs
         if not self.light:
             low = self.project_low(low, training=training)  # (batch, height, width, filters)

@@ -12,7 +12,7 @@ FLOAT16_MAX = 65504.0
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class CCBAM(CompositeLayer):
-    """Fuses a decoder and an encoder feature map, each weighted by the attention of the other.
+    """Fuses a decoder and an encoder feature map; each one's attention weights the other.
 
     ```
     C_high = CA(high)                C_low = CA(low)            # what: one weight per channel
@@ -24,21 +24,21 @@ class CCBAM(CompositeLayer):
     SA(x)  = sigmoid(conv([max_c(x), mean_c(x)]))               # SpatialGate
     ```
 
-    The four gates have weights of their own; `f` is two fully connected layers with a ReLU between
-    them. Mind the names, which are the paper's: `F_high` is made of `low`, and `F_low` of `high`.
+    The four gates share no weights; `f` is two fully connected layers with a ReLU between them. The
+    names follow the paper: `F_high` is computed from `low`, and `F_low` from `high`.
 
     Args:
-        reduction: Integer, the channels over the hidden units of `f`. Defaults to `16`, the
+        reduction: Integer, ratio of the channels to the hidden units of `f`. Defaults to `16`, the
             paper's choice.
-        channel_activation: Activation of the channel attention, or `None` for the literal equation
-            3, whose weights are unbounded. Defaults to `"sigmoid"`.
-        spatial_kernel_size: Odd integer, kernel of the spatial attention. Defaults to `1`, the
-            paper's choice; CBAM has `7`.
+        channel_activation: Activation of the channel attention. `None` follows equation 3
+            literally, and the weights are then unbounded. Defaults to `"sigmoid"`.
+        spatial_kernel_size: Odd integer, kernel size of the spatial attention. Defaults to `1`, the
+            paper's choice; CBAM uses `7`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
-        inputs: List `[high, low]` of tensors of shape `(batch, height, width, channels)`: the map
-            of the decoder, resized to the encoder's, and the map of the encoder.
+        inputs: List `[high, low]` of tensors of shape `(batch, height, width, channels)`: the
+            decoder map, resized to the encoder's size, and the encoder map.
 
     Returns:
         Tensor of shape `(batch, height, width, channels)`.
@@ -57,11 +57,11 @@ class CCBAM(CompositeLayer):
         "Cross-CBAM: A Lightweight network for Scene Segmentation" (Zhang et al., 2023), section
         3.2, equations 2 to 4 and figure 3.
 
-    **Differences from the paper**: equation 3 prints no sigmoid. Neither does equation 4, while
-    the text beside it names one, and CBAM has both; so both are here. That the gates of the two
-    branches share no weights is inferred: with the stated reduction of 16, only separate weights
-    give the published numbers of parameters. In float16 the products stop at its largest number,
-    since products of three maps without a sigmoid leave its range.
+    **Differences from the paper**: both attentions end in a sigmoid, as in CBAM. Equations 3 and 4
+    print none, but the text beside equation 4 names one. The two branches share no gate weights.
+    The paper does not say so, but with its reduction of 16 only separate weights match the
+    published parameter counts. In float16 the products are clipped to the largest float16 number:
+    without a sigmoid, products of three maps overflow.
     """
 
     def __init__(self, reduction=16, channel_activation="sigmoid", spatial_kernel_size=1, **kwargs):

@@ -10,14 +10,15 @@ from keras_segattn.layers.composite_layer import CompositeLayer
 class ChannelGate(CompositeLayer):
     """Channel attention vector, one weight per channel of the whole map.
 
-    `vector = activation(f(avg(x)) + f(max(x)))`, with averages and maxima over height and width,
-    and the same `f` for both: one fully connected layer (`reduction=None`, CANet), or two with a
-    ReLU between them and `channels // reduction` hidden units (CBAM, Cross-CBAM).
+    `vector = activation(f(avg(x)) + f(max(x)))`, with averages and maxima over height and width.
+    `f` is shared: one fully connected layer (`reduction=None`, CANet), or two with a ReLU between
+    them and `channels // reduction` hidden units (CBAM, Cross-CBAM).
 
-    The caller multiplies the features with the vector: `x * ChannelGate()(x)`.
+    The caller multiplies the features by the vector: `x * ChannelGate()(x)`.
 
     Args:
-        reduction: Integer, or `None` for a single layer. Defaults to `None`.
+        reduction: Integer, ratio of the channels to the hidden units, or `None` for a single layer.
+            Defaults to `None`.
         activation: Name of an activation, a callable, or `None`. Defaults to `"sigmoid"`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
@@ -40,8 +41,8 @@ class ChannelGate(CompositeLayer):
         "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), figure 1(c);
         "CBAM: Convolutional Block Attention Module" (Woo et al., 2018), section 3.
 
-    **Differences from the paper**: CANet does not say how the two pooled vectors are joined; they
-    are summed before the sigmoid, as in CBAM.
+    **Differences from the paper**: CANet does not specify how the two pooled vectors are combined;
+    here they are summed before the sigmoid, as in CBAM.
     """
 
     def __init__(self, reduction=None, activation="sigmoid", **kwargs):
@@ -57,7 +58,7 @@ class ChannelGate(CompositeLayer):
 
     def build(self, x_shape):
         channels = x_shape[-1]
-        # Both layers are in float32: sums over many channels leave the range of float16.
+        # Both layers run in float32: sums over many channels overflow float16.
         self.squeeze = None
         if self.reduction is not None:
             if not 1 <= self.reduction <= channels:

@@ -1,4 +1,4 @@
-"""Shuffling of channels between groups."""
+"""Channel shuffle between groups."""
 
 import keras
 from keras import ops
@@ -6,7 +6,7 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class ChannelShuffle(keras.layers.Layer):
-    """Channel shuffle: takes channels from the groups in turn, so that the next layer mixes them.
+    """Channel shuffle: interleaves the channels of the groups, so that the next layer mixes them.
 
     `y[..., i * groups + g] = x[..., g * channels / groups + i]`
 
@@ -49,7 +49,7 @@ class ChannelShuffle(keras.layers.Layer):
 
     def call(self, x):
         batch, height, width, channels = ops.shape(x)
-        # One axis for height and width: runtimes are quickest with at most four.
+        # Height and width share one axis: runtimes are fastest with at most four axes.
         y = ops.reshape(x, (batch, -1, self.groups, channels // self.groups))
         y = ops.transpose(y, (0, 1, 3, 2))
         return ops.reshape(y, (batch, height, width, channels))

@@ -1,25 +1,25 @@
 """Layers made of layers.
 
-Keras has no public list of a layer's sublayers and no public hook after `build`, so this module
-reads `_layers` and overrides `_post_build`; no other layer does.
+Keras has no public list of a layer's sublayers and no public hook after `build`. This module
+therefore reads `_layers` and overrides `_post_build`; no other layer does.
 """
 
 import keras
 
 
 class CompositeLayer(keras.layers.Layer):
-    """A layer made of layers, whose state files and copies keep.
+    """A layer made of layers; saved files and copies keep the state of its sublayers.
 
-    Keras makes the sublayers anew from the arguments of the whole, and knows only its `trainable`.
-    Here a frozen layer freezes its sublayers when they are built, and what was done to sublayers
-    one by one is saved by their paths: freezing, such as of batch normalization, and
+    Keras rebuilds sublayers from the arguments of the whole layer and saves only the whole layer's
+    `trainable`. Here a frozen layer freezes its sublayers when they are built. Changes to single
+    sublayers are saved by path: freezing (of batch normalization, for example) and
     `model.quantize`.
 
     Args:
-        frozen: Sequence of the paths of sublayers that are not trained, such as `"hidden/norm"`.
-            Defaults to none.
-        quantized: Dict from the paths of sublayers to the mode of `quantize`, such as `"int8"`.
-            Defaults to none.
+        frozen: Sequence of the paths of frozen sublayers, such as `"hidden/norm"`. Defaults to
+            none.
+        quantized: Dict from sublayer paths to their `quantize` mode, such as `"int8"`. Defaults to
+            none.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
     """
 
@@ -35,7 +35,7 @@ class CompositeLayer(keras.layers.Layer):
         for path in self._frozen:
             self._sublayer(path).trainable = False
         if not self.trainable:
-            # TensorFlow ignores `self.trainable = False` where it is False already.
+            # TensorFlow ignores `self.trainable = False` if it is already False.
             for part in (*self._layers, *self._trainable_variables):
                 part.trainable = False
 
@@ -54,7 +54,7 @@ class CompositeLayer(keras.layers.Layer):
             modes = [(path, _quantization(layer)) for path, layer in _sublayers(self)]
             quantized = {path: mode for path, mode in modes if mode}
         config = super().get_config()
-        # A layer that is frozen as a whole needs no list.
+        # A fully frozen layer needs no list.
         if frozen and self.trainable:
             config["frozen"] = list(frozen)
         if quantized:
@@ -63,7 +63,7 @@ class CompositeLayer(keras.layers.Layer):
 
 
 def _quantization(layer):
-    # The policy of a composite is its sublayers' before they are quantized.
+    # A composite has the policy its sublayers had before quantization.
     return None if isinstance(layer, CompositeLayer) else getattr(layer, "quantization_mode", None)
 
 

@@ -1,4 +1,4 @@
-"""Convolution, batch normalization and activation: the block all networks are made of."""
+"""Convolution, batch normalization and activation: the building block of all networks."""
 
 import keras
 from keras import ops
@@ -6,7 +6,7 @@ from keras import ops
 from keras_segattn.arguments import check_choice
 from keras_segattn.layers.composite_layer import CompositeLayer
 
-# PyTorch's BatchNorm2d defaults, which the papers' code uses; Keras's own are 1e-3 and 0.99.
+# The papers' code uses the defaults of PyTorch's BatchNorm2d; Keras's defaults are 1e-3 and 0.99.
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.9
 PADDINGS = ("symmetric", "same")
@@ -21,7 +21,7 @@ def batch_norm(dtype=None, name="norm", epsilon=BATCH_NORM_EPSILON):
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 def leaky_relu(x):
-    """`x` where it is positive, `0.01 x` elsewhere: the slope of PyTorch and of InPlaceABN."""
+    """`x` where positive, `0.01 x` elsewhere: the slope that PyTorch and InPlaceABN use."""
     return ops.leaky_relu(x, negative_slope=0.01)
 
 
@@ -37,13 +37,13 @@ class ConvNormAct(CompositeLayer):
         kernel_size: Odd integer, height and width of the kernel. Defaults to `3`.
         strides: Integer. Defaults to `1`.
         dilations: Integer. Defaults to `1`.
-        use_bias: Boolean, whether the convolution has a bias, which the normalization makes
-            idle but some checkpoints hold. Defaults to `False`.
+        use_bias: Boolean, whether the convolution has a bias. The normalization cancels it, but
+            some checkpoints contain one. Defaults to `False`.
         activation: Name of an activation, a callable, or `None`. Defaults to `"relu"`.
         kernel_initializer: Initializer of the kernel. Defaults to `"he_normal"`.
-        padding: `"symmetric"`, PyTorch's, or `"same"`, TensorFlow's, which pads an even size by one
-            pixel less at the top and at the left when there are strides. Defaults to `"symmetric"`.
-        epsilon: Float, added to the variance by the normalization. Defaults to `1e-5`.
+        padding: `"symmetric"`, as in PyTorch, or `"same"`, as in TensorFlow. With strides, `"same"`
+            pads an even size by one pixel less at the top and left. Defaults to `"symmetric"`.
+        epsilon: Float, added to the variance in the normalization. Defaults to `1e-5`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
@@ -53,8 +53,8 @@ class ConvNormAct(CompositeLayer):
         Tensor of shape `(batch, ceil(height / strides), ceil(width / strides), filters)`.
 
     Raises:
-        ValueError: If `kernel_size` is even, since it then has no symmetric padding, or `padding`
-            has a value that is not named above.
+        ValueError: If `kernel_size` is even, because no symmetric padding exists, or if `padding`
+            has a value not listed above.
 
     Example:
 
@@ -62,9 +62,9 @@ class ConvNormAct(CompositeLayer):
     >>> tuple(block(np.ones((1, 9, 12, 3), "float32")).shape)
     (1, 5, 6, 16)
 
-    **Differences from the papers**: none. `padding="same"` is not the default,
-    because it pads an even size on one side only while the papers' PyTorch code pads both; the
-    normalization has PyTorch's epsilon 1e-5 and momentum (0.9 in Keras's sense).
+    **Differences from the papers**: none. The default is not `padding="same"`: it pads an even size
+    on one side only, while the papers' PyTorch code pads both. The normalization uses PyTorch's
+    epsilon 1e-5 and momentum (0.9 in Keras's convention).
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class ConvNormAct(CompositeLayer):
         self.epsilon = epsilon
 
         border = dilations * (kernel_size // 2)
-        # Without strides "same" is symmetric, and spares a padded copy of the map.
+        # Without strides, "same" is symmetric and avoids a padded copy of the map.
         self.pad = None
         if padding == "symmetric" and strides > 1 and border:
             self.pad = keras.layers.ZeroPadding2D(border, dtype=self.dtype_policy, name="pad")

@@ -8,13 +8,13 @@ from keras import ops
 from keras_segattn.arguments import check_pixel
 from keras_segattn.layers.composite_layer import CompositeLayer
 
-# Far below any energy of finite features, and finite itself: the softmax makes it exactly zero.
+# Far below any energy of finite features, but finite: the softmax maps it to exactly zero.
 MASKED_ENERGY = -1e30
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class CrissCrossAttention(CompositeLayer):
-    """Every pixel gathers context from its row and its column, `recurrence` times.
+    """Each pixel gathers context from its row and its column, `recurrence` times.
 
     ```
     Q, K = conv1x1(x), conv1x1(x)                     # channels // reduction channels each
@@ -23,30 +23,30 @@ class CrissCrossAttention(CompositeLayer):
     y[u] = x[u] + gamma * sum over v of A[u, v] V[v]  # V = conv1x1(x), channels channels
     ```
 
-    After one loop a pixel has seen its row and column; after two, with the same weights again,
-    the whole map.
+    After one loop, a pixel has seen its row and column. After a second loop with the same weights,
+    it has seen the whole map.
 
     Args:
-        recurrence: Integer, the number of loops, which share all weights. Defaults to `2`, the
-            paper's choice; its Table 3 compares 1, 2 and 3.
-        reduction: Integer, the factor by which queries and keys have fewer channels than `x`.
+        recurrence: Integer, the number of loops; they share all weights. Defaults to `2`, the
+            paper's choice; Table 3 of the paper compares 1, 2 and 3.
+        reduction: Integer, ratio of the channels of `x` to the channels of queries and keys.
             Defaults to `8`.
-        use_gamma: Boolean, whether a learned scalar, zero at the start, multiplies the context;
-            `False` adds the context as it is, as the paper's equation 2 has it. Defaults to
+        use_gamma: Boolean, whether a learned scalar, initially zero, multiplies the context. With
+            `False`, the context is added unscaled, as in the paper's equation 2. Defaults to
             `True`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
         x: Tensor of shape `(batch, height, width, channels)`.
-        return_attention_scores: Boolean, whether to return the attention of the last loop too.
+        return_attention_scores: Boolean, whether to also return the attention of the last loop.
             Defaults to `False`.
 
     Returns:
-        Tensor of the shape of `x`; or that tensor and the float32 scores
-        `(batch, height, width, height + width)`: for each pixel `height` weights of its column,
-        from the top, then `width` weights of its row, from the left, that sum to one. The pixel
-        itself counts in the row; its place in the column is zero. A layer with the same
-        weights and a smaller `recurrence` returns the scores of an earlier loop.
+        Tensor of the shape of `x`, optionally with the float32 scores
+        `(batch, height, width, height + width)`. Each pixel has `height` weights for its column,
+        top to bottom, then `width` weights for its row, left to right; they sum to one. The pixel
+        itself counts in the row, and its column entry is zero. For the scores of an earlier loop,
+        use a layer with the same weights and a smaller `recurrence`.
 
     Raises:
         ValueError: If `recurrence` is below one, or `reduction` exceeds the number of channels.
@@ -63,14 +63,14 @@ class CrissCrossAttention(CompositeLayer):
         and 3.3, equations 1 and 2.
 
     **Differences from the paper**: equation 2 has no `gamma` (`use_gamma=False`). The authors' code
-    multiplies the context with this learned scalar, zero at the start, and so does this layer,
-    which is therefore the identity before training. The paper leaves open the reduction, 8 in that
-    code, and the initial values: PyTorch's for convolutions in that code and here, with biases at
-    zero.
+    multiplies the context by this learned scalar, initially zero, and so does this layer. The layer
+    is therefore the identity before training. The paper specifies neither the reduction nor the
+    initial values. Both follow the authors' code: a reduction of 8, and PyTorch's initializers for
+    convolutions, here with zero biases.
 
-    `V` is not computed: since the weights of a pixel sum to one, its sum equals
-    `conv1x1(sum over v of A[u, v] x[v])` exactly, with the same operations and one map less to
-    keep for the backward pass. Energies and softmax are in float32 in any precision.
+    `V` is not computed. The weights of a pixel sum to one, so the weighted sum of `V` equals
+    `conv1x1(sum over v of A[u, v] x[v])` exactly, with the same number of operations and one map
+    less to store for the backward pass. Energies and softmax use float32 in any precision.
     """
 
     def __init__(self, recurrence=2, reduction=8, use_gamma=True, **kwargs):
@@ -99,12 +99,12 @@ class CrissCrossAttention(CompositeLayer):
             self.gamma = self.add_weight(shape=(1,), initializer="zeros", name="gamma")
 
     def _make_conv1x1(self, filters, name):
-        # A fully connected layer per pixel is a 1x1 convolution, and exports to a matrix product,
-        # around which a runtime for channels-first convolutions need not transpose the map.
+        # A fully connected layer per pixel equals a 1x1 convolution and exports as a matrix
+        # product. A runtime with channels-first convolutions then need not transpose the map.
         return keras.layers.Dense(
             filters,
-            # PyTorch's, uniform up to 1 / sqrt(channels). Keras's are wider, and the softmax of
-            # unscaled energies would start close to picking a single pixel.
+            # PyTorch's initializer, uniform up to 1 / sqrt(channels). Keras's is wider, and the
+            # softmax of unscaled energies would start out close to one-hot.
             kernel_initializer=keras.initializers.VarianceScaling(1 / 3, "fan_in", "uniform"),
             dtype=self.dtype_policy,
             name=name,
@@ -118,7 +118,7 @@ class CrissCrossAttention(CompositeLayer):
     def attention(self, x, pixel=None):
         """Returns where a pixel `(row, column)` looks after each loop: maps that sum to one.
 
-        After two loops that is `sum over v of A2[u, v] A1[v, w]`, as in the paper's figure 6.
+        After two loops, the map is `sum over v of A2[u, v] A1[v, w]`, as in the paper's figure 6.
         """
         batch, height, width = x.shape[:3]
         check_pixel(pixel, (height, width))
@@ -129,14 +129,14 @@ class CrissCrossAttention(CompositeLayer):
             x, scores = self._loop(x)
             loops.append(scores)
             weights = here
-            # The last loop is the first that is gone back through.
+            # Walk back from the last loop to the first.
             for scores in reversed(loops):
                 weights = self._hand_on(weights, scores)
             maps[f"after {count} loop{'s' * (count > 1)}"] = weights
         return maps
 
     def _hand_on(self, weights, scores):
-        """Hands the weight of every pixel on to the column and row that the pixel looks at."""
+        """Passes each pixel's weight on to the column and row it looks at."""
         height = weights.shape[1]
         columns = ops.einsum("bij,bijr->brj", weights, scores[..., :height])
         rows = ops.einsum("bij,bijc->bic", weights, scores[..., height:])
@@ -151,7 +151,7 @@ class CrissCrossAttention(CompositeLayer):
         return x + value, scores
 
     def _attend(self, x):
-        """Equation 1: the affinities of every pixel with its column and row, normalized."""
+        """Equation 1: normalized affinities between each pixel and its column and row."""
         query = ops.cast(self.query(x), "float32")  # (batch, height, width, channels')
         key = ops.cast(self.key(x), "float32")
         # (batch, width, height, height)
@@ -165,18 +165,18 @@ class CrissCrossAttention(CompositeLayer):
         return ops.softmax(ops.concatenate([_swap(column), row], axis=-1), axis=-1)
 
     def _aggregate(self, scores, x):
-        """Equation 2: the mean of column and row under the scores of every pixel."""
+        """Equation 2: the mean over column and row, weighted by each pixel's scores."""
         height = ops.shape(x)[1]
         column = ops.matmul(_swap(scores[..., :height]), _swap(x))
         row = ops.matmul(scores[..., height:], x)
         return _swap(column) + row  # (batch, height, width, channels)
 
     def _slots(self, height, width):
-        """The number of scores that every pixel has."""
+        """Returns the number of scores per pixel."""
         return height + width
 
     def extra_macs(self, x_shape):
-        """Multiply-adds of affinity and aggregation, for the pixels that count."""
+        """Multiply-adds of affinity and aggregation, without the masked entries."""
         _, height, width, channels = x_shape
         counted = height + width - 1
         return self.recurrence * math.prod(x_shape[:3]) * counted * (self.query.units + channels)
@@ -201,5 +201,5 @@ class CrissCrossAttention(CompositeLayer):
 
 
 def _swap(x):
-    """Exchanges height and width, so that a matrix product runs along the columns."""
+    """Swaps height and width, so that a matrix product runs along the columns."""
     return ops.transpose(x, (0, 2, 1, 3))

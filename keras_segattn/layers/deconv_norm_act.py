@@ -12,8 +12,8 @@ class DeconvNormAct(CompositeLayer):
     """Transposed 3x3 convolution with stride 2 up to the size of a finer map.
 
     `y = activation(norm(deconv(x)))`. A stride-2 layer turns both `2n - 1` and `2n` pixels into
-    `n`, so the way back needs to know which: the result has the height and width of `reference`,
-    and its pixel `2i` lies where pixel `i` of `x` lies.
+    `n`, so its inverse needs the target size. The result has the height and width of `reference`,
+    and its pixel `2i` coincides with pixel `i` of `x`.
 
     Args:
         filters: Integer, the number of output channels.
@@ -21,17 +21,17 @@ class DeconvNormAct(CompositeLayer):
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
-        inputs: Tensor `x` of shape `(batch, n, m, channels)`, which is doubled in height and width;
-            or list `[x, reference]` with a tensor of shape `(batch, height, width, any)`, of which
-            only the size is used. `height` is `2n - 1` or `2n`, or `2n + 1` for a backbone that
-            rounds down; `width` likewise.
+        inputs: Tensor `x` of shape `(batch, n, m, channels)`, whose height and width are doubled;
+            or list `[x, reference]` with a tensor of shape `(batch, height, width, any)`, used only
+            for its size. `height` must be `2n - 1` or `2n`, or `2n + 1` for a backbone that rounds
+            down; `width` likewise.
 
     Returns:
         Tensor of shape `(batch, height, width, filters)`, or `(batch, 2n, 2m, filters)` without a
         reference.
 
     Raises:
-        ValueError: If `reference` has a known size that stride 2 cannot reach from the size of `x`.
+        ValueError: If stride 2 cannot reach the size of `reference` from the size of `x`.
 
     Example:
 
@@ -42,9 +42,10 @@ class DeconvNormAct(CompositeLayer):
     Reference:
         "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), section 3.3.
 
-    **Differences from the paper**: none. It equals PyTorch's `ConvTranspose2d(3, stride=2,
-    padding=1)` with the `output_padding` that the size asks for; Keras's `padding="same"` would
-    shift the map by one pixel against a symmetrically padded backbone.
+    **Differences from the paper**: none. The layer equals PyTorch's
+    `ConvTranspose2d(3, stride=2, padding=1)` with the `output_padding` that the size requires.
+    Keras's `padding="same"` would shift the map by one pixel relative to a symmetrically padded
+    backbone.
     """
 
     def __init__(self, filters, activation="relu", **kwargs):
@@ -95,7 +96,7 @@ class DeconvNormAct(CompositeLayer):
         return (*size_shape[:3], self.filters)
 
     def _shapes(self, input_shape):
-        """The shapes of the map and of a map of the size of the result."""
+        """Returns the shape of the map and the shape of a map of the target size."""
         if isinstance(input_shape[0], (list, tuple)):
             return input_shape
         batch, *sizes, channels = input_shape

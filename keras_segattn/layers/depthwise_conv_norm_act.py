@@ -19,7 +19,7 @@ class DepthwiseConvNormAct(ConvNormAct):
         activation: Name of an activation, a callable, or `None`. Defaults to `"relu"`.
         kernel_initializer: Initializer of the kernel. Defaults to `"he_normal"`.
         padding: `"symmetric"` or `"same"`, as in `ConvNormAct`. Defaults to `"symmetric"`.
-        epsilon: Float, added to the variance by the normalization. Defaults to `1e-5`.
+        epsilon: Float, added to the variance in the normalization. Defaults to `1e-5`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
@@ -29,7 +29,7 @@ class DepthwiseConvNormAct(ConvNormAct):
         Tensor of shape `(batch, ceil(height / strides), ceil(width / strides), channels)`.
 
     Raises:
-        ValueError: If `kernel_size` is even, or `padding` has a value that is not named above.
+        ValueError: If `kernel_size` is even, or `padding` has a value not listed above.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Expectation-maximization attention, EMANet's unit, which AttaNet is compared with."""
+"""Expectation-maximization attention, the EMANet unit that AttaNet is compared with."""
 
 import keras
 from keras import ops
@@ -10,7 +10,7 @@ from keras_segattn.layers.conv_norm_act import ConvNormAct
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class ExpectationMaximizationAttention(CompositeLayer):
-    """Rebuilds every pixel from a few bases, found for each image by expectation maximization.
+    """Reconstructs each pixel from a few bases, found per image by expectation maximization.
 
     ```
     f     = conv1x1(x)
@@ -19,24 +19,24 @@ class ExpectationMaximizationAttention(CompositeLayer):
     y     = ReLU(x + norm(conv1x1(ReLU(sum_k z[n, k] mu[k]))))
     ```
 
-    The iterations start from `initial_bases`, a moving average over the batches of training.
+    The iterations start from `initial_bases`, a moving average over the training batches.
 
     Args:
         bases: Integer, the number of bases `K`. Defaults to `64`.
-        iterations: Integer, rounds of both steps. Defaults to `3`.
-        momentum: Float, of the moving average of the bases. Defaults to `0.9`.
+        iterations: Integer, number of times both steps run. Defaults to `3`.
+        momentum: Float, momentum of the moving average of the bases. Defaults to `0.9`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
         x: Tensor of shape `(batch, height, width, channels)`.
-        return_attention_scores: Boolean, whether to return `z` too. Defaults to `False`.
+        return_attention_scores: Boolean, whether to also return `z`. Defaults to `False`.
 
     Returns:
-        Tensor of the shape of `x`; or that tensor and the float32 scores
-        `(batch, height, width, bases)`, which sum to one over the bases.
+        Tensor of the shape of `x`, optionally with the float32 scores
+        `(batch, height, width, bases)`; they sum to one over the bases.
 
     Raises:
-        ValueError: If `bases` or `iterations` is below 1, or `momentum` is not from 0 to 1.
+        ValueError: If `bases` or `iterations` is below 1, or `momentum` is outside 0 to 1.
 
     Example:
 
@@ -49,10 +49,10 @@ class ExpectationMaximizationAttention(CompositeLayer):
         "Expectation-Maximization Attention Networks for Semantic Segmentation" (Li et al., 2019),
         section 3.2 and 3.3; the row "EMA" of Table 3 of "AttaNet" (Song et al., 2021).
 
-    **Differences from the code of EMANet**: there no gradient flows through the iterations, which
-    leaves the first convolution untrained; here it does, as in the paper's equations. AttaNet's
-    0.335 GFLOPs cover both convolutions and the iterations; `count_flops` counts the
-    rebuilding too, 0.369.
+    **Differences from EMANet's code**: its iterations pass no gradient, so its first convolution
+    stays untrained; here the gradient flows, as in the paper's equations. AttaNet's 0.335 GFLOPs
+    cover both convolutions and the iterations; `count_flops` also counts the reconstruction and
+    gives 0.369.
     """
 
     def __init__(self, bases=64, iterations=3, momentum=0.9, **kwargs):
@@ -85,7 +85,7 @@ class ExpectationMaximizationAttention(CompositeLayer):
 
     def call(self, x, return_attention_scores=False, training=None):
         batch, height, width, channels = ops.shape(x)
-        # Half precision neither holds the energies nor the sums over all pixels.
+        # In half precision, energies and sums over all pixels overflow or lose precision.
         features = ops.cast(self.project(x), "float32")
         features = ops.reshape(features, (batch, height * width, channels))
         scores, bases = self._iterate(features)
@@ -101,8 +101,8 @@ class ExpectationMaximizationAttention(CompositeLayer):
         return y
 
     def _iterate(self, features):
-        """The scores `(batch, pixels, bases)` and the bases `(batch, bases, channels)`."""
-        # A copy, since training moves the variable before torch computes its gradients.
+        """Returns the scores `(batch, pixels, bases)` and the bases `(batch, bases, channels)`."""
+        # A copy: training changes the variable before torch computes its gradients.
         bases = ops.expand_dims(ops.copy(self.initial_bases), 0)
         for _ in range(self.iterations):
             scores = ops.softmax(ops.matmul(features, ops.transpose(bases, (0, 2, 1))), axis=-1)
@@ -111,12 +111,12 @@ class ExpectationMaximizationAttention(CompositeLayer):
         return scores, bases
 
     def attention(self, x, pixel=None):
-        """Returns for each base the map of the pixels that belong to it."""
+        """Returns one map per base: how much each pixel belongs to it."""
         _, scores = self(x, return_attention_scores=True)
         return {f"base {k}": scores[..., k] for k in range(self.bases)}
 
     def extra_macs(self, x_shape):
-        """Multiply-adds of the iterations and of rebuilding the pixels."""
+        """Multiply-adds of the iterations and of the reconstruction."""
         batch, height, width, channels = x_shape
         return (2 * self.iterations + 1) * batch * height * width * channels * self.bases
 
@@ -139,6 +139,6 @@ class ExpectationMaximizationAttention(CompositeLayer):
 
 
 def _normalize(bases):
-    """Bases of length one."""
+    """Scales the bases to unit length."""
     length = ops.sqrt(ops.sum(ops.square(bases), axis=-1, keepdims=True))
     return bases / (1e-6 + length)

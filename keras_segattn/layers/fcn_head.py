@@ -1,4 +1,4 @@
-"""The fully convolutional head that classifies a feature map."""
+"""Fully convolutional head: classifies each pixel of a feature map."""
 
 import keras
 
@@ -8,17 +8,17 @@ from keras_segattn.layers.conv_norm_act import ConvNormAct
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class FCNHead(CompositeLayer):
-    """A 3x3 convolution, dropout of whole channels and a 1x1 classifier.
+    """A 3x3 convolution, channel dropout and a 1x1 classifier.
 
     `logits = conv1x1(dropout(activation(norm(conv3x3(x)))))`, the auxiliary head of the papers.
 
     Args:
         classes: Integer, the number of classes.
         filters: Integer, channels between the two convolutions.
-        dropout: Share of the channels that are dropped in training. Defaults to `0.1`.
+        dropout: Fraction of the channels dropped during training. Defaults to `0.1`.
         activation: Name of an activation, a callable, or `None`. Defaults to `"relu"`.
         use_bias: Boolean, whether the classifier has a bias. Defaults to `True`.
-        use_hidden_bias: Boolean, whether the 3x3 convolution has one. Defaults to `False`.
+        use_hidden_bias: Boolean, whether the 3x3 convolution has a bias. Defaults to `False`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
@@ -36,7 +36,7 @@ class FCNHead(CompositeLayer):
     Reference:
         "Fully Convolutional Networks for Semantic Segmentation" (Long et al., 2015).
 
-    **Differences from the paper**: the 3x3 convolution before the classifier comes from later code.
+    **Differences from the paper**: the 3x3 convolution before the classifier is from later code.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ ORDERS = ("spatial_channel", "channel_spatial", "parallel", "spatial")
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class FeatureCrossAttention(CompositeLayer):
-    """Fuses a spatial and a contextual feature map, each guiding the fusion in its own way.
+    """Fuses a spatial and a contextual feature map; each one computes one kind of attention.
 
     ```
     F  = ReLU(BN(conv3x3([S, C])))                    # fused
@@ -25,7 +25,7 @@ class FeatureCrossAttention(CompositeLayer):
 
     Args:
         filters: Integer, the number of channels of the fused map. Defaults to `256`.
-        order: How the two attention blocks are arranged, as in the paper's Table 1:
+        order: Arrangement of the two attention blocks, as in the paper's Table 1:
             `"spatial_channel"` (`(F Ms) Mc + F`), `"channel_spatial"` (`(F Mc) Ms + F`),
             `"parallel"` (`F Ms + F Mc + F`) or `"spatial"` (`F Ms + F`, no channel attention).
             Defaults to `"spatial_channel"`, the paper's choice.
@@ -40,7 +40,7 @@ class FeatureCrossAttention(CompositeLayer):
 
     Raises:
         ValueError: If `order` is unknown, if the sizes of the two maps differ, or if channel
-            attention is on and `context` has other than `filters` channels.
+            attention is on and `context` does not have `filters` channels.
 
     Example:
 
@@ -53,11 +53,11 @@ class FeatureCrossAttention(CompositeLayer):
         "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), section 3.2 and
         figure 1.
 
-    **Differences from the paper**: the text leaves open how the pooled vectors are joined (here:
-    summed before the sigmoid) and the output of the parallel arrangement (here: the sum of both
-    gated maps). Since `Ms` depends only on `S`, and `Mc` only on `C`, the two sequential
-    orders are the same function up to rounding; both names are kept so that Table 1 can be
-    repeated, where they differ by 0.3 points.
+    **Differences from the paper**: the text does not specify how the pooled vectors are combined
+    (here: summed before the sigmoid) or the output of the parallel arrangement (here: the sum of
+    both gated maps). `Ms` depends only on `S`, and `Mc` only on `C`, so the two sequential orders
+    are the same function up to rounding. Both names exist so that Table 1, where they differ by 0.3
+    points, can be reproduced.
     """
 
     def __init__(self, filters=256, order="spatial_channel", **kwargs):

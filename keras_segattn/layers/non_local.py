@@ -1,4 +1,4 @@
-"""The non-local block, which CCNet is compared with."""
+"""Non-local block, the dense attention that CCNet is compared with."""
 
 import math
 
@@ -11,28 +11,29 @@ from keras_segattn.layers.criss_cross_attention import CrissCrossAttention
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class NonLocal(CrissCrossAttention):
-    """Every pixel gathers context from all pixels of the map.
+    """Each pixel gathers context from all pixels of the map.
 
     `y[u] = x[u] + gamma * sum over v of softmax_v(Q[u] . K[v]) V[v]`, with `Q`, `K` and `V` as in
-    `CrissCrossAttention`, of which this is the dense and single loop.
+    `CrissCrossAttention`. The attention is dense, and there is only one loop.
 
-    Its attention has `(height * width)**2` weights per image: a map of 97 x 97 takes 354 MB of
-    them, where criss-cross attention takes 7.
+    The attention has `(height * width)**2` weights per image. For a 97 x 97 map they take 354 MB;
+    criss-cross attention takes 7 MB.
 
     Args:
-        reduction: Integer, the factor by which queries and keys have fewer channels than `x`.
+        reduction: Integer, ratio of the channels of `x` to the channels of queries and keys.
             Defaults to `8`.
-        use_gamma: Boolean, whether a learned scalar, zero at the start, multiplies the context.
+        use_gamma: Boolean, whether a learned scalar, initially zero, multiplies the context.
             Defaults to `True`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
         x: Tensor of shape `(batch, height, width, channels)`.
-        return_attention_scores: Boolean, whether to return the attention too. Defaults to `False`.
+        return_attention_scores: Boolean, whether to also return the attention. Defaults to `False`.
 
     Returns:
-        Tensor of the shape of `x`; or that tensor and the float32 scores
-        `(batch, height, width, height * width)`, row by row, that sum to one.
+        Tensor of the shape of `x`, optionally with the float32 scores
+        `(batch, height, width, height * width)`. Each pixel's scores are in row-major order and sum
+        to one.
 
     Raises:
         ValueError: If `reduction` exceeds the number of channels.
@@ -49,7 +50,7 @@ class NonLocal(CrissCrossAttention):
         Attention for Semantic Segmentation" (Huang et al., 2019), Table 5.
 
     **Differences from the paper**: Wang et al. halve the channels of queries, keys and values and
-    project the sum back. The 108 GFLOPs of CCNet's Table 5 fit only the form here, as in
+    project the sum back. CCNet's Table 5 gives 108 GFLOPs, which matches only the form here and in
     DANet's position attention: queries and keys have an eighth of the channels, values have all.
     """
 
@@ -87,6 +88,6 @@ class NonLocal(CrissCrossAttention):
 
 
 def _pixels(x):
-    """`(batch, height, width, channels)` to `(batch, height * width, channels)`."""
+    """Reshapes `(batch, height, width, channels)` to `(batch, height * width, channels)`."""
     batch, height, width, channels = ops.shape(x)
     return ops.reshape(x, (batch, height * width, channels))

@@ -1,4 +1,4 @@
-"""Pyramid pooling, PSPNet's context, which CCNet is compared with."""
+"""Pyramid pooling, the PSPNet context module that CCNet is compared with."""
 
 import keras
 from keras import ops
@@ -11,7 +11,7 @@ from keras_segattn.layers.resize_like import ResizeLike
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class PyramidPooling(CompositeLayer):
-    """Averages of the map over grids of several sizes, beside the map itself.
+    """Concatenates the map with its averages over grids of several sizes.
 
     ```
     p_b = resize(conv1x1(average of x over each cell of a b x b grid))       b in bins
@@ -32,7 +32,7 @@ class PyramidPooling(CompositeLayer):
         Tensor of shape `(batch, height, width, channels + len(bins) * filters)`.
 
     Raises:
-        ValueError: If `filters` or a number of cells is below 1, or there are none.
+        ValueError: If `filters` or a bin is below 1, or `bins` is empty.
 
     Example:
 
@@ -44,8 +44,8 @@ class PyramidPooling(CompositeLayer):
         "Pyramid Scene Parsing Network" (Zhao et al., 2017), section 3.2; the row "+PSP" of Table 4
         of "CCNet: Criss-Cross Attention for Semantic Segmentation" (Huang et al., 2019).
 
-    **Differences from the paper**: none. Where `b` does not divide a side, neighboring cells share
-    pixels, as in PyTorch's adaptive pooling; a map of fewer than `b` pixels repeats some of them.
+    **Differences from the paper**: none. If `b` does not divide a side, neighboring cells share
+    pixels, as in PyTorch's adaptive pooling; a map smaller than `b` pixels repeats some of them.
     """
 
     def __init__(self, filters=None, bins=(1, 2, 3, 6), **kwargs):
@@ -95,7 +95,7 @@ def _averages(x, bins):
 
 
 def _cells(size, bins):
-    """The `(bins, size)` matrix whose rows average the pixels of a cell."""
+    """Returns the `(bins, size)` matrix whose rows average the pixels of one cell each."""
     cell = ops.arange(bins, dtype="int32")
     start, stop = cell * size // bins, -(-(cell + 1) * size // bins)
     pixel = ops.expand_dims(ops.arange(0, size, 1, dtype="int32"), 0)

@@ -1,4 +1,4 @@
-"""Resizing to the size of a reference tensor, for known and unknown sizes alike."""
+"""Resizing to the size of a reference tensor, for both static and dynamic sizes."""
 
 import contextlib
 import contextvars
@@ -13,22 +13,22 @@ from keras_segattn.arguments import check_choice
 class ResizeLike(keras.layers.Layer):
     """Resizes a feature map to the height and width of a reference.
 
-    Bilinear resizing is separable: `y = R x C^T` with one interpolation matrix per axis, whose row
-    `i` holds `max(0, 1 - |p(i) - j|)` for every source pixel `j`, where
+    Bilinear resizing is separable: `y = R x C^T` with one interpolation matrix per axis. Row `i` of
+    a matrix holds `max(0, 1 - |p(i) - j|)` for each source pixel `j`, where
     `p(i) = (i + 1/2) in/out - 1/2` clipped to the map, or `i (in - 1) / (out - 1)` with
-    `align_corners`. Nearest takes source pixel `floor(i * in / out)`, or with `align_corners` the
-    one nearest to `p(i)`.
+    `align_corners`. Nearest takes source pixel `floor(i * in / out)`, or the pixel nearest to
+    `p(i)` with `align_corners`.
 
     Args:
         interpolation: `"bilinear"` or `"nearest"`. Defaults to `"bilinear"`.
-        align_corners: Boolean, whether the corner pixels of both maps coincide, as PyTorch's
-            `interpolate(align_corners=True)` has it. Defaults to `False`.
-        **kwargs: `name` and `dtype`, as in every Keras layer. With `dtype="float32"` the result
-            is float32 under mixed precision too.
+        align_corners: Boolean, whether the corner pixels of both maps coincide, as in PyTorch's
+            `interpolate(align_corners=True)`. Defaults to `False`.
+        **kwargs: `name` and `dtype`, as in every Keras layer. With `dtype="float32"` the result is
+            float32 even under mixed precision.
 
     Call arguments:
         inputs: List `[x, reference]` of tensors of shape `(batch, h, w, channels)` and
-            `(batch, height, width, any)`. Only the size of `reference` is used.
+            `(batch, height, width, any)`. `reference` is used only for its size.
 
     Returns:
         Tensor of shape `(batch, height, width, channels)`.
@@ -42,11 +42,11 @@ class ResizeLike(keras.layers.Layer):
     >>> tuple(ResizeLike()([x, image]).shape)
     (1, 31, 45, 8)
 
-    **Differences from Keras**: `keras.ops.image.resize` refuses an unknown height or width in
-    Keras 3.14 and 3.15, and its gradient fails under XLA with mixed precision. It is used where
-    all sizes are known and corners are not aligned, in float32, for it is faster there; the
-    matrices serve the other cases and agree with it. Nearest follows PyTorch, where Keras's rounds
-    half a pixel further.
+    **Differences from Keras**: `keras.ops.image.resize` rejects an unknown height or width in Keras
+    3.14 and 3.15, and its gradient fails under XLA with mixed precision. This layer uses it, in
+    float32, only if all sizes are known and corners are not aligned, because it is faster there.
+    The matrices handle the other cases and give the same values. Nearest follows PyTorch; Keras's
+    nearest is shifted by half a pixel.
     """
 
     def __init__(self, interpolation="bilinear", align_corners=False, **kwargs):
@@ -101,8 +101,8 @@ def bilinear(x, source, target, align_corners):
         return ops.image.resize(x, target, interpolation="bilinear", data_format="channels_last")
     rows = _bilinear_matrix(source[0], target[0], align_corners)  # (height, h)
     columns = _bilinear_matrix(source[1], target[1], align_corners)  # (width, w)
-    # Columns first: images are wider than high, and the second product is the larger. Both
-    # matrices stand on the left, where no map need be transposed.
+    # Columns first: images are wider than tall, so the second product is the larger one. Both
+    # matrices are the left factor, so no map is transposed.
     y = ops.matmul(columns, x)  # (batch, h, width, channels)
     y = ops.reshape(y, (-1, source[0], target[1] * x.shape[3]))
     y = ops.matmul(rows, y)  # (batch, height, width * channels)
@@ -110,7 +110,7 @@ def bilinear(x, source, target, align_corners):
 
 
 def _bilinear_matrix(source, target, align_corners):
-    """The `(target, source)` matrix whose rows interpolate linearly, and sum to one."""
+    """Returns the `(target, source)` matrix whose rows interpolate linearly and sum to one."""
     i = ops.cast(ops.arange(0, target, 1, dtype="int32"), "float32")
     j = ops.cast(ops.arange(0, source, 1, dtype="int32"), "float32")
     source, target = ops.cast(source, "float32"), ops.cast(target, "float32")
@@ -127,9 +127,9 @@ _replacements = contextvars.ContextVar("resize_kernels", default=None)
 
 @contextlib.contextmanager
 def resize_kernels(nearest, bilinear):
-    """Context manager, within which every `ResizeLike` of this thread computes by other functions.
+    """Context manager: replaces the functions with which `ResizeLike` computes, in this thread.
 
-    Exports trace the network within it, so that the artifact has the operators of its runtime.
+    Exports trace the network inside it, so that the artifact contains its runtime's operators.
 
     Args:
         nearest: Callable `(x, source, target, align_corners)` from maps

@@ -10,7 +10,7 @@ from keras_segattn.layers.conv_norm_act import ConvNormAct
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class SEASPP(CompositeLayer):
-    """Context from a few dilated convolutions and from channel attention.
+    """Context from a few dilated convolutions, combined with channel attention.
 
     ```
     S = x * sigmoid(fc(ReLU(fc(avgpool(x)))))       # squeeze and excitation
@@ -19,9 +19,9 @@ class SEASPP(CompositeLayer):
     ```
 
     Args:
-        filters: Integer, channels of the dilated convolutions, of the output, and hidden units of
-            the squeeze and excitation. Defaults to `256`, the paper's choice (Table 6).
-        dilations: Sequence of different integers, one dilated convolution for each. Defaults to
+        filters: Integer, channels of the dilated convolutions and of the output, and hidden units
+            of the squeeze and excitation. Defaults to `256`, the paper's choice (Table 6).
+        dilations: Sequence of distinct integers, one dilated convolution each. Defaults to
             `(1, 3)`, the paper's choice (Table 5).
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
@@ -32,7 +32,7 @@ class SEASPP(CompositeLayer):
         Tensor of shape `(batch, height, width, filters)`.
 
     Raises:
-        ValueError: If `dilations` is empty, or holds a number twice or one below 1.
+        ValueError: If `dilations` is empty, repeats a number or has a number below 1.
 
     Example:
 
@@ -44,10 +44,10 @@ class SEASPP(CompositeLayer):
         "Cross-CBAM: A Lightweight network for Scene Segmentation" (Zhang et al., 2023), section
         3.3 and figure 6; "Squeeze-and-Excitation Networks" (Hu et al., 2018).
 
-    **Differences from the paper**: none known. It leaves open the hidden units of the squeeze and
-    excitation, the kernel of the last convolution, and the normalization outside the dilated ones;
-    only `filters` units and 3x3 fit the numbers of parameters in Tables 5 and 6, and the squeeze
-    and excitation has biases and no normalization, as its authors have it.
+    **Differences from the paper**: none known. The paper does not specify the hidden units of the
+    squeeze and excitation, the kernel of the last convolution, or the normalization outside the
+    dilated convolutions. Only `filters` units and 3x3 match the parameter counts in Tables 5 and 6.
+    The squeeze and excitation has biases and no normalization, as in its authors' code.
     """
 
     def __init__(self, filters=256, dilations=(1, 3), **kwargs):
@@ -57,7 +57,7 @@ class SEASPP(CompositeLayer):
         self.average = keras.layers.GlobalAveragePooling2D(
             keepdims=True, dtype=self.dtype_policy, name="average"
         )
-        # In float32, as the gates: sums over many channels leave the range of float16.
+        # In float32, like the gates: sums over many channels overflow float16.
         self.squeeze = keras.layers.Dense(
             filters, activation="relu", dtype="float32", name="squeeze"
         )
@@ -83,11 +83,11 @@ class SEASPP(CompositeLayer):
         return self.project(features, training=training)
 
     def attention(self, x, pixel=None):
-        """Returns the vector of the weights of the channels."""
+        """Returns the vector of channel weights."""
         return {"channel": self._excitation(x)[:, 0, 0]}
 
     def _excitation(self, x):
-        """The weights of the channels `(batch, 1, 1, channels)`, in float32."""
+        """Returns the channel weights `(batch, 1, 1, channels)`, in float32."""
         return self.excite(self.squeeze(self.average(x)))
 
     def compute_output_shape(self, x_shape):

@@ -16,13 +16,13 @@ class SpatialGate(CompositeLayer):
     map = sigmoid(conv([max_c(x), mean_c(x)]) + bias)      # squeeze=True  (CBAM, Cross-CBAM)
     ```
 
-    The caller multiplies the features with the map: `x * SpatialGate()(x)`.
+    The caller multiplies the features by the map: `x * SpatialGate()(x)`.
 
     Args:
         kernel_size: Odd integer, height and width of the kernel. Defaults to `3`.
         squeeze: Boolean, whether the convolution reads only the maximum and the mean over the
-            channels, with a bias and without normalization. Defaults to `False`: it reads all
-            channels, without a bias and with batch normalization.
+        channels, with a bias and without normalization. Defaults to `False`: the convolution reads
+        all channels, without a bias and with batch normalization.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
@@ -65,8 +65,8 @@ class SpatialGate(CompositeLayer):
 
     def call(self, x, training=None):
         if self.squeeze:
-            # A row of pixels keeps its channels last when exported; for the channels of a map ONNX
-            # Runtime takes several times as long.
+            # With height and width in one axis, exports keep the channels last; otherwise ONNX
+            # Runtime takes several times as long for these reductions.
             _, height, width, channels = ops.shape(x)
             pixels = ops.reshape(x, (-1, height * width, channels))
             squeezed = ops.stack([ops.max(pixels, axis=-1), ops.mean(pixels, axis=-1)], axis=-1)

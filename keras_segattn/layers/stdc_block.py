@@ -1,4 +1,4 @@
-"""Short-Term Dense Concatenate block, which STDC backbones are made of."""
+"""Short-Term Dense Concatenate block, the building block of STDC backbones."""
 
 import keras
 from keras import ops
@@ -13,7 +13,7 @@ MODES = ("cat", "add")
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class STDCBlock(CompositeLayer):
-    """Short-Term Dense Concatenate block: convolutions in a row, all of which are the output.
+    """Short-Term Dense Concatenate block: a chain of convolutions whose outputs are concatenated.
 
     ```
     x1 = ReLU(BN(conv1x1(x)))                        # filters / 2
@@ -21,21 +21,21 @@ class STDCBlock(CompositeLayer):
     y  = [x1, x2, ..., xn]                           # "cat"; "add": [x1, x2, ..., xn] + x
     ```
 
-    With `strides=2`, `x2` reads `D = BN(depthwise3x3(x1))` at half the size; `y` then holds
-    `avgpool3x3(x1)` in "cat" and `D` in "add", whose `x` becomes
+    With `strides=2`, `x2` reads `D = BN(depthwise3x3(x1))` at half the size. In "cat", `y` then
+    contains `avgpool3x3(x1)` instead of `x1`. In "add", it contains `D`, and `x` becomes
     `BN(conv1x1(BN(depthwise3x3(x))))`.
 
     Args:
         filters: Integer, the number of output channels.
         strides: `1` or `2`. Defaults to `1`.
-        convs: Integer from 2 up, the number of convolutions in a row. Defaults to `4`, the
-            paper's choice.
+        convs: Integer, at least 2, the number of chained convolutions. Defaults to `4`, the paper's
+            choice.
         mode: `"cat"`, or `"add"` for a residual connection. Defaults to `"cat"`, as in the
             published backbones.
-        dilations: Integer, dilation of all kernels of 3x3. Defaults to `1`.
+        dilations: Integer, dilation of all 3x3 kernels. Defaults to `1`.
         keep_size: Boolean, whether to replace the stride of 2 by dilation: the depthwise
-            convolutions and the pooling keep the size, and the convolutions after them have twice
-            the dilation. The weights stay the same. Defaults to `False`.
+            convolutions and the pooling keep the size, and the convolutions after them use twice
+            the dilation. The weights have the same shapes. Defaults to `False`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
@@ -46,9 +46,9 @@ class STDCBlock(CompositeLayer):
         `(batch, height, width, filters)` with `keep_size=True`.
 
     Raises:
-        ValueError: If an argument has a value that is not named above, if `filters` is not a
-            multiple of `2 ** (convs - 1)`, if `dilations` or `keep_size` does not fit `strides`, or
-            if `mode="add"` with `strides=1` gets an input of other than `filters` channels.
+        ValueError: If an argument has a value not listed above, if `filters` is not a multiple of
+            `2 ** (convs - 1)`, if `dilations` or `keep_size` does not fit `strides`, or if
+            `mode="add"` with `strides=1` gets an input that does not have `filters` channels.
 
     Example:
 
@@ -176,14 +176,14 @@ class STDCBlock(CompositeLayer):
 
 
 class PaddedAveragePooling2D(keras.layers.AveragePooling2D):
-    """3x3 average pooling with zeros around the map, which count in the mean as in PyTorch.
+    """3x3 average pooling over zero padding; the zeros count in the mean, as in PyTorch.
 
-    Keras's `padding="same"` averages over the pixels inside the map only, and its pooling has no
+    Keras's `padding="same"` averages only over the pixels inside the map, and its pooling has no
     dilation.
 
     Args:
         strides: `1` or `2`.
-        dilations: Integer, distance of the pixels that are averaged; needs `strides=1`.
+        dilations: Integer, distance between the averaged pixels; needs `strides=1`.
         **kwargs: `name` and `dtype`, as in every Keras layer.
     """
 

@@ -1,4 +1,4 @@
-"""Strip attention, the SAM of AttaNet: every pixel attends to the columns of the map."""
+"""Strip attention, the SAM of AttaNet: each pixel attends to the columns of the map."""
 
 import keras
 from keras import ops
@@ -7,13 +7,13 @@ from keras_segattn.arguments import check_choice, check_pixel
 from keras_segattn.layers.composite_layer import CompositeLayer
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 
-# The axis that is averaged away, which leaves one strip per position of the other.
+# The axis to average over; one strip per position of the other axis remains.
 POOLED_AXIS = {"vertical": 1, "horizontal": 2}
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class StripAttention(CompositeLayer):
-    """Attention of every pixel to the vertical (or horizontal) strips of the map.
+    """Each pixel attends to the vertical (or horizontal) strips of the map.
 
     ```
     Q = project(x)                                 # one query per pixel
@@ -23,25 +23,25 @@ class StripAttention(CompositeLayer):
     ```
 
     `project` is a 1x1 convolution, batch normalization and ReLU. The cost is
-    `O(height * width * strips)`, where attention among all pixels has `O((height * width)**2)`.
+    `O(height * width * strips)`; attention among all pixels costs `O((height * width)**2)`.
 
     Args:
         key_filters: Integer, channels of the queries and keys. Defaults to `64`.
         orientation: Direction of the strips: `"vertical"`, one strip per column, or
             `"horizontal"`, one per row. Defaults to `"vertical"`, the paper's choice.
         normalize: Boolean, whether batch normalization and ReLU follow the projections, as in the
-            authors' network; `False` makes them plain convolutions, as in the paper's text.
+            authors' network. With `False`, they are plain convolutions, as in the paper's text.
             Defaults to `True`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
         x: Tensor of shape `(batch, height, width, channels)`.
-        return_attention_scores: Boolean, whether to return `A` too. Defaults to `False`.
+        return_attention_scores: Boolean, whether to also return `A`. Defaults to `False`.
 
     Returns:
-        Tensor of shape `(batch, height, width, channels)`; with `return_attention_scores=True` a
-        tuple of that and the float32 scores `(batch, height, width, strips)`, which sum to one
-        over the strips: `width` of them if vertical, `height` if horizontal.
+        Tensor of shape `(batch, height, width, channels)`, optionally with the float32 scores
+        `(batch, height, width, strips)`. They sum to one over the strips; there are `width`
+        vertical or `height` horizontal strips.
 
     Raises:
         ValueError: If `orientation` is unknown or `key_filters` is below 1.
@@ -57,10 +57,10 @@ class StripAttention(CompositeLayer):
         "AttaNet: Attention-Augmented Network for Fast and Accurate Scene Parsing" (Song, Mei and
         Huang, 2021), section "Strip Attention Module" and figure 3.
 
-    **Differences from the paper**: the printed softmax sums over the pixels and its aggregation
-    over more values than there are strips; the authors' network, followed here, takes the softmax
-    over the strips, for every pixel. Its projections have batch normalization and ReLU, which the
-    text does not mention (`normalize=False`).
+    **Differences from the paper**: the printed softmax sums over the pixels, and the printed
+    aggregation sums over more values than there are strips. This layer follows the authors'
+    network, which takes each pixel's softmax over the strips. Its projections have batch
+    normalization and ReLU, which the text does not mention (`normalize=False`).
     """
 
     def __init__(self, key_filters=64, orientation="vertical", normalize=True, **kwargs):
@@ -77,13 +77,13 @@ class StripAttention(CompositeLayer):
     def _projection(self, filters, name):
         if self.normalize:
             return ConvNormAct(filters, 1, dtype=self.dtype_policy, name=name)
-        # A bias of the keys would shift all energies of a pixel alike, which softmax undoes.
+        # A key bias would shift all energies of a pixel equally; softmax cancels it.
         return keras.layers.Conv2D(
             filters, 1, use_bias=name != "key", dtype=self.dtype_policy, name=name
         )
 
     def build(self, x_shape):
-        # The values are added to the input, so that they have its channels.
+        # The values are added to the input, so they have the same number of channels.
         self.value = self._projection(x_shape[-1], "value")
         for projection in (self.query, self.key, self.value):
             projection.build(x_shape)
@@ -93,7 +93,7 @@ class StripAttention(CompositeLayer):
         query = self._project(self.query, x, training)  # (batch, height, width, key_filters)
         key = self._project(self.key, x, training)
         value = self._project(self.value, x, training)
-        # float16 neither holds nor tells apart the energies of large activations.
+        # Large activations give energies that overflow float16 or become indistinguishable.
         query, key = ops.cast(query, "float32"), ops.cast(key, "float32")
         key = ops.mean(key, axis=pooled)  # (batch, strips, key_filters)
         value = ops.mean(value, axis=pooled)  # (batch, strips, channels)
@@ -111,9 +111,9 @@ class StripAttention(CompositeLayer):
     def attention(self, x, pixel=None, strip=None):
         """Returns where a pixel `(row, column)` looks, or which pixels look at a strip.
 
-        The map of a pixel sums to one. Keys and values are means over a strip, so that its pixels
-        share its weight. The map of a strip, a column unless strips are horizontal, holds the
-        weight that every pixel gives it, as in the paper's figure 9.
+        The map of a pixel sums to one. Keys and values are means over a strip, so the pixels of a
+        strip share its weight. The map of a strip (a column, or a row if strips are horizontal)
+        holds the weight that each pixel gives it, as in the paper's figure 9.
         """
         batch, height, width = x.shape[:3]
         if strip is None:
@@ -134,7 +134,7 @@ class StripAttention(CompositeLayer):
         return projection(x, training=training) if self.normalize else projection(x)
 
     def extra_macs(self, input_shape):
-        """Multiply-adds of the energies and of the weighted sums of values."""
+        """Multiply-adds of the energies and of the weighted sums of the values."""
         batch, height, width, channels = input_shape
         strips = self._strips(input_shape)
         return batch * height * width * strips * (self.key_filters + channels)
@@ -162,7 +162,7 @@ class StripAttention(CompositeLayer):
 
 
 def _softmax(energy):
-    """Softmax over the last axis, without the warning that Keras has for a single value."""
+    """Softmax over the last axis, without Keras's warning for a single value."""
     if energy.shape[-1] == 1:
         return ops.ones_like(energy)
     return ops.softmax(energy, axis=-1)

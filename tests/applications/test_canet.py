@@ -98,7 +98,7 @@ def test_preprocess_input_is_that_of_torchvision(rng):
     np.testing.assert_allclose(got, want, atol=1e-5)
     tensor = canet.preprocess_input(keras.ops.convert_to_tensor(images))
     assert keras.ops.is_tensor(tensor)
-    with pytest.raises(ValueError, match="cannot have channels first"):
+    with pytest.raises(ValueError, match="channels first is not supported"):
         canet.preprocess_input(images, data_format="channels_first")
     with pytest.raises(ValueError, match=r"\(2, 4, 5, 4\)"):
         canet.preprocess_input(np.zeros((2, 4, 5, 4)))

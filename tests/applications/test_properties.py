@@ -44,7 +44,7 @@ def test_inputs_and_weights_are_as_in_keras_applications(make, monkeypatch):
     with pytest.raises(ValueError, match=r"ImageNet weights pass backbone_weights='imagenet'"):
         make(weights="imagenet")
     monkeypatch.setattr(keras.config, "image_data_format", lambda: "channels_first")
-    with pytest.raises(ValueError, match="cannot have channels first"):
+    with pytest.raises(ValueError, match="channels first is not supported"):
         make()
 
 
