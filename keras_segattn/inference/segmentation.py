@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_segattn.images import default_palette, pack_labels, to_rgb
+from keras_segattn.images import default_palette, pack_labels, to_coco, to_geojson, to_rgb
 from keras_segattn.images.label_bits import palette_of_bits
 from keras_segattn.visualization import overlay_mask
 from keras_segattn.wording import counted
@@ -96,6 +96,32 @@ class Segmentation:
         if colors and pixels.dtype == "uint8":
             image.putpalette(np.array(palette, dtype="uint8").tobytes())
         return image
+
+    def to_geojson(self, classes=None, simplify=0.0):
+        """Returns the regions as GeoJSON; see `keras_segattn.images.to_geojson`.
+
+        Args:
+            classes: Collection of the labels or names to trace. Defaults to `None`: all but the
+                background.
+            simplify: Float, how far outlines may be simplified, in pixels. Defaults to `0`.
+        """
+        options = {"classes": self._traced(classes), "simplify": simplify}
+        return to_geojson(self.class_map, self.class_names, **options)
+
+    def to_coco(self, image_id, classes=None, simplify=0.0):
+        """Returns the regions as COCO's annotations; see `keras_segattn.images.to_coco`.
+
+        Args:
+            image_id: Number of the image in the annotation file.
+            classes: Collection of the labels or names to trace. Defaults to `None`: all but the
+                background.
+            simplify: Float, how far outlines may be simplified, in pixels. Defaults to `0`.
+        """
+        options = {"classes": self._traced(classes), "simplify": simplify}
+        return to_coco(self.class_map, self.class_names, image_id=image_id, **options)
+
+    def _traced(self, classes):
+        return [1] if classes is None and self.task == "binary" else classes
 
     def shares(self):
         """Returns the share of each class in the pixels, as a dict in order of the classes.
