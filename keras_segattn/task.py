@@ -94,6 +94,16 @@ def as_logits(threshold):
     return math.log(threshold) - math.log1p(-threshold)
 
 
+def probabilities_of(logits, task):
+    """Returns the probabilities of NumPy logits `(..., channels)` in float32."""
+    logits = np.asarray(logits, dtype="float32")
+    if task != "multiclass":
+        # The logistic function, without an overflow.
+        return 0.5 + 0.5 * np.tanh(0.5 * logits)
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
 def choose_classes(outputs, task, threshold=None):
     """Returns the classes of the pixels from NumPy outputs, as a network's class map.
 

@@ -1,16 +1,19 @@
 """An exported model that takes images of any kind."""
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 
-from keras_segattn.arguments import LEAST_SIDE
+from keras_segattn.arguments import LEAST_SIDE, check_at_least
 from keras_segattn.export.formats import load_exported, read_metadata
-from keras_segattn.images import read_image, to_pixels, to_value_range
-from keras_segattn.inference.segmentation import Segmentation
+from keras_segattn.images import read_image, to_value_range
+from keras_segattn.inference.segmenter import Segmenter, check_overlap
+from keras_segattn.task import probabilities_of
 
 
-class ExportedSegmenter:
+class ExportedSegmenter(Segmenter):
     """Finds the class of every pixel of an image with an artifact, in its own runtime.
 
     It takes the same images as `keras_segattn.inference.segment`. An image with a side below 32
@@ -26,14 +29,22 @@ class ExportedSegmenter:
         path: Path of an artifact with preprocessing inside and class maps out, in batches of
             any size or of one.
         threads: Integer, as for `load_exported`. Defaults to `None`: the runtime chooses.
+        tile: `None` to take an image whole; or the side, or `(height, width)`, of a window that
+            slides over it, as for `segment`. The probabilities of windows are computed from the
+            logits, which ONNX files give with the package `onnx` installed. An artifact of fixed
+            size takes windows of its size. Defaults to `None`.
+        overlap: Float, the least share of a window that its neighbor overlaps, as for `segment`.
+            Defaults to `0.25`.
+        batch_size: Integer, how many windows are computed at once, if the artifact takes any
+            batch. Defaults to `1`.
 
     Call arguments:
         image: Path of a file, bytes of one, `PIL.Image.Image`, or array `(height, width)` or
             `(height, width, channels)`.
         channel_order: `"RGB"` or `"BGR"`, the order of the colors of an array, as for
             `keras_segattn.images.read_image`. Defaults to `"RGB"`.
-        timeout: Float, the seconds after which the runtime ends the computation, as for
-            `load_exported`. Defaults to `None`, no limit.
+        timeout: Float, the seconds after which the runtime ends the computation, of all windows
+            together, as for `load_exported`. Defaults to `None`, no limit.
 
     Returns:
         A `Segmentation` without probabilities.
@@ -47,22 +58,39 @@ class ExportedSegmenter:
     Raises:
         TimeoutError: If the computation takes longer than `timeout`.
         ValueError: If the artifact takes or returns something else; or the image is empty, damaged
-            or of the wrong channels.
+            or of the wrong channels; or `tile` does not fit the artifact.
 
     Example:
 
     ```python
     segment = keras_segattn.export.ExportedSegmenter("canet.onnx", threads=1)
     segment("street.jpg").class_map
+    by_tiles = keras_segattn.export.ExportedSegmenter("canet.onnx", tile=512)
+    by_tiles("scene.tif").class_map
     ```
     """
 
-    def __init__(self, path, threads=None):
+    def __init__(self, path, threads=None, tile=None, overlap=0.25, batch_size=1):
         self.metadata = self.check(path)
         self.shape = self.metadata["input"]["shape"]
+        self.sides, self.channels = tuple(self.shape[1:3]), self.shape[-1]
+        # Files of earlier versions have none.
+        self.task = self.metadata.get("task", "multiclass")
+        threshold = self.metadata.get("threshold")
+        self.threshold = tuple(threshold) if isinstance(threshold, list) else threshold
+        self.outputs = 1 if self.task == "binary" else self.metadata["classes"]
+        self.class_names, self.palette = self.metadata["class_names"], self.metadata["palette"]
         self.value_range = to_value_range(self.metadata["preprocessing"].get("value_range"))
-        self._arguments = Path(path).absolute(), threads
-        self._run = load_exported(*self._arguments, logits=False)
+        self._path = Path(path).absolute()
+        self._arguments = self._path, threads, tile, overlap, batch_size
+        check_overlap(overlap)
+        check_at_least("batch_size", batch_size, 1)
+        self._window = None if tile is None else self.window(tile)
+        if tile is not None:
+            self._check_probabilities()
+        self._gives_logits = tile is not None
+        self._lock = threading.Lock()
+        self._run = load_exported(self._path, threads, logits=self._gives_logits)
 
     def __reduce__(self):
         return ExportedSegmenter, self._arguments
@@ -91,26 +119,68 @@ class ExportedSegmenter:
 
     def __call__(self, image, channel_order="RGB", timeout=None):
         image = read_image(image, channel_order=channel_order)
-        pixels = self._fitted(to_pixels(image, self.shape[-1], self.value_range))
-        outputs = self._run(np.rint(pixels).astype("uint8")[None], timeout)
-        return Segmentation(
-            image,
-            self._cut_back(outputs["class_map"][0], image.shape[:2]),
-            None,
-            self.metadata["classes"],
-            self.metadata["class_names"],
-            self.metadata["palette"],
-            # Files of earlier versions have none.
-            self.metadata.get("task", "multiclass"),
-            value_range=self.value_range,
-        )
+        if self._window is not None:
+            _, _, _, overlap, batch_size = self._arguments
+            return self.collect(
+                image, self.bands_of(image, self._window, overlap, batch_size, _Deadline(timeout))
+            )
+        outputs = self._run(self._as_input(self.to_pixels(image)), timeout)
+        return self.result(image, self._cut_back(outputs["class_map"][0], image.shape[:2]))
+
+    def probabilities(self, pixels, timeout=None):
+        """Returns the probabilities of images, computed from the logits of the artifact.
+
+        Args:
+            pixels: float32 array `(count, height, width, channels)` from 0 to 255.
+            timeout: Float, seconds, or `None`.
+
+        Raises:
+            ValueError: If the artifact resizes images or class maps inside, or does not say
+                whether it has logits.
+        """
+        self._load_logits()
+        size = pixels.shape[1:3]
+        together = len(pixels) if self.shape[0] is None else 1
+        found = []
+        for first in range(0, len(pixels), together):
+            part = pixels[first : first + together]
+            left = timeout.left() if isinstance(timeout, _Deadline) else timeout
+            outputs = self._run(np.concatenate([self._as_input(image) for image in part]), left)
+            height, width = self._size(size)
+            logits = outputs["logits"][:, :height, :width]
+            if self.metadata["from_logits"]:
+                logits = probabilities_of(logits, self.task)
+            found += [_resized(values, size) for values in logits]
+        return np.stack(found)
+
+    def _load_logits(self):
+        self._check_probabilities()
+        with self._lock:
+            if not self._gives_logits:
+                self._run = load_exported(self._path, self._arguments[1], logits=True)
+                self._gives_logits = True
+
+    def _check_probabilities(self):
+        resized = self.metadata.get("network_size")
+        if resized is not None or self.metadata["resized"] == "class_map":
+            option = "output='coarse_class_map'" if resized is None else f"network_size={resized}"
+            raise ValueError(
+                f"{self._path} was exported with {option}, and has no logits of the size of its "
+                "images, from which the probabilities of windows and frames are computed. Export "
+                "it without that."
+            )
+        if self.metadata.get("from_logits") is None:
+            raise ValueError(
+                f"It cannot be told whether {self._path} has logits or probabilities inside. Set "
+                "model.from_logits to True or False, and export the model again."
+            )
+
+    def _as_input(self, pixels):
+        return np.rint(self._fitted(pixels)).astype("uint8")[None]
 
     def _fitted(self, pixels):
-        size = self._size(pixels.shape[:2])
-        height, width = size
-        if size != pixels.shape[:2]:
-            channels = [_bilinear(pixels[..., c], size) for c in range(pixels.shape[-1])]
-            pixels = np.stack(channels, axis=-1)
+        height, width = size = self._size(pixels.shape[:2])
+        pixels = _resized(pixels, size)
         missing = [
             (0, 0 if fixed else max(0, LEAST_SIDE - side))
             for fixed, side in zip(self.shape[1:3], (height, width), strict=True)
@@ -129,6 +199,28 @@ class ExportedSegmenter:
 
     def _size(self, size):
         return tuple(fixed or side for fixed, side in zip(self.shape[1:3], size, strict=True))
+
+
+class _Deadline:
+    """The end of several computations that have a time together."""
+
+    def __init__(self, timeout):
+        self._end = None if timeout is None else time.monotonic() + timeout
+
+    def left(self):
+        if self._end is None:
+            return None
+        left = self._end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("The windows were not computed in time.")
+        return left
+
+
+def _resized(values, size):
+    """Returns an array `(height, width, channels)` resized bilinearly."""
+    if values.shape[:2] == size:
+        return values
+    return np.stack([_bilinear(values[..., c], size) for c in range(values.shape[-1])], axis=-1)
 
 
 def _bilinear(channel, size):

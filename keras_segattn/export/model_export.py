@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_segattn.applications.logits import task_of
+from keras_segattn.applications.logits import are_logits, task_of
 from keras_segattn.arguments import check_choice, check_functional
 from keras_segattn.atomic_files import make_folder
 from keras_segattn.export.formats import FORMATS, is_artifact
@@ -254,11 +254,14 @@ def _metadata(model, served, inside, output, dtype, target):
         preprocessing = known.get_config()
     else:
         preprocessing = {"callable": getattr(known, "__qualname__", repr(known))} if known else {}
+    from_logits = getattr(model, "from_logits", None)
     return {
         "keras_segattn": __version__,
         "network": model.name,
         "input": {"name": "images", "dtype": served.input.dtype, "shape": served.input_shape},
         "output": "class_map" if output == "coarse_class_map" else output,
+        # `None` where neither the model nor its layers tell.
+        "from_logits": are_logits(model.outputs[0]) if from_logits is None else from_logits,
         "resized": "class_map" if output == "coarse_class_map" else "logits",
         "dtype": dtype,
         "runtime": target.runtime[0],

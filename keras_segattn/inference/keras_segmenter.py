@@ -1,0 +1,107 @@
+"""A Keras model that gives the probabilities of pixels."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_segattn.applications.logits import returns_logits, task_of, to_probabilities
+from keras_segattn.arguments import LEAST_SIDE, check_functional, check_scales, check_size
+from keras_segattn.inference.segmenter import Segmenter
+from keras_segattn.task import check_task, check_threshold
+
+
+class KerasSegmenter(Segmenter):
+    """Probabilities of pixels from a Keras model, averaged over scales and mirror images.
+
+    Args:
+        model: A functional model, as for `keras_segattn.inference.segment`.
+        preprocessing: Callable, as for `segment`. Defaults to `None`, the model's own.
+        size: Tuple `(height, width)`, as for `segment`. Defaults to `None`.
+        scales: Sequence of positive floats, as for `segment`. Defaults to `(1.0,)`.
+        flip: Boolean, as for `segment`. Defaults to `False`.
+        threshold: As for `segment`. Defaults to `None`.
+
+    Raises:
+        ValueError: If an argument does not fit the model.
+    """
+
+    def __init__(
+        self, model, preprocessing=None, size=None, scales=(1.0,), flip=False, threshold=None
+    ):
+        check_functional(model)
+        self.model = model
+        self.preprocessing = _preprocessing(model) if preprocessing is None else preprocessing
+        self.sides = tuple(model.input_shape[1:3])
+        self.channels, self.outputs = model.input_shape[-1], model.output_shape[-1]
+        self._check_size(size)
+        check_scales(scales)
+        if any(self.sides) and any(scale != 1 for scale in scales):
+            raise ValueError(
+                f"The model takes only images of {self.sides}, at which `scales` would change "
+                f"nothing; leave it out. Received: {scales}"
+            )
+        self.size, self.scales, self.flip = size, scales, flip
+        self.task = task_of(model)
+        check_task(self.task, self.outputs)
+        self.threshold = check_threshold(self.task, threshold, self.outputs)
+        self.class_names = getattr(model, "class_names", None)
+        self.palette = getattr(model, "palette", None)
+        self.value_range = getattr(self.preprocessing, "value_range", None)
+        self._logits = returns_logits(model)
+
+    def probabilities(self, pixels, timeout=None):
+        """Returns probabilities; Keras cannot end a computation, and `timeout` is not used."""
+        del timeout
+        original = pixels.shape[1:3]
+        total = 0.0
+        for scale in self.scales:
+            target = [
+                fixed or max(1, round(side * scale))
+                for fixed, side in zip(self.sides, self.size or original, strict=True)
+            ]
+            scaled = _resize(pixels, target)
+            total = total + _resize(self._run(scaled), original)
+            if self.flip:
+                mirrored = self._run(np.ascontiguousarray(scaled[:, :, ::-1]))[:, :, ::-1]
+                total = total + _resize(np.ascontiguousarray(mirrored), original)
+        return total / (len(self.scales) * (2 if self.flip else 1))
+
+    def _run(self, pixels):
+        height, width = pixels.shape[1:3]
+        missing = [max(0, LEAST_SIDE - side) for side in (height, width)]
+        padded = np.pad(pixels, [(0, 0), (0, missing[0]), (0, missing[1]), (0, 0)], mode="edge")
+        outputs = self.model.predict_on_batch(self.preprocessing(padded))[:, :height, :width]
+        probabilities = to_probabilities(outputs, self.task) if self._logits else outputs
+        probabilities = ops.convert_to_numpy(probabilities)
+        # A sum is quicker than a test of each, and a NaN or infinity does not leave it.
+        if not np.isfinite(probabilities.sum(dtype="float32")):
+            raise ValueError(
+                f"Model {self.model.name!r} returns NaN or infinite values for an image of "
+                f"{height}x{width} pixels. Its weights are damaged, its training diverged, or the "
+                "image is not preprocessed as it expects."
+            )
+        return probabilities
+
+    def _check_size(self, size):
+        check_size(size)
+        if size is not None and any(
+            side not in (None, given) for side, given in zip(self.sides, size, strict=True)
+        ):
+            raise ValueError(f"The model takes only images of {self.sides}. Received: size={size}")
+
+
+def _preprocessing(model):
+    preprocessing = getattr(model, "preprocessing", None)
+    if preprocessing is None:
+        raise ValueError(
+            f"Model {model.name!r} does not know its preprocessing; pass `preprocessing`, such as "
+            "keras_segattn.weights.Preprocessing(...)."
+        )
+    return preprocessing
+
+
+def _resize(images, size):
+    if images.shape[1:3] == tuple(size):
+        return images
+    resized = keras.ops.image.resize(images, size, "bilinear", data_format="channels_last")
+    return ops.convert_to_numpy(resized)

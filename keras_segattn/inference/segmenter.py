@@ -1,0 +1,154 @@
+"""The base of everything that gives the classes of pixels, a Keras model or an artifact."""
+
+from numbers import Integral
+
+import numpy as np
+
+from keras_segattn.arguments import LEAST_SIDE
+from keras_segattn.images import to_pixels
+from keras_segattn.inference.segmentation import Segmentation
+from keras_segattn.inference.sliding_window import blended_bands
+from keras_segattn.task import choose_classes, count_labels
+
+
+class Segmenter:
+    """Probabilities and classes of pixels. A subclass sets the attributes and `probabilities`.
+
+    Neither Keras nor a backend is imported here.
+
+    Attributes:
+        channels: Integer, the channels of an image.
+        outputs: Integer, the numbers that a pixel gets.
+        sides: Tuple of the height and width that images must have, `None` for any.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`.
+        threshold: Float or tuple, as `check_threshold` returns it.
+        class_names: Sequence of one name per class, or `None`.
+        palette: Sequence of one color per class, or `None`.
+        value_range: The values of an image that become 0 and 255, or `None`.
+    """
+
+    def probabilities(self, pixels, timeout=None):
+        """Returns the probabilities `(count, height, width, outputs)` of pixels, as NumPy array.
+
+        Args:
+            pixels: float32 array `(count, height, width, channels)` from 0 to 255.
+            timeout: Float, seconds after which the computation ends, or `None`.
+        """
+        raise NotImplementedError
+
+    def to_pixels(self, image):
+        """Returns an image as `probabilities` takes it, without the first axis."""
+        return to_pixels(image, self.channels, self.value_range)
+
+    def window(self, tile):
+        """Returns the window `(height, width)` of the argument `tile`, a side or two.
+
+        Raises:
+            ValueError: If it is below 32 pixels, or not of the size that is taken.
+        """
+        window = (tile, tile) if isinstance(tile, Integral) else tuple(tile)
+        if len(window) != 2 or min(window) < LEAST_SIDE:
+            raise ValueError(
+                f"`tile` must be a side or (height, width) from {LEAST_SIDE} up. Received: {tile}"
+            )
+        if any(side not in (None, given) for side, given in zip(self.sides, window, strict=True)):
+            raise ValueError(
+                f"The model takes only windows of {tuple(self.sides)}. Received: tile={tile}"
+            )
+        return window
+
+    def bands(self, read, size, window, overlap, batch_size=1, timeout=None):
+        """Slides a window over an image and yields bands of probabilities, from top to bottom.
+
+        Args:
+            read: Callable from the top, left, height and width of a window to its pixels.
+            size: Tuple `(height, width)` of the image.
+            window: Tuple, as the method `window` returns it.
+            overlap: Float, the least share of a window that its neighbor overlaps.
+            batch_size: Integer, the windows that are computed at once. Defaults to `1`.
+            timeout: Float, seconds for each of these computations, or `None`.
+
+        Yields:
+            Tuples of the first row of a band and its probabilities `(rows, width, outputs)`.
+        """
+        window = tuple(map(min, window, size))
+
+        def predict(corners):
+            return self.probabilities(np.stack([read(*at, *window) for at in corners]), timeout)
+
+        return blended_bands(predict, size, window, overlap, batch_size)
+
+    def bands_of(self, image, window, overlap, batch_size=1, timeout=None):
+        """Returns what `bands` yields for an image that is an array."""
+
+        def read(top, left, height, width):
+            return self.to_pixels(image[top : top + height, left : left + width])
+
+        return self.bands(read, image.shape[:2], window, overlap, batch_size, timeout)
+
+    def classes_of(self, probabilities):
+        """Returns the classes of probabilities, as a class map has them."""
+        return choose_classes(probabilities, self.task, self.threshold)
+
+    def collect(self, image, bands, keep_probabilities=False):
+        """Returns the `Segmentation` of an image.
+
+        Args:
+            image: Array `(height, width)` or `(height, width, bands)`.
+            bands: Iterable of pairs of a first row and probabilities.
+            keep_probabilities: Boolean. Defaults to `False`.
+        """
+        size, outputs = image.shape[:2], self.outputs
+        class_map = np.empty(
+            (*size, outputs) if self.task == "multilabel" else size,
+            dtype="uint8" if outputs <= 256 else "int32",
+        )
+        probabilities = np.empty((*size, outputs), dtype="float32") if keep_probabilities else None
+        for top, band in bands:
+            class_map[top : top + len(band)] = self.classes_of(band)
+            if keep_probabilities:
+                probabilities[top : top + len(band)] = band
+        return self.result(image, class_map, probabilities)
+
+    def result(self, image, class_map, probabilities=None):
+        """Returns a `Segmentation` with the names and colors of the classes."""
+        return Segmentation(
+            image,
+            class_map,
+            probabilities,
+            count_labels(self.task, self.outputs),
+            self.class_names,
+            self.palette,
+            self.task,
+            value_range=self.value_range,
+        )
+
+
+def check_overlap(overlap):
+    """Raises a ValueError unless neighboring windows overlap by a share of them."""
+    if not 0 <= overlap < 1:
+        raise ValueError(f"`overlap` must be at least 0 and below 1. Received: {overlap}")
+
+
+def as_segmenter(model, threshold=None):
+    """Returns a `Segmenter` of a Keras model; an artifact that is one stays as it is.
+
+    Raises:
+        TypeError: If `model` is neither.
+        ValueError: If a threshold is given for an artifact, whose own is inside.
+    """
+    if isinstance(model, Segmenter):
+        if threshold is not None:
+            raise ValueError(
+                "The threshold of an exported model is inside; pass it to `export_model`. "
+                f"Received: threshold={threshold}"
+            )
+        return model
+    if not hasattr(model, "predict_on_batch"):
+        raise TypeError(
+            "A model to segment with is a Keras model or a keras_segattn.export.ExportedSegmenter. "
+            f"Received: {model!r}"
+        )
+    from keras_segattn.inference.keras_segmenter import KerasSegmenter
+
+    return KerasSegmenter(model, threshold=threshold)
