@@ -129,12 +129,26 @@ def trace(labels, simplify=0.0):
         raise ImportError(
             "Regions are traced by rasterio: pip install 'keras-segattn[geo]'"
         ) from error
-    shapes = features.shapes(labels, connectivity=4)
+    # GDAL gives the regions of a file in the coordinates of its scene.
+    transform = ~labels.ds.transform if hasattr(labels, "ds") else None
     polygons = (
-        ClassPolygon(int(label), tuple(np.array(ring) for ring in geometry["coordinates"]))
-        for geometry, label in shapes
+        ClassPolygon(
+            int(label), tuple(_in_pixels(ring, transform) for ring in geometry["coordinates"])
+        )
+        for geometry, label in features.shapes(labels, connectivity=4)
     )
     return _simplified(polygons, simplify) if simplify else polygons
+
+
+def _in_pixels(ring, transform):
+    points = np.array(ring)
+    return points if transform is None else np.rint(apply_affine(points, transform))
+
+
+def apply_affine(points, transform):
+    """Returns points `(count, 2)` moved by a transform of the package `affine`."""
+    matrix = np.array([[transform.a, transform.b], [transform.d, transform.e]])
+    return points @ matrix.T + [transform.c, transform.f]
 
 
 def _simplified(polygons, tolerance):
