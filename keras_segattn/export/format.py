@@ -3,6 +3,9 @@
 import importlib.util
 from fnmatch import fnmatchcase
 
+# The files that every artifact has beside it; those of a folder are inside.
+SIDECARS = DESCRIPTION, LABELS = "model.json", "labels.txt"
+
 
 class Format:
     """A format that `export_model` writes and `load_exported` runs.
@@ -78,7 +81,7 @@ class Format:
             name = file.relative_to(path).as_posix()
             if file.is_dir() and not file.is_symlink():
                 continue
-            if not any(fnmatchcase(name, pattern) for pattern in self.files):
+            if not any(fnmatchcase(name, pattern) for pattern in (*self.files, *SIDECARS)):
                 return True
         return False
 

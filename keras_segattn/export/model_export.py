@@ -15,6 +15,12 @@ from keras_segattn.atomic_files import make_folder
 from keras_segattn.export.formats import FORMATS, is_artifact
 from keras_segattn.export.report import ExportReport
 from keras_segattn.export.serving_model import OUTPUTS, serving_model
+from keras_segattn.export.sidecars import (
+    check_sidecars,
+    move_sidecars,
+    remove_sidecars,
+    write_sidecars,
+)
 from keras_segattn.export.staging import check_replaceable, replace, staging_folder
 from keras_segattn.export.verification import LEAST_AGREEMENT, compare, input_batches
 from keras_segattn.task import as_logits, check_threshold, count_labels
@@ -49,6 +55,10 @@ def export_model(
     reloaded in its own runtime and compared with the model before it gets its name: `path` holds
     the complete, verified artifact, or the old one. Task, class names, palette and preprocessing
     are recorded in it; `read_metadata` returns them.
+
+    Programs in other languages read them from JSON, with the names of the classes in a text file:
+    `model.json` and `labels.txt` inside a folder, `canet.onnx.json` and `canet.onnx.labels.txt`
+    beside a file `canet.onnx`. The page "Files of an artifact" of the documentation has the schema.
 
     | format | `path` | dtypes | runtime |
     |---|---|---|---|
@@ -106,7 +116,7 @@ def export_model(
     Raises:
         ImportError: If a package that the format needs is missing; names the extra.
         ValueError: If an argument has a value that is not named above, or `path` is a symbolic
-            link or holds something that `export_model` did not write.
+            link or holds something that `export_model` did not write, or so do the files beside it.
         RuntimeError: If the export fails, the format cannot be written on this machine, logits
             are not finite, the share of equal pixels is too low, or another process exports to
             `path`; nothing is then written.
@@ -136,6 +146,7 @@ def export_model(
         kind = f"file that ends in {target.suffix}" if target.suffix else "folder"
         raise ValueError(f"{format!r} is written to a {kind}. Received: path={str(path)!r}")
     check_replaceable(path, lambda path: is_artifact(path, folder=not target.suffix))
+    check_sidecars(path, folder=not target.suffix)
     if isinstance(images, (str, os.PathLike)):
         raise ValueError(f"`images` must be a data set or a sequence: pass [{str(images)!r}].")
     if images is not None and not len(images):
@@ -187,7 +198,12 @@ def export_model(
             )
         files = artifact.rglob("*") if artifact.is_dir() else [artifact]
         size = sum(file.stat().st_size for file in files)
+        sidecars = write_sidecars(artifact, path, target, metadata)
+        if target.suffix:
+            remove_sidecars(path)
         replace(artifact, path, folder)
+        if target.suffix:
+            move_sidecars(sidecars, path)
     return ExportReport(
         path,
         format,

@@ -20,7 +20,8 @@ def test_an_artifact_that_disagrees_is_withdrawn(images, tmp_path, monkeypatch):
     with pytest.raises(RuntimeError, match="gives another class than the model"):
         export_model(model, path, "onnx", images=images)
     assert path.read_bytes() == before
-    assert [entry.name for entry in tmp_path.iterdir()] == ["model.onnx"]
+    names = sorted(entry.name for entry in tmp_path.iterdir())
+    assert names == ["model.onnx", "model.onnx.json", "model.onnx.labels.txt"]
     assert read_metadata(path)["network"] == model.name
 
 
