@@ -1,4 +1,4 @@
-"""AttaNet: two pyramid levels fused by attention, then attention to the columns of the map."""
+"""AttaNet: attention fuses two pyramid levels, and every pixel attends to the map's columns."""
 
 import keras
 
@@ -13,7 +13,7 @@ __all__ = ["AttaNet", "decode_predictions", "preprocess_input"]
 
 ATTENTIONS = ("vertical", "horizontal", None)
 FUSIONS = ("attention", "addition", "concatenation")
-# The width of the fusion that the published counts of the deep networks ask for.
+# Fusion widths that reproduce the published counts of the deep networks.
 FUSION_FILTERS = {"resnet50": 512, "resnet101": 512}
 
 
@@ -55,77 +55,76 @@ def AttaNet(
     Args:
         backbone: `"resnet18"`, `"resnet50"`, `"resnet101"`, `"shufflenet_v2"`, `"df1"`, `"df2"`,
             `"light"` (the paper's network without a pretrained backbone), another name that
-            `keras_segattn.backbones.build_backbone` takes, or a model: one of
-            `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
-            `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"resnet18"`.
-        input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
-            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`,
-            which `None` stands for, too.
-        classes: Integer, the number of classes. Defaults to `None`, which takes the number of
-            classes that bundled `weights` have, and 19, as in Cityscapes, without them.
-        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
-            background, for which `classes` is 1; or `"multilabel"`, any number of labels per
-            pixel. Defaults to `"multiclass"`.
-        weights: `None` for random weights; `"road_scenes"`, for `"light"` with `classes=11`, which
-            comes with the package and knows only drawn images; or the path of a file written by
-            `save_weights`. Defaults to `None`.
-        new_classifier: Boolean, whether to load all of bundled `weights` except the classifier and
+            `keras_segattn.backbones.build_backbone` accepts, or a model from
+            `keras_segattn.backbones`, KerasHub or KerasCV, or any model whose outputs are a dict
+            with `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"resnet18"`.
+        input_shape: Tuple `(height, width, channels)`. If height and width are `None`, they may be
+            any numbers from 32 up, not only multiples of 32. `None` means the default,
+            `(None, None, 3)`.
+        classes: Integer, the number of classes. Defaults to `None`: the number of classes of
+            bundled `weights`, or 19, as in Cityscapes, without them.
+        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
+            from background, with `classes=1`; or `"multilabel"`, any number of labels per pixel.
+            Defaults to `"multiclass"`.
+        weights: `None` for random weights; `"road_scenes"`, for `"light"` with `classes=11`,
+            bundled with the package and trained only on drawn images; or the path of a file written
+            by `save_weights`. Defaults to `None`.
+        new_classifier: Boolean, whether to load bundled `weights` without the classifier and
             auxiliary heads, to fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
-            the ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and an installed
-            package's weights for the EfficientNet-Lites; or the path of a file that
+            the ResNets, MobileNetV2 and ShuffleNetV2 (downloaded once), and an installed package's
+            weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or as many as the images have; the network keeps it. Defaults to the one
-            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as
-            they are, for a model that normalizes them itself; ImageNet's mean and standard
-            deviation otherwise.
-        freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
-            normalization then uses the statistics that it was loaded with. Defaults to `False`.
+            channels or for the number of image channels; the network stores it. Defaults to the
+            backbone's own: for a backbone by name, the preprocessing of its ImageNet weights; for a
+            model that normalizes pixels itself, a no-op; otherwise ImageNet's mean and standard
+            deviation.
+        freeze_backbone: Boolean, whether to keep the backbone unchanged during training; its batch
+            normalization then uses the loaded statistics. Defaults to `False`.
         classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or
-            multilabel network. Defaults to `None`, which returns logits, as losses with
-            `from_logits=True` and export want them.
+            multilabel network. Defaults to `None`, which returns logits, as required by losses with
+            `from_logits=True` and by export.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
-        include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
-            model returns the features at stride 8.
-        pooling: `"avg"` or `"max"`, to average the features over the map or take their maximum,
-            without a top; or `None` for the map. Defaults to `None`.
-        auxiliary_heads: Boolean, whether training supervises the weighed high level and P3 too; in
-            the light network, instead of P3, the map `"P4_inner"` that the
-            backbone `"light"` has. Defaults to `False`.
-        auxiliary_weight: Weight of the loss of each of these heads, the paper's `lambda`, unless
-            `compile` is given `loss_weights`. Defaults to `1.0`, the paper's.
-        attention: Strips of the attention, `"vertical"` or `"horizontal"`; a Keras layer from a
-            map to a map of the same size, such as the rows that Table 3 compares with:
-            `NonLocal(reduction=2)`, `CrissCrossAttention(2, reduction=2)` and
-            `ExpectationMaximizationAttention()`; or `None` to leave it out (Table 2). Defaults to
-            `"vertical"`.
+        include_top: Boolean, whether to classify and resize. With `False`, the model returns the
+            features at stride 8. Defaults to `True`.
+        pooling: With `include_top=False`: `"avg"` or `"max"` for the average or maximum of the
+            features over the map, or `None` for the map itself. Defaults to `None`.
+        auxiliary_heads: Boolean, whether training also supervises the weighted high level and P3.
+            The light network supervises the map `"P4_inner"` of the backbone `"light"` instead of
+            P3. Defaults to `False`.
+        auxiliary_weight: Loss weight of each auxiliary head, the paper's `lambda`. `compile`
+            overrides it with `loss_weights`. Defaults to `1.0`, the paper's choice.
+        attention: Strips of the attention, `"vertical"` or `"horizontal"`; a Keras layer that keeps
+            the size of the map, such as the baselines of Table 3: `NonLocal(reduction=2)`,
+            `CrissCrossAttention(2, reduction=2)` and `ExpectationMaximizationAttention()`; or
+            `None` for no attention (Table 2). Defaults to `"vertical"`.
         normalize_attention: Boolean, whether batch normalization and ReLU follow the projections of
-            the strip attention, as in the authors' network; `False` makes them plain convolutions,
-            as in the paper's text. Defaults to `True`.
+            the strip attention, as in the authors' network. With `False`, they are plain
+            convolutions, as in the paper's text. Defaults to `True`.
         fusion: `"attention"`, or a baseline of Table 3: `"addition"` or `"concatenation"`.
             Defaults to `"attention"`.
-        interpolation: `"nearest"` or `"bilinear"`, how maps are resized inside the network. Logits
-            are always resized bilinearly. Defaults to `"nearest"`.
-        filters: Integer, width of the network after the backbone; the keys of the attention and
-            the auxiliary heads have half of it, or all of it in the light network. Defaults to
-            `128`, or `64` for the light network.
+        interpolation: `"nearest"` or `"bilinear"`, the resizing inside the network. Logits are
+            always resized bilinearly. Defaults to `"nearest"`.
+        filters: Integer, width of the network after the backbone. The attention keys and the
+            auxiliary heads have half this width, or the full width in the light network. Defaults
+            to `128`, or `64` for the light network.
         fusion_filters: Integer, width of the fusion. If it differs from `filters`, a 3x3
             convolution of this width follows the fusion. Defaults to `512` for `"resnet50"` and
             `"resnet101"`, and to `filters` otherwise.
-        light: Boolean, whether to build the light network: it fuses P3 and P4 instead of P4 and
-            P5, both reduced first, and has no dropout. Defaults to `True` for `"light"` and to
+        light: Boolean, whether to build the light network. It first reduces P3 and P4, fuses them
+            instead of P4 and P5, and has no dropout. Defaults to `True` for `"light"` and to
             `False` for every other backbone.
         name: Name of the model. Defaults to `"attanet"`.
 
     Returns:
         A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
-        its attribute `preprocessing`, to float32 logits
-        `(batch, height, width, classes)`; with `auxiliary_heads=True` a `DeepSupervision` of it.
+        its attribute `preprocessing`, to float32 logits `(batch, height, width, classes)`. With
+        `auxiliary_heads=True`, a `DeepSupervision` of this model.
 
     Raises:
-        ValueError: If an argument has a value that is not named above, or auxiliary heads are
-            asked for without a top.
+        ValueError: If an argument has a value not listed above, or if `auxiliary_heads=True` and
+            `include_top=False`.
 
     Example:
 
@@ -137,15 +136,17 @@ def AttaNet(
         "AttaNet: Attention-Augmented Network for Fast and Accurate Scene Parsing" (Song, Mei and
         Huang, 2021), figure 2.
 
-    **Differences from the paper**: where it is silent or differs, the network is that which the
-    authors released for ResNet-18, and their light one: resizing to nearest pixels inside the
-    network, where the text says bilinear (`interpolation="bilinear"`); an auxiliary head on the
-    weighed high level instead of the fused map; logits resized with aligned corners. No other
-    backbone was released. Table 4 counts them with the auxiliary heads; its parameters of the
-    baselines (`attention=None, fusion="addition"`) with DF1, DF2 and ResNet-50 are met, and so are
-    the added FLOPs of AttaNet with DF1, ShuffleNetV2, ResNet-50 and ResNet-101, the last two by a
-    fusion of 512 channels. The added parameters would need a 3x3 convolution in the fusion, which
-    contradicts the added FLOPs, and nothing tried gives the rows of ResNet-101 and ShuffleNetV2.
+    **Differences from the paper**: where the paper does not specify a detail or differs, the
+    network follows the authors' released code for ResNet-18 and for the light network. Resizing
+    inside the network takes the nearest pixel; the text says bilinear (`interpolation="bilinear"`).
+    An auxiliary head reads the weighted high level instead of the fused map. Logits are resized
+    with aligned corners. No other backbone was released. The counts in Table 4 include the
+    auxiliary heads. The network reproduces the parameters of the baselines
+    (`attention=None, fusion="addition"`) with DF1, DF2 and ResNet-50. It also reproduces the added
+    FLOPs of AttaNet with DF1, ShuffleNetV2, ResNet-50 and ResNet-101, the last two with a fusion of
+    512 channels. The added parameters would require a 3x3 convolution in the fusion, which
+    contradicts the added FLOPs. No variant tried reproduces the rows of ResNet-101 and
+    ShuffleNetV2.
     """
     if light is None:
         light = backbone == "light"
@@ -209,7 +210,7 @@ def AttaNet(
 
 
 def _fuse(low, high, filters, fusion, interpolation, light):
-    """Returns the fused map, and the high level as it enters the sum."""
+    """Returns the fused map and the high level as it enters the sum."""
     if fusion == "attention":
         layer = AttentionFusion(filters, interpolation=interpolation, light=light, name="fusion")
         return layer([low, high], return_high=True)

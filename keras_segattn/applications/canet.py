@@ -1,4 +1,4 @@
-"""CANet: a shallow spatial branch and a deep context branch, fused by cross attention."""
+"""CANet: cross attention fuses a shallow spatial branch and a deep context branch."""
 
 import keras
 
@@ -22,7 +22,7 @@ __all__ = ["CANet", "decode_predictions", "preprocess_input"]
 
 FUSIONS = (*ORDERS, "convolution", "concatenation")
 SPATIAL_BRANCHES = ("separable", "standard", None)
-# The usual width and weight of a head on P4, as in CCNet's code.
+# Common width and weight of a head on P4, as in CCNet's code.
 AUXILIARY_FILTERS, AUXILIARY_WEIGHT = 128, 0.4
 
 
@@ -59,61 +59,60 @@ def CANet(
 
     Args:
         backbone: `"mobilenet_v2"` (CANet1 of the paper), `"resnet18"` (CANet2), `"resnet101"`
-            (CANet3), another name that `keras_segattn.backbones.build_backbone` takes, or a model:
-            one of `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a
+            (CANet3), another name that `keras_segattn.backbones.build_backbone` accepts, or a model
+            from `keras_segattn.backbones`, KerasHub or KerasCV, or any model whose outputs are a
             dict with `"P4"` and `"P5"` at strides 16 and 32. Defaults to `"mobilenet_v2"`.
-        input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
-            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`,
-            which `None` stands for, too.
-        classes: Integer, the number of classes. Defaults to `None`, which takes the number of
-            classes that bundled `weights` have, and 19, as in Cityscapes, without them.
-        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
-            background, for which `classes` is 1; or `"multilabel"`, any number of labels per
-            pixel. Defaults to `"multiclass"`.
+        input_shape: Tuple `(height, width, channels)`. If height and width are `None`, they may be
+            any numbers from 32 up, not only multiples of 32. `None` means the default,
+            `(None, None, 3)`.
+        classes: Integer, the number of classes. Defaults to `None`: the number of classes of
+            bundled `weights`, or 19, as in Cityscapes, without them.
+        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
+            from background, with `classes=1`; or `"multilabel"`, any number of labels per pixel.
+            Defaults to `"multiclass"`.
         weights: `None` for random weights; `"camvid"`, for `"mobilenet_v2"` with `classes=11`,
-            which comes with the package; or the path of a file written by `save_weights`. Defaults
-            to `None`.
-        new_classifier: Boolean, whether to load all of bundled `weights` except the classifier and
+            bundled with the package; or the path of a file written by `save_weights`. Defaults to
+            `None`.
+        new_classifier: Boolean, whether to load bundled `weights` without the classifier and
             auxiliary heads, to fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
-            the ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and an installed
-            package's weights for the EfficientNet-Lites; or the path of a file that
+            the ResNets, MobileNetV2 and ShuffleNetV2 (downloaded once), and an installed package's
+            weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or as many as the images have; the network keeps it. Defaults to the one
-            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as
-            they are, for a model that normalizes them itself; ImageNet's mean and standard
-            deviation otherwise.
-        freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
-            normalization then uses the statistics that it was loaded with. Defaults to `False`.
+            channels or for the number of image channels; the network stores it. Defaults to the
+            backbone's own: for a backbone by name, the preprocessing of its ImageNet weights; for a
+            model that normalizes pixels itself, a no-op; otherwise ImageNet's mean and standard
+            deviation.
+        freeze_backbone: Boolean, whether to keep the backbone unchanged during training; its batch
+            normalization then uses the loaded statistics. Defaults to `False`.
         classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or
-            multilabel network. Defaults to `None`, which returns logits, as losses with
-            `from_logits=True` and export want them.
+            multilabel network. Defaults to `None`, which returns logits, as required by losses with
+            `from_logits=True` and by export.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
-        include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
-            model returns the fused features at stride 8.
-        pooling: `"avg"` or `"max"`, to average the features over the map or take their maximum,
-            without a top; or `None` for the map. Defaults to `None`.
+        include_top: Boolean, whether to classify and resize. With `False`, the model returns the
+            fused features at stride 8. Defaults to `True`.
+        pooling: With `include_top=False`: `"avg"` or `"max"` for the average or maximum of the
+            features over the map, or `None` for the map itself. Defaults to `None`.
         fusion: A row of the paper's Table 1: one of the orders of `FeatureCrossAttention`
             (`"spatial_channel"`, `"channel_spatial"`, `"parallel"`, `"spatial"`), `"convolution"`
             (C33: two 3x3 convolutions) or `"concatenation"` (the baseline). Defaults to
             `"spatial_channel"`.
         filters: Integer, width of both branches at stride 8 and of the fusion. Defaults to `256`.
         spatial_branch: `"separable"` or `"standard"` convolutions in the spatial branch. Defaults
-            to separable for `"mobilenet_v2"` and to standard for every other backbone.
-        up_channels: Integer, width of the first deconvolution. Defaults to half the channels of
-            P5.
-        auxiliary_heads: Boolean, whether a head on P4 helps in training, with weight 0.4. The paper
-            has none. Defaults to `False`.
+            to `"separable"` for `"mobilenet_v2"` and to `"standard"` for every other backbone.
+        up_channels: Integer, width of the first deconvolution. Defaults to half the channels of P5.
+        auxiliary_heads: Boolean, whether to train with an auxiliary head on P4, with loss weight
+            0.4. The paper has none. Defaults to `False`.
         name: Name of the model. Defaults to `"canet"`.
 
     Returns:
         A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
-        its attribute `preprocessing`, to float32 logits
-        `(batch, height, width, classes)`; with `auxiliary_heads=True` a `DeepSupervision` of it.
+        its attribute `preprocessing`, to float32 logits `(batch, height, width, classes)`. With
+        `auxiliary_heads=True`, a `DeepSupervision` of this model.
 
     Raises:
-        ValueError: If an argument has a value that is not named above.
+        ValueError: If an argument has a value not listed above.
 
     Example:
 
@@ -125,10 +124,11 @@ def CANet(
         "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), section 3.3 and
         figure 2.
 
-    **Differences from the paper**: the text calls the spatial branch separable for all backbones;
-    the published parameters and FLOPs of CANet2 are met only by standard convolutions there. The
-    channels of the two deconvolutions (half of P5, then 256), batch normalization and ReLU after
-    each of them, and the bilinear resizing of the logits are inferred from the same counts.
+    **Differences from the paper**: the text calls the spatial branch separable for all backbones,
+    but only standard convolutions reproduce the published parameters and FLOPs of CANet2. Three
+    details are inferred from the same counts: the channels of the two deconvolutions (half of P5,
+    then 256), batch normalization and ReLU after each of them, and the bilinear resizing of the
+    logits.
     """
     check_choice("fusion", fusion, FUSIONS)
     check_choice("spatial_branch", spatial_branch, SPATIAL_BRANCHES)
@@ -181,22 +181,22 @@ def _spatial_branch(image, filters, separable):
 
 
 def _check_levels(pyramid):
-    """Returns whether the backbone rounds odd sizes up, as convolutions that pad both sides do.
+    """Returns whether the backbone rounds odd sizes up, like convolutions that pad both sides.
 
-    Raises a ValueError unless P4 and P5 lie at strides 16 and 32.
+    Raises a ValueError unless P4 and P5 have strides 16 and 32.
     """
     strides = level_strides(pyramid)
     if strides != {"P4": 16, "P5": 32}:
         raise ValueError(
-            "CANet doubles P5 to the size of P4, and P4 to the size of its spatial branch: it "
-            f"needs P4 at stride 16 and P5 at stride 32. Backbone {pyramid.name!r} has {strides}; "
-            "build it without dilation."
+            "CANet doubles P5 to the size of P4, and P4 to the size of its spatial branch. It "
+            f"needs P4 at stride 16 and P5 at stride 32. Backbone {pyramid.name!r} has {strides}. "
+            "Build it without dilation."
         )
     return rounds_up(pyramid)
 
 
 def _context_decoder(levels, spatial, filters, up_channels, round_up):
-    """Two deconvolutions, from stride 32 over stride 16 to stride 8."""
+    """Two deconvolutions: from stride 32 to stride 16, then to stride 8."""
     p4, p5 = levels["P4"], levels["P5"]
     x = _double(p5, p4, up_channels or p5.shape[-1] // 2, round_up, "up1")
     x = keras.layers.Concatenate(name="up1_concat")([x, p4])
@@ -204,7 +204,7 @@ def _context_decoder(levels, spatial, filters, up_channels, round_up):
 
 
 def _double(x, reference, filters, round_up, name):
-    """A deconvolution to the size of a reference, which is resized where that is not the double."""
+    """Deconvolves to the size of a reference, and resizes if the size is not exactly doubled."""
     if round_up:
         return DeconvNormAct(filters, name=name)([x, reference])
     x = DeconvNormAct(filters, name=name)(x)

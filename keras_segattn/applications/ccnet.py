@@ -60,68 +60,68 @@ def CCNet(
 
     Args:
         backbone: `"resnet101"`, `"resnet50"`, `"resnet18"`, another name that
-            `keras_segattn.backbones.build_backbone` takes, or a model: one of
-            `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
-            `"P5"`, and with `"P4"` for the auxiliary head. A model keeps its strides. Defaults to
-            `"resnet101"`.
-        input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
-            take any value from 32 up, multiples of 8 or not. Defaults to `(None, None, 3)`,
-            which `None` stands for, too.
-        classes: Integer, the number of classes. Defaults to `None`, which takes the number of
-            classes that bundled `weights` have, and 19, as in Cityscapes, without them.
-        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
-            background, for which `classes` is 1; or `"multilabel"`, any number of labels per
-            pixel. Defaults to `"multiclass"`.
+            `keras_segattn.backbones.build_backbone` accepts, or a model from
+            `keras_segattn.backbones`, KerasHub or KerasCV, or any model whose outputs are a dict
+            with `"P5"`, and with `"P4"` for the auxiliary head. A model keeps its strides. Defaults
+            to `"resnet101"`.
+        input_shape: Tuple `(height, width, channels)`. If height and width are `None`, they may be
+            any numbers from 32 up, not only multiples of 8. `None` means the default,
+            `(None, None, 3)`.
+        classes: Integer, the number of classes. Defaults to `None`: the number of classes of
+            bundled `weights`, or 19, as in Cityscapes, without them.
+        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
+            from background, with `classes=1`; or `"multilabel"`, any number of labels per pixel.
+            Defaults to `"multiclass"`.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
-            the ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and an installed
-            package's weights for the EfficientNet-Lites; or the path of a file that
+            the ResNets, MobileNetV2 and ShuffleNetV2 (downloaded once), and an installed package's
+            weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or as many as the images have; the network keeps it. Defaults to the one
-            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as
-            they are, for a model that normalizes them itself; ImageNet's mean and standard
-            deviation otherwise.
-        freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
-            normalization then uses the statistics that it was loaded with. Defaults to `False`.
+            channels or for the number of image channels; the network stores it. Defaults to the
+            backbone's own: for a backbone by name, the preprocessing of its ImageNet weights; for a
+            model that normalizes pixels itself, a no-op; otherwise ImageNet's mean and standard
+            deviation.
+        freeze_backbone: Boolean, whether to keep the backbone unchanged during training; its batch
+            normalization then uses the loaded statistics. Defaults to `False`.
         classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or
-            multilabel network. Defaults to `None`, which returns logits, as losses with
-            `from_logits=True` and export want them.
+            multilabel network. Defaults to `None`, which returns logits, as required by losses with
+            `from_logits=True` and by export.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
-        include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
-            model returns the features that the classifier reads, at the stride of P5.
-        pooling: `"avg"` or `"max"`, to average the features over the map or take their maximum,
-            without a top; or `None` for the map. Defaults to `None`.
-        attention: `"criss_cross"`; a row that Table 4 compares with: `"non_local"`,
-            `"pyramid_pooling"` or `"aspp"`; a Keras layer of your own from a map to a map of the
-            same size; or `None`, the same head without attention. Defaults to `"criss_cross"`.
+        include_top: Boolean, whether to classify and resize. With `False`, the model returns the
+            features that the classifier reads, at the stride of P5. Defaults to `True`.
+        pooling: With `include_top=False`: `"avg"` or `"max"` for the average or maximum of the
+            features over the map, or `None` for the map itself. Defaults to `None`.
+        attention: `"criss_cross"`; a baseline of Table 4: `"non_local"`, `"pyramid_pooling"` or
+            `"aspp"`; your own Keras layer, which must keep the size of the map; or `None`, the same
+            head without attention. Defaults to `"criss_cross"`.
         recurrence: Integer, the number of loops of the criss-cross attention, as in the paper's
             Table 3. Defaults to `2`.
-        use_gamma: Boolean, whether a learned scalar, zero at the start, multiplies the context of
-            the criss-cross or non-local attention, as in the authors' code; `False` is the paper's
+        use_gamma: Boolean, whether a learned scalar, initially zero, multiplies the context of the
+            criss-cross or non-local attention, as in the authors' code; `False` gives the paper's
             equation 2. Defaults to `True`.
-        filters: Integer, channels of the map that is classified, and of the auxiliary head's.
-            Defaults to `512`.
-        output_stride: Stride of P5 of a backbone by name: `8`, the paper's; `16` or `32` give the
-            attention a quarter or a sixteenth of the pixels. Backbones without dilation (DF, those
-            of Keras and KerasHub) have only `32`. Defaults to `8`.
-        stem: First layers of a ResNet by name: `"standard"`, torchvision's 7x7 convolution, for
-            which ImageNet weights exist, or `"deep"`, the authors' three 3x3 convolutions, for
-            their checkpoints. Defaults to `"standard"`.
-        auxiliary_heads: Boolean, whether to train with an auxiliary head on P4, whose loss counts
-            0.4. Defaults to `False`; the model then has no weight of it.
+        filters: Integer, channels of the classifier's input and of the auxiliary head. Defaults to
+            `512`.
+        output_stride: Stride of P5 of a backbone by name: `8`, the paper's choice; with `16` or
+            `32`, the attention sees a quarter or a sixteenth of the pixels. Backbones without
+            dilation (DF and the backbones of Keras and KerasHub) support only `32`. Defaults to
+            `8`.
+        stem: First layers of a ResNet by name: `"standard"`, torchvision's 7x7 convolution, with
+            ImageNet weights, or `"deep"`, the authors' three 3x3 convolutions, for their
+            checkpoints. Defaults to `"standard"`.
+        auxiliary_heads: Boolean, whether to train with an auxiliary head on P4, with loss weight
+            0.4. With `False`, the model has no weights for it. Defaults to `False`.
         name: Name of the model. Defaults to `"ccnet"`.
 
     Returns:
         A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
-        its attribute `preprocessing`, to float32 logits
-        `(batch, height, width, classes)`; with auxiliary heads a
-        `keras_segattn.applications.DeepSupervision` of it.
+        its attribute `preprocessing`, to float32 logits `(batch, height, width, classes)`. With
+        auxiliary heads, a `keras_segattn.applications.DeepSupervision` of this model.
 
     Raises:
-        ValueError: If an argument has a value that is not named above, `output_stride` or `stem` is
-            given with a backbone model, or an auxiliary head is asked for without a top.
+        ValueError: If an argument has a value not listed above, if `output_stride` or `stem` is
+            given with a backbone model, or if `auxiliary_heads=True` and `include_top=False`.
 
     Example:
 
@@ -133,12 +133,13 @@ def CCNet(
         "CCNet: Criss-Cross Attention for Semantic Segmentation" (Huang et al., 2019), section 3.1
         and figure 2.
 
-    **Differences from the paper**: the network follows the authors' code where the paper is
-    silent or differs. There the attended map passes one more 3x3 convolution before it joins `X`,
-    the head's normalizations are followed by a leaky ReLU of slope 0.01, an auxiliary head is
-    trained, and logits are resized with aligned corners. Its normalization, InPlaceABN, scales by
-    `abs(weight) + 1e-5`, which `keras_segattn.weights.load_torch_state_dict` applies to its
-    checkpoints. They expect `Preprocessing((0.40787, 0.45752, 0.48109), [1 / 255] * 3, "BGR")`.
+    **Differences from the paper**: where the paper does not specify a detail or differs, the
+    network follows the authors' code. There the attended map passes one more 3x3 convolution before
+    it joins `X`, a leaky ReLU of slope 0.01 follows the head's normalizations, an auxiliary head is
+    trained, and logits are resized with aligned corners. The authors' normalization, InPlaceABN,
+    scales by `abs(weight) + 1e-5`; `keras_segattn.weights.load_torch_state_dict` applies this to
+    the authors' checkpoints. They expect
+    `Preprocessing((0.40787, 0.45752, 0.48109), [1 / 255] * 3, "BGR")`.
     """
     check_attention(attention, ATTENTIONS)
     check_choice("stem", stem, STEMS)
@@ -183,7 +184,7 @@ def CCNet(
 
 
 def _backbone_options(backbone, output_stride, stem):
-    """The arguments of a backbone by name; a model must have been built with its own."""
+    """Returns the arguments for a backbone by name; a model already has its own."""
     check_output_stride(output_stride)
     given = {"output_stride": (output_stride, 8), "stem": (stem, "standard")}
     for name, (value, default) in given.items():
@@ -195,7 +196,7 @@ def _backbone_options(backbone, output_stride, stem):
     if not isinstance(backbone, str):
         return {}
     options = {"output_stride": output_stride}
-    # Only ResNets have another stem.
+    # Only ResNets have the argument `stem`.
     return options if stem == "standard" else {**options, "stem": stem}
 
 

@@ -1,4 +1,4 @@
-"""Cross-CBAM: a feature pyramid whose levels are fused by crossed channel and spatial attention."""
+"""Cross-CBAM: crossed channel and spatial attention fuses the levels of a feature pyramid."""
 
 import keras
 
@@ -50,65 +50,65 @@ def CrossCBAM(
     logits = resize(conv1x1(dropout(conv1x1(x))))         # 1/1
     ```
 
-    Where `x` and a level differ in channels, a 1x1 convolution narrows the wider of the two.
+    If `x` and a level differ in channels, a 1x1 convolution narrows the wider of the two.
 
     Args:
-        backbone: `"stdc1"` (Cross-CBAM-M of the paper), `"stdc2"` (Cross-CBAM-L), another
-            name that `keras_segattn.backbones.build_backbone` takes, or a model: one of
-            `keras_segattn.backbones`, of KerasHub or KerasCV, or any whose outputs are a dict with
-            `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"stdc1"`.
-        input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
-            take any value from 32 up, multiples of 32 or not. Defaults to `(None, None, 3)`,
-            which `None` stands for, too.
-        classes: Integer, the number of classes. Defaults to `None`, which takes the number of
-            classes that bundled `weights` have, and 19, as in Cityscapes, without them.
-        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that tells foreground from
-            background, for which `classes` is 1; or `"multilabel"`, any number of labels per
-            pixel. Defaults to `"multiclass"`.
+        backbone: `"stdc1"` (Cross-CBAM-M of the paper), `"stdc2"` (Cross-CBAM-L), another name that
+            `keras_segattn.backbones.build_backbone` accepts, or a model from
+            `keras_segattn.backbones`, KerasHub or KerasCV, or any model whose outputs are a dict
+            with `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"stdc1"`.
+        input_shape: Tuple `(height, width, channels)`. If height and width are `None`, they may be
+            any numbers from 32 up, not only multiples of 32. `None` means the default,
+            `(None, None, 3)`.
+        classes: Integer, the number of classes. Defaults to `None`: the number of classes of
+            bundled `weights`, or 19, as in Cityscapes, without them.
+        task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
+            from background, with `classes=1`; or `"multilabel"`, any number of labels per pixel.
+            Defaults to `"multiclass"`.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
-            the ResNets, MobileNetV2 and ShuffleNetV2, which are fetched once, and an installed
-            package's weights for the EfficientNet-Lites; or the path of a file that
+            the ResNets, MobileNetV2 and ShuffleNetV2 (downloaded once), and an installed package's
+            weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or as many as the images have; the network keeps it. Defaults to the one
-            that the backbone expects: of its ImageNet weights, for a backbone by name; pixels as
-            they are, for a model that normalizes them itself; ImageNet's mean and standard
-            deviation otherwise.
-        freeze_backbone: Boolean, whether to train without changing the backbone, whose batch
-            normalization then uses the statistics that it was loaded with. Defaults to `False`.
+            channels or for the number of image channels; the network stores it. Defaults to the
+            backbone's own: for a backbone by name, the preprocessing of its ImageNet weights; for a
+            model that normalizes pixels itself, a no-op; otherwise ImageNet's mean and standard
+            deviation.
+        freeze_backbone: Boolean, whether to keep the backbone unchanged during training; its batch
+            normalization then uses the loaded statistics. Defaults to `False`.
         classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or
-            multilabel network. Defaults to `None`, which returns logits, as losses with
-            `from_logits=True` and export want them.
+            multilabel network. Defaults to `None`, which returns logits, as required by losses with
+            `from_logits=True` and by export.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
-        include_top: Boolean, whether to classify and resize. Defaults to `True`; otherwise the
-            model returns the fused features at stride 8.
-        pooling: `"avg"` or `"max"`, to average the features over the map or take their maximum,
-            without a top; or `None` for the map. Defaults to `None`.
-        context: Module that widens the field of view at stride 32: `"se_aspp"`, `"aspp"` or
-            `"convolution"` (1x1, none at all). Defaults to `"se_aspp"`.
-        fusion: How the levels are fused: `"ccbam"`, `"addition"`, `"concatenation"` (and a 1x1
-            convolution), or `None`, which classifies the context at stride 32. Defaults to
-            `"ccbam"`.
+        include_top: Boolean, whether to classify and resize. With `False`, the model returns the
+            fused features at stride 8. Defaults to `True`.
+        pooling: With `include_top=False`: `"avg"` or `"max"` for the average or maximum of the
+            features over the map, or `None` for the map itself. Defaults to `None`.
+        context: Module that enlarges the receptive field at stride 32: `"se_aspp"`, `"aspp"` or
+            `"convolution"` (1x1, which does not enlarge it). Defaults to `"se_aspp"`.
+        fusion: Fusion of the levels: `"ccbam"`, `"addition"`, `"concatenation"` (with a 1x1
+            convolution), or `None` to classify the context at stride 32. Defaults to `"ccbam"`.
         filters: Integer, width of the context and the fusion, as in the paper's Table 6. Defaults
             to `256`.
         dilations: Dilations of the context, as in the paper's Table 5. Defaults to `(1, 3)`.
         reduction: Integer, reduction of the channel attention in `CCBAM`. Defaults to `16`.
-        channel_activation: Activation of the channel attention in `CCBAM`; `None` is the paper's
-            equation 3 to the letter, which shows none. Defaults to `"sigmoid"`.
-        auxiliary_heads: Boolean, whether a head on P4 helps in training. Defaults to `False`.
-        auxiliary_weight: Weight of the loss of that head, unless `compile` is given
+        channel_activation: Activation of the channel attention in `CCBAM`. `None` follows the
+            paper's equation 3 literally. Defaults to `"sigmoid"`.
+        auxiliary_heads: Boolean, whether to train with an auxiliary head on P4. Defaults to
+            `False`.
+        auxiliary_weight: Loss weight of the auxiliary head. `compile` overrides it with
             `loss_weights`. Defaults to `1.0`.
         name: Name of the model. Defaults to `"cross_cbam"`.
 
     Returns:
         A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
-        its attribute `preprocessing`, to float32 logits
-        `(batch, height, width, classes)`; a `DeepSupervision` with `auxiliary_heads=True`.
+        its attribute `preprocessing`, to float32 logits `(batch, height, width, classes)`. With
+        `auxiliary_heads=True`, a `DeepSupervision` of this model.
 
     Raises:
-        ValueError: If an argument has a value that is not named above.
+        ValueError: If an argument has a value not listed above.
 
     Example:
 
@@ -120,12 +120,12 @@ def CrossCBAM(
         "Cross-CBAM: A Lightweight network for Scene Segmentation" (Zhang et al., 2023), section
         3.4 and figure 1.
 
-    **Differences from the paper**: it gives neither the channels around the fusions, nor the heads,
-    nor `alpha`. The channels and heads are those that meet all numbers of parameters and FLOPs in
-    Tables 5 and 6, which include the parameters of the auxiliary head. The paper's loss, which
-    the recipes use, is `compile(loss=[WeightedCrossEntropy(), FocalLoss()],
-    loss_weights=[alpha, 1 - alpha])`. Table 4's "FCN" head is taken for the head of
-    the full network: its baseline is `context="convolution", fusion=None`.
+    **Differences from the paper**: the paper specifies neither the channels around the fusions, nor
+    the heads, nor `alpha`. The channels and heads here reproduce all parameter counts and FLOPs in
+    Tables 5 and 6; the parameters include the auxiliary head. The paper's loss, used by the
+    recipes, is `compile(loss=[WeightedCrossEntropy(), FocalLoss()], loss_weights=[alpha, 1 -
+    alpha])`. Table 4's "FCN" head is assumed to be the head of the full network: its baseline is
+    `context="convolution", fusion=None`.
     """
     check_choice("context", context, CONTEXTS)
     check_choice("fusion", fusion, FUSIONS)
@@ -175,7 +175,7 @@ def _context(x, context, filters, dilations):
 
 
 def _fuse(x, lateral, fusion, gates, name):
-    """Fuses the decoder's `x` into the next finer level, in the narrower of their widths."""
+    """Fuses the decoder's `x` into the next finer level, at the smaller of their widths."""
     width = min(x.shape[-1], lateral.shape[-1])
     if x.shape[-1] > width:
         x = ConvNormAct(width, 1, name=f"{name}_narrow")(x)

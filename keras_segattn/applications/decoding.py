@@ -1,4 +1,4 @@
-"""The classes of a prediction in words, as `keras.applications` has them."""
+"""The classes of a prediction in words, as in `keras.applications`."""
 
 import keras
 import numpy as np
@@ -10,19 +10,19 @@ def decode_predictions(preds, top=5, class_names=None):
     """Returns the classes that cover the most pixels of each image, with their shares.
 
     Args:
-        preds: Array `(batch, height, width, classes)` of the logits or probabilities of one class
-            per pixel, as `model.predict` returns them.
-        top: Integer, the largest number of classes for an image. Defaults to `5`.
+        preds: Array `(batch, height, width, classes)` of logits or probabilities of one class per
+            pixel, as returned by `model.predict`.
+        top: Integer, the maximum number of classes per image. Defaults to `5`.
         class_names: Sequence of one name per class, such as `model.class_names`. Defaults to
             `None`: the names are `"class 0"`, `"class 1"` and so on.
 
     Returns:
         A list per image of tuples `(index, name, share)`, the largest share first. Classes without
-        a pixel are left out.
+        pixels are omitted.
 
     Raises:
-        ValueError: If `preds` has another shape, `top` is below 1, or there is not one name per
-            class.
+        ValueError: If `preds` has another shape, `top` is below 1, or the number of names differs
+        from the number of classes.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Training a network by the losses of several outputs, and using one."""
+"""Training with the losses of several outputs, inference with one output."""
 
 import keras
 
@@ -8,31 +8,31 @@ from keras_segattn.wording import counted
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class DeepSupervision(SegmentationModel):
-    """A functional model with auxiliary outputs that exist only in training.
+    """A functional model with auxiliary outputs that exist only during training.
 
     `loss = w[0] * losses[0](y, main) + sum_i w[i] * losses[i](y, auxiliary_i)`
 
-    `fit` takes ordinary batches of images and masks. Metrics see the main output; `predict`,
+    `fit` takes ordinary batches of images and masks. Metrics see the main output. `predict`,
     `evaluate`, a call without `training=True`, and exports return only the main output.
 
     `without_auxiliary_heads` returns the trained network without the auxiliary weights.
 
-    `compile` takes the losses as Keras does for several outputs:
+    `compile` takes losses as in Keras for several outputs:
 
     - `loss`: one loss for all outputs; or a list of one loss per output, the main one first; or a
-      list of two, where the second serves all auxiliary outputs.
+      list of two losses, the second for all auxiliary outputs.
     - `loss_weights`: a list of one weight per output, the `w` above. Defaults to `1` for the main
-      output and `auxiliary_weights` for the others.
+      output and `auxiliary_weights` for the others. output and `auxiliary_weights` for the others.
 
     Args:
         network: A functional model with one input and a list of outputs: the main logits, then the
-            auxiliary ones, all of shape `(batch, height, width, classes)`.
+            auxiliary logits, all of shape `(batch, height, width, classes)`.
         auxiliary_weights: Sequence of one weight per auxiliary output.
         **kwargs: As in `SegmentationModel`, and `name` and `trainable` as in every Keras model.
-            `name`, `preprocessing` and `task` default to the network's.
+            `name`, `preprocessing` and `task` default to the network's own.
 
     Raises:
-        ValueError: If the weights or the losses given to `compile` do not fit the outputs.
+        ValueError: If the weights, or the losses given to `compile`, do not fit the outputs.
 
     Example:
 
@@ -56,7 +56,7 @@ class DeepSupervision(SegmentationModel):
             kwargs.setdefault(key, getattr(network, key, None))
         super().__init__(inputs=network.inputs[0], outputs=network.outputs[0], **kwargs)
         self.network = network
-        # Keras 3.12 does not track the attributes of functional models, later ones do.
+        # Keras 3.12 does not track the attributes of functional models; later versions do.
         if not any(layer is network for layer in self._layers):
             self._layers.append(network)
         self.auxiliary_weights = list(auxiliary_weights)
@@ -69,10 +69,10 @@ class DeepSupervision(SegmentationModel):
         )
 
     def without_auxiliary_heads(self):
-        """Returns the network without its auxiliary heads and their weights, as it is used.
+        """Returns the network without its auxiliary heads and their weights, for inference.
 
-        It shares the other weights with this model, and has its name, preprocessing, class names
-        and palette.
+        It shares the other weights with this model and has the same name, preprocessing, class
+        names and palette.
         """
         return SegmentationModel(
             self.inputs,
@@ -90,17 +90,17 @@ class DeepSupervision(SegmentationModel):
         weights = self._weights_by_output(loss_weights)
         main_weight = None if loss_weights is None else weights[:1]
         super().compile(optimizer, main, loss_weights=main_weight, **kwargs)
-        # Tuples, which Keras does not wrap for tracking.
+        # Tuples: Keras does not wrap them for tracking.
         self._auxiliary_losses = tuple(zip(weights[1:], auxiliary, strict=True))
         self._loss_arguments = {"loss": loss, "loss_weights": loss_weights}
 
     def _losses_by_output(self, loss):
-        """Returns the loss of the main output, and a callable loss for each auxiliary one."""
+        """Returns the loss of the main output and a callable loss for each auxiliary output."""
         count = len(self.auxiliary_weights)
         if isinstance(loss, dict):
             raise ValueError(
-                "The outputs of a DeepSupervision have an order and no names: pass one loss for "
-                f"all, or a list, the main output's loss first. Received: loss={loss}"
+                "The outputs of a DeepSupervision have no names. Pass one loss for all outputs, or "
+                f"a list with the main output's loss first. Received: loss={loss}"
             )
         if not isinstance(loss, (list, tuple)):
             main, auxiliary = loss, [loss] * count
@@ -110,7 +110,7 @@ class DeepSupervision(SegmentationModel):
             main, *auxiliary = loss
         else:
             raise ValueError(
-                f"A main output and {counted(count, 'auxiliary one')} take one loss for all, "
+                f"A main output and {counted(count, 'auxiliary output')} take one loss for all, "
                 f"[main, auxiliary], or {counted(1 + count, 'loss')}. Received: {len(loss)}"
             )
         return main, [None if one is None else _as_loss(one) for one in auxiliary]
@@ -122,8 +122,8 @@ class DeepSupervision(SegmentationModel):
             self.auxiliary_weights
         ):
             raise ValueError(
-                "`loss_weights` must be a list of one weight per output: the main one and "
-                f"{len(self.auxiliary_weights)} auxiliary ones. Received: {loss_weights}"
+                "`loss_weights` must be a list of one weight per output: the main output and "
+                f"{counted(len(self.auxiliary_weights), 'auxiliary output')}. Received: {loss_weights}"
             )
         return list(loss_weights)
 
@@ -176,10 +176,10 @@ def _as_loss(loss):
 
 
 class _FunctionLoss(keras.losses.Loss):
-    """A loss function as `compile` takes it: the mean, scaled to the number of replicas."""
+    """A loss function given to `compile`: its mean, scaled to the number of replicas."""
 
     def __init__(self, function):
-        # The name that Keras would make begins with an underscore, which TensorFlow refuses.
+        # Keras's generated name begins with an underscore, which TensorFlow rejects.
         super().__init__(name="function_loss")
         self.function = function
 

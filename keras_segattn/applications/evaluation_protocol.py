@@ -1,4 +1,4 @@
-"""A network's answer as a paper measures it: at another size, over scales and mirror images."""
+"""Evaluation as in papers: at another size, averaged over scales and mirrored images."""
 
 from keras import ops
 
@@ -8,20 +8,20 @@ from keras_segattn.layers.resize_like import bilinear
 
 
 def run_protocol(network, images, from_logits, task, size=None, scales=(1.0,), flip=False):
-    """Returns a network's outputs for images by an evaluation protocol.
+    """Returns a network's outputs for images under an evaluation protocol.
 
     Args:
-        network: Callable from preprocessed images to logits or probabilities of their size.
+        network: Callable from preprocessed images to logits or probabilities of the same size.
         images: Tensor `(batch, height, width, channels)` of preprocessed images.
         from_logits: Boolean, whether the network returns logits.
-        task: Its task, as the networks take it.
-        size: Tuple `(height, width)` that the images are resized to. Defaults to `None`.
+        task: The network's task, as in `SegmentationModel`.
+        size: Tuple `(height, width)`, the size to which images are resized. Defaults to `None`.
         scales: Sequence of factors of that size. Defaults to `(1.0,)`.
-        flip: Boolean, whether the mirrored images are averaged too. Defaults to `False`.
+        flip: Boolean, whether to average over the mirrored images too. Defaults to `False`.
 
     Returns:
-        Tensor `(batch, height, width, classes)` of the averaged probabilities, or logits of them
-        if the network returns logits.
+        Tensor `(batch, height, width, classes)` of the averaged probabilities, or their logits if
+        the network returns logits.
     """
     original = ops.shape(images)[1:3]
     outputs = []

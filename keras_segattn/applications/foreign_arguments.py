@@ -1,4 +1,4 @@
-"""Arguments of other libraries, with the name that they have here."""
+"""Arguments of other libraries, mapped to their names in this library."""
 
 import functools
 
@@ -15,9 +15,9 @@ OURS = {
 
 
 def refuse_foreign_arguments(constructor):
-    """Wraps the function of a network: an argument of another library is refused by our name.
+    """Decorates a network function: for another library's argument, the error gives our name.
 
-    So are positional arguments, which `keras.applications` takes.
+    Positional arguments, which `keras.applications` accepts, are rejected too.
     """
 
     @functools.wraps(constructor)

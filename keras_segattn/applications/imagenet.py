@@ -1,4 +1,4 @@
-"""Preprocessing of the ImageNet weights that backbones start from."""
+"""Preprocessing for backbones with ImageNet weights."""
 
 import keras
 import numpy as np
@@ -8,11 +8,11 @@ from keras_segattn.weights.preprocessing import IMAGENET
 
 
 def preprocess_input(images, data_format=None):
-    """Normalizes RGB images by the mean and standard deviation of ImageNet.
+    """Normalizes RGB images with ImageNet's mean and standard deviation.
 
-    `y = (x / 255 - mean) / standard deviation`, per channel. All weights that are fetched by
-    `backbone_weights="imagenet"` expect it. Prefer `model.preprocessing`, which is correct for any
-    weights.
+    `y = (x / 255 - mean) / standard deviation`, per channel. All weights of
+    `backbone_weights="imagenet"` that are downloaded expect it. Prefer `model.preprocessing`, which
+    is correct for any weights.
 
     Args:
         images: Array, tensor or Keras tensor of shape `(batch, height, width, 3)` or
@@ -21,7 +21,7 @@ def preprocess_input(images, data_format=None):
         data_format: `"channels_last"` or `None`, as in `keras.applications`. Defaults to `None`.
 
     Returns:
-        Array or tensor, as the images are, of the same shape, in Keras's default float type.
+        Array or tensor, like the images, of the same shape, in Keras's default float type.
 
     Raises:
         ValueError: If the images do not have three channels, or `data_format` is

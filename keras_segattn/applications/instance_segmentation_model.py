@@ -1,4 +1,4 @@
-"""A functional model that finds objects, and computes the losses of Mask R-CNN itself."""
+"""A functional model that finds objects and computes the losses of Mask R-CNN itself."""
 
 import keras
 from keras import ops
@@ -14,39 +14,41 @@ TARGETS = ("boxes", "classes", "masks")
 class InstanceSegmentationModel(keras.Model):
     """A functional model from images to objects, with its preprocessing and class names.
 
-    `keras_segattn.applications.MaskRCNN` returns it. Its losses need no argument of `compile`:
+    `keras_segattn.applications.MaskRCNN` returns this class. The model computes its losses itself:
     `model.compile(optimizer)` and `model.fit(dataset)` train it on pairs of images and a dict of
 
-    - `"boxes"`: `(batch, objects, 4)`, boxes `(x1, y1, x2, y2)` in pixels of the image;
-    - `"classes"`: integers `(batch, objects)`, the class of each, from 0, and -1 for padding;
-    - `"masks"`: `(batch, objects, rows, columns)` from 0 to 1, over the whole image, at its size or
-      smaller: at a quarter of it each number is the share of 16 pixels that the object covers.
+    - `"boxes"`: `(batch, objects, 4)`, boxes `(x1, y1, x2, y2)` in image pixels;
+    - `"classes"`: integers `(batch, objects)`, the class of each object, from 0; -1 is padding;
+    - `"masks"`: `(batch, objects, rows, columns)` from 0 to 1, over the whole image, at full size
+      or smaller. At a quarter of the size, each number is the fraction of 16 pixels that the object
+      covers.
 
-    `keras_segattn.data.InstanceDataset.to_py_dataset` makes them.
+    `keras_segattn.data.InstanceDataset.to_py_dataset` produces them.
 
-    `objects` is the same for all images of a batch, and at least 1. The log has the five losses
-    beside their sum: `region` and `region_box` of the proposals, `classification` and `box` of the
-    boxes, and `mask`.
+    `objects` is the same for all images of a batch, and at least 1. The log contains the five
+    losses and their sum: `region` and `region_box` of the proposals, `classification` and `box` of
+    the boxes, and `mask`.
 
     Args:
         inputs: Keras tensor of images `(batch, height, width, channels)`.
-        outputs: Dict of Keras tensors, as in `Returns`.
+        outputs: Dict of Keras tensors, as described in `Returns`.
         name: Name of the model. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` of the weights. Defaults to
             torchvision's for its ImageNet weights.
         class_names: Sequence of one name per class. Defaults to `None`.
-        sampled_boxes: Integer, the boxes of an image that the heads are trained on. Defaults to
+        sampled_boxes: Integer, the number of boxes per image that train the heads. Defaults to
             `512`.
         **kwargs: `trainable`, as in every Keras model.
 
     Returns:
         With `training=False`, as in `predict`, a dict of `"boxes"` `(batch, count, 4)`, each
         `(x1, y1, x2, y2)` in pixels, `"scores"` `(batch, count)`, the highest first, `"classes"`
-        `(batch, count)`, and `"masks"` `(batch, count, 28, 28)`, the probability of each place in
-        the box. Where fewer objects are found, the last have the score 0 and the class -1.
+        `(batch, count)`, and `"masks"` `(batch, count, 28, 28)`, the probability at each position
+        in the box. If fewer objects are found, the remaining entries have score 0 and class -1.
 
     Raises:
-        ValueError: If the class names are not one per class, or `compile` gets a loss.
+        ValueError: If the number of class names does not match the classes, or `compile` gets a
+            loss.
 
     Example:
 
@@ -58,12 +60,12 @@ class InstanceSegmentationModel(keras.Model):
     >>> found["boxes"].shape, found["masks"].shape
     ((1, 100, 4), (1, 100, 28, 28))
 
-    **Differences from others**: the losses are computed in `compute_loss`, in which the heads are
-    called on boxes drawn around the objects. So the graph that is saved and exported has no input
-    for objects, and Keras's own `fit` trains it on every backend.
+    **Differences from others**: `compute_loss` computes the losses and calls the heads on boxes
+    sampled around the objects. The saved and exported graph therefore has no input for objects, and
+    Keras's own `fit` trains the model on every backend.
     """
 
-    # Before 3.15 Keras saves the layers of a subclass only where its constructor takes `*args` and
+    # Keras before 3.15 saves the layers of a subclass only if its constructor takes `*args` and
     # `**kwargs`, with these names.
     def __init__(self, *args, preprocessing=None, class_names=None, sampled_boxes=512, **kwargs):
         super().__init__(*args, **kwargs)
@@ -94,7 +96,7 @@ class InstanceSegmentationModel(keras.Model):
     def compile(self, optimizer="sgd", **kwargs):
         if kwargs.get("loss") is not None:
             raise ValueError(
-                "The losses of an InstanceSegmentationModel are its own: `compile(optimizer)`. "
+                "An InstanceSegmentationModel computes its own losses: call `compile(optimizer)`. "
                 f"Received: loss={kwargs['loss']!r}"
             )
         super().compile(optimizer, **kwargs)
@@ -105,7 +107,7 @@ class InstanceSegmentationModel(keras.Model):
         return super().call(inputs, training=training, mask=mask)
 
     def _features(self, images, training):
-        """The maps of the pyramid, and the outputs of the region proposal network."""
+        """Returns the maps of the pyramid and the outputs of the region proposal network."""
         levels = self.get_layer("backbone")(images, training=training)
         maps = self.get_layer("pyramid")(levels)
         objectness, deltas = self.get_layer("region_head")(maps)
@@ -114,7 +116,7 @@ class InstanceSegmentationModel(keras.Model):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         _check_targets(y)
         if "maps" not in y_pred:
-            # Of `evaluate`, whose outputs are the objects found.
+            # In `evaluate`, the outputs are the detected objects.
             y_pred = self._features(x, training=False)
         maps, objectness, deltas = (y_pred[key] for key in ("maps", "objectness", "deltas"))
         classes = ops.cast(y["classes"], "int32")
@@ -140,7 +142,7 @@ class InstanceSegmentationModel(keras.Model):
         logits, moves = self.get_layer("box_head")(self.get_layer("box_align")(boxes, finest))
         parts |= losses.box_losses(logits, moves, boxes, own, labels, positive, drawn)
 
-        # Only boxes with an object have a mask, and they come first.
+        # Only boxes with an object have a mask, and these come first.
         most = max(self.sampled_boxes // 4, 1)
         boxes, index, positive, labels = (
             part[:, :most] for part in (boxes, index, positive, labels)
@@ -152,7 +154,7 @@ class InstanceSegmentationModel(keras.Model):
         return sum(parts.values()) + sum(self.losses)
 
     def compile_from_config(self, config):
-        # Keras compiles a loaded model only where `compile` is its own.
+        # Keras compiles a loaded model only if `compile` is not overridden.
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
@@ -177,7 +179,7 @@ class InstanceSegmentationModel(keras.Model):
 
 
 def _flat(x, numbers):
-    """`(batch, height, width, anchors * numbers)` to `(batch, all anchors, numbers)`."""
+    """Reshapes `(batch, height, width, anchors * numbers)` to `(batch, all anchors, numbers)`."""
     return ops.reshape(x, (ops.shape(x)[0], -1, *numbers))
 
 
@@ -190,6 +192,6 @@ def _check_targets(y):
         )
     if y["boxes"].shape[1] == 0:
         raise ValueError(
-            "A batch without any object has a place for one: boxes of zeros, and the class -1. "
+            "A batch without objects must be padded to one object: a box of zeros with class -1. "
             f"Received boxes of shape {tuple(y['boxes'].shape)}"
         )

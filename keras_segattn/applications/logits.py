@@ -1,14 +1,14 @@
-"""The end of every network."""
+"""The output end of every network: logits and probabilities."""
 
 import keras
 from keras import ops
 
 from keras_segattn.layers import FCNHead, ResizeLike
 
-# The activation that turns the logits of each task into probabilities.
+# Activation that turns the logits of each task into probabilities.
 ACTIVATIONS = {"multiclass": "softmax", "binary": "sigmoid", "multilabel": "sigmoid"}
 
-# Layers after which logits are logits, and probabilities probabilities.
+# Layers that map logits to logits and probabilities to probabilities.
 KEEPING = (
     keras.layers.Activation,
     keras.layers.Average,
@@ -22,9 +22,9 @@ KEEPING = (
 
 
 def full_size_logits(x, image, activation, align_corners=False, prefix=""):
-    """Resizes logits to the image, and activates them if asked for.
+    """Resizes logits to the image size and activates them if requested.
 
-    Both are in float32 under mixed precision too, as losses and exports need them.
+    Both steps use float32 even under mixed precision, because losses and exports need it.
     """
     x = ResizeLike(align_corners=align_corners, dtype="float32", name=f"{prefix}logits")([x, image])
     if activation is not None:
@@ -36,15 +36,15 @@ def classifier_of(model):
     """Returns the layer that computes the logits: the last one with weights before the output.
 
     Returns:
-        Tuple of the layer of the model and the convolution, which are the same unless the layer is
-        a head such as `FCNHead`.
+        Tuple of the model's layer and the convolution. They differ only if the layer is a head such
+        as `FCNHead`.
 
     Raises:
-        ValueError: If the last layer with weights has no kernel of one column per class.
+        ValueError: If the last layer with weights does not have a kernel with one column per class.
     """
     layer = model.outputs[0]._keras_history.operation
     while not getattr(layer, "weights", None) and not isinstance(layer, keras.layers.InputLayer):
-        # Logits are resized to the size of a second input, the image.
+        # Logits are resized to the size of the second input, the image.
         layer = keras.tree.flatten(layer.input)[0]._keras_history.operation
     if isinstance(layer, keras.Model):
         return classifier_of(layer)
@@ -59,36 +59,36 @@ def classifier_of(model):
 
 
 def returns_logits(model):
-    """Tells whether a model returns logits, rather than probabilities.
+    """Returns whether a model returns logits, as opposed to probabilities.
 
-    The model's attribute `from_logits` decides. Where it is missing or `None`, the layers that end
-    the model are looked at.
+    The model's attribute `from_logits` decides. If it is missing or `None`, the model's last layers
+    decide.
 
     Raises:
-        ValueError: If neither tells.
+        ValueError: If neither decides.
     """
     known = getattr(model, "from_logits", None)
     if known is None and getattr(model, "outputs", None):
         known = are_logits(model.outputs[0])
     if known is None:
         raise ValueError(
-            f"It cannot be told whether model {model.name!r} returns logits or probabilities. Set "
+            f"It is unknown whether model {model.name!r} returns logits or probabilities. Set "
             "model.from_logits to True or False."
         )
     return known
 
 
 def are_logits(tensor):
-    """Tells by its layers whether a Keras tensor holds logits: `True`, `False`, or `None`."""
+    """Returns whether a Keras tensor holds logits, judging by its layers: a boolean or `None`."""
     kind = kind_of(tensor)
     return None if kind is None else kind == "logits"
 
 
 def kind_of(tensor):
-    """Tells by its layers what a Keras tensor holds.
+    """Returns the kind of values in a Keras tensor, judging by its layers.
 
     Returns:
-        `"logits"`, `"softmax"` or `"sigmoid"`; `None` where the layers do not tell.
+        `"logits"`, `"softmax"` or `"sigmoid"`; `None` if the layers do not determine it.
     """
     operation, node_index, tensor_index = tensor._keras_history
     if isinstance(operation, keras.Model):
@@ -115,29 +115,29 @@ def kind_of(tensor):
 
 
 def task_of(model):
-    """Returns the task of a model: its attribute `task`, or the task that its outputs suggest.
+    """Returns the task of a model: its attribute `task`, or the task inferred from its outputs.
 
-    One channel is the foreground of a binary model. Several sigmoids are the labels of a multilabel
-    model.
+    One channel means the foreground of a binary model. Several sigmoids mean the labels of a
+    multilabel model.
     """
     task = getattr(model, "task", None)
     return task_of_tensor(model.outputs[0]) if task is None else task
 
 
 def task_of_tensor(tensor):
-    """Returns the task that the outputs of a model suggest; see `task_of`."""
+    """Returns the task inferred from a model's outputs; see `task_of`."""
     if tensor.shape[-1] == 1:
         return "binary"
     return "multilabel" if kind_of(tensor) == "sigmoid" else "multiclass"
 
 
 def to_probabilities(logits, task):
-    """Returns the probabilities of logits `(..., channels)`, as the task of the model has them."""
+    """Converts logits `(..., channels)` to probabilities with the task's activation."""
     return ops.softmax(logits) if task == "multiclass" else ops.sigmoid(logits)
 
 
 def to_logits(probabilities, task):
-    """Returns logits that `to_probabilities` turns into these probabilities."""
+    """Inverts `to_probabilities`: returns logits that have these probabilities."""
     least = keras.config.epsilon()
     logits = ops.log(ops.maximum(probabilities, least))
     if task == "multiclass":

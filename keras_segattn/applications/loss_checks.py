@@ -6,13 +6,13 @@ import keras
 
 from keras_segattn.ground_truth import check_labels
 
-# Words in the names of Keras's losses, which have no `task`.
+# Words in the names of Keras's losses, which have no attribute `task`.
 SOFTMAX, SIGMOID, SPARSE = "categorical", "binary", "sparsecategorical"
 NAMES = {True: "logits", False: "probabilities"}
 
 
 def fit_losses(loss, task):
-    """Returns a structure of losses in which those of this package have the task of a network.
+    """Returns a structure of losses in which this package's losses have the network's task.
 
     Raises:
         ValueError: If one of them is for another task.
@@ -23,7 +23,7 @@ def fit_losses(loss, task):
 
 
 def check_loss(model, loss):
-    """Raises a ValueError if a loss, as `compile` takes it, would misread the outputs of a model.
+    """Raises a ValueError if a loss given to `compile` would misread the outputs of a model.
 
     Args:
         model: A `SegmentationModel`.
@@ -39,7 +39,7 @@ def _check_kind(model, loss):
     if None not in (expected, model.from_logits) and expected != model.from_logits:
         raise ValueError(
             f"Model {model.name!r} returns {NAMES[model.from_logits]}, and the loss expects "
-            f"{NAMES[expected]}: training would go wrong without an error. Pass the loss "
+            f"{NAMES[expected]}: training would fail silently. Pass the loss "
             f"from_logits={model.from_logits}. Received: loss={loss}"
         )
 
@@ -54,19 +54,19 @@ def _check_task(model, loss):
         kind = {SIGMOID: "sigmoids", SOFTMAX: "a softmax over classes"}[wrong]
         raise ValueError(
             f"Model {model.name!r} is for task={model.task!r}, and the loss is for {kind}: "
-            f"training would go wrong without an error. Use keras_segattn.losses.{fix}, or build "
+            f"training would fail silently. Use keras_segattn.losses.{fix}, or build "
             f"the model with another `task`. Received: loss={loss}"
         )
 
 
 def check_numpy_labels(loss, labels, channels):
-    """Raises a ValueError if a loss would take labels of a NumPy array for others.
+    """Raises a ValueError if a loss would misread the labels of a NumPy array.
 
-    Keras's sparse losses raise for such labels on TensorFlow and torch, and compute a wrong loss on
+    Keras's sparse losses raise for such labels on TensorFlow and torch, but compute a wrong loss on
     JAX.
 
     Args:
-        loss: A loss, as `compile` takes it.
+        loss: A loss, as in `compile`.
         labels: The array.
         channels: Integer, the number of logits of a pixel.
     """
@@ -74,12 +74,12 @@ def check_numpy_labels(loss, labels, channels):
         loss.check_numpy_labels(labels, channels)
     elif SPARSE in _name_of(loss) and channels > 1:
         void = getattr(loss, "ignore_class", None)
-        # Without a void label any other value stands for none.
+        # Without a void label, any value that cannot occur stands for it.
         check_labels(labels, channels, -1 if void is None else void)
 
 
 def check_metrics(model, metrics):
-    """Raises a ValueError if a metric of this package is for other outputs than a model's.
+    """Raises a ValueError if a metric of this package does not fit a model's outputs.
 
     Args:
         model: A `SegmentationModel`.
@@ -107,7 +107,7 @@ def _name_of(loss):
 
 
 def _expects_logits(loss):
-    """Tells whether a loss, as `compile` takes it, expects logits; `None` where it does not say."""
+    """Returns whether a loss expects logits, or `None` if that is unknown."""
     if isinstance(loss, str):
         loss = keras.losses.get(loss)
     if callable(loss) and not isinstance(loss, keras.losses.Loss):

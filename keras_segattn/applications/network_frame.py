@@ -20,7 +20,7 @@ from keras_segattn.weights.bundled import (
 from keras_segattn.weights.keras_file import load_keras_weights
 from keras_segattn.wording import counted
 
-# The classes of Cityscapes.
+# The number of Cityscapes classes.
 DEFAULT_CLASSES = 19
 POOLINGS = {
     "avg": keras.layers.GlobalAveragePooling2D,
@@ -29,7 +29,7 @@ POOLINGS = {
 
 
 def check_attention(attention, choices):
-    """Raises a ValueError unless `attention` is one of its names, `None` or a Keras layer."""
+    """Raises a ValueError unless `attention` is a known name, `None` or a Keras layer."""
     if not isinstance(attention, keras.layers.Layer) and attention not in choices:
         raise ValueError(
             f"`attention` must be one of {choices} or a Keras layer. Received: {attention!r}"
@@ -37,29 +37,29 @@ def check_attention(attention, choices):
 
 
 class NetworkFrame:
-    """The frame of one network, which its function fills with a decoder.
+    """Common frame of the networks; each network function adds a decoder.
 
     Args:
-        network: Name of the network in the files of bundled weights, such as `"canet"`.
+        network: Name of the network in the bundled weights' file names, such as `"canet"`.
         backbone: Name or model of the backbone.
         levels: The pyramid levels that the decoder reads.
-        smallest_side: Integer, the least height and width of an image. Defaults to `32`.
-        new_classifier: Boolean, for networks of which weights are bundled. Defaults to `False`.
-        align_corners: Boolean, how logits are resized. Defaults to `False`.
+        smallest_side: Integer, the minimum height and width of an image. Defaults to `32`.
+        new_classifier: Boolean, for networks with bundled weights. Defaults to `False`.
+        align_corners: Boolean, for resizing the logits. Defaults to `False`.
         backbone_options: Dict of further arguments of a backbone by name. Defaults to `None`.
-        **arguments: The arguments that all networks have, as their docstrings describe them:
-            `input_shape`, `classes`, `task`, `weights`, `backbone_weights`, `preprocessing`,
-            `freeze_backbone`, `classifier_activation`, `input_tensor`, `include_top`,
-            `pooling` and `auxiliary_heads`.
+        **arguments: The arguments common to all networks, described in their docstrings:
+        `input_shape`, `classes`, `task`, `weights`, `backbone_weights`, `preprocessing`,
+        `freeze_backbone`, `classifier_activation`, `input_tensor`, `include_top`, `pooling` and
+        `auxiliary_heads`.
 
     Attributes:
         image: Keras tensor of the images.
-        pyramid: The backbone, a model from images to its levels.
-        levels: Dict from the names of levels to their feature maps.
+        pyramid: The backbone, a model from images to pyramid levels.
+        levels: Dict from level names to feature maps.
         classes: Integer, the number of classes.
 
     Raises:
-        ValueError: If an argument has a value that it cannot have.
+        ValueError: If an argument has an invalid value.
     """
 
     def __init__(
@@ -89,18 +89,15 @@ class NetworkFrame:
         check_choice("pooling", pooling, (None, *POOLINGS))
         if pooling is not None and include_top:
             raise ValueError(
-                "`pooling` is for features: pass `include_top=False` with it. Received: "
-                f"pooling={pooling!r}"
+                f"`pooling` requires `include_top=False`. Received: pooling={pooling!r}"
             )
         if auxiliary_heads and not include_top:
-            raise ValueError(
-                "`auxiliary_heads=True` needs `include_top=True`: without it nothing is classified."
-            )
+            raise ValueError("`auxiliary_heads=True` requires `include_top=True`.")
         if new_classifier and weights not in BUNDLED:
             raise ValueError(
-                "`new_classifier=True` needs bundled `weights`, of which all else is loaded: "
+                "`new_classifier=True` requires bundled `weights`, one of "
                 f"{bundled_names(network)}. Received: weights={weights!r}. Load a file "
-                "into a network with other classes by `model.load_weights(path, "
+                "into a network with other classes with `model.load_weights(path, "
                 "skip_mismatch=True)`."
             )
         self._network, self._backbone = network, backbone
@@ -128,7 +125,7 @@ class NetworkFrame:
         self.levels = self.pyramid(self.image)
 
     def _number_of_classes(self, classes, include_top):
-        """Returns the number of classes, after a look at the weights."""
+        """Returns the number of classes, after checking the weights."""
         if classes is not None:
             check_at_least("classes", classes, 1)
         weights = self._weights
@@ -144,7 +141,7 @@ class NetworkFrame:
             if classes not in (None, len(names)) and include_top and not self._new_classifier:
                 raise ValueError(
                     f"The weights {weights!r} have {counted(len(names), 'class')}. Received: "
-                    f"classes={classes}. Leave `classes` out to use them as they are; pass "
+                    f"classes={classes}. Omit `classes` to use them unchanged; pass "
                     f"`new_classifier=True` to fine-tune them for {counted(classes, 'class')}."
                 )
             return len(names) if classes is None else classes
@@ -161,16 +158,16 @@ class NetworkFrame:
         return 1 if self._task == "binary" else DEFAULT_CLASSES
 
     def logits(self, x, prefix=""):
-        """Resizes coarse logits to the image, and activates them if asked for."""
+        """Resizes coarse logits to the image size and activates them if requested."""
         return full_size_logits(x, self.image, self._activation, self._align_corners, prefix)
 
     def model(self, name, outputs, auxiliary_weights=()):
-        """Returns the network, with its weights.
+        """Returns the network with its weights.
 
         Args:
             name: Name of the model.
-            outputs: List of the main output and, with auxiliary heads, theirs.
-            auxiliary_weights: Sequence of the weight of the loss of each auxiliary head.
+            outputs: List of the main output and, with auxiliary heads, their outputs.
+            auxiliary_weights: Sequence of one loss weight per auxiliary head.
         """
         if self._pooling is not None:
             outputs = [POOLINGS[self._pooling](name="pooling")(outputs[0])]
@@ -192,11 +189,11 @@ class NetworkFrame:
 
 
 def _check_activation(activation, task):
-    """Raises a ValueError where an activation turns logits into the probabilities of another task.
+    """Raises a ValueError if an activation does not fit the task.
 
     Args:
         activation: `classifier_activation` of a network.
-        task: Its task.
+        task: The network's task.
     """
     name = getattr(keras.activations.get(activation), "__name__", None)
     if name in ACTIVATIONS.values() and name != ACTIVATIONS[task]:

@@ -18,7 +18,7 @@ from keras_segattn.images.palette import to_palette
 from keras_segattn.task import check_task, color_classes, count_labels, name_classes
 from keras_segattn.weights.preprocessing import IMAGENET
 
-# `clone_model` makes a copy of a functional model from its inputs and outputs only.
+# `clone_model` copies a functional model from only its inputs and outputs.
 CLONING = keras.models.clone_model.__module__
 
 
@@ -26,38 +26,38 @@ CLONING = keras.models.clone_model.__module__
 class SegmentationModel(keras.Model):
     """A functional model from images to logits, with its task, preprocessing and class names.
 
-    They are saved with the model, so that a model loaded years later still segments an image file
-    and names the classes. All networks of `keras_segattn.applications` are of this class.
+    These are saved with the model: a model loaded years later still segments an image file and
+    names the classes. All networks of `keras_segattn.applications` have this class.
 
-    `compile` gives the losses of this package the task of the model. It refuses losses and metrics
-    for logits where the model returns probabilities, and the reverse, and losses of another task.
-    `fit` and `evaluate` refuse NumPy labels that are neither a class nor void. `fit` leaves the
-    order of `tf.data` pipelines and of this package's `PyDataset` as it is.
+    `compile` gives this package's losses the task of the model. It rejects losses and metrics that
+    expect logits if the model returns probabilities (or the reverse) and losses for another task.
+    `fit` and `evaluate` reject NumPy labels that are neither a class nor void. `fit` keeps the
+    order of `tf.data` pipelines and of this package's `PyDataset`.
 
-    Papers measure many networks on resized images, or average scales and mirror images.
-    `model.evaluation = {"size": (512, 1024)}` has `evaluate`, and the validation of `fit`, do the
-    same; it also takes `"scales"` and `"flip"`, as `keras_segattn.inference.segment` does. It is
-    not saved.
+    Many papers evaluate on resized images, or average over scales and mirrored images.
+    `model.evaluation = {"size": (512, 1024)}` makes `evaluate`, and the validation in `fit`, do the
+    same; it also accepts `"scales"` and `"flip"`, as in `keras_segattn.inference.segment`. This
+    setting is not saved.
 
     Args:
         inputs: Keras tensor of images `(batch, height, width, channels)`.
         outputs: Keras tensor of logits `(batch, height, width, classes)`.
         name: Name of the model. Defaults to `None`.
-        preprocessing: `keras_segattn.weights.Preprocessing` of the weights, which is adapted to the
-            number of channels of the images. Defaults to torchvision's for its ImageNet weights.
-        class_names: Sequence of one name per class. A binary model has two, the background's and
-            the foreground's; one name is the foreground's. Defaults to `None`.
+        preprocessing: `keras_segattn.weights.Preprocessing` of the weights; it is adapted to the
+            number of image channels. Defaults to torchvision's for its ImageNet weights.
+        class_names: Sequence of one name per class. A binary model has two names, for background
+            and foreground; a single name is the foreground's. Defaults to `None`.
         palette: Sequence of one color per class, three integers from 0 to 255 or text such as
-            `"#ff8000"`. One color of a binary model is the foreground's. Defaults to `None`.
+            `"#ff8000"`. A single color of a binary model is the foreground's. Defaults to `None`.
         from_logits: Boolean, whether the outputs are logits rather than probabilities. Defaults to
-            the kind found from the last layers, `None` if it cannot be found.
-        task: `"multiclass"`, `"binary"` or `"multilabel"`, as the networks take it. Defaults to
-            binary for one channel, to multilabel for several sigmoids, and else to multiclass.
+            the kind inferred from the last layers, or `None` if it cannot be inferred.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`, as in the networks. Defaults to binary
+            for one channel, multilabel for several sigmoids, and multiclass otherwise.
         **kwargs: `trainable`, as in every Keras model.
 
     Raises:
-        ValueError: If the class names or colors are not one per class, a color is something
-            else, or the task does not fit the channels.
+        ValueError: If the number of class names or colors does not match the classes, a color is
+            invalid, or the task does not fit the channels.
 
     Example:
 
@@ -68,7 +68,7 @@ class SegmentationModel(keras.Model):
     (1, 32, 48, 2)
     """
 
-    # Before 3.15 Keras saves the layers of a subclass only where its constructor takes `*args` and
+    # Keras before 3.15 saves the layers of a subclass only if its constructor takes `*args` and
     # `**kwargs`, with these names.
     def __init__(
         self,
@@ -102,7 +102,7 @@ class SegmentationModel(keras.Model):
     @evaluation.setter
     def evaluation(self, evaluation):
         check_evaluation(evaluation)
-        # Text, for Keras would track the lists of a dict.
+        # Stored as text, because Keras would track the lists in a dict.
         self._evaluation = json.dumps(evaluation)
         self.test_function = None
 
@@ -166,18 +166,18 @@ class SegmentationModel(keras.Model):
         super().compile(optimizer, self._fitted(loss), **kwargs)
 
     def _fitted(self, loss):
-        """Returns the losses for the task, after a look whether they fit the outputs."""
+        """Returns the losses for the task, after checking that they fit the outputs."""
         loss = fit_losses(loss, self.task)
         for one in keras.tree.flatten(loss):
             check_loss(self, one)
         return loss
 
     def save(self, filepath, *args, **kwargs):
-        # Keras writes the old format, and cannot read registered classes from it.
+        # Keras writes the old format but cannot read registered classes from it.
         if str(filepath).endswith((".h5", ".hdf5")):
             raise ValueError(
-                "A network is saved as a `.keras` file, or its weights by `save_weights` as "
-                f"`.weights.h5`; Keras could not load it from HDF5. Received: {filepath}"
+                "Save a network as a `.keras` file, or its weights with `save_weights` as "
+                f"`.weights.h5`. Keras could not load the network from HDF5. Received: {filepath}"
             )
         return super().save(filepath, *args, **kwargs)
 
@@ -185,10 +185,10 @@ class SegmentationModel(keras.Model):
         self._check_labels(y)
         if kwargs.get("class_weight") is not None:
             raise ValueError(
-                "Keras's `class_weight` does not work on masks. Give the weights to the loss: "
+                "Keras's `class_weight` does not work on masks. Pass the weights to the loss: "
                 f"WeightedCrossEntropy(class_weights={kwargs['class_weight']})."
             )
-        # Of a tf.data pipeline Keras would warn; the batches of ours it would shuffle once more.
+        # Keras would warn about a tf.data pipeline, and would reshuffle our batches.
         if hasattr(x, "element_spec") or getattr(x, "shuffles_itself", False):
             kwargs.setdefault("shuffle", False)
         return super().fit(x, y, *args, **kwargs)
@@ -198,7 +198,7 @@ class SegmentationModel(keras.Model):
         return super().evaluate(x, y, *args, **kwargs)
 
     def _check_labels(self, y):
-        # Compiled code cannot raise, and JAX cuts 64 bits to 32 on the way to it.
+        # Compiled code cannot raise, and JAX would already have cut 64 bits to 32 by then.
         if isinstance(y, np.ndarray):
             check_numpy_labels(getattr(self, "loss", None), y, self.outputs[0].shape[-1])
 
@@ -212,7 +212,7 @@ class SegmentationModel(keras.Model):
         outputs[0]._cloned_from = self
 
     def compile_from_config(self, config):
-        # Keras compiles a loaded model only where `compile` is its own.
+        # Keras compiles a loaded model only if `compile` is not overridden.
         self.compile(**keras.saving.deserialize_keras_object(config))
         if self.optimizer is not None:
             self.optimizer.build(self.trainable_variables)
@@ -234,7 +234,7 @@ class SegmentationModel(keras.Model):
         config = dict(config)
         preprocessing = keras.saving.deserialize_keras_object(config.pop("preprocessing"))
         description = {key: config.pop(key) for key in ("class_names", "palette", "from_logits")}
-        # Files of earlier versions have none.
+        # Files from earlier versions have no task.
         task = config.pop("task", None)
         model = super().from_config(config, custom_objects=custom_objects)
         model.preprocessing = preprocessing

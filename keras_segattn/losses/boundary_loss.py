@@ -11,59 +11,59 @@ from keras_segattn.losses.region_loss import EPSILON, RegionLoss
 class BoundaryLoss(RegionLoss):
     """Boundary loss: one minus the F1 score of the contours of each class, in each image.
 
-       ```
-       b(q)      = maxpool(1 - q, 3) - (1 - q)               # the contour of labels t or of p
-       b+(q)     = maxpool(b(q), 2 * distance + 1)           # and all within a distance of it
-       precision = sum b(p) * b+(t) / sum b(p)
-       recall    = sum b+(p) * b(t) / sum b(t)
-       f1        = 2 * precision * recall / (precision + recall)
+    ```
+    b(q)      = maxpool(1 - q, 3) - (1 - q)               # the contour of labels t or of p
+    b+(q)     = maxpool(b(q), 2 * distance + 1)           # and all within a distance of it
+    precision = sum b(p) * b+(t) / sum b(p)
+    recall    = sum b+(p) * b(t) / sum b(t)
+    f1        = 2 * precision * recall / (precision + recall)
     loss      = weighted mean over the classes of 1 - f1
-       ```
+    ```
 
-       with the probabilities `p` and the labels `t`, 0 or 1. Classes without a contour in an image
-       are left out there. The border between a class and void, or the border of the image, is no
-       contour. It says nothing of regions far from any contour: add another loss, such as
-       `DiceLoss() + 0.5 * BoundaryLoss()`.
+    with the probabilities `p` and the labels `t`, 0 or 1. Classes without a contour in an image are
+    left out there. The border between a class and void, or the border of the image, is no contour.
+    It says nothing of regions far from any contour: add another loss, such as
+    `DiceLoss() + 0.5 * BoundaryLoss()`.
 
-       Args:
-           distance: Integer, how many pixels apart two contours may be and still agree. Defaults to
-               `2`.
-           class_weights: Sequence of one weight per class, a dict from each class to its weight, or
-               `None` for equal weights; not for a binary network. Defaults to `None`.
-    ignore_class: Integer, the label of void pixels. Defaults to `255`.
-           from_logits: Boolean, whether the network returns logits rather than probabilities.
-               Defaults to `True`.
-           task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's, or
-               on its own binary for one channel.
-           name: Name of the loss. Defaults to `"boundary_loss"`.
-           **kwargs: `reduction` and `dtype`, as in every Keras loss.
+    Args:
+        distance: Integer, how many pixels apart two contours may be and still agree. Defaults to
+            `2`.
+        class_weights: Sequence of one weight per class, a dict from each class to its weight, or
+            `None` for equal weights; not for a binary network. Defaults to `None`.
+        ignore_class: Integer, the label of void pixels. Defaults to `255`.
+        from_logits: Boolean, whether the network returns logits rather than probabilities. Defaults
+            to `True`.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's, or on
+            its own binary for one channel.
+        name: Name of the loss. Defaults to `"boundary_loss"`.
+        **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
-       Call arguments:
-           y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-               with several labels per pixel 0 and 1 of shape `(batch, height, width, classes)`.
-           y_pred: Logits, or probabilities with `from_logits=False`, of shape
-               `(batch, height, width, classes)`, of one channel for a binary network. Computed in
-               float32.
-           sample_weight: One factor per image or per pixel, by which pixels count in the regions.
-               Defaults to `None`.
+    Call arguments:
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
+            with several labels per pixel 0 and 1 of shape `(batch, height, width, classes)`.
+        y_pred: Logits, or probabilities with `from_logits=False`, of shape
+            `(batch, height, width, classes)`, of one channel for a binary network. Computed in
+            float32.
+        sample_weight: One factor per image or per pixel, by which pixels count in the regions.
+            Defaults to `None`.
 
-       Returns:
-           Scalar; of shape `(batch,)` with `reduction=None`.
+    Returns:
+        Scalar; of shape `(batch,)` with `reduction=None`.
 
-       Raises:
-           ValueError: If `distance` is below 1, class weights or shapes do not fit, or a label in a
-               NumPy array is neither a class nor void. In a tensor such a label makes the loss NaN.
+    Raises:
+        ValueError: If `distance` is below 1, class weights or shapes do not fit, or a label in a
+            NumPy array is neither a class nor void. In a tensor such a label makes the loss NaN.
 
-       Example:
+    Example:
 
-       >>> labels = np.repeat([[[0, 0, 1, 1, 1, 1]]], 3, axis=1)
-       >>> logits = np.where(labels == 1, 9.0, -9.0)[..., None].astype("float32")
-       >>> round(float(BoundaryLoss(distance=1)(labels, logits)), 3)
-       0.0
+    >>> labels = np.repeat([[[0, 0, 1, 1, 1, 1]]], 3, axis=1)
+    >>> logits = np.where(labels == 1, 9.0, -9.0)[..., None].astype("float32")
+    >>> round(float(BoundaryLoss(distance=1)(labels, logits)), 3)
+    0.0
 
-       Reference:
-           "Boundary Loss for Remote Sensing Imagery Semantic Segmentation" (Bokhovkin and Burnaev,
-           2019), equations 3 to 6.
+    Reference:
+        "Boundary Loss for Remote Sensing Imagery Semantic Segmentation" (Bokhovkin and Burnaev,
+        2019), equations 3 to 6.
     """
 
     def __init__(

@@ -145,9 +145,9 @@ def test_each_output_has_its_loss_and_weight(losses, loss_weights, weights, tmp_
 @pytest.mark.parametrize(
     ("loss", "loss_weights", "message"),
     [
-        ([WeightedCrossEntropy()], None, "2 auxiliary ones take .* or 3 losses"),
-        ({"head0": WeightedCrossEntropy()}, None, "have an order and no names"),
-        (WeightedCrossEntropy(), [1.0, 0.4], "one weight per output: the main one and 2 auxiliary"),
+        ([WeightedCrossEntropy()], None, "2 auxiliary outputs take .* or 3 losses"),
+        ({"head0": WeightedCrossEntropy()}, None, "have no names"),
+        (WeightedCrossEntropy(), [1.0, 0.4], "the main output and 2 auxiliary outputs"),
         (WeightedCrossEntropy(), {"head0": 1.0}, "`loss_weights` must be a list"),
     ],
 )

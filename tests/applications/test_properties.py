@@ -33,7 +33,7 @@ def test_features_are_pooled_as_in_keras_applications(make, pooling, rng):
     want = as_array(features(images))
     want = want.mean(axis=(1, 2)) if pooling == "avg" else want.max(axis=(1, 2))
     np.testing.assert_allclose(as_array(pooled(images)), want, atol=1e-5)
-    with pytest.raises(ValueError, match=r"`pooling` is for features: pass `include_top=False`"):
+    with pytest.raises(ValueError, match=r"`pooling` requires `include_top=False`"):
         make(pooling=pooling)
 
 
