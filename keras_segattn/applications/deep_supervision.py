@@ -123,7 +123,8 @@ class DeepSupervision(SegmentationModel):
         ):
             raise ValueError(
                 "`loss_weights` must be a list of one weight per output: the main output and "
-                f"{counted(len(self.auxiliary_weights), 'auxiliary output')}. Received: {loss_weights}"
+                f"{counted(len(self.auxiliary_weights), 'auxiliary output')}. Received: "
+                f"{loss_weights}"
             )
         return list(loss_weights)
 

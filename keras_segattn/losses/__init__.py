@@ -1,4 +1,4 @@
-"""Losses for masks with void pixels, where Keras has none."""
+"""Losses for masks with void pixels, which Keras does not provide."""
 
 from keras_segattn.losses.binary_cross_entropy import BinaryCrossEntropy
 from keras_segattn.losses.boundary_loss import BoundaryLoss

@@ -1,4 +1,4 @@
-"""Cross-entropy of sigmoids with a weight of the positive pixels."""
+"""Cross-entropy of sigmoids with a weight for positive pixels."""
 
 from numbers import Real
 
@@ -11,44 +11,45 @@ from keras_segattn.losses.pixel_loss import PixelLoss
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class BinaryCrossEntropy(PixelLoss):
-    """Cross-entropy of sigmoids over the pixels that are not void, of binary or multilabel masks.
+    """Cross-entropy of sigmoids over the non-void pixels of binary or multilabel masks.
 
     `l_i = -positive_weight * y_i * log(p_i) - (1 - y_i) * log(1 - p_i)` with `p_i = sigmoid(x_i)`,
-    and `loss = sum_i w_i * l_i / sum_i w_i` over all pixels, and all classes of a multilabel mask,
-    that are not void.
+    and `loss = sum_i w_i * l_i / sum_i w_i` over all pixels that are not void, and over all classes
+    of a multilabel mask.
 
-    Keras's `BinaryCrossentropy` cannot leave void pixels out, and has no weight of the positives.
+    Keras's `BinaryCrossentropy` cannot ignore void pixels and has no weight for positive pixels.
 
     Args:
-        positive_weight: Positive number, by which the loss of foreground pixels is multiplied; a
-            sequence of one per class for multilabel masks. Above 1 it serves recall, below 1
-            precision. Defaults to `1.0`.
+        positive_weight: Positive number, the factor for the loss of foreground pixels; for
+            multilabel masks, also a sequence of one per class. Values above 1 increase recall,
+            values below 1 precision. Defaults to `1.0`.
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
-            `None` for equal weights. A binary loss has two: the background's and the foreground's,
-            and divides by their sum. Defaults to `None`.
+            `None` for equal weights. A binary loss has two weights, for background and foreground,
+            and divides by the sum of the weights. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities. Defaults
             to `True`.
-        task: `"binary"` or `"multilabel"`. Defaults to `None`: the network's, or on its own binary
-            for one channel and multilabel for several.
+        task: `"binary"` or `"multilabel"`. Defaults to `None`: the network's task or, without a
+            network, binary for one channel and multilabel for several.
         name: Name of the loss. Defaults to `"binary_cross_entropy"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
-        y_true: 0, 1 or void, of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel of shape `(batch, height, width, classes)`.
+        y_true: Labels 0, 1 or void, of shape `(batch, height, width)` or
+            `(batch, height, width, 1)`; for multilabel masks, of shape
+            `(batch, height, width, classes)`.
         y_pred: Logits, or probabilities with `from_logits=False`, of shape
-            `(batch, height, width, classes)`, of one channel for a binary network. Computed in
+            `(batch, height, width, classes)`, with one channel for a binary network. Cast to
             float32.
-        sample_weight: One factor per image or per pixel. Defaults to `None`.
+        sample_weight: One weight per image or per pixel. Defaults to `None`.
 
     Returns:
-        Scalar; of the shape of the labels with `reduction=None`.
+        Scalar; with `reduction=None`, a tensor of the shape of the labels.
 
     Raises:
-        ValueError: If a weight is not positive, weights or shapes do not fit, the network is a
-            multiclass one, or a label in a NumPy array is neither 0, 1 nor void. In a tensor such
-            a label makes the loss NaN.
+        ValueError: If a weight is not positive, weights or shapes do not fit, the network is
+            multiclass, or a label in a NumPy array is neither 0, 1 nor void. In a tensor, such a
+            label makes the loss NaN.
 
     Example:
 
@@ -59,7 +60,7 @@ class BinaryCrossEntropy(PixelLoss):
     1.3863
 
     Reference:
-        `positive_weight` is `pos_weight` of PyTorch's `BCEWithLogitsLoss`.
+        `positive_weight` equals `pos_weight` in PyTorch's `BCEWithLogitsLoss`.
     """
 
     TASKS = ("binary", "multilabel")

@@ -1,4 +1,4 @@
-"""Loss by the agreement of contours."""
+"""Loss based on the agreement of contours."""
 
 import keras
 from keras import ops
@@ -20,39 +20,37 @@ class BoundaryLoss(RegionLoss):
     loss      = weighted mean over the classes of 1 - f1
     ```
 
-    with the probabilities `p` and the labels `t`, 0 or 1. Classes without a contour in an image are
-    left out there. The border between a class and void, or the border of the image, is no contour.
-    It says nothing of regions far from any contour: add another loss, such as
-    `DiceLoss() + 0.5 * BoundaryLoss()`.
+    with the probabilities `p` and the labels `t`, 0 or 1. In each image, classes without a contour
+    are ignored. Borders with void pixels and image borders are not contours. The loss does not see
+    regions far from any contour, so add another loss: `DiceLoss() + 0.5 * BoundaryLoss()`.
 
     Args:
-        distance: Integer, how many pixels apart two contours may be and still agree. Defaults to
-            `2`.
+        distance: Integer, the number of pixels within which two contours agree. Defaults to `2`.
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
-            `None` for equal weights; not for a binary network. Defaults to `None`.
+            `None` for equal weights; not allowed for a binary network. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities. Defaults
             to `True`.
-        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's, or on
-            its own binary for one channel.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's task
+            or, without a network, binary for one channel and multiclass for several.
         name: Name of the loss. Defaults to `"boundary_loss"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel 0 and 1 of shape `(batch, height, width, classes)`.
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
+            multilabel masks, zeros and ones of shape `(batch, height, width, classes)`.
         y_pred: Logits, or probabilities with `from_logits=False`, of shape
-            `(batch, height, width, classes)`, of one channel for a binary network. Computed in
+            `(batch, height, width, classes)`, with one channel for a binary network. Cast to
             float32.
-        sample_weight: One factor per image or per pixel, by which pixels count in the regions.
-            Defaults to `None`.
+        sample_weight: One weight per image or per pixel; it scales how much pixels count in their
+            region. Defaults to `None`.
 
     Returns:
-        Scalar; of shape `(batch,)` with `reduction=None`.
+        Scalar; with `reduction=None`, a tensor of shape `(batch,)`.
 
     Raises:
         ValueError: If `distance` is below 1, class weights or shapes do not fit, or a label in a
-            NumPy array is neither a class nor void. In a tensor such a label makes the loss NaN.
+            NumPy array is neither a class nor void. In a tensor, such a label makes the loss NaN.
 
     Example:
 
@@ -111,13 +109,13 @@ class BoundaryLoss(RegionLoss):
 
 
 def _contour(region, valid):
-    """The pixels of a region next to others; void pixels are no others."""
+    """Returns the pixels of a region next to other pixels, not counting void pixels."""
     outside = (1.0 - region) * valid
     return (_max_pool(outside, 3) - outside) * valid
 
 
 def _max_pool(x, side):
-    # In two steps, which a large side makes quicker. All values are from 0 up.
+    # Two steps are faster for a large side. All values are at least 0.
     half = side // 2
     x = ops.pad(x, [(0, 0), (half, half), (half, half), (0, 0)])
     for window in ((side, 1), (1, side)):

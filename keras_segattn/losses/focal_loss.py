@@ -17,35 +17,35 @@ class FocalLoss(PixelLoss):
     loss = sum_i w[y_i] * l_i / sum_i w[y_i]
     ```
 
-    over all pixels `i` with `y_i != ignore_class`; `0` where every pixel is void. The focal term
-    turns attention from the pixels that are right already to those that are not.
+    over all pixels `i` with `y_i != ignore_class`; `0` if every pixel is void. The focal term
+    shifts the weight from pixels that are already right to pixels that are still wrong.
 
     Args:
-        gamma: Exponent, from 0, where it is cross-entropy, upwards. Defaults to `2.0`.
+        gamma: Float, at least 0, the exponent; `0` gives cross-entropy. Defaults to `2.0`.
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
             `None` for equal weights. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities. Defaults
             to `True`.
-        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's, or on
-            its own binary for one channel.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's task
+            or, without a network, binary for one channel and multiclass for several.
         name: Name of the loss. Defaults to `"focal_loss"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel 0 and 1 of shape `(batch, height, width, classes)`.
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
+            multilabel masks, zeros and ones of shape `(batch, height, width, classes)`.
         y_pred: Logits, or probabilities with `from_logits=False`, of shape
-            `(batch, height, width, classes)`, of one channel for a binary network. Computed in
+            `(batch, height, width, classes)`, with one channel for a binary network. Cast to
             float32.
-        sample_weight: One factor per image or per pixel. Defaults to `None`.
+        sample_weight: One weight per image or per pixel. Defaults to `None`.
 
     Returns:
-        Scalar; of the shape of the labels with `reduction=None`.
+        Scalar; with `reduction=None`, a tensor of the shape of the labels.
 
     Raises:
         ValueError: If `gamma` is negative, class weights or shapes do not fit, or a label in a
-            NumPy array is neither a class nor void. In a tensor such a label makes the loss NaN.
+            NumPy array is neither a class nor void. In a tensor, such a label makes the loss NaN.
 
     Example:
 
@@ -58,9 +58,9 @@ class FocalLoss(PixelLoss):
         "Cross-CBAM: A Lightweight network for Scene Segmentation" (Zhang et al., 2023), section
         3.4; "Focal Loss for Dense Object Detection" (Lin et al., 2017), equation 4.
 
-    **Differences from the paper**: Cross-CBAM does not give `gamma`. Its focal loss is written for
-    two classes; here `p` is the softmax probability of the true class. The authors' code has one
-    sigmoid per class.
+    **Differences from the paper**: Cross-CBAM does not specify `gamma`. It defines the focal loss
+    for two classes; here `p` is the softmax probability of the true class. The authors' code has
+    one sigmoid per class.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class FocalLoss(PixelLoss):
 
     def pixel_losses(self, labels, logits):
         cross_entropy = ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-        # 1 - exp(-x) is 0 for a pixel that is certainly right, where a power has no gradient.
+        # 1 - exp(-x) is 0 for a pixel predicted with certainty, and a power has no gradient at 0.
         wrong = ops.maximum(-ops.expm1(-cross_entropy), 1e-7)
         return cross_entropy * ops.power(wrong, self.gamma)
 

@@ -18,46 +18,45 @@ class FocalTverskyLoss(TverskyLoss):
     ```
 
     over the pixels that are not void, with `hits = sum p * t`, `false_positives = sum p * (1 - t)`
-    and `false_negatives = sum (1 - p) * t`. With
-    `gamma` above 1 the gradient of a class is larger while its score is high, so that small
-    regions are finished.
+    and `false_negatives = sum (1 - p) * t`. With `gamma` above 1 the gradient of a class is larger
+    while its score is high, so training completes small regions.
 
     Args:
-        alpha: Float from 0 up, the weight of false positives. Defaults to `0.3`.
-        beta: Float from 0 up, the weight of false negatives. Defaults to `0.7`.
+        alpha: Float, at least 0, the weight of false positives. Defaults to `0.3`.
+        beta: Float, at least 0, the weight of false negatives. Defaults to `0.7`.
         gamma: Float, the divisor of the exponent, above 0. Defaults to `4 / 3`.
-        smooth: Float from 0 up, added above and below the fraction, which makes a class that no
-            pixel has count by its false positives. Without it such a class is left out. Defaults to
-            `1.0`.
-        per_image: Boolean, whether to take the regions of each image, and then the mean over the
-            images, rather than the regions of the whole batch. Defaults to `False`.
+        smooth: Float, at least 0, added to numerator and denominator. With `smooth` above 0, a
+            class without true pixels counts through its false positives; with 0, it is ignored.
+            Defaults to `1.0`.
+        per_image: Boolean, whether to compute the loss per image and average over the images,
+            instead of over the whole batch at once. Defaults to `False`.
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
-            `None` for equal weights; not for a binary network. Defaults to `None`.
+            `None` for equal weights; not allowed for a binary network. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities. Defaults
             to `True`.
-        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's, or on
-            its own binary for one channel.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's task
+            or, without a network, binary for one channel and multiclass for several.
         name: Name of the loss. Defaults to `"focal_tversky_loss"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel 0 and 1 of shape `(batch, height, width, classes)`.
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
+            multilabel masks, zeros and ones of shape `(batch, height, width, classes)`.
         y_pred: Logits, or probabilities with `from_logits=False`, of shape
-            `(batch, height, width, classes)`, of one channel for a binary network. Computed in
+            `(batch, height, width, classes)`, with one channel for a binary network. Cast to
             float32.
-        sample_weight: One factor per image or per pixel, by which pixels count in the regions.
-            Defaults to `None`.
+        sample_weight: One weight per image or per pixel; it scales how much pixels count in their
+            region. Defaults to `None`.
 
     Returns:
-        Scalar; of shape `(batch,)` with `reduction=None`, the same number for each image unless
-        `per_image`.
+        Scalar; with `reduction=None`, a tensor of shape `(batch,)`, with the same number for each
+        image unless `per_image=True`.
 
     Raises:
         ValueError: If `smooth`, `alpha` or `beta` is negative, `gamma` not positive, class weights
             or shapes do not fit, or a label in a NumPy array is neither a class nor void. In a
-            tensor such a label makes the loss NaN.
+            tensor, such a label makes the loss NaN.
 
     Example:
 
@@ -68,7 +67,7 @@ class FocalTverskyLoss(TverskyLoss):
 
     Reference:
         "A Novel Focal Tversky Loss Function with Improved Attention U-Net for Lesion Segmentation"
-        (Abraham and Khan, 2018), equation 4, with its alpha and beta exchanged.
+        (Abraham and Khan, 2018), equation 4, with alpha and beta swapped.
     """
 
     def __init__(

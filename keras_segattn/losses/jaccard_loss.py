@@ -1,4 +1,4 @@
-"""Loss by the intersection over union."""
+"""Loss based on the intersection over union."""
 
 import keras
 
@@ -18,37 +18,37 @@ class JaccardLoss(OverlapLoss):
     over the pixels that are not void, with the probabilities `p` and the labels `t`, 0 or 1.
 
     Args:
-        smooth: Float from 0 up, added above and below the fraction, which makes a class that no
-            pixel has count by its false positives. Without it such a class is left out. Defaults to
-            `1.0`.
-        per_image: Boolean, whether to take the regions of each image, and then the mean over the
-            images, rather than the regions of the whole batch. Defaults to `False`.
+        smooth: Float, at least 0, added to numerator and denominator. With `smooth` above 0, a
+            class without true pixels counts through its false positives; with 0, it is ignored.
+            Defaults to `1.0`.
+        per_image: Boolean, whether to compute the loss per image and average over the images,
+            instead of over the whole batch at once. Defaults to `False`.
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
-            `None` for equal weights; not for a binary network. Defaults to `None`.
+            `None` for equal weights; not allowed for a binary network. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities. Defaults
             to `True`.
-        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's, or on
-            its own binary for one channel.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's task
+            or, without a network, binary for one channel and multiclass for several.
         name: Name of the loss. Defaults to `"jaccard_loss"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel 0 and 1 of shape `(batch, height, width, classes)`.
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
+            multilabel masks, zeros and ones of shape `(batch, height, width, classes)`.
         y_pred: Logits, or probabilities with `from_logits=False`, of shape
-            `(batch, height, width, classes)`, of one channel for a binary network. Computed in
+            `(batch, height, width, classes)`, with one channel for a binary network. Cast to
             float32.
-        sample_weight: One factor per image or per pixel, by which pixels count in the regions.
-            Defaults to `None`.
+        sample_weight: One weight per image or per pixel; it scales how much pixels count in their
+            region. Defaults to `None`.
 
     Returns:
-        Scalar; of shape `(batch,)` with `reduction=None`, the same number for each image unless
-        `per_image`.
+        Scalar; with `reduction=None`, a tensor of shape `(batch,)`, with the same number for each
+        image unless `per_image=True`.
 
     Raises:
         ValueError: If `smooth` is negative, class weights or shapes do not fit, or a label in a
-            NumPy array is neither a class nor void. In a tensor such a label makes the loss NaN.
+            NumPy array is neither a class nor void. In a tensor, such a label makes the loss NaN.
 
     Example:
 

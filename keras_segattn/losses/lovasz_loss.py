@@ -1,4 +1,4 @@
-"""Loss by a surrogate of the intersection over union."""
+"""Loss based on a surrogate of the intersection over union."""
 
 import keras
 from keras import ops
@@ -19,39 +19,40 @@ class LovaszLoss(RegionLoss):
     loss = weighted mean over the classes of l_c
     ```
 
-    where `J` is the Jaccard loss of the class, were the first `i` pixels wrong and the others
-    right. Void pixels are left out. A class that no pixel has is left out of the softmax form; in
-    the hinge form it costs its largest error. All pixels are sorted for every class, which takes
-    time and memory. It is mostly used to finish a network that was trained by cross-entropy.
+    where `J` is the Jaccard loss of the class if the first `i` pixels were wrong and the others
+    right. Void pixels are ignored. The softmax form ignores a class without true pixels; in the
+    hinge form, the loss of such a class is its largest error. All pixels are sorted for every
+    class, which takes time and memory. The loss mostly serves to fine-tune a network trained with
+    cross-entropy.
 
     Args:
-        per_image: Boolean, whether to take the regions of each image, and then the mean over the
-            images, rather than the regions of the whole batch. Defaults to `False`.
+        per_image: Boolean, whether to compute the loss per image and average over the images,
+            instead of over the whole batch at once. Defaults to `False`.
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
-            `None` for equal weights; not for a binary network. Defaults to `None`.
+            `None` for equal weights; not allowed for a binary network. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities. Defaults
             to `True`.
-        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's, or on
-            its own binary for one channel.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's task
+            or, without a network, binary for one channel and multiclass for several.
         name: Name of the loss. Defaults to `"lovasz_loss"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel 0 and 1 of shape `(batch, height, width, classes)`.
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
+            multilabel masks, zeros and ones of shape `(batch, height, width, classes)`.
         y_pred: Logits, or probabilities with `from_logits=False`, of shape
-            `(batch, height, width, classes)`, of one channel for a binary network. Computed in
+            `(batch, height, width, classes)`, with one channel for a binary network. Cast to
             float32.
-        sample_weight: One factor per image, with `per_image=True`. Defaults to `None`.
+        sample_weight: One weight per image, with `per_image=True`. Defaults to `None`.
 
     Returns:
-        Scalar; of shape `(batch,)` with `reduction=None`, the same number for each image unless
-        `per_image`.
+        Scalar; with `reduction=None`, a tensor of shape `(batch,)`, with the same number for each
+        image unless `per_image=True`.
 
     Raises:
         ValueError: If class weights or shapes do not fit, pixels are given weights, or a label in a
-            NumPy array is neither a class nor void. In a tensor such a label makes the loss NaN.
+            NumPy array is neither a class nor void. In a tensor, such a label makes the loss NaN.
 
     Example:
 
@@ -88,8 +89,8 @@ class LovaszLoss(RegionLoss):
     def __call__(self, y_true, y_pred, sample_weight=None):
         if sample_weight is not None and not (self.per_image and len(sample_weight.shape) == 1):
             raise ValueError(
-                "LovaszLoss takes no weights of pixels, and weights of images only with "
-                "per_image=True: its pixels are sorted by their errors. Received: a sample_weight "
+                "LovaszLoss sorts pixels by error, so it accepts no pixel weights, and image "
+                "weights only with per_image=True. Received: a sample_weight "
                 f"of shape {tuple(sample_weight.shape)}, per_image={self.per_image}"
             )
         return super().__call__(y_true, y_pred, sample_weight)
@@ -101,7 +102,7 @@ class LovaszLoss(RegionLoss):
         else:
             errors = ops.relu(1.0 - self.logits(logits) * (2 * truth - 1)) * valid
         errors, truth, valid = (self._flattened(x) for x in (errors, truth, valid))
-        # Void, whose errors are 0, comes after all others of 0.
+        # Void pixels have error 0 and come after all other pixels with error 0.
         order = ops.argsort(ops.where(valid > 0, -ops.stop_gradient(errors), 1.0), axis=1)
         errors, truth = (ops.take_along_axis(x, order, axis=1) for x in (errors, truth))
         pixels = ops.sum(truth, axis=1, keepdims=True)
@@ -112,7 +113,7 @@ class LovaszLoss(RegionLoss):
         return ops.sum(errors * ops.stop_gradient(steps), axis=1), ops.sum(counts, axis=1) > 0
 
     def _flattened(self, x):
-        """Returns the pixels of each image, or of the batch on all replicas, in one axis."""
+        """Flattens the pixels of each image, or of the batch on all replicas, to one axis."""
         channels = x.shape[-1]
         if self.per_image:
             return ops.reshape(x, (ops.shape(x)[0], -1, channels))

@@ -1,4 +1,4 @@
-"""Cross-entropy of the pixels that are hard at the moment."""
+"""Cross-entropy of the currently hard pixels."""
 
 import math
 
@@ -22,33 +22,33 @@ class OHEMCrossEntropy(PixelLoss):
 
     Args:
         threshold: Probability of the true class below which a pixel is hard. Defaults to `0.7`.
-        min_kept: Integer, the least number of pixels that count, over the whole batch. Defaults to
+        min_kept: Integer, the minimum number of pixels that count in the whole batch. Defaults to
             `100000`.
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
             `None` for equal weights. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities. Defaults
             to `True`.
-        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's, or on
-            its own binary for one channel.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's task
+            or, without a network, binary for one channel and multiclass for several.
         name: Name of the loss. Defaults to `"ohem_cross_entropy"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel 0 and 1 of shape `(batch, height, width, classes)`.
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
+            multilabel masks, zeros and ones of shape `(batch, height, width, classes)`.
         y_pred: Logits, or probabilities with `from_logits=False`, of shape
-            `(batch, height, width, classes)`, of one channel for a binary network. Computed in
+            `(batch, height, width, classes)`, with one channel for a binary network. Cast to
             float32.
-        sample_weight: One factor per image or per pixel. Defaults to `None`.
+        sample_weight: One weight per image or per pixel. Defaults to `None`.
 
     Returns:
-        Scalar; of the shape of the labels with `reduction=None`.
+        Scalar; with `reduction=None`, a tensor of the shape of the labels.
 
     Raises:
-        ValueError: If the threshold is not between 0 and 1, `min_kept` is below 1, class weights
-            or shapes do not fit, or a label in a NumPy array is neither a class nor void. In a
-            tensor such a label makes the loss NaN.
+        ValueError: If the threshold is not between 0 and 1, `min_kept` is below 1, class weights or
+            shapes do not fit, or a label in a NumPy array is neither a class nor void. In a tensor,
+            such a label makes the loss NaN.
 
     Example:
 
@@ -62,9 +62,9 @@ class OHEMCrossEntropy(PixelLoss):
         2021), the authors' code; "Training Region-based Object Detectors with Online Hard Example
         Mining" (Shrivastava et al., 2016).
 
-    **Differences from the code**: there void pixels count as right ones where a batch has fewer
-    than `min_kept` others, and lower the mean. Pixels of one and the same loss at the edge of the
-    `min_kept` all count. AttaNet's paper only says cross-entropy.
+    **Differences from the code**: in the authors' code, if a batch has fewer than `min_kept`
+    labeled pixels, void pixels count as correct ones and lower the mean. Here, pixels with the same
+    loss at the cutoff of `min_kept` all count. AttaNet's paper only mentions cross-entropy.
     """
 
     def __init__(
@@ -89,10 +89,10 @@ class OHEMCrossEntropy(PixelLoss):
         return ops.sparse_categorical_crossentropy(labels, logits, from_logits=True)
 
     def pixel_weights(self, losses, weights):
-        # Void, which weighs nothing, comes last.
+        # Void pixels have weight 0 and come last.
         ranked = ops.where(weights > 0, ops.stop_gradient(losses), -1.0)
         ascending = ops.sort(ops.reshape(ranked, (-1,)))
-        # No replica has more than these among the `min_kept` hardest of the whole batch.
+        # A replica contributes at most these to the `min_kept` hardest pixels of the batch.
         ascending = ops.sort(gather_from_replicas(ascending[-self.min_kept :]))
         size = ops.cast(ops.shape(ascending)[0], "int32")
         last_kept = ops.take(ascending, ops.maximum(size - self.min_kept, 0))

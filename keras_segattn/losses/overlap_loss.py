@@ -1,4 +1,4 @@
-"""The base of the losses by the overlap of regions."""
+"""Base class of the losses based on region overlap."""
 
 from keras import ops
 
@@ -12,13 +12,13 @@ class OverlapLoss(RegionLoss):
 
     With the probabilities `p` and the labels `t`, 0 or 1, of the pixels that are not void,
     `hits = sum p * t`, `false_positives = sum p * (1 - t)`, `false_negatives = sum (1 - p) * t`. A
-    class that no pixel has counts only with `smooth`, and then falls to 0 as its false positives
-    vanish: without it the score of such a class is 0 whatever is predicted.
+    class without true pixels counts only with `smooth`; its loss then falls to 0 as its false
+    positives vanish. Without `smooth`, its score is 0 for any prediction.
 
     A subclass defines `score`.
 
     Args:
-        smooth: Float, added above and below the fraction. Defaults to `1.0`.
+        smooth: Float, added to numerator and denominator. Defaults to `1.0`.
         **kwargs: The arguments of `RegionLoss`.
     """
 

@@ -1,4 +1,4 @@
-"""The base of the losses that are a weighted mean over pixels."""
+"""Base class of the losses that are a weighted mean over pixels."""
 
 from keras import ops
 
@@ -10,32 +10,32 @@ class PixelLoss(SegmentationLoss):
     """Weighted mean of a loss over the pixels that are not void.
 
     `loss = sum_i w_i * l_i / sum_i w_i` over all pixels `i` with `y_i != ignore_class`, where `w_i`
-    is the weight of the pixel's class; `0` where every pixel is void. Where a batch is divided
-    among devices, the sums run over the whole batch: the mean of the devices' means would be
-    another number as soon as one of them has more void than the other.
+    is the weight of the pixel's class; `0` if every pixel is void. If a batch is split across
+    devices, the sums still run over the whole batch: the mean of the devices' means would differ as
+    soon as one device has more void pixels than another.
 
-    The loss of a binary network is that of two classes with the logits `(0, x)`, whose softmax is
-    `sigmoid(x)`. With several labels per pixel the mean is over pixels and classes, each a binary
-    loss, weighted by its class.
+    A binary network has the loss of two classes with the logits `(0, x)`; their softmax is
+    `sigmoid(x)`. For multilabel masks, the mean runs over pixels and classes; each term is a binary
+    loss with the weight of its class.
 
-    A subclass defines `pixel_losses`, and may narrow down the pixels by `pixel_weights`.
+    A subclass defines `pixel_losses` and may override `pixel_weights` to select pixels.
 
     Args:
         **kwargs: The arguments of `SegmentationLoss`.
     """
 
     def pixel_losses(self, labels, logits):
-        """Returns the loss of every pixel; all labels are classes, void has become 0."""
+        """Returns the loss of every pixel; all labels are classes, with void replaced by 0."""
         raise NotImplementedError
 
     def pixel_weights(self, losses, weights):
-        """Returns the weight of every pixel; `weights` holds its class's weight, 0 for void."""
+        """Returns the weight of every pixel; `weights` contains class weights, and 0 for void."""
         del losses
         return weights
 
     def call(self, y_true, y_pred):
         task, labels, valid, faulty = self.split(y_true, y_pred)
-        # Void weighs nothing, but 0 * NaN is NaN.
+        # Void pixels have weight 0, but 0 * NaN is NaN.
         where = valid if task == "multilabel" else ops.expand_dims(valid, axis=-1)
         y_pred = ops.where(where, ops.cast(y_pred, "float32"), 0.0)
         if task != "multiclass":
@@ -51,8 +51,8 @@ class PixelLoss(SegmentationLoss):
         losses = self.pixel_losses(labels, y_pred)
         weights = self.pixel_weights(losses, weights)
         total = sum_over_replicas(ops.sum(weights))
-        # The mean over all pixels, and then over replicas, which follows, becomes the mean over
-        # the weights of all replicas.
+        # The mean over all pixels and then over replicas, taken later, becomes the weighted mean
+        # over all replicas.
         pixels = ops.cast(ops.size(weights) * count_replicas(), "float32")
         losses = losses * weights * pixels / ops.where(total > 0, total, 1.0)
         return ops.where(faulty, float("nan"), losses)

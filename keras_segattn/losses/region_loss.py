@@ -1,29 +1,29 @@
-"""The base of the losses that compare regions rather than pixels."""
+"""Base class of the losses that compare regions rather than pixels."""
 
 from keras import ops
 
 from keras_segattn.losses.replicas import count_replicas, sum_over_replicas
 from keras_segattn.losses.segmentation_loss import LEAST_PROBABILITY, SegmentationLoss
 
-# Below any sum of probabilities that matters.
+# Smaller than any relevant sum of probabilities.
 EPSILON = 1e-7
 
 
 class RegionLoss(SegmentationLoss):
     """Weighted mean over the classes of a loss between true and predicted regions.
 
-    `loss = sum_c w_c * l_c / sum_c w_c` over the classes `c` that `class_losses` counts, of each
-    image or of the whole batch; `0` where there is none. Void pixels belong to no region. Where a
-    batch is divided among devices, a region reaches over all of them.
+    `loss = sum_c w_c * l_c / sum_c w_c` over the classes `c` that `class_losses` counts, per image
+    or for the whole batch; `0` if there are none. Void pixels belong to no region. If a batch is
+    split across devices, a region extends over all of them.
 
     The region of a binary network is its foreground. A subclass defines `class_losses`.
 
     Args:
-        per_image: Boolean, whether to take the regions of each image, and then the mean over the
-            images that have one, rather than the regions of the whole batch. Defaults to `False`.
+        per_image: Boolean, whether to compute the loss per image and average over the images with a
+            region, instead of over the whole batch at once. Defaults to `False`.
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
-            `None` for equal weights. A binary loss has one region and takes none. Defaults to
-            `None`.
+            `None` for equal weights. A binary loss has one region and accepts no weights. Defaults
+            to `None`.
         **kwargs: The other arguments of `SegmentationLoss`.
     """
 
@@ -32,13 +32,13 @@ class RegionLoss(SegmentationLoss):
         self.per_image = per_image
 
     def class_losses(self, truth, logits, weights):
-        """Returns the loss of each class, and whether it counts.
+        """Returns the loss of each class and whether the class counts.
 
         Args:
             truth: float32 tensor of 0 and 1, `(batch, height, width, channels)`.
-            logits: float32 tensor of that shape, 0 where there is void; probabilities with
+            logits: float32 tensor of the same shape, 0 at void pixels; probabilities with
                 `from_logits=False`.
-            weights: float32 tensor `(batch, height, width, channels or 1)`, 0 where there is void.
+            weights: float32 tensor `(batch, height, width, channels or 1)`, 0 at void pixels.
 
         Returns:
             Two tensors `(batch, channels)` with `per_image`, else `(1, channels)`.
@@ -46,14 +46,14 @@ class RegionLoss(SegmentationLoss):
         raise NotImplementedError
 
     def probabilities(self, outputs):
-        """Returns the probabilities of the outputs of the network."""
+        """Converts the network's outputs to probabilities."""
         if not self.from_logits:
             return outputs
         softmax = self.task_for(outputs.shape[-1]) == "multiclass"
         return ops.softmax(outputs, axis=-1) if softmax else ops.sigmoid(outputs)
 
     def logits(self, outputs):
-        """Returns the logits of the outputs of the network."""
+        """Converts the network's outputs to logits."""
         if self.from_logits:
             return outputs
         log, rest = (
@@ -65,9 +65,9 @@ class RegionLoss(SegmentationLoss):
         task = super().task_for(channels)
         if task == "binary" and self.class_weights is not None:
             raise ValueError(
-                f"{type(self).__name__} of a binary network has one region, the foreground, and "
-                f"takes no `class_weights`. Received: {self.class_weights}. Add a "
-                "BinaryCrossEntropy with weights, or weigh the two by a TverskyLoss."
+                f"{type(self).__name__} of a binary network has only one region, the foreground, "
+                f"and accepts no `class_weights`. Received: {self.class_weights}. Add a "
+                "BinaryCrossEntropy with weights, or use a TverskyLoss."
             )
         return task
 
@@ -75,7 +75,7 @@ class RegionLoss(SegmentationLoss):
         self.check_numpy_labels(y_true, y_pred.shape[-1])
         weights = self.expand_weights(sample_weight, y_pred)
         if weights is None or (self.per_image and len(sample_weight.shape) == 1):
-            # The weight of an image would cancel out within its own regions.
+            # An image's weight would cancel out within its own regions.
             return super(SegmentationLoss, self).__call__(y_true, y_pred, sample_weight)
         return super(SegmentationLoss, self).__call__((y_true, weights), y_pred)
 

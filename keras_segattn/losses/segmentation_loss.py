@@ -1,4 +1,4 @@
-"""The base of the losses of this package: tasks, void pixels, class weights, sums of losses."""
+"""Base class of this package's losses: tasks, void pixels, class weights, sums of losses."""
 
 from collections.abc import Mapping
 
@@ -22,14 +22,14 @@ LEAST_PROBABILITY = 1e-7
 class SegmentationLoss(keras.losses.Loss):
     """A loss of masks with void pixels, for one or several tasks.
 
-    A label that is neither a class nor void is refused with a `ValueError` in a NumPy array, and
-    makes the loss NaN in a tensor, on every backend. Void pixels are taken out before the
-    arithmetic: NaN or infinite logits there change neither the loss nor its gradient.
+    A label that is neither a class nor void raises a `ValueError` in a NumPy array and makes the
+    loss NaN in a tensor, on every backend. Void pixels are removed before the arithmetic: NaN or
+    infinite logits there change neither the loss nor its gradient.
 
     Losses can be added and multiplied by numbers: `0.5 * DiceLoss() + WeightedCrossEntropy()` is a
     `SumOfLosses`.
 
-    A subclass defines `call`, which gets its labels from `split`, and may narrow down `TASKS`.
+    A subclass defines `call`, which gets its labels from `split`, and may restrict `TASKS`.
 
     Args:
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
@@ -37,8 +37,9 @@ class SegmentationLoss(keras.losses.Loss):
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities.
             Defaults to `True`.
-        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the task of the
-            network, as its `compile` knows it; on its own a loss takes one channel for binary.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's task,
+            set by its `compile`, or, without a network, binary for one channel and multiclass for
+            several.
         **kwargs: `name`, `reduction` and `dtype`, as in every Keras loss.
     """
 
@@ -56,10 +57,10 @@ class SegmentationLoss(keras.losses.Loss):
             self._check_supported(task)
 
     def for_task(self, task):
-        """Returns this loss for the task of a network: itself, or a copy where it had none.
+        """Returns this loss for a network's task: the loss itself, or a copy if it had no task.
 
         Raises:
-            ValueError: If the loss is for another task, or cannot serve this one.
+            ValueError: If the loss is for another task or does not support this one.
         """
         self._check_supported(task)
         if self.task == task:
@@ -67,12 +68,12 @@ class SegmentationLoss(keras.losses.Loss):
         if self.task is not None:
             raise ValueError(
                 f"The network is for task={task!r}, and the loss {self.name!r} for "
-                f"task={self.task!r}. Leave `task` of the loss out, and it takes the network's."
+                f"task={self.task!r}. Omit the loss's `task` to use the network's."
             )
         return type(self).from_config({**self.get_config(), "task": task})
 
     def task_for(self, channels):
-        """Returns the task for outputs of some channels, or raises a ValueError."""
+        """Returns the task for outputs with this number of channels, or raises a ValueError."""
         task = self.task
         if task is None:
             task = "binary" if channels == 1 else next(t for t in self.TASKS if t != "binary")
@@ -90,28 +91,28 @@ class SegmentationLoss(keras.losses.Loss):
         if task not in self.TASKS:
             raise ValueError(
                 f"{type(self).__name__} is for task={' or '.join(map(repr, self.TASKS))}. "
-                f"Received: task={task!r}. For any task there are WeightedCrossEntropy, FocalLoss "
-                "and DiceLoss."
+                f"Received: task={task!r}. WeightedCrossEntropy, FocalLoss and DiceLoss support "
+                "every task."
             )
 
     def check_numpy_labels(self, y_true, channels):
-        """Raises a ValueError if labels in a list or NumPy array are no classes, nor void."""
+        """Raises a ValueError if a label in a list or NumPy array is neither a class nor void."""
         if isinstance(y_true, (list, np.ndarray)):
             values = labels_of_mask(self.task_for(channels), channels)
             check_labels(y_true, values, self.ignore_class)
 
     def expand_weights(self, sample_weight, y_pred):
-        """Returns sample weights that broadcast against the labels, `None` where there are none."""
+        """Returns sample weights that broadcast against the labels, or `None`."""
         sample_weight = expand_sample_weight(sample_weight, len(y_pred.shape) - 1)
         if sample_weight is None or self.task_for(y_pred.shape[-1]) != "multilabel":
             return sample_weight
         return ops.expand_dims(sample_weight, axis=-1)
 
     def split(self, y_true, y_pred):
-        """Returns the task, and integer labels, where they are classes, and where they are faults.
+        """Returns the task, integer labels, a mask of valid labels and a mask of invalid labels.
 
-        The three tensors have the shape `(batch, height, width)`; or, for several labels per
-        pixel, `(batch, height, width, classes)`.
+        The three tensors have the shape `(batch, height, width)`, or
+        `(batch, height, width, classes)` for multilabel masks.
         """
         channels = y_pred.shape[-1]
         task = self.task_for(channels)

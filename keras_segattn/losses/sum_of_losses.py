@@ -7,29 +7,29 @@ import keras
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class SumOfLosses(keras.losses.Loss):
-    """Weighted sum of losses of the same outputs.
+    """Weighted sum of losses over the same outputs.
 
     `loss = sum_i weights[i] * losses[i](y_true, y_pred)`
 
-    The losses of this package give it by arithmetic: `0.5 * DiceLoss() + WeightedCrossEntropy()`.
+    Arithmetic on this package's losses creates it: `0.5 * DiceLoss() + WeightedCrossEntropy()`.
 
     Args:
-        losses: Sequence of losses, of this package or of Keras. Each keeps its own reduction.
+        losses: Sequence of losses from this package or from Keras. Each keeps its own reduction.
         weights: Sequence of one finite number per loss, or `None` for 1 each. Defaults to `None`.
         name: Name of the loss. Defaults to `"sum_of_losses"`.
         **kwargs: `dtype`, as in every Keras loss.
 
     Call arguments:
-        y_true: Integer labels, as the losses take them.
-        y_pred: Logits or probabilities, as the losses take them.
-        sample_weight: As the losses take it. Defaults to `None`.
+        y_true: Integer labels, as the losses expect them.
+        y_pred: Logits or probabilities, as the losses expect them.
+        sample_weight: As the losses expect it. Defaults to `None`.
 
     Returns:
-        Scalar, where the losses return scalars.
+        Scalar, if the losses return scalars.
 
     Raises:
-        ValueError: If there are no losses, the weights do not fit, or some losses are for logits
-            and others for probabilities.
+        ValueError: If there are no losses, the weights do not fit, or some losses expect logits and
+            others probabilities.
 
     Example:
 
@@ -57,25 +57,25 @@ class SumOfLosses(keras.losses.Loss):
             )
         if len({*map(_from_logits, self.losses)} - {None}) > 1:
             raise ValueError(
-                "Some losses of the sum are for logits, and others for probabilities: "
+                "Some losses of the sum expect logits, and others expect probabilities: "
                 f"{[f'{one.name}, from_logits={_from_logits(one)}' for one in self.losses]}. Pass "
-                "all of them the same `from_logits`."
+                "the same `from_logits` to all of them."
             )
 
     @property
     def from_logits(self):
-        """True if the losses expect logits; `None` where none of them says."""
+        """Whether the losses expect logits; `None` if none of them specifies it."""
         return next((v for v in map(_from_logits, self.losses) if v is not None), None)
 
     def for_task(self, task):
-        """Returns the sum for the task of a network; see `SegmentationLoss.for_task`."""
+        """Returns the sum for a network's task; see `SegmentationLoss.for_task`."""
         losses = [one.for_task(task) if hasattr(one, "for_task") else one for one in self.losses]
         if all(new is old for new, old in zip(losses, self.losses, strict=True)):
             return self
         return SumOfLosses(losses, self.weights, name=self.name, dtype=self.dtype)
 
     def check_numpy_labels(self, y_true, channels):
-        """Raises a ValueError if labels in a NumPy array are no classes, nor void."""
+        """Raises a ValueError if a label in a NumPy array is neither a class nor void."""
         for one in self.losses:
             if hasattr(one, "check_numpy_labels"):
                 one.check_numpy_labels(y_true, channels)
@@ -109,7 +109,7 @@ class SumOfLosses(keras.losses.Loss):
 
     def get_config(self):
         config = super().get_config()
-        # Each loss has its own.
+        # Each loss has its own reduction.
         config.pop("reduction")
         losses = [keras.saving.serialize_keras_object(one) for one in self.losses]
         return {**config, "losses": losses, "weights": self.weights}

@@ -1,4 +1,4 @@
-"""Loss by the Tversky index."""
+"""Loss based on the Tversky index."""
 
 import keras
 
@@ -9,7 +9,7 @@ from keras_segattn.losses.region_loss import EPSILON
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class TverskyLoss(OverlapLoss):
-    """Tversky loss: a Dice loss that weighs false positives and false negatives.
+    """Tversky loss: a Dice loss with weights for false positives and false negatives.
 
     ```
     tversky = (hits + smooth)
@@ -18,44 +18,43 @@ class TverskyLoss(OverlapLoss):
     ```
 
     over the pixels that are not void, with `hits = sum p * t`, `false_positives = sum p * (1 - t)`
-    and `false_negatives = sum (1 - p) * t`. With
-    `alpha = beta = 0.5` it is the Dice loss, with `alpha = beta = 1` the Jaccard loss; a larger
-    `beta` serves recall.
+    and `false_negatives = sum (1 - p) * t`. With `alpha = beta = 0.5` it is the Dice loss, with
+    `alpha = beta = 1` the Jaccard loss. A larger `beta` increases recall.
 
     Args:
-        alpha: Float from 0 up, the weight of false positives. Defaults to `0.3`.
-        beta: Float from 0 up, the weight of false negatives. Defaults to `0.7`.
-        smooth: Float from 0 up, added above and below the fraction, which makes a class that no
-            pixel has count by its false positives. Without it such a class is left out. Defaults to
-            `1.0`.
-        per_image: Boolean, whether to take the regions of each image, and then the mean over the
-            images, rather than the regions of the whole batch. Defaults to `False`.
+        alpha: Float, at least 0, the weight of false positives. Defaults to `0.3`.
+        beta: Float, at least 0, the weight of false negatives. Defaults to `0.7`.
+        smooth: Float, at least 0, added to numerator and denominator. With `smooth` above 0, a
+            class without true pixels counts through its false positives; with 0, it is ignored.
+            Defaults to `1.0`.
+        per_image: Boolean, whether to compute the loss per image and average over the images,
+            instead of over the whole batch at once. Defaults to `False`.
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
-            `None` for equal weights; not for a binary network. Defaults to `None`.
+            `None` for equal weights; not allowed for a binary network. Defaults to `None`.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         from_logits: Boolean, whether the network returns logits rather than probabilities. Defaults
             to `True`.
-        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's, or on
-            its own binary for one channel.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `None`: the network's task
+            or, without a network, binary for one channel and multiclass for several.
         name: Name of the loss. Defaults to `"tversky_loss"`.
         **kwargs: `reduction` and `dtype`, as in every Keras loss.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel 0 and 1 of shape `(batch, height, width, classes)`.
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
+            multilabel masks, zeros and ones of shape `(batch, height, width, classes)`.
         y_pred: Logits, or probabilities with `from_logits=False`, of shape
-            `(batch, height, width, classes)`, of one channel for a binary network. Computed in
+            `(batch, height, width, classes)`, with one channel for a binary network. Cast to
             float32.
-        sample_weight: One factor per image or per pixel, by which pixels count in the regions.
-            Defaults to `None`.
+        sample_weight: One weight per image or per pixel; it scales how much pixels count in their
+            region. Defaults to `None`.
 
     Returns:
-        Scalar; of shape `(batch,)` with `reduction=None`, the same number for each image unless
-        `per_image`.
+        Scalar; with `reduction=None`, a tensor of shape `(batch,)`, with the same number for each
+        image unless `per_image=True`.
 
     Raises:
         ValueError: If `smooth`, `alpha` or `beta` is negative, class weights or shapes do not fit,
-            or a label in a NumPy array is neither a class nor void. In a tensor such a label makes
+            or a label in a NumPy array is neither a class nor void. In a tensor, such a label makes
             the loss NaN.
 
     Example:

@@ -1,4 +1,4 @@
-"""Metrics of segmentation without void pixels, most of them read from one confusion matrix."""
+"""Segmentation metrics that ignore void pixels, most of them read from one confusion matrix."""
 
 from keras_segattn.metrics.boundary_iou import BoundaryIoU
 from keras_segattn.metrics.calibration_error import CalibrationError

@@ -9,13 +9,13 @@ from keras_segattn.arguments import check_at_least
 from keras_segattn.metrics.pixel_counts import PixelCounts
 from keras_segattn.wording import counted
 
-# Of the diagonal of an image.
+# Fraction of the image diagonal.
 DEFAULT_SHARE = 0.02
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class BoundaryIoU(PixelCounts):
-    """Boundary IoU: intersection over union of the parts of regions that are near their contours.
+    """Boundary IoU: intersection over union of the parts of regions near their contours.
 
     ```
     near(R) = the pixels of a region R within `distance` of a pixel outside of R
@@ -23,17 +23,17 @@ class BoundaryIoU(PixelCounts):
     ```
 
     over all images, with the true and the predicted regions `G_c` and `P_c` of each class `c`. The
-    result is the mean over the classes that have such pixels. It falls with errors at contours
-    that the intersection over union of large regions hardly shows. Distances are the larger of
-    those along rows and columns. All around the image is outside; void pixels are neither counted
-    nor outside.
+    result is the mean over the classes with pixels near a contour. It is sensitive to contour
+    errors that barely change the intersection over union of large regions. A distance is the larger
+    of the distances along rows and columns. The surroundings of the image are outside a region;
+    void pixels are neither counted nor outside.
 
     Args:
         num_classes: Integer, the number of classes; 2 with `"binary"`.
-        distance: Integer, in pixels. Defaults to `None`: 2 % of the diagonal of the images, whose
-            size must then be known when the metric is compiled.
+        distance: Integer, in pixels. Defaults to `None`: 2 % of the image diagonal; the image size
+            must then be known when the metric is compiled.
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
-        class_names: Sequence of one name per class, which adds `boundary_iou_NAME` for each to the
+        class_names: Sequence of one name per class; adds `boundary_iou_NAME` for each class to the
             logs. Defaults to `None`, which adds nothing.
         task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `"multiclass"`.
         threshold: As in `ConfusionMatrix`. Defaults to `None`.
@@ -42,18 +42,18 @@ class BoundaryIoU(PixelCounts):
         **kwargs: `dtype`, as in every Keras metric.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel 0 and 1 of shape `(batch, height, width, num_classes)`.
-        y_pred: Logits or probabilities of shape `(batch, height, width, num_classes)`, of one
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
+            multilabel masks, zeros and ones of shape `(batch, height, width, num_classes)`.
+        y_pred: Logits or probabilities of shape `(batch, height, width, num_classes)`, with one
             channel for a binary network.
 
     Returns:
-        Scalar; with `class_names` a dict of `"boundary_iou"` and `"boundary_iou_NAME"`, which is
-        `nan` for a class that does not occur. NaN after labels that are no classes, or NaN logits.
+        Scalar; with `class_names`, a dict of `"boundary_iou"` and `"boundary_iou_NAME"`, which is
+        `nan` for a class that does not occur. NaN after invalid labels or NaN logits.
 
     Raises:
-        ValueError: If `distance` is below 1, or `None` and the size of the images unknown; names,
-            shapes or the number of classes do not fit; or a label in a NumPy array is neither a
+        ValueError: If `distance` is below 1, or is `None` and the image size is unknown; if names,
+            shapes or the number of classes do not fit; or if a label in a NumPy array is neither a
             class nor void.
 
     Example:
@@ -118,8 +118,8 @@ class BoundaryIoU(PixelCounts):
             return self.distance
         if None in size:
             raise ValueError(
-                "The size of the images is not known before they come, and so is 2 % of their "
-                f"diagonal: pass `distance` in pixels to the metric {self.name!r}. Received: "
+                "The default `distance`, 2 % of the image diagonal, requires a fixed image size. "
+                f"Pass `distance` in pixels to the metric {self.name!r}. Received: "
                 f"images of {tuple(size)}"
             )
         return max(1, round(DEFAULT_SHARE * math.hypot(*size)))
@@ -145,7 +145,7 @@ class BoundaryIoU(PixelCounts):
 
 
 def _near(region, valid, distance):
-    """The pixels of a region within a distance of others, or of the border of the image."""
+    """Returns the pixels of a region within a distance of its outside or of the image border."""
     outside = (1.0 - ops.cast(region, "float32")) * ops.cast(valid, "float32")
     sides = (distance, distance)
     reach = ops.pad(outside, [(0, 0), sides, sides, (0, 0)], constant_values=1.0)

@@ -15,10 +15,10 @@ class CalibrationError(PixelCounts):
     error = sum over bins b of n_b / n * |share of right pixels in b - mean probability in b|
     ```
 
-    over `num_bins` bins of equal width. A pixel has the probability of its best class, and is right
-    if that is its label. With sigmoids each class of a pixel has the probability of being there,
-    and is right if it is. A network whose probabilities of 0.8 come true in 80 % of the pixels has
-    an error of 0.
+    over `num_bins` bins of equal width. A pixel counts with the probability of its best class and
+    is right if this class is its label. With sigmoids, each class of a pixel counts with the
+    probability that it is present and is right if it is present. The error is 0 if, for example, 80
+    % of the pixels with probability 0.8 are right, and likewise for all other probabilities.
 
     Args:
         num_classes: Integer, the number of classes; 2 with `"binary"`.
@@ -31,13 +31,13 @@ class CalibrationError(PixelCounts):
         **kwargs: `dtype`, as in every Keras metric.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel 0 and 1 of shape `(batch, height, width, num_classes)`.
-        y_pred: Logits or probabilities of shape `(batch, height, width, num_classes)`, of one
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
+            multilabel masks, zeros and ones of shape `(batch, height, width, num_classes)`.
+        y_pred: Logits or probabilities of shape `(batch, height, width, num_classes)`, with one
             channel for a binary network.
 
     Returns:
-        Scalar from 0 to 1; NaN after labels that are no classes, or NaN logits.
+        Scalar from 0 to 1; NaN after invalid labels or NaN logits.
 
     Raises:
         ValueError: If `num_bins` is below 1, shapes or the number of classes do not fit, or a label
@@ -83,7 +83,7 @@ class CalibrationError(PixelCounts):
             promised = ops.sigmoid(y_pred) if self.from_logits else y_pred
             promised = promised[..., 0] if self.task == "binary" else promised
             right = ops.cast(labels, "float32")
-        # Void weighs nothing, but 0 * NaN is NaN.
+        # Void pixels have weight 0, but 0 * NaN is NaN.
         promised = ops.where(weights > 0, promised, 0.0)
         bins = ops.cast(ops.floor(promised * self.num_bins), "int32")
         bins = ops.clip(bins, 0, self.num_bins - 1)

@@ -8,31 +8,32 @@ from keras_segattn.metrics.pixel_counts import PixelCounts
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class ConfusionMatrix(PixelCounts):
-    """Counts the pixels of each true class (row) that were given each class (column).
+    """Counts the pixels of each true class (row) by predicted class (column).
 
     `matrix[i, j] = |{p : y(p) = i and argmax_c x(p)_c = j}|` over all pixels `p` that are not void.
-    A binary network gives the classes 0 and 1, by its threshold. With several labels per pixel
-    there is such a matrix of 0 and 1 for each class. `confusion_scores` reads the intersection over
-    union, the F1 score and others from it.
+    A binary network predicts the classes 0 and 1 by its threshold. For multilabel masks, each class
+    has its own matrix of 0 and 1. `confusion_scores` computes the intersection over union, the F1
+    score and others from the matrix.
 
-    The counts are exact up to 2^40 pixels on every backend, in mixed precision too. `result` rounds
-    them to float32 as compiled code needs it, `counts` returns them as they are.
+    The counts are exact up to 2^40 pixels on every backend, even in mixed precision. `result`
+    rounds them to float32 for compiled code; `counts` returns the exact counts.
 
     Args:
         num_classes: Integer, the number of classes; 2 with `"binary"`.
-        ignore_class: Integer, the label of void pixels, which are left out. Defaults to `255`.
+        ignore_class: Integer, the label of void pixels; they are ignored. Defaults to `255`.
         task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `"multiclass"`.
         threshold: Float between 0 and 1, the probability above which a binary or multilabel network
-            gives a class; or a sequence of one per class. Defaults to `None`, which is 0.5.
+            predicts a class; or a sequence of one per class. Defaults to `None`, which means 0.5.
         from_logits: Boolean, whether a binary or multilabel network returns logits rather than
-            probabilities. Defaults to `None`, which is `True`; the best class is the same of both.
+            probabilities. Defaults to `None`, which means `True`. A multiclass network has the same
+            best class either way.
         name: Name of the metric. Defaults to `"confusion_matrix"`.
         **kwargs: `dtype`, as in every Keras metric.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel 0 and 1 of shape `(batch, height, width, num_classes)`.
-        y_pred: Logits or probabilities of shape `(batch, height, width, num_classes)`, of one
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
+            multilabel masks, zeros and ones of shape `(batch, height, width, num_classes)`.
+        y_pred: Logits or probabilities of shape `(batch, height, width, num_classes)`, with one
             channel for a binary network.
 
     Returns:
@@ -41,7 +42,7 @@ class ConfusionMatrix(PixelCounts):
 
     Raises:
         ValueError: If shapes or the number of classes do not fit, or a label in a NumPy array is
-            neither a class nor void. In a tensor such a label makes the result NaN, and so do NaN
+            neither a class nor void. In a tensor, such a label makes the result NaN, as do NaN
             logits of a pixel that is not void.
 
     Example:
@@ -71,15 +72,15 @@ class ConfusionMatrix(PixelCounts):
         """Adds the pixels of a batch.
 
         Args:
-            y_true: Integer labels of shape `(batch, height, width)`, as the task has them.
+            y_true: Integer labels of shape `(batch, height, width)`, or another shape of the task.
             y_pred: Logits of shape `(batch, height, width, num_classes)`.
             sample_weight: Weight of each image, of shape `(batch,)`, or of each pixel, of shape
-                `(batch, height, width)`. Defaults to `None`, one each.
+                `(batch, height, width)`. Defaults to `None`, which means 1.
         """
         y_pred, labels, weights = self.read(y_true, y_pred, sample_weight)
         cells = labels * self.labels + self.predicted(y_pred)
         if self.task == "multilabel":
-            # Each class has a matrix of its own.
+            # Each class has its own matrix.
             cells = cells + 4 * ops.arange(self.num_classes, dtype="int32")
         self.add(cells, weights)
 

@@ -1,4 +1,4 @@
-"""The base of the metrics: exact counts of pixels that are not void, for each task."""
+"""Base class of the metrics: exact counts of non-void pixels, for each task."""
 
 import math
 
@@ -15,15 +15,15 @@ from keras_segattn.ground_truth import (
 )
 from keras_segattn.task import TASKS, as_logits, check_threshold, labels_of_mask
 
-# float32 counts up to 2^24 without a gap, so a count is kept in two numbers: `high * WORD + low`.
-# The replicas of a strategy add up their `low`, which is exact for 256 of them.
+# float32 counts exactly only up to 2^24, so a count is stored as two numbers, `high * WORD + low`.
+# The replicas of a strategy add their `low` parts; the sum is exact for up to 256 replicas.
 WORD = 2**16
-# Pixels that are counted in one float32 number.
+# Number of pixels counted in one float32 number.
 CHUNK = 2**22
 
 
 class PixelCounts(keras.metrics.Metric):
-    """Counts of pixels in cells, exact up to 2^40 of them on every backend.
+    """Pixel counts in cells, exact up to 2^40 on every backend.
 
     A subclass calls `read` and `add` in `update_state`, and reads `total`.
 
@@ -33,8 +33,8 @@ class PixelCounts(keras.metrics.Metric):
         ignore_class: Integer, the label of void pixels. Defaults to `255`.
         task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `"multiclass"`.
         threshold: Float between 0 and 1, the probability above which a binary or multilabel network
-            gives a class; or a sequence of one per class. Defaults to `None`, which is 0.5.
-        from_logits: Boolean, whether the network returns logits; `None` where it does not matter.
+            predicts a class; or a sequence of one per class. Defaults to `None`, which means 0.5.
+        from_logits: Boolean, whether the network returns logits; `None` if it does not matter.
             Defaults to `None`.
         **kwargs: `name` and `dtype`, as in every Keras metric.
     """
@@ -53,8 +53,9 @@ class PixelCounts(keras.metrics.Metric):
         check_choice("task", task, TASKS)
         if task == "multiclass" and num_classes < 2:
             raise ValueError(
-                "`num_classes` must be at least 2: with one, every pixel is right. For foreground "
-                f"and background pass task='binary' and num_classes=2. Received: {num_classes}"
+                "`num_classes` must be at least 2: with one class, every pixel is correct. For "
+                "foreground and background pass task='binary' and num_classes=2. Received: "
+                f"{num_classes}"
             )
         if task == "binary" and num_classes != 2:
             raise ValueError(
@@ -73,15 +74,15 @@ class PixelCounts(keras.metrics.Metric):
 
     @property
     def labels(self):
-        """The number of labels besides void that a mask may hold."""
+        """The number of valid labels in a mask, without void."""
         return labels_of_mask(self.task, self.num_classes)
 
     def read(self, y_true, y_pred, sample_weight=None):
-        """Returns the outputs, the labels, and the weights of the pixels.
+        """Returns the outputs, the labels and the pixel weights.
 
-        Labels and weights have the shape `(batch, height, width)`, or with `"multilabel"`
-        `(batch, height, width, classes)`. Labels that are no classes, and outputs that are NaN,
-        make all counts NaN.
+        Labels and weights have the shape `(batch, height, width)`, or
+        `(batch, height, width, classes)` with `"multilabel"`. Invalid labels and NaN outputs make
+        all counts NaN.
         """
         if isinstance(y_true, (list, np.ndarray)):
             check_labels(y_true, self.labels, self.ignore_class)
@@ -102,7 +103,7 @@ class PixelCounts(keras.metrics.Metric):
         return y_pred, labels, weights
 
     def predicted(self, y_pred):
-        """Returns the labels that outputs give, as int32 of the shape of the labels."""
+        """Returns the predicted labels of outputs, as int32 in the shape of the labels."""
         if self.task == "multiclass":
             return ops.cast(ops.argmax(y_pred, axis=-1), "int32")
         least = as_logits(self.threshold) if self.from_logits else self.threshold
@@ -110,7 +111,7 @@ class PixelCounts(keras.metrics.Metric):
         return predicted[..., 0] if self.task == "binary" else predicted
 
     def add(self, cells, weights):
-        """Adds weights to the counts of cells, given by their place in the flat counts."""
+        """Adds weights to the counts of cells, given by their index in the flat counts."""
         cells, weights = ops.reshape(cells, (-1,)), ops.reshape(weights, (-1,))
         pixels = ops.shape(cells)[0]
         chunks = (pixels + CHUNK - 1) // CHUNK
@@ -125,11 +126,11 @@ class PixelCounts(keras.metrics.Metric):
         self.high.assign_add(ops.sum(words, axis=0) + carry)
 
     def total(self):
-        """Returns the counts as a float32 tensor, as compiled code needs them."""
+        """Returns the counts as a float32 tensor, for compiled code."""
         return self.high * WORD + self.low
 
     def counts(self):
-        """Returns the counts as an array of int64, or of float64 after fractional sample weights.
+        """Returns the counts as an int64 array, or float64 after fractional sample weights.
 
         Raises:
             ValueError: If a label was neither a class nor void, or logits were NaN.

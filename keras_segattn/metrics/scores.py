@@ -1,4 +1,4 @@
-"""Scores that are read from a confusion matrix."""
+"""Scores computed from a confusion matrix."""
 
 import numpy as np
 
@@ -6,9 +6,9 @@ from keras_segattn.wording import counted
 
 
 def confusion_scores(matrix, class_names=None):
-    """Reads intersection over union, F1, precision, recall and accuracy from a confusion matrix.
+    """Computes intersection over union, F1, precision, recall and accuracy from a confusion matrix.
 
-    With `hits`, the right pixels of a class, the predicted and the true pixels of it:
+    For each class, with its correctly predicted pixels (`hits`), predicted pixels and true pixels:
 
     ```
     iou       = hits / (true + predicted - hits)
@@ -17,23 +17,23 @@ def confusion_scores(matrix, class_names=None):
     recall    = hits / true
     ```
 
-    `mean_iou` and the other means are over the classes that occur in the labels or predictions
-    (macro); there a precision without predictions or a recall without true pixels is 0.
-    `micro_iou` and the others are of the sums of hits, true and predicted pixels over all
-    classes. `frequency_weighted_iou` weighs each class by its true pixels. `pixel_accuracy` is the
-    share of right pixels.
+    `mean_iou` and the other means run over the classes that occur in the labels or predictions
+    (macro averages). In a mean, a precision without predictions or a recall without true pixels is
+    0. `micro_iou` and the other micro averages use the sums of hits, true and predicted pixels over
+    all classes. `frequency_weighted_iou` weights each class by its true pixels. `pixel_accuracy` is
+    the fraction of correct pixels.
 
     Args:
-        matrix: Array of shape `(classes, classes)`, true classes in rows; or `(classes, 2, 2)`, a
-            matrix of absent and present for each class, of several labels per pixel.
+        matrix: Array of shape `(classes, classes)`, true classes in rows; or, for multilabel masks,
+            `(classes, 2, 2)`, a matrix of absent and present for each class.
         class_names: Names of the classes. Defaults to their numbers.
 
     Returns:
         Dict with `"mean_iou"`, `"pixel_accuracy"` and `"iou"`, a dict from each class to its
-        intersection over union; in the same way `"mean_f1"`, `"f1"`, `"mean_precision"`,
-        `"precision"`, `"mean_recall"`, `"recall"`; `"micro_iou"`, `"micro_f1"`,
-        `"micro_precision"`, `"micro_recall"` and `"frequency_weighted_iou"`. `None` for a class
-        that does not occur, a precision without predictions, or a recall without true pixels.
+        intersection over union; likewise `"mean_f1"`, `"f1"`, `"mean_precision"`, `"precision"`,
+        `"mean_recall"`, `"recall"`; `"micro_iou"`, `"micro_f1"`, `"micro_precision"`,
+        `"micro_recall"` and `"frequency_weighted_iou"`. A value is `None` for a class that does not
+        occur, a precision without predictions, or a recall without true pixels.
 
     Example:
 
@@ -71,7 +71,7 @@ def confusion_scores(matrix, class_names=None):
 
 
 def _pixels(matrix):
-    """Returns the right, the true and the predicted pixels of each class, and all right pixels."""
+    """Returns the correct, true and predicted pixels of each class, and all correct pixels."""
     if matrix.ndim == 2:
         hits = np.diag(matrix)
         return hits, matrix.sum(axis=1), matrix.sum(axis=0), hits.sum()

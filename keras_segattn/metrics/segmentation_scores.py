@@ -24,38 +24,37 @@ class SegmentationScores(ConfusionMatrix):
 
     `IoU_i = matrix[i, i] / (row_i + column_i - matrix[i, i])`, `mean_iou` is their mean over the
     classes that occur in labels or predictions, `pixel_accuracy = trace(matrix) / sum(matrix)`.
-    `keras_segattn.metrics.confusion_scores` has the equations of the others. Void pixels are left
-    out of all of them. `fit` and `evaluate` log each as a metric of its own.
+    `keras_segattn.metrics.confusion_scores` has the equations of the others. All of them ignore
+    void pixels. `fit` and `evaluate` log each score as a separate metric.
 
     Args:
         num_classes: Integer, the number of classes; 2 with `"binary"`.
-        ignore_class: Integer, the label of void pixels, which are left out. Defaults to `255`.
-        class_names: Sequence of one name per class, which adds `iou_NAME` for each; `nan` for a
-            class that does not occur. Defaults to `None`, which adds nothing.
+        ignore_class: Integer, the label of void pixels; they are ignored. Defaults to `255`.
+        class_names: Sequence of one name per class; adds `iou_NAME` for each class, `nan` if the
+            class does not occur. Defaults to `None`, which adds nothing.
         task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `"multiclass"`.
         threshold: As in `ConfusionMatrix`. Defaults to `None`.
         from_logits: As in `ConfusionMatrix`. Defaults to `None`.
         scores: Sequence of the scores to log: `"mean_iou"`, `"pixel_accuracy"`,
-            `"frequency_weighted_iou"`; `"iou"`, `"f1"`, `"precision"` and `"recall"` for a score
-            of each of `class_names`; and those four with `"mean_"` or `"micro_"` before them.
-            Defaults to `("mean_iou", "pixel_accuracy", "iou")`.
+            `"frequency_weighted_iou"`; `"iou"`, `"f1"`, `"precision"` and `"recall"` for one score
+            per class name; and these four with the prefix `"mean_"` or `"micro_"`. Defaults to
+            `("mean_iou", "pixel_accuracy", "iou")`.
         name: Name of the metric. Defaults to `"segmentation_scores"`.
         **kwargs: `dtype`, as in every Keras metric.
 
     Call arguments:
-        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`;
-            with several labels per pixel 0 and 1 of shape `(batch, height, width, num_classes)`.
-        y_pred: Logits or probabilities of shape `(batch, height, width, num_classes)`, of one
+        y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
+            multilabel masks, zeros and ones of shape `(batch, height, width, num_classes)`.
+        y_pred: Logits or probabilities of shape `(batch, height, width, num_classes)`, with one
             channel for a binary network.
 
     Returns:
-        Dict of scalars `"mean_iou"`, `"pixel_accuracy"`, and `"iou_NAME"` for each name; the first
-        two are 0 before any pixel was counted. All are NaN after a label that is neither a class
-        nor void, or NaN logits.
+        Dict of scalars `"mean_iou"`, `"pixel_accuracy"`, and `"iou_NAME"` for each name. The first
+        two are 0 before any pixel is counted. All are NaN after invalid labels or NaN logits.
 
     Raises:
-        ValueError: If there is not one name per class, shapes or the number of classes do not fit,
-            or a label in a NumPy array is neither a class nor void.
+        ValueError: If the number of names differs from the number of classes, shapes or the number
+            of classes do not fit, or a label in a NumPy array is neither a class nor void.
 
     Example:
 
