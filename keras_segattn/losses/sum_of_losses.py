@@ -64,7 +64,7 @@ class SumOfLosses(keras.losses.Loss):
 
     @property
     def from_logits(self):
-        """Whether the losses expect logits; `None` if none of them specifies it."""
+        """True if the losses expect logits; `None` if none of them specifies it."""
         return next((v for v in map(_from_logits, self.losses) if v is not None), None)
 
     def for_task(self, task):

@@ -168,7 +168,7 @@ def test_backbone_by_name_has_stride_8_and_a_model_keeps_its_own(shapes_only):
         ({"recurrence": 0}, "`recurrence` must be at least 1.*Received: 0"),
         ({"stem": "wide"}, "`stem` must be one of .*Received: 'wide'"),
         ({"stem": "deep"}, "build the model with that stem"),
-        ({"auxiliary_heads": True, "include_top": False}, "needs `include_top=True`"),
+        ({"auxiliary_heads": True, "include_top": False}, "requires `include_top=True`"),
     ],
 )
 def test_refusals_name_the_value(arguments, message, shapes_only):

@@ -351,7 +351,7 @@ def test_refusals_name_the_value(rng):
     x, y = images(rng), targets(rng)
     for wrong, message in (
         ({"boxes": y["boxes"]}, r"Received: \['boxes'\]"),
-        ({**y, "boxes": y["boxes"][:, :0]}, r"has a place for one.*shape \(2, 0, 4\)"),
+        ({**y, "boxes": y["boxes"][:, :0]}, r"must be padded to one object.*shape \(2, 0, 4\)"),
     ):
         with pytest.raises(ValueError, match=message):
             model.compute_loss(x, wrong, {})

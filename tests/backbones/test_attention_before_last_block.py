@@ -133,7 +133,7 @@ def test_networks_and_names_take_it(source, tmp_path):
 def test_refusals_name_the_value():
     with pytest.raises(ValueError, match=r"a level of attention_before.* Received: 'res4'"):
         ResNet18(attention_before_last_block={"res4": CrissCrossAttention()})
-    with pytest.raises(ValueError, match=r"new Keras layers.* Received: 'criss_cross'"):
+    with pytest.raises(ValueError, match=r"copies Keras layers.* Received: 'criss_cross'"):
         ResNet18(attention_before_last_block={"P4": "criss_cross"})
     with pytest.raises(ValueError, match=r"SEASPP, which turns \(None, None, None, 64\) into"):
         ResNet18(attention_before_last_block={"P2": SEASPP(8)})

@@ -184,7 +184,7 @@ def test_a_backbone_of_one_size_is_refused_by_a_network_of_any_size(shapes_only)
 @pytest.mark.parametrize("size", [(None, None), (64, 64)])
 def test_canet_refuses_other_strides(size, shapes_only):
     dilated = backbones.ResNet18(output_stride=16)
-    with pytest.raises(ValueError, match=r"has \{'P4': 16, 'P5': 16\}; build it without"):
+    with pytest.raises(ValueError, match=r"has \{'P4': 16, 'P5': 16\}. Build it without"):
         CANet(backbone=dilated, input_shape=(*size, 3))
 
 

@@ -56,7 +56,7 @@ def test_a_preset_without_a_converter_takes_pixels(resnet, tmp_path):
 
 def test_weights_of_a_preset_are_not_replaced(resnet, tmp_path):
     resnet.save_to_preset(str(tmp_path / "preset"))
-    with pytest.raises(ValueError, match=r"leave out `backbone_weights`.*'imagenet'"):
+    with pytest.raises(ValueError, match=r"omit `backbone_weights`.*'imagenet'"):
         CANet(backbone=f"keras_hub/{tmp_path}/preset", backbone_weights="imagenet")
 
 

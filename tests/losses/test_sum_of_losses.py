@@ -64,7 +64,7 @@ def test_refusals():
         SumOfLosses([])
     with pytest.raises(ValueError, match=r"one finite number for each of the 2 losses"):
         SumOfLosses([DiceLoss(), LovaszLoss()], [1.0])
-    with pytest.raises(ValueError, match=r"others for probabilities.*the same `from_logits`"):
+    with pytest.raises(ValueError, match=r"others expect probabilities.*the same `from_logits`"):
         DiceLoss() + WeightedCrossEntropy(from_logits=False)
     with pytest.raises(TypeError):
         DiceLoss() + 1

@@ -185,7 +185,7 @@ def test_refusals(rng):
         losses.BinaryCrossEntropy(0)
     with pytest.raises(ValueError, match=r"2 positive weights do not fit logits of 1 class"):
         losses.BinaryCrossEntropy([1.0, 2.0])(labels, logits)
-    with pytest.raises(ValueError, match=r"has one region, the foreground, and takes no"):
+    with pytest.raises(ValueError, match=r"has only one region, the foreground, and accepts no"):
         losses.DiceLoss(class_weights=[1.0, 2.0])(labels, logits)
     with pytest.raises(ValueError, match=r"shape .batch, height, width, classes., as the outputs"):
         losses.DiceLoss(task="multilabel")(labels, np.zeros((2, 6, 7, 3)))

@@ -79,7 +79,7 @@ def test_what_there_is_no_weights_for():
         CrossCBAM(weights="imagenet")
     with pytest.raises(ValueError, match=r"must be None, 'road_scenes', or the path"):
         AttaNet(weights="cityscapes")
-    with pytest.raises(ValueError, match=r"`new_classifier=True` needs bundled `weights`"):
+    with pytest.raises(ValueError, match=r"`new_classifier=True` requires bundled `weights`"):
         CANet(new_classifier=True)
 
 
