@@ -27,8 +27,9 @@ VIDEO_HEAD = re.compile(
     re.DOTALL,
 )
 VIDEO = (
-    "; it is a video: read its frames, with OpenCV for example, and pass them one by one or as a "
-    "generator, with channel_order='BGR' where OpenCV gives them"
+    "; it is a video, for `keras_segattn.inference.segment_video`; or read its frames, with OpenCV "
+    "for example, and pass them one by one or as a generator, with channel_order='BGR' where "
+    "OpenCV gives them"
 )
 # Each scan of a progressive JPEG costs a pass over all pixels; encoders write about ten.
 MOST_SCANS = 100

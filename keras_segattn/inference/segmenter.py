@@ -130,19 +130,20 @@ def check_overlap(overlap):
         raise ValueError(f"`overlap` must be at least 0 and below 1. Received: {overlap}")
 
 
-def as_segmenter(model, threshold=None):
+def as_segmenter(model, threshold=None, size=None):
     """Returns a `Segmenter` of a Keras model; an artifact that is one stays as it is.
 
     Raises:
         TypeError: If `model` is neither.
-        ValueError: If a threshold is given for an artifact, whose own is inside.
+        ValueError: If a threshold or size is given for an artifact, whose own are inside.
     """
     if isinstance(model, Segmenter):
-        if threshold is not None:
-            raise ValueError(
-                "The threshold of an exported model is inside; pass it to `export_model`. "
-                f"Received: threshold={threshold}"
-            )
+        for name, value in (("threshold", threshold), ("network_size", size)):
+            if value is not None:
+                raise ValueError(
+                    f"The {name.replace('_', ' ')} of an exported model is inside; pass "
+                    f"`{name}` to `export_model`. Received: {value}"
+                )
         return model
     if not hasattr(model, "predict_on_batch"):
         raise TypeError(
@@ -151,4 +152,4 @@ def as_segmenter(model, threshold=None):
         )
     from keras_segattn.inference.keras_segmenter import KerasSegmenter
 
-    return KerasSegmenter(model, threshold=threshold)
+    return KerasSegmenter(model, size=size, threshold=threshold)
