@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.applications.bundled_arguments import takes_bundled_arguments
 from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
@@ -18,6 +19,7 @@ FUSION_FILTERS = {"resnet50": 512, "resnet101": 512}
 
 
 @refuse_foreign_arguments
+@takes_bundled_arguments("attanet")
 def AttaNet(
     *,
     backbone="resnet18",
@@ -66,9 +68,10 @@ def AttaNet(
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
             from background, with `classes=1`; or `"multilabel"`, any number of labels per pixel.
             Defaults to `"multiclass"`.
-        weights: `None` for random weights; `"road_scenes"`, for `"light"` with `classes=11`,
-            bundled with the package and trained only on drawn images; or the path of a file written
-            by `save_weights`. Defaults to `None`.
+        weights: `None` for random weights; `"camvid"` or `"road_scenes"`, trained on photos or
+            drawings of roads, in which case omitted arguments, including the backbone, default to
+            the trained network's; or the path of a file written by `save_weights`. Defaults to
+            `None`.
         new_classifier: Boolean, whether to load bundled `weights` without the classifier and
             auxiliary heads, to fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for

@@ -1,20 +1,58 @@
-"""Trained networks whose weights come with the package.
+"""Trained networks whose weights come with the package, or with `keras-segattn-weights`.
 
-Each file has a model card beside it, `docs/weights.md`: data, terms, recipe, scores and limits.
+Each `NETWORK_BACKBONE_WEIGHTS.npz` has a model card of the same name, `.json`: the arguments of the
+network, data, terms, recipe, scores and limits. `docs/weights.md` is made from the cards.
 """
 
+import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
 
-from keras_segattn.atomic_files import atomic_path
+from keras_segattn.atomic_files import atomic_path, write_json
 
 FOLDER = Path(__file__).parent / "files"
+# A package of its own, so that this one stays small.
+SECOND_PACKAGE = "keras_segattn_weights"
 # `weights=` takes these names and paths.
 BUNDLED = ("camvid", "road_scenes")
 
-# Class names, colors and scores lie in the archive beside the weights, under these names.
+# Class names and colors lie in the archive beside the weights, under these names.
 CLASS_NAMES, PALETTE = "class_names", "palette"
+
+
+def bundled_arguments(network, backbone, name):
+    """Returns the arguments that a network was trained with, as a dict.
+
+    Args:
+        network: Name of the network, such as `"canet"`.
+        backbone: Name of its backbone, or `None` for the network with the best test score.
+        name: Name of the weights, such as `"camvid"`.
+
+    Raises:
+        ValueError: If there are no such weights.
+    """
+    if backbone is not None:
+        return read_card(_path(network, backbone, name))["arguments"]
+    cards = [read_card(path) for path in bundled_files() if _is_of(path, network, name)]
+    if not cards:
+        raise ValueError(_no_weights(network, backbone, name))
+    return max(cards, key=lambda card: card["scores"]["test"]["mean_iou"])["arguments"]
+
+
+def read_card(path):
+    """Returns the model card of a file of weights, a dict."""
+    return json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+
+
+def bundled_files():
+    """Returns the files of all trained networks that are installed, sorted by name."""
+    folders = [FOLDER]
+    spec = importlib.util.find_spec(SECOND_PACKAGE)
+    if spec is not None:
+        folders += map(Path, spec.submodule_search_locations)
+    return sorted((path for folder in folders for path in folder.glob("*.npz")), key=_name)
 
 
 def bundled_class_names(network, backbone, name):
@@ -56,7 +94,8 @@ def load_bundled(model, network, backbone, name, new_classifier=False):
     ]
     if misfits:
         raise ValueError(
-            f"The weights {name!r} are for the default arguments and classes={len(class_names)}: "
+            f"The weights {name!r} are for the arguments {_listed(network, backbone, name)} and "
+            f"classes={len(class_names)}: "
             f"{misfits[0]}" + (f"; and {len(misfits) - 1} more" if misfits[1:] else "")
         )
     for key, weight in wanted.items():
@@ -66,33 +105,55 @@ def load_bundled(model, network, backbone, name, new_classifier=False):
 
 
 def bundled_names(network):
-    """Returns the names of the weights that come with the package for a network."""
-    files = [file.stem for file in FOLDER.glob(f"{network}_*.npz")]
-    return [name for name in BUNDLED if any(file.endswith(f"_{name}") for file in files)]
+    """Returns the names of the weights that are installed for a network."""
+    return [name for name in BUNDLED if any(_is_of(p, network, name) for p in bundled_files())]
 
 
 def _classifies(path):
     return any(name == "classifier" or name.startswith("auxiliary") for name in path.split("/"))
 
 
+def _name(path):
+    return path.stem
+
+
+def _is_of(path, network, name):
+    return path.stem.startswith(f"{network}_") and path.stem.endswith(f"_{name}")
+
+
+def _listed(network, backbone, name):
+    arguments = bundled_arguments(network, backbone, name)
+    return ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+
+
 def _path(network, backbone, name):
-    path = FOLDER / f"{network}_{backbone}_{name}.npz"
-    if not isinstance(backbone, str) or not path.is_file():
-        there = sorted(file.stem for file in FOLDER.glob("*.npz"))
-        raise ValueError(
-            f"No weights {name!r} come with the package for {network!r} with the backbone "
-            f"{backbone!r}. There are, as NETWORK_BACKBONE_WEIGHTS: {there}; otherwise pass the "
-            "path of a file written by `save_weights`."
-        )
-    return path
+    wanted = f"{network}_{backbone}_{name}"
+    for path in bundled_files():
+        if path.stem == wanted:
+            return path
+    raise ValueError(_no_weights(network, backbone, name))
 
 
-def pack(model, path):
+def _no_weights(network, backbone, name):
+    there = [path.stem for path in bundled_files()]
+    of_backbone = "" if backbone is None else f" with the backbone {backbone!r}"
+    second = ""
+    if importlib.util.find_spec(SECOND_PACKAGE) is None:
+        second = " More come with `pip install keras-segattn-weights`."
+    return (
+        f"No weights {name!r} come with the package for {network!r}{of_backbone}. There are, as "
+        f"NETWORK_BACKBONE_WEIGHTS: {there}.{second} Otherwise pass the path of a file written by "
+        "`save_weights`."
+    )
+
+
+def pack(model, path, card):
     """Writes a trained network as `load_bundled` reads it: kernels in float16, all else float32.
 
     Args:
         model: The network, with `class_names` and `palette`.
-        path: The `.npz` file.
+        path: Path of the `.npz` file.
+        card: Dict, its model card, written beside it.
     """
     arrays = {
         weight.path: np.asarray(weight).astype("float16" if weight.ndim > 1 else "float32")
@@ -101,3 +162,4 @@ def pack(model, path):
     names = {CLASS_NAMES: np.array(model.class_names), PALETTE: np.array(model.palette, "uint8")}
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **arrays, **names)
+    write_json(path.with_suffix(".json"), card)

@@ -1,9 +1,13 @@
 """The trained weights that come with the package."""
 
+import importlib.util
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 
+from keras_segattn import applications
 from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
 from keras_segattn.data import CamVid, RoadScenes
 from keras_segattn.training import evaluate
@@ -44,13 +48,76 @@ def test_camvid_weights_come_with_the_features_alone():
     assert features.class_names is None
 
 
+TINY = {"backbone": "mobilenet_v2", "filters": 16, "up_channels": 8}
+
+
+def write_tiny(folder, backbone="mobilenet_v2", mean_iou=50.0, **changed):
+    """Packs a small CANet with its card; returns the network."""
+    arguments = {**TINY, "backbone": backbone, **changed}
+    model = CANet(classes=2, **arguments)
+    model.class_names, model.palette = ("road", "other"), ((1, 2, 3), (4, 5, 6))
+    card = {"arguments": arguments, "scores": {"test": {"mean_iou": mean_iou}}}
+    bundled.pack(model, folder / f"canet_{backbone}_camvid.npz", card)
+    return model
+
+
+def test_arguments_left_out_are_those_of_the_best_trained_network(tmp_path, monkeypatch):
+    monkeypatch.setattr(bundled, "FOLDER", tmp_path)
+    write_tiny(tmp_path, mean_iou=60)
+    best = write_tiny(tmp_path, "shufflenet_v2", mean_iou=61, filters=8)
+    model = CANet(weights="camvid")
+    assert [w.shape for w in model.weights] == [w.shape for w in best.weights]
+    np.testing.assert_allclose(model.get_weights()[0], best.get_weights()[0], rtol=1e-3, atol=1e-6)
+    assert model.class_names == ("road", "other")
+    other = CANet(weights="camvid", backbone="mobilenet_v2", name="mine")
+    assert (other.name, other.get_layer("classifier").input.shape[-1]) == ("mine", 16)
+    with pytest.raises(ValueError, match=r"backbone='mobilenet_v2', filters=16, up_channels=8 and"):
+        CANet(weights="camvid", backbone="mobilenet_v2", filters=8)
+
+
+def test_trained_networks_of_the_second_package_are_found(tmp_path, monkeypatch):
+    package = tmp_path / "keras_segattn_weights"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(bundled, "FOLDER", tmp_path / "none")
+    monkeypatch.syspath_prepend(tmp_path)
+    trained = write_tiny(package)
+    assert [path.parent for path in bundled.bundled_files()] == [package]
+    model = CANet(weights="camvid")
+    np.testing.assert_allclose(
+        model.get_weights()[0], trained.get_weights()[0], rtol=1e-3, atol=1e-6
+    )
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("path", bundled.bundled_files(), ids=lambda path: path.stem)
+def test_each_trained_network_has_a_card_and_is_built_from_it(path, shapes_only):
+    card = bundled.read_card(path)
+    network = getattr(applications, card["network"])
+    weights = next(name for name in bundled.BUNDLED if path.stem.endswith(name))
+    assert path.stat().st_size < 10e6
+    assert {"title", "data", "starts_from", "terms", "recipe", "seed", "limits"} <= card.keys()
+    assert network(**card["arguments"], weights=weights).class_names
+
+
+@pytest.mark.once
+def test_the_page_of_trained_networks_is_written_from_their_cards():
+    script = Path(__file__).parents[2] / "docs" / "write_weights_page.py"
+    spec = importlib.util.spec_from_file_location("write_weights_page", script)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.PAGE.read_text(encoding="utf-8") == module.page()
+
+
 def test_pack_and_load(tmp_path, monkeypatch):
     monkeypatch.setattr(bundled, "FOLDER", tmp_path)
     arguments = {"classes": 2, "filters": 16, "up_channels": 8}
     model = CANet(**arguments)
     model.class_names, model.palette = ("road", "other"), ((1, 2, 3), (4, 5, 6))
-    bundled.pack(model, tmp_path / "canet_tiny_here.npz")
-    assert [path.name for path in tmp_path.iterdir()] == ["canet_tiny_here.npz"]
+    card = {"arguments": {"filters": 16, "up_channels": 8}}
+    bundled.pack(model, tmp_path / "canet_tiny_here.npz", card)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["canet_tiny_here.json", "canet_tiny_here.npz"]
     other = CANet(**arguments)
     bundled.load_bundled(other, "canet", "tiny", "here")
     for one, two in zip(model.get_weights(), other.get_weights(), strict=True):
@@ -60,7 +127,7 @@ def test_pack_and_load(tmp_path, monkeypatch):
 
     wrong = CANet(**{**arguments, "filters": 8})
     before = wrong.get_weights()
-    with pytest.raises(ValueError, match=r"default arguments and classes=2: .* and \d+ more"):
+    with pytest.raises(ValueError, match=r"filters=16, up_channels=8 and classes=2: .* and \d+ more"):
         bundled.load_bundled(wrong, "canet", "tiny", "here")
     for one, two in zip(before, wrong.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)

@@ -1,0 +1,106 @@
+"""Writes docs/weights.md from the model cards beside the weights.
+
+python docs/write_weights_page.py
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from keras_segattn.atomic_files import write_text
+from keras_segattn.weights.bundled import CLASS_NAMES, bundled_files, read_card
+
+PAGE = Path(__file__).parent / "weights.md"
+INTRODUCTION = """\
+# Trained weights
+
+<!-- Written by docs/write_weights_page.py from the cards in keras_segattn/weights/files. -->
+
+These networks come trained, and nothing is downloaded:
+
+```python
+from keras_segattn.applications import AttaNet, CANet
+
+model = CANet(weights="camvid")  # photos of roads
+model.class_names  # ("Sky", "Building", "Pole", ...)
+drawn = AttaNet(weights="road_scenes")  # drawings of roads
+```
+
+The backbone and the other arguments are those of the trained network. Where several networks of one
+kind are trained, the one with the best test score is taken, or the one whose `backbone` is given.
+
+To fine-tune one for other classes, load all but its classifier:
+
+```python
+model = CANet(weights="camvid", classes=5, new_classifier=True)
+```
+
+For weights of backbones, and for weights by the papers' authors, see
+[load torch weights](guides/torch_weights.md).
+
+| network | weights | million parameters | file | test mean IoU | test accuracy |
+|---|---|---|---|---|---|
+"""
+
+
+def page():
+    """Returns the text of the page."""
+    files = bundled_files()
+    rows = "".join(map(_row, files))
+    return "\n".join([INTRODUCTION + rows, *map(_card, files)])
+
+
+def _call(card, path):
+    arguments = [f"{key}={value!r}" for key, value in card["arguments"].items()]
+    weights = next(n for n in ("road_scenes", "camvid") if path.stem.endswith(n))
+    arguments.append(f"weights={weights!r}")
+    return f"{card['network']}({', '.join(arguments)})".replace("'", '"')
+
+
+def _row(path):
+    card, test = read_card(path), read_card(path)["scores"]["test"]
+    with np.load(path) as archive:
+        sizes = [
+            array.size
+            for key, array in archive.items()
+            if array.dtype.kind == "f" and not key.startswith("auxiliary")
+        ]
+    size = path.stat().st_size / 1e6
+    return (
+        f"| [{card['title']}](#{_anchor(card['title'])}) | `{_call(card, path)}` "
+        f"| {sum(sizes) / 1e6:.1f} | {size:.1f} MB "
+        f"| {test['mean_iou']} | {test['pixel_accuracy']} |\n"
+    )
+
+
+def _anchor(title):
+    return title.lower().replace(",", "").replace(" ", "-")
+
+
+def _card(path):
+    card = read_card(path)
+    with np.load(path) as archive:
+        names = archive[CLASS_NAMES].tolist()
+    weakest = sorted(card["scores"]["test"]["iou"].items(), key=lambda item: item[1])[:3]
+    rows = {
+        "Network": card["description"],
+        "Finds": ", ".join(names),
+        "Data": card["data"],
+        "Starts from": card["starts_from"],
+        "Terms": card["terms"],
+        "Recipe": card["recipe"],
+        "Seed": card["seed"],
+        "Scores": "; ".join(_scores(split, scores) for split, scores in card["scores"].items()),
+        "Weakest": ", ".join(f"{name} {iou:.0f}" for name, iou in weakest) + " (IoU on test)",
+    }
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    return f"## {card['title']}\n\n| | |\n|---|---|\n{table}\n\n**Limits.** {card['limits']}\n"
+
+
+def _scores(split, scores):
+    accuracy = f", pixel accuracy {scores['pixel_accuracy']}" if "pixel_accuracy" in scores else ""
+    return f"{split}: mean IoU {scores['mean_iou']}{accuracy}"
+
+
+if __name__ == "__main__":
+    write_text(PAGE, page())
