@@ -68,10 +68,9 @@ def AttaNet(
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
             from background, with `classes=1`; or `"multilabel"`, any number of labels per pixel.
             Defaults to `"multiclass"`.
-        weights: `None` for random weights; `"camvid"` or `"road_scenes"`, trained on photos or
-            drawings of roads, in which case omitted arguments, including the backbone, default to
-            the trained network's; or the path of a file written by `save_weights`. Defaults to
-            `None`.
+        weights: `None` for random weights; `"road_scenes"`, trained on drawings of roads, in which
+            case omitted arguments, including the backbone, default to the trained network's; or the
+            path of a file written by `save_weights`. Defaults to `None`.
         new_classifier: Boolean, whether to load bundled `weights` without the classifier and
             auxiliary heads, to fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for

@@ -2,7 +2,6 @@
 
 import keras
 
-from keras_segattn.applications.bundled_arguments import takes_bundled_arguments
 from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
@@ -18,7 +17,6 @@ HEAD_FILTERS = 128
 
 
 @refuse_foreign_arguments
-@takes_bundled_arguments("cross_cbam")
 def CrossCBAM(
     *,
     backbone="stdc1",
@@ -26,7 +24,6 @@ def CrossCBAM(
     classes=None,
     task="multiclass",
     weights=None,
-    new_classifier=False,
     backbone_weights=None,
     preprocessing=None,
     freeze_backbone=False,
@@ -68,11 +65,8 @@ def CrossCBAM(
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
             from background, with `classes=1`; or `"multilabel"`, any number of labels per pixel.
             Defaults to `"multiclass"`.
-        weights: `None` for random weights; `"camvid"`, trained on photos of roads, in which case
-            omitted arguments, including the backbone, default to the trained network's; or the path
-            of a file written by `save_weights`. Defaults to `None`.
-        new_classifier: Boolean, whether to load bundled `weights` without the classifier and
-            auxiliary heads, to fine-tune them for other classes. Defaults to `False`.
+        weights: `None` for random weights, or the path of a file written by `save_weights`.
+            Defaults to `None`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
             the ResNets, MobileNetV2 and ShuffleNetV2 (downloaded once), and an installed package's
             weights for the EfficientNet-Lites; or the path of a file that
@@ -143,7 +137,6 @@ def CrossCBAM(
         classes=classes,
         task=task,
         weights=weights,
-        new_classifier=new_classifier,
         backbone_weights=backbone_weights,
         preprocessing=preprocessing,
         freeze_backbone=freeze_backbone,

@@ -1,10 +1,9 @@
-"""Trained networks whose weights come with the package, or with `keras-segattn-weights`.
+"""Trained networks whose weights come with the package.
 
 Each `NETWORK_BACKBONE_WEIGHTS.npz` has a model card of the same name, `.json`: the arguments of the
 network, data, terms, recipe, scores and limits. `docs/weights.md` is made from the cards.
 """
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -13,8 +12,6 @@ import numpy as np
 from keras_segattn.atomic_files import atomic_path, write_json
 
 FOLDER = Path(__file__).parent / "files"
-# A package of its own, so that this one stays small.
-SECOND_PACKAGE = "keras_segattn_weights"
 # `weights=` takes these names and paths.
 BUNDLED = ("camvid", "road_scenes")
 
@@ -47,12 +44,8 @@ def read_card(path):
 
 
 def bundled_files():
-    """Returns the files of all trained networks that are installed, sorted by name."""
-    folders = [FOLDER]
-    spec = importlib.util.find_spec(SECOND_PACKAGE)
-    if spec is not None:
-        folders += map(Path, spec.submodule_search_locations)
-    return sorted((path for folder in folders for path in folder.glob("*.npz")), key=_name)
+    """Returns the files of all trained networks, sorted by name."""
+    return sorted(FOLDER.glob("*.npz"))
 
 
 def bundled_class_names(network, backbone, name):
@@ -113,10 +106,6 @@ def _classifies(path):
     return any(name == "classifier" or name.startswith("auxiliary") for name in path.split("/"))
 
 
-def _name(path):
-    return path.stem
-
-
 def _is_of(path, network, name):
     return path.stem.startswith(f"{network}_") and path.stem.endswith(f"_{name}")
 
@@ -137,12 +126,9 @@ def _path(network, backbone, name):
 def _no_weights(network, backbone, name):
     there = [path.stem for path in bundled_files()]
     of_backbone = "" if backbone is None else f" with the backbone {backbone!r}"
-    second = ""
-    if importlib.util.find_spec(SECOND_PACKAGE) is None:
-        second = " More come with `pip install keras-segattn-weights`."
     return (
         f"No weights {name!r} come with the package for {network!r}{of_backbone}. There are, as "
-        f"NETWORK_BACKBONE_WEIGHTS: {there}.{second} Otherwise pass the path of a file written by "
+        f"NETWORK_BACKBONE_WEIGHTS: {there}. Otherwise pass the path of a file written by "
         "`save_weights`."
     )
 

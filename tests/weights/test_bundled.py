@@ -75,20 +75,6 @@ def test_arguments_left_out_are_those_of_the_best_trained_network(tmp_path, monk
         CANet(weights="camvid", backbone="mobilenet_v2", filters=8)
 
 
-def test_trained_networks_of_the_second_package_are_found(tmp_path, monkeypatch):
-    package = tmp_path / "keras_segattn_weights"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    monkeypatch.setattr(bundled, "FOLDER", tmp_path / "none")
-    monkeypatch.syspath_prepend(tmp_path)
-    trained = write_tiny(package)
-    assert [path.parent for path in bundled.bundled_files()] == [package]
-    model = CANet(weights="camvid")
-    np.testing.assert_allclose(
-        model.get_weights()[0], trained.get_weights()[0], rtol=1e-3, atol=1e-6
-    )
-
-
 @pytest.mark.once
 @pytest.mark.parametrize("path", bundled.bundled_files(), ids=lambda path: path.stem)
 def test_each_trained_network_has_a_card_and_is_built_from_it(path, shapes_only):
@@ -127,7 +113,8 @@ def test_pack_and_load(tmp_path, monkeypatch):
 
     wrong = CANet(**{**arguments, "filters": 8})
     before = wrong.get_weights()
-    with pytest.raises(ValueError, match=r"filters=16, up_channels=8 and classes=2: .* and \d+ more"):
+    message = r"filters=16, up_channels=8 and classes=2: .* and \d+ more"
+    with pytest.raises(ValueError, match=message):
         bundled.load_bundled(wrong, "canet", "tiny", "here")
     for one, two in zip(before, wrong.get_weights(), strict=True):
         np.testing.assert_array_equal(one, two)
