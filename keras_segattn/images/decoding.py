@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from keras_segattn.images.colors_of_16_bits import has_colors_of_16_bits, read_colors_of_16_bits
 from keras_segattn.images.formats import FILE_FORMATS, FORMATS, ImageFormatError, ImageSizeError
 
 ORIENTATION = 0x0112
@@ -155,6 +156,8 @@ def _decode(file, from_pillow, formats, most_pixels, upright):
     try:
         with Image.open(file, formats=formats) as image:
             _check_pixels(image.size, most_pixels)
+            if has_colors_of_16_bits(image):
+                return _decode_16_bits(image, file, upright)
             bands = len(image.getbands())
             if image.format != "TIFF" or (
                 image.tag_v2.get(TIFF_SAMPLES, 1) <= bands
@@ -172,6 +175,14 @@ def _decode(file, from_pillow, formats, most_pixels, upright):
     # colors of 16 bits with 8.
     file.seek(0)
     return _decode_tiff(file, most_pixels)
+
+
+def _decode_16_bits(image, file, upright):
+    pixels = read_colors_of_16_bits(image, file)
+    orientation = image.getexif().get(ORIENTATION, 1)
+    turned = upright and orientation != 1
+    pixels = turn_upright(pixels, orientation) if turned else pixels
+    return Decoded(check_shape(pixels), orientation, image.format, turned)
 
 
 def _has_bands_in_pages(image):

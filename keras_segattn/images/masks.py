@@ -69,6 +69,8 @@ def read_colors(path, label_of_color):
     """
     mask = _decode(path, lambda image: np.asarray(image.convert("RGB")))
     rgb = mask.pixels
+    if rgb.dtype == "uint16" and not (rgb % 257).any():
+        rgb = (rgb // 257).astype("uint8")
     if rgb.dtype != "uint8" or rgb.shape[2:] != (3,):
         raise ValueError(
             f"{path} cannot be read as a mask: colors are uint8 of shape (height, width, 3). "

@@ -1,5 +1,7 @@
 """The values of images that become 0 and 255, for those of more than 8 bits."""
 
+import warnings
+
 import numpy as np
 
 # Of each image, so many pixels are counted.
@@ -52,6 +54,14 @@ def scale_to_range(image, value_range):
         raise ValueError(
             f"The value range is for {len(array)} bands. Received an image with "
             f"{image.shape[-1]}, of shape {image.shape}."
+        )
+    if image.dtype == "uint8" and array[..., 1].max() > 255:
+        warnings.warn(
+            f"An image of 8 bits has values up to 255, and its value range goes to "
+            f"{array[..., 1].max():g}: it becomes dark. If its file holds more bits, save it as a "
+            "PNG, TIFF or .npy file, and pass its path; Pillow's images and other formats have 8 "
+            "bits per color.",
+            stacklevel=3,
         )
     pixels = image.astype("float32")
     if image.dtype.kind == "f" and not np.isfinite(pixels).all():

@@ -1,6 +1,8 @@
 """Image files of every kind, made by the tests, with the pixels that they hold."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -21,6 +23,36 @@ def with_orientation(rgb, orientation):
     exif = Image.Exif()
     exif[0x0112] = orientation
     return encoded(rgb, "JPEG", exif=exif, quality=95, subsampling=0)
+
+
+def png_of_16_bits(pixels, interlaced=False, late_orientation=None):
+    """A PNG file of gray and alpha, RGB or RGBA as its specification says; Pillow writes none."""
+    height, width, bands = pixels.shape
+    steps = [(0, 0, 1, 1)]
+    if interlaced:
+        steps = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4)]
+        steps += [(2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    data = b""
+    for y, x, dy, dx in steps:
+        for row in pixels[y::dy, x::dx].astype(">u2"):
+            here = np.frombuffer(row.tobytes(), "uint8")
+            left = np.concatenate([np.zeros(2 * bands, "uint8"), here])[: here.size]
+            # The filter "Sub": differences to the pixel on the left, byte by byte.
+            data += b"\1" + (here - left).tobytes() if here.size else b""
+
+    def chunk(name, content):
+        checksum = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + checksum
+
+    kind = {2: 4, 3: 2, 4: 6}[bands]
+    file = b"\x89PNG\r\n\x1a\n"
+    file += chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, kind, 0, 0, int(interlaced)))
+    file += chunk(b"IDAT", zlib.compress(data))
+    if late_orientation:
+        exif = Image.Exif()
+        exif[0x0112] = late_orientation
+        file += chunk(b"eXIf", exif.tobytes()[6:])
+    return file + chunk(b"IEND", b"")
 
 
 # By EXIF orientation: from what the file stores to the upright image.

@@ -4,7 +4,7 @@ from PIL import Image
 
 from keras_segattn.data import SegmentationFolder
 from keras_segattn.images.masks import read_colors, read_labels
-from tests.images.files import UPRIGHT, encoded, npy, with_orientation
+from tests.images.files import UPRIGHT, encoded, npy, png_of_16_bits, with_orientation
 
 CLASSES = ["sky", "square"]
 RGB = np.full((48, 64, 3), (0, 0, 80), "uint8")
@@ -121,4 +121,17 @@ def test_colors(tmp_path):
         read_colors(path, labels)
     path.write_bytes(npy(MASK))
     with pytest.raises(ValueError, match=r"colors are uint8 of shape \(height, width, 3\)"):
+        read_colors(path, labels)
+
+
+def test_masks_of_16_bits_in_several_bands(tmp_path):
+    path = tmp_path / "mask.png"
+    planes = np.stack([MASK, 1 - MASK, MASK], axis=-1)
+    path.write_bytes(png_of_16_bits(planes.astype("uint16")))
+    np.testing.assert_array_equal(read_labels(path, planes=3).pixels, planes)
+    path.write_bytes(png_of_16_bits(RGB * np.uint16(257)))
+    labels = {(0, 0, 80): 0, (255, 255, 255): 1}
+    np.testing.assert_array_equal(read_colors(path, labels).pixels, MASK)
+    path.write_bytes(png_of_16_bits(RGB * np.uint16(256)))
+    with pytest.raises(ValueError, match="colors are uint8"):
         read_colors(path, labels)

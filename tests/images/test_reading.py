@@ -18,7 +18,7 @@ from keras_segattn.images import (
     to_uint8,
 )
 from keras_segattn.images.decoding import MOST_SCANS
-from tests.images.files import UPRIGHT, all_kinds, encoded, npy
+from tests.images.files import UPRIGHT, all_kinds, encoded, npy, png_of_16_bits
 
 
 @pytest.mark.parametrize("kind", ["rgb", "gray_16_bits", "exif_6", "tiff_int32"])
@@ -326,3 +326,36 @@ def test_colors_of_16_bits_stay_so_in_tiff_files(options, bands, rng):
     found = read_image(file.getvalue())
     assert found.dtype == "uint16"
     np.testing.assert_array_equal(found, pixels)
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("bands", [2, 3, 4])
+def test_colors_of_16_bits_stay_so_in_png_files(bands, interlaced, rng, tmp_path):
+    pixels = rng.integers(0, 4096, (21, 26, bands)).astype("uint16")
+    content = png_of_16_bits(pixels, interlaced)
+    (tmp_path / "scan.png").write_bytes(content)
+    for source in (content, tmp_path / "scan.png", io.BytesIO(content)):
+        found = read_image(source)
+        assert found.dtype == "uint16"
+        np.testing.assert_array_equal(found, pixels)
+    turned = png_of_16_bits(pixels, interlaced, late_orientation=6)
+    np.testing.assert_array_equal(read_image(turned), UPRIGHT[6](pixels))
+    with pytest.raises(ImageSizeError, match="26x21 pixels"):
+        read_image(content, most_pixels=545)
+    for end in (60, len(content) // 2):
+        with pytest.raises(ValueError, match="cannot be read as an image"):
+            read_image(content[:end])
+
+
+@pytest.mark.parametrize("highest", [65535, 4095])
+def test_colors_of_16_bits_stay_so_in_ppm_files(highest, rng):
+    pixels = rng.integers(0, highest + 1, (4, 5, 3))
+    content = b"P6\n5 4\n%d\n" % highest + pixels.astype(">u2").tobytes()
+    found = read_image(content)
+    assert found.dtype == "uint16"
+    np.testing.assert_array_equal(found, np.rint(pixels * (65535 / highest)))
+    with pytest.raises(ValueError, match="the file is cut off"):
+        read_image(content[:-1])
+    text = b"P3\n1 1\n65535\n1 2 3\n"
+    with pytest.raises(ValueError, match="colors of 16 bits as text"):
+        read_image(text)

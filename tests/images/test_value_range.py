@@ -9,7 +9,14 @@ from keras_segattn import recipes
 from keras_segattn.applications import SegmentationModel
 from keras_segattn.data import RoadScenes, SegmentationFolder
 from keras_segattn.export import ExportedSegmenter, export_model
-from keras_segattn.images import count_value_range, to_pixels, to_rgb, to_uint8, to_value_range
+from keras_segattn.images import (
+    count_value_range,
+    read_image,
+    to_pixels,
+    to_rgb,
+    to_uint8,
+    to_value_range,
+)
 from keras_segattn.inference import segment
 from keras_segattn.training.build import build_model
 from keras_segattn.training.checks import check_training
@@ -17,6 +24,7 @@ from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run_folder import _describe
 from keras_segattn.weights import Preprocessing
 from tests.examples import example
+from tests.images.files import png_of_16_bits
 
 TWELVE_BITS = (0, 4095)
 
@@ -56,6 +64,12 @@ def test_what_does_not_fit_a_range(image, value_range, message):
         to_pixels(image, image.shape[-1], value_range)
 
 
+def test_8_bits_with_a_range_of_more_are_told():
+    colors = Image.fromarray(np.full((4, 4, 3), 15, "uint8"))
+    with pytest.warns(UserWarning, match="values up to 255, and its value range goes to 4095"):
+        to_pixels(read_image(colors), 3, TWELVE_BITS)
+
+
 @pytest.mark.parametrize("value", [(4095, 0), 4095, (0, np.inf), "counted", [], ((0, 1, 2),)])
 def test_what_is_no_range(value):
     with pytest.raises(ValueError, match=r"`value_range` must be \(low, high\), .* Received: "):
@@ -80,7 +94,9 @@ def test_a_range_is_counted_without_dead_and_hot_pixels(rng):
 
 
 def write(path, array):
-    if path.suffix == ".png":
+    if path.suffix == ".png" and array.ndim == 3:
+        path.write_bytes(png_of_16_bits(array))
+    elif path.suffix == ".png":
         Image.fromarray(array).save(path)
     elif path.suffix == ".npy":
         np.save(path, array)
@@ -100,6 +116,7 @@ FILES = {
     "uint32": ("tif", ramp("uint32", 0, 10**6), (0, 10**6)),
     "float": ("tif", ramp("float32", -5, 20), (-5, 20)),
     "four bands": ("tif", ramp("uint16", 0, 9000, 4), ((0, 9000), (0, 4500), (0, 9000), (0, 1e5))),
+    "RGB": ("png", ramp("uint16", 0, 4095, 3), TWELVE_BITS),
     "RGB array": ("npy", ramp("uint16", 0, 4095, 3), TWELVE_BITS),
 }
 
