@@ -17,7 +17,7 @@ def check_labels(labels, classes, ignore_class, where="the labels"):
     Args:
         labels: Array of any shape and dtype.
         classes: Integer, the number of classes.
-        ignore_class: Integer, the label of void.
+        ignore_class: Integer, the label of void; `None` if there is none.
         where: Name of the array in the message. Defaults to `"the labels"`.
     """
     labels = np.asarray(labels)
@@ -29,8 +29,9 @@ def check_labels(labels, classes, ignore_class, where="the labels"):
         values = np.unique(labels[faulty])
         listed = ", ".join(map(str, values[:5])) + (", ..." if len(values) > 5 else "")
         raise ValueError(
-            f"{where[0].upper()}{where[1:]} must be classes from 0 to {classes - 1}, or "
-            f"{ignore_class} for void. Received {listed} in {faulty.sum()} of {labels.size} pixels."
+            f"{where[0].upper()}{where[1:]} must be classes from 0 to {classes - 1}"
+            f"{'' if ignore_class is None else f', or {ignore_class} for void'}. Received {listed} "
+            f"in {faulty.sum()} of {labels.size} pixels."
             " Check the number of classes, or map the labels to classes, as `label_map` of "
             "SegmentationFolder does."
         )
@@ -99,7 +100,7 @@ def split_labels(y_true, classes, ignore_class):
     Args:
         y_true: Tensor of labels, of any dtype.
         classes: Integer, the number of classes.
-        ignore_class: Integer, the label of void.
+        ignore_class: Integer, the label of void; NaN if there is none.
 
     Returns:
         A tuple of int32 labels, which are 0 where there is no class; a boolean tensor that tells

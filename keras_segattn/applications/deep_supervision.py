@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.applications.loss_checks import guard_labels
 from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.wording import counted
 
@@ -146,7 +147,9 @@ class DeepSupervision(SegmentationModel):
         total = super().compute_loss(x, y, main, sample_weight, training)
         for (weight, loss), logits in zip(self._auxiliary_losses, auxiliary, strict=True):
             if loss is not None:
-                total = total + weight * loss(y, logits, sample_weight=sample_weight)
+                labels, fault = guard_labels(_function_of(loss), y, logits)
+                value = loss(labels, logits, sample_weight=sample_weight)
+                total = total + weight * value + fault
         return total
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
@@ -174,6 +177,10 @@ class DeepSupervision(SegmentationModel):
 
 def _as_loss(loss):
     return loss if isinstance(loss, keras.losses.Loss) else _FunctionLoss(keras.losses.get(loss))
+
+
+def _function_of(loss):
+    return loss.function if isinstance(loss, _FunctionLoss) else loss
 
 
 class _FunctionLoss(keras.losses.Loss):

@@ -3,8 +3,9 @@
 import inspect
 
 import keras
+from keras import ops
 
-from keras_segattn.ground_truth import check_labels
+from keras_segattn.ground_truth import check_labels, split_labels
 
 # Words in the names of Keras's losses, which have no attribute `task`.
 SOFTMAX, SIGMOID, SPARSE = "categorical", "binary", "sparsecategorical"
@@ -62,9 +63,6 @@ def _check_task(model, loss):
 def check_numpy_labels(loss, labels, channels):
     """Raises a ValueError if a loss would misread the labels of a NumPy array.
 
-    Keras's sparse losses raise for such labels on TensorFlow and torch, but compute a wrong loss on
-    JAX.
-
     Args:
         loss: A loss, as in `compile`.
         labels: The array.
@@ -72,10 +70,30 @@ def check_numpy_labels(loss, labels, channels):
     """
     if hasattr(loss, "check_numpy_labels"):
         loss.check_numpy_labels(labels, channels)
-    elif SPARSE in _name_of(loss) and channels > 1:
-        void = getattr(loss, "ignore_class", None)
-        # Without a void label, any value that cannot occur stands for it.
-        check_labels(labels, channels, -1 if void is None else void)
+    elif _is_sparse(loss, channels):
+        check_labels(labels, channels, getattr(loss, "ignore_class", None))
+
+
+def guard_labels(loss, y_true, y_pred):
+    """Lets a sparse loss of Keras be NaN for labels that are neither a class nor void.
+
+    By itself it raises for such labels on TensorFlow and torch, and computes a wrong loss on JAX.
+
+    Args:
+        loss: A loss, as `compile` takes it.
+        y_true: Tensor of labels.
+        y_pred: Tensor of outputs `(batch, height, width, classes)`.
+
+    Returns:
+        A tuple of labels that the loss takes, and of a scalar to add to the loss: NaN or 0.
+    """
+    tensors = all(hasattr(tensor, "shape") for tensor in (y_true, y_pred))
+    if not tensors or not _is_sparse(loss, y_pred.shape[-1]):
+        return y_true, 0.0
+    void = getattr(loss, "ignore_class", None)
+    *_, faulty = split_labels(y_true, y_pred.shape[-1], float("nan") if void is None else void)
+    labels = ops.where(faulty, ops.zeros_like(y_true), y_true)
+    return labels, ops.where(ops.any(faulty), float("nan"), 0.0)
 
 
 def check_metrics(model, metrics):
@@ -99,6 +117,10 @@ def check_metrics(model, metrics):
                 f"{metric.name!r} expects {NAMES[expected]}. Pass it "
                 f"from_logits={model.from_logits}."
             )
+
+
+def _is_sparse(loss, channels):
+    return SPARSE in _name_of(loss) and channels > 1
 
 
 def _name_of(loss):

@@ -5,6 +5,7 @@ import json
 import keras
 import numpy as np
 
+from keras_segattn.applications.batch_checks import warn_of_batches_of_one
 from keras_segattn.applications.evaluation_protocol import run_protocol
 from keras_segattn.applications.logits import are_logits, returns_logits, task_of_tensor
 from keras_segattn.applications.loss_checks import (
@@ -12,6 +13,7 @@ from keras_segattn.applications.loss_checks import (
     check_metrics,
     check_numpy_labels,
     fit_losses,
+    guard_labels,
 )
 from keras_segattn.arguments import check_evaluation
 from keras_segattn.images.palette import to_palette
@@ -31,8 +33,9 @@ class SegmentationModel(keras.Model):
 
     `compile` gives this package's losses the task of the model. It rejects losses and metrics that
     expect logits if the model returns probabilities (or the reverse) and losses for another task.
-    `fit` and `evaluate` reject NumPy labels that are neither a class nor void. `fit` keeps the
-    order of `tf.data` pipelines and of this package's `PyDataset`.
+    `fit` and `evaluate` reject NumPy labels that are neither a class nor void; in other data, such
+    labels make the loss NaN, also with Keras's sparse losses. `fit` keeps the order of `tf.data`
+    pipelines and of this package's `PyDataset`.
 
     Many papers evaluate on resized images, or average over scales and mirrored images.
     `model.evaluation = {"size": (512, 1024)}` makes `evaluate`, and the validation in `fit`, do the
@@ -191,6 +194,7 @@ class SegmentationModel(keras.Model):
         # Keras would warn about a tf.data pipeline, and would reshuffle our batches.
         if hasattr(x, "element_spec") or getattr(x, "shuffles_itself", False):
             kwargs.setdefault("shuffle", False)
+        warn_of_batches_of_one(self, x, *args[:1] or [kwargs.get("batch_size")])
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
@@ -201,6 +205,13 @@ class SegmentationModel(keras.Model):
         # Compiled code cannot raise, and JAX would already have cut 64 bits to 32 by then.
         if isinstance(y, np.ndarray):
             check_numpy_labels(getattr(self, "loss", None), y, self.outputs[0].shape[-1])
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        losses = keras.tree.flatten(getattr(self, "loss", None))
+        fault = 0.0
+        if len(losses) == 1:
+            y, fault = guard_labels(losses[0], y, y_pred)
+        return super().compute_loss(x, y, y_pred, sample_weight, training) + fault
 
     def _run_through_graph(self, inputs, *args, **kwargs):
         outputs = super()._run_through_graph(inputs, *args, **kwargs)

@@ -48,7 +48,9 @@ def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1, endless=Fals
         epochs = epochs.map(lambda _: tf.numpy_function(epoch.current, [], tf.int64))
     pipeline = epochs.flat_map(indices).map(read, num_parallel_calls=tf.data.AUTOTUNE)
     # Padding changes nothing where sizes are equal, and lets the message be ours.
-    pipeline = pipeline.padded_batch(sampler.part_size // split)
+    # In training all batches are whole, and this tells their size.
+    size = sampler.part_size // split
+    pipeline = pipeline.padded_batch(size, drop_remainder=sampler.training)
     pipeline = pipeline.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
     pipeline = pipeline.prefetch(tf.data.AUTOTUNE)
     if endless:

@@ -3,9 +3,9 @@
 import warnings
 from pathlib import Path
 
-import keras
 import numpy as np
 
+from keras_segattn.applications.batch_checks import layer_of_single_values
 from keras_segattn.wording import counted
 
 # A share of void in a crop, beyond the recipe's own, that is worth a warning.
@@ -71,17 +71,13 @@ def check_batch_norm(model, batch_size):
         model: The network.
         batch_size: Integer, the number of samples that batch normalization sees together.
     """
-    if batch_size > 1:
-        return
-    for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
-            shape = (layer.get_build_config() or {}).get("input_shape") or (None, None, None)
-            if all(side == 1 for side in shape[1:-1]):
-                raise ValueError(
-                    f"`batch_size={batch_size}` on each device does not train {model.name!r}: "
-                    f"{layer.path} normalizes a pooled map, which is one value per channel and "
-                    "image, and a single value normalized is 0. Take `batch_size` 2 or more."
-                )
+    layer = None if batch_size > 1 else layer_of_single_values(model)
+    if layer is not None:
+        raise ValueError(
+            f"`batch_size={batch_size}` on each device does not train {model.name!r}: {layer.path} "
+            "normalizes a pooled map, which is one value per channel and image, and a single value "
+            "normalized is 0. Take `batch_size` 2 or more."
+        )
 
 
 def warn_of_void_crops(recipe, data):

@@ -4,7 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn.applications import SegmentationModel
+from keras_segattn.applications import DeepSupervision, SegmentationModel
+from keras_segattn.data import RandomScaleCropFlip, RoadScenes
 from keras_segattn.inference import segment
 from keras_segattn.losses import FocalLoss, WeightedCrossEntropy
 from keras_segattn.metrics import SegmentationScores
@@ -184,6 +185,81 @@ def test_fit_and_evaluate_refuse_numpy_labels_that_are_no_classes(label):
         model.fit(images, labels * 0, validation_data=(images, labels), verbose=0)
     with pytest.raises(ValueError, match=r"WeightedCrossEntropy\(class_weights=\{0: 2.0\}\)"):
         model.fit(images, labels * 0, class_weight={0: 2.0}, verbose=0)
+
+
+def sparse_categorical_crossentropy(y_true, y_pred):
+    return keras.losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=True)
+
+
+class Batches(keras.utils.PyDataset):
+    """One batch, as a user's own data set gives it."""
+
+    def __init__(self, images, labels):
+        super().__init__()
+        self.batch = images, labels
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, index):
+        return self.batch
+
+
+@pytest.mark.parametrize(
+    ("label", "ignore_class", "auxiliary"),
+    [(-1, None, False), (300, 255, False), (5, None, True), (None, 255, True)],
+)
+def test_sparse_losses_of_keras_are_nan_for_labels_that_are_no_classes(
+    label, ignore_class, auxiliary
+):
+    image = keras.Input((4, 4, 3))
+    outputs = [keras.layers.Conv2D(5, 1)(image) for _ in range(1 + auxiliary)]
+    if auxiliary:
+        model = DeepSupervision(keras.Model(image, outputs), [0.4])
+    else:
+        model = SegmentationModel(image, outputs)
+    images, labels = np.zeros((2, 4, 4, 3)), np.full((2, 4, 4), 1)
+    loss = sparse_categorical_crossentropy
+    if ignore_class is not None:
+        labels[1] = ignore_class
+        loss = keras.losses.SparseCategoricalCrossentropy(True, ignore_class)
+    if label is not None:
+        labels[0, 0, 0] = label
+    model.compile("sgd", loss)
+    assert np.isnan(model.evaluate(Batches(images, labels), verbose=0)) == (label is not None)
+    if label is not None and not auxiliary:
+        with pytest.raises(ValueError, match=rf"from 0 to 4.* Received {label} in 1 of 32 pixels"):
+            model.fit(images, labels, verbose=0)
+    history = model.fit(Batches(images, labels), verbose=0).history["loss"][0]
+    assert np.isnan(history) == (label is not None)
+
+
+@pytest.mark.parametrize("kind", ["array", "PyDataset", "pipeline", "our PyDataset"])
+def test_fit_warns_of_batches_of_one_where_one_value_is_normalized(kind):
+    image = keras.Input((32, 32, 3))
+    pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(image)
+    norm = keras.layers.BatchNormalization(name="norm")
+    logits = keras.layers.Conv2D(11, 1)(image) + keras.layers.Dense(11)(norm(pooled))
+    model = SegmentationModel(image, logits, from_logits=True)
+    model.compile("sgd", WeightedCrossEntropy())
+    images, labels, scenes = np.zeros((2, 32, 32, 3)), np.zeros((2, 32, 32)), RoadScenes("train", 2)
+    crops = {"training": True, "augmentation": RandomScaleCropFlip((32, 32))}
+
+    def fit(size):
+        if kind == "array":
+            return model.fit(images, labels, batch_size=size, verbose=0)
+        if kind == "PyDataset":
+            return model.fit(Batches(images[:size], labels[:size]), verbose=0)
+        if kind == "pipeline":
+            pytest.importorskip("tensorflow")
+            return model.fit(scenes.to_tf_dataset(size, **crops), verbose=0)
+        return model.fit(scenes.to_py_dataset(size, **crops), verbose=0)
+
+    with pytest.warns(UserWarning, match="Batches of one image .* norm normalizes one value"):
+        fit(1)
+    fit(2)
+    norm.trainable = False
+    fit(1)
 
 
 def test_a_frozen_backbone_stays_frozen(tmp_path):

@@ -1,0 +1,61 @@
+"""Checks of batches too small for the batch normalization of a network."""
+
+import warnings
+
+import keras
+import numpy as np
+
+# The batch size of `fit` in Keras.
+KERAS_BATCH_SIZE = 32
+
+
+def layer_of_single_values(model):
+    """Returns a trainable batch normalization that gets one value per channel and image.
+
+    In a batch of one image it normalizes a single value, and returns 0 whatever it gets: no
+    gradient passes.
+
+    Args:
+        model: A Keras model.
+
+    Returns:
+        The first such layer, or `None`.
+    """
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+            shape = (layer.get_build_config() or {}).get("input_shape") or (None, None, None)
+            if all(side == 1 for side in shape[1:-1]):
+                return layer
+    return None
+
+
+def warn_of_batches_of_one(model, data, batch_size=None):
+    """Warns where `fit` cannot train the whole of a model, for its batches hold one image.
+
+    Args:
+        model: A Keras model.
+        data: The `x` of `fit`.
+        batch_size: The `batch_size` of `fit`. Defaults to `None`.
+    """
+    layer = layer_of_single_values(model)
+    if layer is not None and _batch_size_of(data, batch_size) == 1:
+        warnings.warn(
+            f"Batches of one image do not train all of {model.name!r}: {layer.path} normalizes one "
+            "value per channel and image, and a single value normalized is 0. Take batches of 2 or "
+            "more, or freeze that layer by its attribute `trainable`.",
+            stacklevel=3,
+        )
+
+
+def _batch_size_of(data, batch_size):
+    """Returns the number of samples in the first batch of what `fit` takes, `None` if unknown."""
+    known = getattr(getattr(data, "sampler", data), "batch_size", None)
+    if isinstance(known, int):
+        return known
+    if hasattr(data, "element_spec"):
+        return keras.tree.flatten(data.element_spec)[0].shape[0]
+    if isinstance(data, keras.utils.PyDataset):
+        return len(keras.tree.flatten(data[0])[0])
+    if isinstance(data, np.ndarray) or keras.ops.is_tensor(data):
+        return min(batch_size or KERAS_BATCH_SIZE, data.shape[0])
+    return None
