@@ -37,6 +37,23 @@ def check_labels(labels, classes, ignore_class, where="the labels"):
         )
 
 
+def check_logits(y_pred, from_logits, name):
+    """Raises a ValueError if logits are expected and a tensor is known to hold probabilities.
+
+    Keras notes the logits with the outputs of softmax and sigmoid, but not on JAX.
+
+    Args:
+        y_pred: The outputs, as Keras passes them.
+        from_logits: Boolean, whether logits are expected.
+        name: Name of the loss or metric in the message.
+    """
+    if from_logits and hasattr(y_pred, "_keras_logits"):
+        raise ValueError(
+            f"{name!r} expects logits, and the model ends in a softmax or sigmoid: results would "
+            "be wrong without an error. Pass it from_logits=False."
+        )
+
+
 def match_shapes(y_true, y_pred, classes=None, task="multiclass"):
     """Returns the labels in the shape that the task has, or raises a ValueError.
 

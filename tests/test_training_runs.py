@@ -10,6 +10,7 @@ import signal
 import sys
 
 import keras
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,7 +18,14 @@ from keras_segattn.applications import AttaNet, SegmentationModel
 from keras_segattn.callbacks import AtomicCheckpoint
 from keras_segattn.data import RoadScenes, SegmentationFolder
 from keras_segattn.recipes import RECIPES
-from keras_segattn.training import RunFolder, TrainingOptions, command_line, evaluate, train
+from keras_segattn.training import (
+    RunFolder,
+    TrainingOptions,
+    command_line,
+    evaluate,
+    run_folder,
+    train,
+)
 from keras_segattn.training import run as run_module
 from keras_segattn.training.build import build_model
 from keras_segattn.training.checks import check_batch_norm
@@ -363,9 +371,9 @@ def test_other_data_are_refused(tmp_path):
     def pictures(folder):
         for part in ("images", "masks"):
             (folder / part).mkdir(parents=True)
-            for name in "ab":
-                mode = "RGB" if part == "images" else "L"
-                Image.new(mode, (40, 40)).save(folder / part / f"{name}.png")
+        for name in "ab":
+            Image.new("RGB", (40, 40)).save(folder / "images" / f"{name}.png")
+            np.save(folder / "masks" / f"{name}.npy", np.zeros((40, 40), "uint8"))
         return opened(folder)
 
     run, options = RunFolder(tmp_path / "run"), TrainingOptions()
@@ -373,9 +381,31 @@ def test_other_data_are_refused(tmp_path):
     run.checkpoints.mkdir()
     (run.checkpoints / "epoch-0001.keras").touch()
     run.open(RECIPE, options, pictures(tmp_path / "moved"))
+    # An uncompressed mask has one size, whatever it holds.
+    np.save(tmp_path / "moved" / "masks" / "b.npy", np.eye(40, dtype="uint8"))
+    with pytest.raises(ValueError, match=r"train hash of contents of files was .*, is") as error:
+        run.open(RECIPE, options, opened(tmp_path / "moved"))
+    assert "sizes" not in str(error.value)
+    # A run of an earlier version knows nothing of the contents.
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    for key in [key for key in config["decisive"] if "of contents" in key]:
+        del config["decisive"][key]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    run.open(RECIPE, options, opened(tmp_path / "moved"))
     (tmp_path / "data" / "images" / "b.png").write_bytes(b"longer" * 99)
     with pytest.raises(ValueError, match=r"train hash of names and sizes of files was .*, is"):
         run.open(RECIPE, options, opened(tmp_path / "data"))
+
+
+def test_of_large_files_the_beginning_the_middle_and_the_end_are_hashed(tmp_path):
+    size, found = run_folder.WHOLE_FILE + 1, set()
+    for place in (None, 0, size // 2, size - 1):
+        content = bytearray(size)
+        if place is not None:
+            content[place] = 1
+        (tmp_path / "scan.npy").write_bytes(content)
+        found.add(run_folder._content(tmp_path / "scan.npy"))
+    assert len(found) == 4
 
 
 def test_weights_that_cannot_be_had_are_told_with_the_way_out(monkeypatch):

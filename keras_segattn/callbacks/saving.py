@@ -1,25 +1,41 @@
 """Saving a model atomically."""
 
 import contextlib
+import errno
+from pathlib import Path
 
 import keras
 
 from keras_segattn.atomic_files import atomic_path
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def save_atomically(model, path):
     """Saves a model so that `path` holds the complete new file or the complete old one.
 
     Raises:
+        FileNotFoundError: If the folder is no longer there.
         OSError: If the file cannot be written, as on a full disk; nothing half-written is left.
     """
     try:
         with atomic_path(path) as temporary, _undistributed():
             model.save(temporary)
     except OSError as error:
+        folder = Path(path).parent
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f"{path} could not be written: the folder {folder} is no longer there. It was "
+                "moved or removed, or its disk was unmounted, while the model was trained. Put it "
+                "back and go on from its last checkpoint, or train anew in another folder."
+            ) from error
+        if error.errno in NO_SPACE:
+            fix = "Make room"
+        else:
+            fix = "See to the disk and the permissions of its folder"
         raise OSError(
-            f"{path} could not be written: {error}. The file before is intact; make room, and "
-            "go on from the last checkpoint."
+            f"{path} could not be written: {error}. The file before is intact. {fix}, and go on "
+            "from the last checkpoint."
         ) from error
 
 

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_segattn.ground_truth import (
     check_labels,
+    check_logits,
     expand_sample_weight,
     match_shapes,
     split_labels,
@@ -120,6 +121,7 @@ class SegmentationLoss(keras.losses.Loss):
         return task, *split_labels(y_true, labels_of_mask(task, channels), self.ignore_class)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
+        check_logits(y_pred, self.from_logits, self.name)
         self.check_numpy_labels(y_true, y_pred.shape[-1])
         return super().__call__(y_true, y_pred, self.expand_weights(sample_weight, y_pred))
 

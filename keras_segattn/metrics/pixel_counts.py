@@ -9,6 +9,7 @@ from keras import ops
 from keras_segattn.arguments import check_choice
 from keras_segattn.ground_truth import (
     check_labels,
+    check_logits,
     expand_sample_weight,
     match_shapes,
     split_labels,
@@ -84,6 +85,7 @@ class PixelCounts(keras.metrics.Metric):
         `(batch, height, width, classes)` with `"multilabel"`. Invalid labels and NaN outputs make
         all counts NaN.
         """
+        check_logits(y_pred, self.from_logits, self.name)
         if isinstance(y_true, (list, np.ndarray)):
             check_labels(y_true, self.labels, self.ignore_class)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -24,6 +25,9 @@ from keras_segattn.wording import counted
 
 # Columns of every log of a training.
 COLUMNS = {"epoch", "loss", "val_mean_iou"}
+# In bytes. Of a file larger than the first, three parts of the second are hashed: the data are read
+# at each start of a run, and large images would take minutes.
+WHOLE_FILE, PART_OF_FILE = 1 << 20, 1 << 16
 MOVE = ", or move best.keras and best.json away to keep the best of the epochs to come"
 
 
@@ -262,19 +266,34 @@ def _describe(dataset):
         "data": f"{dataset!r}, the first one of {height}x{width} pixels",
         "class names": list(dataset.class_names),
         "value range": dataset.value_range,
-        "hash of names and sizes of files": _hash(dataset),
+        "hash of names and sizes of files": _hash(dataset, os.path.getsize),
+        "hash of contents of files": _hash(dataset, _content),
     }
 
 
-def _hash(dataset):
-    """A hash of the names of the samples and, where they are files, of their sizes in bytes."""
-    digest = hashlib.sha256()
+def _hash(dataset, of_file):
+    """A hash of the names of the samples and of a fact about each of their files, if any."""
+    # One file may hold the annotations of all samples.
+    digest, of_file = hashlib.sha256(), functools.cache(of_file)
     for index in range(len(dataset)):
         digest.update(dataset.name(index).encode())
         for path in dataset.files(index):
-            digest.update(f"|{path and os.path.getsize(path)}".encode())
+            digest.update(f"|{path and of_file(path)}".encode())
         digest.update(b"\n")
     return digest.hexdigest()[:16]
+
+
+def _content(path):
+    """A hash of a file; of a large one, of its beginning, middle and end."""
+    size = os.path.getsize(path)
+    with open(path, "rb") as file:
+        if size <= WHOLE_FILE:
+            return hashlib.sha256(file.read()).hexdigest()
+        digest = hashlib.sha256()
+        for start in (0, size // 2, size - PART_OF_FILE):
+            file.seek(start)
+            digest.update(file.read(PART_OF_FILE))
+    return digest.hexdigest()
 
 
 def _git_commit():

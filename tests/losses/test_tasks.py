@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn import losses
+from keras_segattn import losses, metrics
 from keras_segattn.applications import SegmentationModel
 from tests.losses.cases import ALL, REGION_LOSSES, TASKS, draw_batch, void_of, with_served
 
@@ -199,3 +199,28 @@ def test_refusals(rng):
         losses.DiceLoss(smooth=-1)
     with pytest.raises(ValueError, match=r"`distance` must be at least 1"):
         losses.BoundaryLoss(distance=0)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX does not tell")
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid", None])
+def test_a_plain_model_that_ends_in_probabilities_is_told(activation):
+    image = keras.Input((4, 4, 2))
+    classes = 1 if activation == "sigmoid" else 3
+    model = keras.Model(image, keras.layers.Conv2D(classes, 1, activation=activation)(image))
+    images, labels = np.zeros((1, 4, 4, 2)), np.zeros((1, 4, 4), "int32")
+    weighted = losses.WeightedCrossEntropy
+    task = "binary" if classes == 1 else "multiclass"
+    metric = metrics.CalibrationError(max(2, classes), task=task)
+    for loss in (weighted(), losses.DiceLoss() + losses.FocalLoss()):
+        model.compile("sgd", loss)
+        if activation is None:
+            model.fit(images, labels, verbose=0)
+        else:
+            with pytest.raises(ValueError, match=r"expects logits, .* Pass it from_logits=False"):
+                model.fit(images, labels, verbose=0)
+    model.compile("sgd", weighted(from_logits=activation is None), metrics=[metric])
+    if activation is None:
+        model.evaluate(images, labels, verbose=0)
+    else:
+        with pytest.raises(ValueError, match="'calibration_error' expects logits"):
+            model.evaluate(images, labels, verbose=0)
