@@ -15,8 +15,6 @@ import argparse
 import sys
 from pathlib import Path
 
-import keras
-
 from keras_segattn import recipes
 from keras_segattn.atomic_files import write_json
 from keras_segattn.data import DATASETS
@@ -27,6 +25,7 @@ from keras_segattn.training import (
     print_scores,
     write_submission,
 )
+from keras_segattn.weights import load_keras_model
 
 
 def main():
@@ -55,7 +54,7 @@ def main():
     folder = arguments.output or Path(arguments.model).parent / f"evaluation_{arguments.split}"
     try:
         data = DATASETS[arguments.dataset](arguments.data, arguments.split)
-        model = keras.saving.load_model(arguments.model, compile=False)
+        model = load_keras_model(arguments.model)
         if arguments.submission:
             written = write_submission(model, data, arguments.submission, **options)
             print(f"written: {len(written)} files in {arguments.submission}")

@@ -30,6 +30,7 @@ from keras_segattn.inference.mask_files import (
     report_failures,
     write_mask,
 )
+from keras_segattn.weights import load_keras_model
 from keras_segattn.weights.preprocessing import IMAGENET
 from keras_segattn.wording import counted
 
@@ -83,7 +84,7 @@ def main(arguments=None):
         return
     segment_file = functools.partial(
         segment,
-        keras.saving.load_model(arguments.model, compile=False),
+        load_keras_model(arguments.model),
         tile=arguments.tile,
         scales=arguments.scales,
         flip=arguments.flip,

@@ -3,10 +3,9 @@
 import functools
 from pathlib import Path
 
-import keras
-
 from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
 from keras_segattn.data import RoadScenes
+from keras_segattn.weights import load_keras_model
 
 CLASSES = len(RoadScenes.class_names)
 FOR_PHOTOS, FOR_DRAWINGS = "CANet, for photos of roads", "AttaNet, for drawn roads"
@@ -35,7 +34,7 @@ def load_network(choice):
     if path.suffix != ".keras" or not path.is_file():
         raise ValueError(f"There is no file {choice} that ends in .keras.")
     try:
-        model = keras.saving.load_model(path, compile=False)
+        model = load_keras_model(path)
     except Exception as error:
         raise ValueError(f"{choice} cannot be loaded: {error}") from error
     if not hasattr(model, "preprocessing"):

@@ -4,13 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
-import keras
-
 from keras_segattn.export.formats import FORMATS
 from keras_segattn.export.model_export import export_model
 from keras_segattn.export.serving_model import OUTPUTS
 from keras_segattn.export.verification import LEAST_AGREEMENT
 from keras_segattn.images import IMAGE_SUFFIXES, find_images
+from keras_segattn.weights import load_keras_model
 from keras_segattn.weights.preprocessing import IMAGENET
 
 DESCRIPTION = """Exports a trained model for a runtime, and verifies the artifact there.
@@ -136,7 +135,7 @@ def main(arguments=None):
         images = all_images(arguments.images) if arguments.images else None
         if not arguments.model.is_file():
             raise FileNotFoundError(f"There is no model {arguments.model}")
-        model = keras.saving.load_model(arguments.model, compile=False)
+        model = load_keras_model(arguments.model)
         report = export_model(
             model,
             arguments.to or default,

@@ -22,6 +22,7 @@ from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run_folder import RunFolder
 from keras_segattn.training.strategies import open_strategy
 from keras_segattn.visualization import PredictionPictures
+from keras_segattn.weights import load_keras_model
 from keras_segattn.wording import counted
 
 
@@ -208,7 +209,7 @@ def _build(recipe, data, options):
 def _new_model(recipe, data, steps_per_epoch, options):
     model = _build(recipe, data, options)
     if options.initial_model is not None:
-        initial = keras.saving.load_model(options.initial_model, compile=False)
+        initial = load_keras_model(options.initial_model)
         model.set_weights(initial.get_weights())
     arguments = {"gradient_accumulation_steps": options.gradient_accumulation_steps}
     if options.ema_momentum is not None:

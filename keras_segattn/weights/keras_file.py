@@ -1,9 +1,16 @@
-"""Keras's own files of weights, read so that they bring nothing but weights."""
+"""Keras's own files, read so that no other file's content becomes weights."""
+
+import io
+import math
+import zipfile
 
 import h5py
+import keras
 
 # Numbers that an array may have in any case: classifiers of other classes are larger than ours.
 FREE_NUMBERS = 1 << 20
+# Keras does not compress the weights of a `.keras` file.
+MOST_EXPANSION = 100
 
 
 def load_keras_weights(model, path):
@@ -34,6 +41,46 @@ def load_keras_weights(model, path):
             f"{path} was not loaded into {model.name!r}; it is damaged, or of another network: "
             f"{error}"
         ) from error
+
+
+def load_keras_model(path):
+    """Loads a `.keras` file without its optimizer, for use.
+
+    `keras.saving.load_model` does the same, but before Keras 3.14.1 it follows a dataset of the
+    weights into any other file on the disk. Such files are refused here, whatever the version.
+
+    Args:
+        path: Path of a `.keras` file.
+
+    Returns:
+        The model, not compiled.
+
+    Raises:
+        ValueError: If the weights are in other files, or Keras cannot load the file.
+
+    Example:
+
+    ```python
+    model = keras_segattn.weights.load_keras_model("street.keras")
+    ```
+    """
+    if zipfile.is_zipfile(path):
+        try:
+            _check_archive(path)
+        except Exception as error:
+            # The readers of both formats have errors of many kinds for damage.
+            raise ValueError(f"{path} was not loaded: {error}") from error
+    return keras.saving.load_model(path, compile=False)
+
+
+def _check_archive(path):
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            if entry.filename.endswith(".h5"):
+                if entry.file_size > MOST_EXPANSION * max(entry.compress_size, FREE_NUMBERS):
+                    raise ValueError(f"{entry.filename} expands to {entry.file_size:,} bytes.")
+                with h5py.File(io.BytesIO(archive.read(entry))) as file:
+                    _check(file, math.inf)
 
 
 def _check(file, most):

@@ -1,3 +1,6 @@
+import io
+import zipfile
+
 import h5py
 import keras
 import numpy as np
@@ -91,3 +94,32 @@ def test_damaged_files(model, path):
 def test_networks_read_them_so_too(path):
     with pytest.raises(ValueError, match=f"{path} was not loaded into 'ccnet'"):
         CCNet(backbone=tiny_backbone(), classes=2, filters=16, weights=path)
+
+
+@pytest.mark.parametrize("change", [outside, virtual, link])
+def test_hostile_weights_in_a_model_file(change, model, tmp_path, monkeypatch):
+    path = tmp_path / "small.keras"
+    model.save(path)
+    copy = keras_file.load_keras_model(path)
+    np.testing.assert_array_equal(to_numpy(copy.weights[0]), to_numpy(model.weights[0]))
+    assert not copy.compiled
+    with zipfile.ZipFile(path) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    content = io.BytesIO(entries["model.weights.h5"])
+    with h5py.File(content, "r+") as file:
+        change(file, kernel_of(file), tmp_path)
+    entries["model.weights.h5"] = content.getvalue()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    # Refused by this package, whatever the version of Keras does.
+    monkeypatch.setattr(keras.saving, "load_model", lambda *args, **_: pytest.fail("was read"))
+    with pytest.raises(ValueError, match=rf"{path} was not loaded: .*(other|outside)"):
+        keras_file.load_keras_model(path)
+
+
+def test_weights_that_expand_in_a_model_file_are_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("model.weights.h5", bytes((1 << 20) * 101))
+    with pytest.raises(ValueError, match=r"bomb\.keras was not loaded: model\.weights\.h5 expands"):
+        keras_file.load_keras_model(tmp_path / "bomb.keras")
