@@ -6,14 +6,20 @@
     python tasks.py docs      # builds the documentation, as files to open, into site/
     python tasks.py oldest    # runs tests of files, training and export with older Keras versions
     python tasks.py backbones # runs tests of backbones of KerasHub and KerasCV
+    python tasks.py release   # builds the package into dist/ and checks it; publishes nothing
 
 Arguments after the name of the task are passed on: `python tasks.py test tests/layers -k resize`.
+`python tasks.py test jax` runs one backend. `python tasks.py release v0.1.0` also checks that the
+tag names the version, and that the changelog dates it. `oldest` and `release` run on Python 3.10.
 """
 
 import argparse
+import itertools
 import os
+import re
 import subprocess
 import sys
+import tempfile
 import venv
 from pathlib import Path
 
@@ -42,23 +48,23 @@ BACKBONE_TESTS = (
 PARALLEL = ("-n", "2", "--dist", "worksteal")
 
 
-def environment(name, *requirements):
+def environment(name, *requirements, empty=False):
     """Makes or updates a virtual environment; returns the path of its Python."""
     folder = ROOT / f".venv-{name}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    if not python.exists():
+    if empty or not python.exists():
         print(f"making {folder.name}", flush=True)
-        venv.create(folder, with_pip=True)
+        venv.create(folder, with_pip=True, clear=empty)
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     print("installing", *requirements, flush=True)
     run([*command, *requirements])
     return python
 
 
-def run(command, **variables):
+def run(command, folder=ROOT, **variables):
     result = subprocess.run(
         [str(part) for part in command],
-        cwd=ROOT,
+        cwd=folder,
         env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ, **variables},
     )
     if result.returncode:
@@ -73,8 +79,11 @@ def demo(rest):
 
 
 def test(rest):
+    # Only before other arguments: `-k jax` chooses tests by their names.
+    chosen = list(itertools.takewhile(BACKENDS.__contains__, rest))
+    rest = rest[len(chosen) :]
     python = environment("test", "-c", CONSTRAINTS, "-e", ".[test,jax,torch]")
-    for backend in BACKENDS:
+    for backend in chosen or BACKENDS:
         print(f"=== tests on the {backend} backend", flush=True)
         run([python, "-m", "pytest", "-q", *PARALLEL, *rest], KERAS_BACKEND=backend)
 
@@ -96,6 +105,9 @@ def docs(rest):
 def oldest(rest):
     tools = ("pytest", "pytest-timeout", "pytest-xdist", "scipy")  # SciPy checks some losses
     for name in ("oldest", "between"):
+        if name == "between" and sys.version_info < (3, 11):
+            print("=== Keras 3.14 needs Python 3.11: its tests are left out", flush=True)
+            continue
         constraints = ROOT / f"constraints-{name}.txt"
         python = environment(name, "-c", constraints, "-e", ".[examples,weights]", *tools)
         print(f"=== tests with the versions of {constraints.name}", flush=True)
@@ -111,7 +123,57 @@ def backbones(rest):
     run(command, KERAS_BACKEND="tensorflow")
 
 
-TASKS = {function.__name__: function for function in (demo, test, lint, docs, oldest, backbones)}
+def release(rest):
+    """Builds the source archive and the wheel, and runs the README's first lines from the wheel."""
+    version = released_version(*rest)
+    tools = environment("release", "build", "twine")
+    folder = ROOT / "dist"
+    for file in folder.glob("keras_segattn-*"):
+        file.unlink()
+    run([tools, "-m", "build", "--outdir", folder, ROOT])
+    files = sorted(folder.glob(f"keras_segattn-{version}*"))
+    run([tools, "-m", "twine", "check", "--strict", *files])
+    (wheel,) = folder.glob(f"keras_segattn-{version}-*.whl")
+    print("=== the README's first lines, from the wheel in an empty environment", flush=True)
+    # Of the three backends JAX is the quickest to install.
+    python = environment("wheel", f"{wheel}[jax,data]", empty=True)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        # Isolated (-I), so that the package comes from the wheel and not from this checkout.
+        lines = first_lines() + "\nprint(result)"
+        run([python, "-I", "-c", lines], elsewhere, KERAS_BACKEND="jax")
+    for file in files:
+        print(f"{file.relative_to(ROOT)}: {file.stat().st_size / 1e6:.1f} MB")
+
+
+def released_version(tag=None):
+    """Returns the version of the package; ends the program if changelog or tag disagree with it."""
+    version = re.search(r'__version__ = "(.+)"', read("keras_segattn/version.py"))[1]
+    newest, state = re.search(r"^## (\S+) \((.+)\)$", read("CHANGELOG.md"), re.MULTILINE).groups()
+    if newest != version:
+        sys.exit(
+            f"keras_segattn/version.py says {version}, and the newest entry of CHANGELOG.md is "
+            f"{newest}: make them the same."
+        )
+    if tag is not None and tag != f"v{version}":
+        sys.exit(f"The tag is {tag!r}, and the version is {version}: tag v{version}.")
+    if tag is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", state):
+        sys.exit(f"CHANGELOG.md says {version} ({state}). Give the date: {version} (2027-01-31).")
+    print(f"=== {version} ({state})", flush=True)
+    return version
+
+
+def first_lines():
+    """Returns the first Python block of the README."""
+    return re.search(r"```python\n(.*?)```", read("README.md"), re.DOTALL)[1]
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+TASKS = {
+    function.__name__: function for function in (demo, test, lint, docs, oldest, backbones, release)
+}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(

@@ -1,9 +1,12 @@
 """The notebooks run from their first cell to their last, in a kernel as a reader's."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
+
+import keras_segattn
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
@@ -28,6 +31,28 @@ def test_notebooks_are_kept_without_outputs(path):
         if cell.cell_type == "code":
             assert not cell.outputs
             assert cell.execution_count is None
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_first_code_installs_this_version_where_it_is_missing(path, tmp_path, monkeypatch):
+    interactive = pytest.importorskip("IPython.core.inputtransformer2")
+    source = next(cell.source for cell in notebook(path).cells if cell.cell_type == "code")
+    code = interactive.TransformerManager().transform_cell(source)
+    calls = []
+    names = {
+        "get_ipython": lambda: type("", (), {"run_line_magic": lambda _, *a: calls.append(a)})()
+    }
+    exec(code, names)
+    assert not calls  # it is here
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    exec(code, names)
+    ((magic, line),) = calls
+    wheel, extras = re.search(r"(keras_segattn-.+\.whl)\[(.+)\]", line).groups()
+    assert magic == "pip"
+    assert wheel == f"keras_segattn-{keras_segattn.__version__}-py3-none-any.whl"
+    settings = (ROOT / "pyproject.toml").read_text()
+    assert all(f"\n{extra} = [" in settings for extra in extras.split(","))
 
 
 @pytest.mark.tensorflow

@@ -1,16 +1,48 @@
 """Cityscapes, ADE20K and a user's folders, in files written by the tests."""
 
+import ast
 import csv
+import inspect
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_segattn.data import ADE20K, Cityscapes, RoadScenes, SegmentationFolder
+from keras_segattn import data as room
+from keras_segattn.data import (
+    ADE20K,
+    AnnotatedImages,
+    Cityscapes,
+    InstanceDataset,
+    RoadScenes,
+    SegmentationDataset,
+    SegmentationFolder,
+)
 from keras_segattn.data.cityscapes import LABEL_IDS
 from tests.data.files import cityscapes, write
+
+
+@pytest.mark.once
+def test_every_data_set_has_tests():
+    imported = {
+        alias.name
+        for path in Path(__file__).parent.glob("test_*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module == "keras_segattn.data"
+        for alias in node.names
+    }
+    bases = (AnnotatedImages, InstanceDataset, SegmentationDataset)
+    exported = {name: getattr(room, name) for name in room.__all__}
+    data_sets = {
+        name
+        for name, item in exported.items()
+        if inspect.isclass(item) and issubclass(item, bases) and item not in bases
+    }
+    assert len(data_sets) > 10
+    assert data_sets <= imported
 
 
 def test_cityscapes_maps_label_ids_to_the_19_classes(tmp_path):

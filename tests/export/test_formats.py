@@ -8,6 +8,7 @@ import pytest
 
 from keras_segattn.applications import AttaNet, CANet
 from keras_segattn.export import export_model, load_exported, read_metadata
+from keras_segattn.export.formats import FORMATS
 from keras_segattn.layers import ResizeLike
 from tests.export.cases import (
     NAMES,
@@ -21,6 +22,12 @@ from tests.export.cases import (
 )
 
 FREE = (None, None, None)
+
+
+@pytest.mark.once
+def test_every_format_has_a_case():
+    # TensorRT needs a GPU of NVIDIA's, and has tests of its own.
+    assert {*PATHS, "tensorrt"} == set(FORMATS)
 
 
 def output_names(format, path):

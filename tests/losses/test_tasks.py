@@ -6,7 +6,16 @@ import pytest
 
 from keras_segattn import losses, metrics
 from keras_segattn.applications import SegmentationModel
+from keras_segattn.recipes.recipe import LOSSES as LOSSES_OF_RECIPES
+from keras_segattn.training.build import LOSSES as LOSSES_THAT_ARE_BUILT
 from tests.losses.cases import ALL, REGION_LOSSES, TASKS, draw_batch, void_of, with_served
+
+
+@pytest.mark.once
+def test_every_loss_has_a_case_and_a_name_in_recipes():
+    exported = {name for name in losses.__all__ if name != "SumOfLosses"}
+    assert {make.__name__ for make in ALL.values()} == exported
+    assert set(ALL) == set(LOSSES_OF_RECIPES) == set(LOSSES_THAT_ARE_BUILT)
 
 
 def weighted(make, task, classes=3):
