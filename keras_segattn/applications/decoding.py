@@ -22,7 +22,7 @@ def decode_predictions(preds, top=5, class_names=None):
 
     Raises:
         ValueError: If `preds` has another shape, `top` is below 1, or the number of names differs
-        from the number of classes.
+            from the number of classes.
 
     Example:
 

@@ -21,8 +21,8 @@ class SpatialGate(CompositeLayer):
     Args:
         kernel_size: Odd integer, height and width of the kernel. Defaults to `3`.
         squeeze: Boolean, whether the convolution reads only the maximum and the mean over the
-        channels, with a bias and without normalization. Defaults to `False`: the convolution reads
-        all channels, without a bias and with batch normalization.
+            channels, with a bias and without normalization. Defaults to `False`: the convolution
+            reads all channels, without a bias and with batch normalization.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:
