@@ -171,6 +171,19 @@ def test_few_blocks_of_the_pages_are_not_run():
     assert sum(bool(reason) for reason, _ in blocks) <= 5
 
 
+OUTSIDE = [
+    path for folder in (ROOT, ROOT / "benchmarks", ROOT / ".github") for path in folder.glob("*.md")
+]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("page", OUTSIDE, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_of_pages_outside_the_site_lead_to_files(page):
+    # Links within the site, and their anchors, are checked where it is built.
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text())
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
 @pytest.mark.tensorflow
 def test_table_of_networks_is_what_its_script_writes():
     from benchmarks import published_counts
