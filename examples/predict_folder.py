@@ -1,111 +1,11 @@
-"""Segments many images with a trained model.
+"""Segments many images with a trained model, as `keras-segattn predict` does.
 
     python examples/predict_folder.py model.keras photos/ classes/ --overlay --flip
 
-For `photos/a/street.jpg` it writes `classes/a/street.jpg.png`, whose pixels are the labels drawn in
-the palette of the model, and with --overlay `classes/a/street.jpg.overlay.jpg`. What is there
-already is left out, so that the same command goes on where it was stopped; a file gets its name
-when it is whole. `classes/made_by.json` records the model and its options: the masks of one folder
-are of one model.
-
-An image that cannot be read or segmented is named at the end, and in `classes/failed.txt`, and does
-not stop the others; the exit code is then 1. If the process dies at an image, killed for its memory
-for example, the next one works on that image last, and passes it over after three deaths.
-`predict_ray.py` does the same with many processes.
+More with --help.
 """
 
-import argparse
-import functools
-import sys
-from pathlib import Path
-
-import keras
-
-from keras_segattn.inference import segment
-from keras_segattn.inference.mask_files import (
-    claim_results,
-    deaths,
-    pair_files,
-    remove_unfinished,
-    report_failures,
-    write_mask,
-)
-from keras_segattn.weights import load_keras_model
-from keras_segattn.weights.preprocessing import IMAGENET
-from keras_segattn.wording import counted
-
-
-def parse_arguments(arguments):
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("model", type=Path, help="a .keras file")
-    add(
-        "images", type=Path, help="folder, searched with its subfolders; or a file with their paths"
-    )
-    add("results", type=Path, help="folder to write")
-    add("--tile", type=int, help="side of a sliding window, for large images")
-    add("--scales", type=float, nargs="+", default=[1.0], help="averaged over (default: 1)")
-    add("--flip", action="store_true", help="average with the mirror image")
-    add("--threshold", type=float, nargs="+", help="of a binary or multilabel model (default: 0.5)")
-    add("--overlay", action="store_true", help="draw the classes over the image, too")
-    add("--raw", action="store_true", help="write labels as gray values, without the palette")
-    add("--retry", action="store_true", help="try images again at which the process died")
-    add(
-        "--imagenet",
-        action="store_true",
-        help="preprocess with ImageNet's mean and deviation, for a model that does not know how",
-    )
-    return parser.parse_args(arguments)
-
-
-def main(arguments=None):
-    arguments = parse_arguments(arguments)
-    names = ("tile", "scales", "flip", "raw", "imagenet")
-    options = {name: getattr(arguments, name) for name in names}
-    if arguments.threshold is not None:
-        options["threshold"] = arguments.threshold
-    try:
-        pairs = pair_files(arguments.images, arguments.results)
-        if not arguments.model.is_file():
-            raise FileNotFoundError(f"There is no model {arguments.model}")
-        claim_results(arguments.results, arguments.model, options, pairs)
-    except (FileNotFoundError, ValueError) as error:
-        sys.exit(str(error))
-    todo = [pair for pair in pairs if not pair[1].exists()]
-    remove_unfinished(arguments.results, but=[] if arguments.retry else [mask for _, mask in todo])
-    # What may end the process again does not keep the others waiting.
-    todo.sort(key=lambda pair: deaths(pair[1]))
-    print(f"{counted(len(pairs), 'image')}, {len(pairs) - len(todo)} of them done before")
-    if not todo:
-        # Removes the report of an earlier run.
-        report_failures({}, arguments.results)
-        return
-    segment_file = functools.partial(
-        segment,
-        load_keras_model(arguments.model),
-        tile=arguments.tile,
-        scales=arguments.scales,
-        flip=arguments.flip,
-        threshold=arguments.threshold,
-        preprocessing=IMAGENET if arguments.imagenet else None,
-        keep_probabilities=False,
-    )
-    progress = keras.utils.Progbar(len(todo), unit_name="image")
-    failures = {}
-    for image, mask in todo:
-        try:
-            write_mask(segment_file, image, mask, arguments.overlay, arguments.raw)
-        except Exception as error:
-            # Backends fail in many ways where memory is short, and one image is not worth the job.
-            failures[str(image)] = str(error) or repr(error)
-        progress.add(1)
-    remove_unfinished(arguments.results, but=[mask for _, mask in todo if not mask.exists()])
-    failed = report_failures(failures, arguments.results)
-    if failed:
-        sys.exit(failed)
-
+from keras_segattn.command.predict import main
 
 if __name__ == "__main__":
     main()

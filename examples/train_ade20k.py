@@ -6,8 +6,9 @@
 A run can be stopped and given again with --resume.
 """
 
+from keras_segattn.command.flags import argument_parser
+from keras_segattn.command.job import main
 from keras_segattn.data import ADE20K
-from keras_segattn.training.command_line import argument_parser, main
 
 
 def open_data(arguments):

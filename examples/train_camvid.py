@@ -11,8 +11,9 @@ exported models. Stopped at any moment, it goes on where the same command is giv
 
 from pathlib import Path
 
+from keras_segattn.command.flags import argument_parser
+from keras_segattn.command.job import main
 from keras_segattn.data import CamVid, RoadScenes
-from keras_segattn.training.command_line import argument_parser, main
 
 GENERATED = "generated"
 

@@ -14,7 +14,9 @@ Rooms of the house:
 - `inference`: from any image to its classes.
 - `visualization`: pictures of masks, errors, training curves and attention.
 - `export`: SavedModel, ONNX, LiteRT, OpenVINO and TensorRT, verified.
-- `demo`: a page to try it, `python -m keras_segattn.demo`.
+- `serving`: an exported network behind HTTP.
+- `demo`: a page to try it, `keras-segattn demo`.
+- `command`: the command `keras-segattn`: train, evaluate, predict, export, serve, demo.
 - `flops`: operations of a model, counted as the papers count them.
 
 The main names are here too: `keras_segattn.CANet` is `keras_segattn.applications.CANet`.

@@ -15,9 +15,9 @@ import keras
 import numpy as np
 
 from keras_segattn import applications, recipes
+from keras_segattn.command import flags, job
 from keras_segattn.data import RoadScenes
 from keras_segattn.layers import FCNHead
-from keras_segattn.training import command_line
 from keras_segattn.training import run as training
 from tests.applications.cases import tiny_backbone
 
@@ -71,13 +71,13 @@ class Recorder(LearningRateLog):
 
 
 def train(folder, strategy, rest):
-    parser = command_line.argument_parser("", "canet1_camvid")
+    parser = flags.argument_parser("", "canet1_camvid")
     arguments = parser.parse_args(["--run", str(folder / strategy), "--strategy", strategy, *rest])
     arguments.recipe = "tiny"
     Recorder.losses = []
     splits = {"train": 17, "val": 5}
     data = {split: Scenes(split, count, size=(32, 48)) for split, count in splits.items()}
-    command_line.main(arguments, lambda arguments: data)
+    job.main(arguments, lambda arguments: data)
     process = os.environ.get("PROCESS", "0")
     (folder / f"{strategy}-{process}.json").write_text(json.dumps(Recorder.losses))
 

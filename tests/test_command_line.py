@@ -1,25 +1,31 @@
+"""The command `keras-segattn`, from its help to an unknown subcommand."""
+
+import subprocess
 import sys
 
 import pytest
 
-from keras_segattn.__main__ import COMMANDS, main
+from keras_segattn.command.main import COMMANDS, main
 
 pytestmark = pytest.mark.once
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])
-def test_help_has_examples(command, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["keras_segattn", *command.split(), "--help"])
+def test_help_has_examples(command, capsys):
     with pytest.raises(SystemExit) as stopped:
-        main()
+        main([*command.split(), "--help"])
     assert stopped.value.code == 0
     text = capsys.readouterr().out
-    assert f"python -m keras_segattn{'.' * bool(command)}{command}" in text
-    assert ".keras" in text
+    assert f"\n  keras-segattn {command}" in text or f"\n    keras-segattn {command}" in text
 
 
-def test_an_unknown_command_is_refused(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["keras_segattn", "fly"])
+def test_an_unknown_command_is_refused(capsys):
     with pytest.raises(SystemExit):
-        main()
+        main(["fly"])
     assert "invalid choice: 'fly'" in capsys.readouterr().err
+
+
+def test_the_package_is_a_command():
+    command = [sys.executable, "-m", "keras_segattn", "compare", "--help"]
+    found = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "usage: keras-segattn compare" in found

@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_segattn.command import predict, serve
 from keras_segattn.export import ExportedSegmenter, export_model
 from keras_segattn.inference import Segmentation
-from tests.examples import example
 from tests.export.cases import ColorPatches, color_network
 
 ROOT = Path(__file__).resolve().parents[1]
+bodies = pytest.importorskip("keras_segattn.serving.bodies", reason="needs the extra serve")
+server_module = pytest.importorskip("keras_segattn.serving.server", reason="needs the extra serve")
+
 pytestmark = pytest.mark.once
 
 
@@ -63,10 +66,9 @@ def serving(segmenter, artifact, *options):
     """Runs the server in a thread; gives it and a function that sends a request to it."""
     import uvicorn
 
-    serve = example("serve")
     limits = serve.parse_arguments([str(artifact), *options])
-    server = serve.Server(segmenter, limits)
-    config = uvicorn.Config(server.app(), port=0, **serve.uvicorn_options(limits))
+    server = server_module.Server(segmenter, limits)
+    config = uvicorn.Config(server.app(), port=0, **server_module.uvicorn_options(limits))
     running = uvicorn.Server(config)
     thread = threading.Thread(target=running.run)
     thread.start()
@@ -255,14 +257,13 @@ def test_base64(artifact, rng):
     ("shape", "status"), [((1, 3000), 200), ((1, 3001), 413), ((4097, 1), 413), ((33, 3000), 413)]
 )
 def test_sides_and_padded_pixels_are_bounded(artifact, shape, status):
-    serve = example("serve")
     limits = serve.parse_arguments([str(artifact), "--most-pixels", str(32 * 3000)])
-    server = serve.Server(ExportedSegmenter(artifact), limits)
+    server = server_module.Server(ExportedSegmenter(artifact), limits)
     body = encoded(np.zeros(shape, "uint8"))
     if status == 200:
         assert server.open(body).shape == (*shape, 3)
     else:
-        with pytest.raises(serve.HTTPException) as error:
+        with pytest.raises(bodies.HTTPException) as error:
             server.open(body)
         assert error.value.status_code == status
 
@@ -287,9 +288,8 @@ def test_json_and_fixed_sizes(tmp_path, rng):
     path = tmp_path / "fixed.onnx"
     model = color_network()
     export_model(model, path, "onnx", images=ColorPatches(), input_shape=(1, 64, 96))
-    serve = example("serve")
     arguments = serve.parse_arguments([str(path)])
-    server = serve.Server(serve.load(arguments), arguments)
+    server = server_module.Server(serve.load(arguments), arguments)
     image, mask = ColorPatches().read(3)
     body = encoded(np.kron(image, np.ones((2, 2, 1), "uint8")))
     found = json.loads(server.compute(body, "json").body)
@@ -304,12 +304,11 @@ def test_json_and_fixed_sizes(tmp_path, rng):
 def test_many_classes(artifact):
     result = ExportedSegmenter(artifact)(ColorPatches().read(0)[0])
     result.class_map = result.class_map.astype("int32") + 299
-    labels = np.asarray(Image.open(io.BytesIO(example("serve").png(result))))
+    labels = np.asarray(Image.open(io.BytesIO(bodies.png(result))))
     np.testing.assert_array_equal(labels, result.class_map)
 
 
 def test_what_cannot_be_served(tmp_path, artifact):
-    serve = example("serve")
     logits, other = tmp_path / "logits.onnx", tmp_path / "other.onnx"
     export_model(color_network(), logits, "onnx", images=ColorPatches(), output="logits")
     other.write_bytes(artifact.read_bytes()[:-50])
@@ -337,12 +336,12 @@ def test_what_cannot_be_served(tmp_path, artifact):
 )
 def test_options_out_of_range(option, artifact, capsys):
     with pytest.raises(SystemExit):
-        example("serve").parse_arguments([str(artifact), *option.split()])
+        serve.parse_arguments([str(artifact), *option.split()])
     assert f"argument {option.split()[0]}: " in capsys.readouterr().err
 
 
 def test_folder(tmp_path, capsys, monkeypatch):
-    main = example("predict_folder").main
+    main = predict.main
     model, photos, results = tmp_path / "model.keras", tmp_path / "photos", tmp_path / "results"
     color_network().save(model)
     (photos / "a").mkdir(parents=True)
@@ -400,7 +399,7 @@ def test_folder(tmp_path, capsys, monkeypatch):
 
 def test_images_that_end_the_process(tmp_path, monkeypatch, capsys):
     """One image that needs too much memory: the others are done, and it is passed over."""
-    module = example("predict_folder")
+    module = predict
     model, photos, results = tmp_path / "model.keras", tmp_path / "photos", tmp_path / "results"
     model.write_bytes(b"stands for one")
     photos.mkdir()

@@ -16,16 +16,10 @@ from PIL import Image
 
 from keras_segattn.applications import AttaNet, SegmentationModel
 from keras_segattn.callbacks import AtomicCheckpoint
+from keras_segattn.command import flags, job
 from keras_segattn.data import RoadScenes, SegmentationFolder
 from keras_segattn.recipes import RECIPES
-from keras_segattn.training import (
-    RunFolder,
-    TrainingOptions,
-    command_line,
-    evaluate,
-    run_folder,
-    train,
-)
+from keras_segattn.training import RunFolder, TrainingOptions, evaluate, run_folder, train
 from keras_segattn.training import run as run_module
 from keras_segattn.training.build import build_model
 from keras_segattn.training.checks import check_batch_norm
@@ -243,11 +237,11 @@ def test_one_process_at_a_time(tmp_path, monkeypatch):
 
 def commanded(monkeypatch, *arguments):
     """Returns the exit status of the command."""
-    monkeypatch.setattr(command_line, "recipe_of", lambda arguments: RECIPE)
-    parser = command_line.argument_parser("", "canet1_camvid")
+    monkeypatch.setattr(job, "recipe_of", lambda arguments: RECIPE)
+    parser = flags.argument_parser("", "canet1_camvid")
     arguments = parser.parse_args(["--jit", "off", *map(str, arguments)])
     with pytest.raises(SystemExit) as end:
-        command_line.main(arguments, lambda arguments: DATA)
+        job.main(arguments, lambda arguments: DATA)
     return end.value.code
 
 
@@ -297,7 +291,7 @@ def test_a_signal_leaves_one_line_and_a_state_to_go_on_from(heeded, tmp_path, mo
             if (AtomicCheckpoint.latest(tmp_path / "checkpoints")[1], batch) == (1, 1):
                 os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(command_line, "train", lambda *a, **k: train(*a, callbacks=[Kill()], **k))
+    monkeypatch.setattr(job, "train", lambda *a, **k: train(*a, callbacks=[Kill()], **k))
     handler = signal.getsignal(number)
     assert commanded(monkeypatch, "--run", tmp_path) == 128 + number
     assert signal.getsignal(number) == handler
@@ -419,7 +413,7 @@ def test_weights_that_cannot_be_had_are_told_with_the_way_out(monkeypatch):
         RuntimeError, match=r"imagenet weights.*no network\n.*_weights=None`"
     ) as told:
         run_module._build(RECIPE, DATA["train"], TrainingOptions())
-    assert "with --backbone-weights none." in command_line.in_flags(str(told.value))
+    assert "with --backbone-weights none." in flags.in_flags(str(told.value))
     for options, weights in (
         ({"backbone_weights": None}, None),
         ({"backbone_weights": "file.npz"}, "file.npz"),

@@ -16,10 +16,10 @@ import sys
 from keras_segattn.demo.networks import load_network
 
 
-def parse_arguments(arguments=None):
+def parse_arguments(arguments=None, prog="python -m keras_segattn.demo"):
     parser = argparse.ArgumentParser(
-        prog="python -m keras_segattn.demo",
-        description=__doc__,
+        prog=prog,
+        description=__doc__.replace("python -m keras_segattn.demo", prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -35,8 +35,8 @@ def parse_arguments(arguments=None):
     return parser.parse_args(arguments)
 
 
-def main():
-    arguments = parse_arguments()
+def main(arguments=None, prog="python -m keras_segattn.demo"):
+    arguments = parse_arguments(arguments, prog)
     for path in arguments.models:
         try:
             load_network(path)

@@ -41,15 +41,19 @@ The artifact is reloaded in its own runtime, compared with the model, and remove
 """
 
 
-def parse_arguments(arguments):
+def parse_arguments(arguments, prog="python -m keras_segattn.export"):
     parser = argparse.ArgumentParser(
-        prog="python -m keras_segattn.export",
+        prog=prog,
         description=DESCRIPTION,
-        epilog=EXAMPLES,
+        epilog=EXAMPLES.replace("python -m keras_segattn.export", prog),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("model", type=Path, help="a .keras file, as `model.save` writes it")
+    add(
+        "model",
+        type=Path,
+        help="a .keras file, as `model.save` writes it; or a run's folder, of `keras-segattn`",
+    )
     add("--format", choices=list(FORMATS), default="saved_model", help="default: saved_model")
     add(
         "--to",
@@ -126,8 +130,20 @@ def all_images(paths):
     return files
 
 
-def main(arguments=None):
-    arguments = parse_arguments(arguments)
+def main(arguments=None, complete=None, prog="python -m keras_segattn.export"):
+    """Exports as the arguments say.
+
+    Args:
+        arguments: List of arguments, or `None` for those of the process.
+        complete: Function that fills in the parsed arguments, or `None`.
+        prog: Name of the command, for its help.
+    """
+    arguments = parse_arguments(arguments, prog)
+    if complete is not None:
+        try:
+            complete(arguments)
+        except OSError as error:
+            sys.exit(f"error: {error}")
     suffix = FORMATS[arguments.format].suffix
     default = arguments.model.with_suffix(suffix or f".{arguments.format}")
     preprocessing = {"model": True, "imagenet": IMAGENET, "outside": False}[arguments.preprocessing]

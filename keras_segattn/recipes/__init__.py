@@ -4,11 +4,12 @@ from keras_segattn.recipes.attanet import ATTANET
 from keras_segattn.recipes.canet import CANET
 from keras_segattn.recipes.ccnet import CCNET
 from keras_segattn.recipes.cross_cbam import CROSS_CBAM
+from keras_segattn.recipes.own_folder import OWN_FOLDER
 from keras_segattn.recipes.recipe import Recipe
 
 __all__ = ["RECIPES", "Recipe", "get"]
 
-RECIPES = {recipe.name: recipe for recipe in (*CANET, *CROSS_CBAM, *CCNET, *ATTANET)}
+RECIPES = {recipe.name: recipe for recipe in (*CANET, *CROSS_CBAM, *CCNET, *ATTANET, OWN_FOLDER)}
 """Dict from the name of each recipe to the recipe."""
 
 

@@ -46,7 +46,7 @@ class Recipe:
         network_arguments: Dict of its arguments, without `classes`.
         backbone_weights: Initial weights of the backbone, as the networks take them: `"imagenet"`,
             or `None` for nothing. Defaults to `None`.
-        dataset: Name of the data set: `"camvid"`, `"cityscapes"` or `"ade20k"`.
+        dataset: Name of the data set: `"camvid"`, `"cityscapes"` or `"ade20k"`; `"own"` for any.
         image_size: Tuple `(height, width)` of the images that the crops and scales are meant for,
             or `None` for any. Training warns where other images leave much of a crop void. Defaults
             to `None`.
@@ -108,7 +108,7 @@ class Recipe:
     network_arguments: dict
     backbone_weights: str | None = None
     dataset: str
-    image_size: tuple | None = None
+    image_size: tuple[int, int] | None = None
     optimizer: str
     learning_rate: float
     end_learning_rate: float = 0.0
@@ -119,17 +119,17 @@ class Recipe:
     decay_kernels_only: bool = False
     rate_factors: dict | None = None
     batch_size: int
-    crop: tuple | None = None
-    scale: tuple = (0.5, 2.0)
-    scales: tuple | None = None
-    short_sides: tuple | None = None
+    crop: tuple[int, int] | None = None
+    scale: tuple[float, float] = (0.5, 2.0)
+    scales: tuple[float, ...] | None = None
+    short_sides: tuple[int, ...] | None = None
     rare_class_crops: float = 0.0
     color_jitter: float = 0.0
     loss: str | dict = "weighted_cross_entropy"
     loss_arguments: dict | None = None
     auxiliary_loss: str | dict | None = None
     auxiliary_loss_arguments: dict | None = None
-    loss_weights: tuple | None = None
+    loss_weights: tuple[float, ...] | None = None
     class_weights: str | None = None
     class_weights_power: float = 1.0
     epochs: int | None = None

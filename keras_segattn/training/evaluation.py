@@ -98,7 +98,7 @@ def _check_classes(model, data):
         )
 
 
-def evaluate(model, data, folder=None, worst=8, **options):
+def evaluate(model, data, folder=None, worst=8, best=0, **options):
     """Returns the scores of a model over all samples of a data set.
 
     Args:
@@ -108,6 +108,7 @@ def evaluate(model, data, folder=None, worst=8, **options):
             image by rising mean IoU; `worst.png`, the images of its first rows with their masks,
             predictions and errors; and `confusions.png`, the confusion matrix. Defaults to `None`.
         worst: Integer, the number of images in `worst.png`. Defaults to `8`.
+        best: Integer, the number of images of a file `best.png` likewise. Defaults to `0`, no file.
         **options: Options of `count_confusions`.
 
     Returns:
@@ -126,8 +127,9 @@ def evaluate(model, data, folder=None, worst=8, **options):
         folder.mkdir(parents=True, exist_ok=True)
         images.write(folder / "images.csv")
         plot_confusion_matrix(folder / "confusions.png", matrix, data.class_names)
-        chosen = images.worst(worst)
-        _draw(model, data, chosen, folder / "worst.png", errors=True, **options)
+        for name, chosen in (("worst", images.worst(worst)), ("best", images.best(best))):
+            if chosen:
+                _draw(model, data, chosen, folder / f"{name}.png", errors=True, **options)
     return confusion_scores(matrix, data.class_names)
 
 

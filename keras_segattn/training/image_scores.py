@@ -43,6 +43,10 @@ class ImageScores:
         """Returns the indices of the images of the lowest mean IoU, without those that are void."""
         return [row["index"] for row in self.rows() if row["mean_iou"] is not None][:count]
 
+    def best(self, count):
+        """Returns the indices of the images of the highest mean IoU, the best first."""
+        return self.worst(len(self._rows))[::-1][:count]
+
     def write(self, path):
         """Writes a CSV file with a row per image; a score that does not exist is left empty."""
         columns = ["image", "index", *COLUMNS, *(f"iou_{name}" for name in self.class_names)]

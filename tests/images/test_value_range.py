@@ -23,7 +23,6 @@ from keras_segattn.training.checks import check_training
 from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run_folder import _describe
 from keras_segattn.weights import Preprocessing
-from tests.examples import example
 from tests.images.files import png_of_16_bits
 
 TWELVE_BITS = (0, 4095)
@@ -185,9 +184,11 @@ def test_an_artifact_sees_the_same(artifacts, tmp_path):
     )
     assert segmenter(image).overlay(0.0).max() == 255
     pytest.importorskip("uvicorn", reason="needs the extra serve")
-    serve = example("serve")
+    from keras_segattn.command import serve
+    from keras_segattn.serving import server as server_module
+
     path = write(tmp_path / "a.png", image)
-    server = serve.Server(segmenter, serve.parse_arguments([str(tmp_path / "red.onnx")]))
+    server = server_module.Server(segmenter, serve.parse_arguments([str(tmp_path / "red.onnx")]))
     opened = server.open(path.read_bytes())
     np.testing.assert_array_equal(segmenter(opened).class_map, segmenter(image).class_map)
 

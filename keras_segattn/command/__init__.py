@@ -1,0 +1,1 @@
+"""The command `keras-segattn`, one module per subcommand."""

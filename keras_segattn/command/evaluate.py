@@ -1,0 +1,98 @@
+"""Scores a trained network: a table per class, a CSV file per image, the worst and best images.
+
+    keras-segattn evaluate runs/my_data             # on the test images that the run put aside
+    keras-segattn evaluate runs/my_data test/       # on others, with masks or annotations
+    keras-segattn evaluate model.keras test/ --scales 0.75 1 1.25 --flip
+    keras-segattn evaluate runs/my_data --part val --threshold 0.3
+
+Writes scores.json, images.csv, confusions.png, worst.png, best.png and predictions.png.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from keras_segattn.atomic_files import write_json
+from keras_segattn.command.configuration import FILE, read_configuration
+from keras_segattn.command.data_source import PARTS
+from keras_segattn.command.guess_data import guess_data
+from keras_segattn.command.run_model import evaluation_of, load_model
+from keras_segattn.training import draw_predictions, evaluate, print_scores
+
+OPTIONS = ("size", "scales", "flip", "tile", "threshold")
+# How the files are to be read: as those that the network learned from.
+OF_TRAINING = ("task", "class_names", "label_map", "palette", "color_masks", "channels")
+
+
+def parse_arguments(arguments=None):
+    parser = argparse.ArgumentParser(
+        prog="keras-segattn evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("model", type=Path, help="folder of a run, or a .keras file")
+    add("data", nargs="?", help="folder or annotation file (default: the data of the run)")
+    add("--part", choices=PARTS, help="of divided data (default: test, else val)")
+    sides = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH")}
+    add("--size", **sides, help="resize images to it for the network (default: as in the run)")
+    add("--scales", type=float, nargs="+", metavar="SCALE", help="average over scales")
+    add("--flip", action="store_true", help="average with the mirror image")
+    add("--tile", **sides, help="slide a window over the image, for little memory")
+    add("--threshold", type=float, nargs="+", help="of a binary or multilabel network")
+    add("--output", type=Path, help="folder to write (default: evaluation/NAME in the run)")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    arguments = parse_arguments(arguments)
+    try:
+        model = load_model(arguments.model)
+        data, name = open_data(arguments, model)
+        options = dict(evaluation_of(arguments.model))
+        options.update({n: getattr(arguments, n) for n in OPTIONS if getattr(arguments, n)})
+        if arguments.tile:
+            options.pop("size", None)
+        run = arguments.model if arguments.model.is_dir() else arguments.model.parent
+        folder = arguments.output or run / "evaluation" / name
+        result = evaluate(model, data, folder, best=8, **options)
+    except (ValueError, OSError, ImportError) as error:
+        sys.exit(f"error: {error}")
+    print_scores(result)
+    write_json(folder / "scores.json", {"model": arguments.model, **options, **result})
+    draw_predictions(model, data, folder / "predictions.png", **options)
+    print("written:", folder)
+
+
+def open_data(arguments, model):
+    """Returns the data set to score on, and a name for it."""
+    config = arguments.model / FILE
+    if arguments.data is None and not config.is_file():
+        raise ValueError(f"{arguments.model} is no run that knows its data: name the data, too.")
+    known = read_configuration(config).data if config.is_file() else None
+    if arguments.data is None:
+        parts = known.open()
+        return _part(parts, arguments.part)
+    names = None if model.class_names is None else list(model.class_names)
+    guess = guess_data(arguments.data, names, model.task)
+    source = guess.source()
+    if known is not None and known.kind == source.kind:
+        source = dataclasses.replace(source, **{n: getattr(known, n) for n in OF_TRAINING})
+    value_range = model.preprocessing.value_range
+    if value_range is not None:
+        source = dataclasses.replace(source, value_range=value_range)
+    print(*(f"  {line}" for line in guess.reasons), sep="\n")
+    name = Path(arguments.data).resolve().stem
+    if source.splits is None:
+        return source.open_whole(), name
+    parts = {part: source.open_part(part) for part in source.splits}
+    data, part = _part(parts, arguments.part)
+    return data, f"{name}_{part}"
+
+
+def _part(parts, name):
+    name = name or ("test" if "test" in parts else "val")
+    if name not in parts:
+        raise ValueError(f"The data have no part {name!r}; there are {sorted(parts)}.")
+    return parts[name], name

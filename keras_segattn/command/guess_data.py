@@ -1,0 +1,213 @@
+"""Guesses about a folder: the kind of its data, the classes, the task and the parts."""
+
+import dataclasses
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from keras_segattn.command.data_source import DataSource
+from keras_segattn.command.guess_annotations import ANNOTATIONS, guess_annotations
+from keras_segattn.command.guess_masks import guess_masks, read_names
+from keras_segattn.images import count_value_range, find_images
+from keras_segattn.images.reading import read_file
+from keras_segattn.spread import evenly_spread
+
+SPLITS = {
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "dev"),
+    "test": ("test", "testing"),
+}
+# Parts of the names of folders and files of masks.
+MASK_WORDS = ("mask", "label", "annot", "seg", "gt", "groundtruth", "ground_truth", "target")
+LOOKED_AT = 64
+
+
+@dataclasses.dataclass
+class Guess:
+    """What was guessed about a folder, and why.
+
+    Attributes:
+        arguments: Dict of fields of `DataSource`.
+        reasons: List of sentences for the user.
+    """
+
+    arguments: dict
+    reasons: list
+
+    def source(self):
+        """Returns the `DataSource`."""
+        return DataSource(**self.arguments)
+
+
+def guess_data(path, class_names=None, task=None):
+    """Returns the `Guess` about a folder or an annotation file.
+
+    Args:
+        path: Path of a folder with images and masks or annotations, or of an annotation file.
+        class_names: List of class names that the user gives, or `None`.
+        task: The task that the user names, or `None`.
+
+    Raises:
+        FileNotFoundError: If there is nothing at `path`.
+        ValueError: If it is not clear which files are images and which are masks.
+    """
+    root = Path(path)
+    if not root.exists():
+        raise FileNotFoundError(
+            f"There is no folder, annotation file or configuration {root}. `generated` stands for "
+            "road scenes that the program draws."
+        )
+    for found in (_public(root), guess_annotations(root, class_names, task, find_splits)):
+        if found is not None:
+            arguments, reasons = found
+            break
+    else:
+        if root.is_file():
+            raise ValueError(f"{root} is no file of annotations: known are {ANNOTATIONS}.")
+        arguments, reasons = _pairs(root, class_names, task)
+    splits = arguments.get("splits")
+    parts = f"parts {', '.join(splits.values())}" if splits else "not divided"
+    guess = Guess({"path": str(root if root.is_dir() else root.parent), **arguments}, reasons)
+    guess.reasons.append(f"the files are {parts}")
+    if arguments["kind"] not in ("camvid", "cityscapes", "ade20k", "voc"):
+        _guess_bands(guess)
+    return guess
+
+
+def find_splits(folder):
+    """Returns a dict from `"train"`, `"val"`, `"test"` to names of subfolders, or `None`."""
+    names = {entry.name.lower(): entry.name for entry in folder.iterdir() if entry.is_dir()}
+    found = {part: names[word] for part, words in SPLITS.items() for word in words if word in names}
+    return found if "train" in found else None
+
+
+def _public(root):
+    if all((root / name).is_dir() for name in ("train", "trainannot", "val", "valannot")):
+        return {"kind": "camvid", "splits": _same("train", "val", "test")}, ["these are CamVid's"]
+    if all((root / name).is_dir() for name in ("leftImg8bit", "gtFine")):
+        return {"kind": "cityscapes", "splits": _same("train", "val")}, ["these are Cityscapes'"]
+    if all((root / name / "training").is_dir() for name in ("images", "annotations")):
+        return {"kind": "ade20k", "splits": _same("train", "val")}, ["these are ADE20K's"]
+    lists = root / "ImageSets" / "Segmentation"
+    if lists.is_dir() and (root / "JPEGImages").is_dir():
+        names = {path.stem for path in lists.glob("*.txt")}
+        splits = {part: part for part in SPLITS if part in names}
+        if "train" in splits:
+            splits.pop("test", None)  # Its masks are kept by the server.
+            return {"kind": "voc", "splits": splits}, ["the folders are PASCAL VOC's"]
+    return None
+
+
+def _same(*names):
+    return {name: name for name in names}
+
+
+def _pairs(root, class_names, task):
+    splits = find_splits(root)
+    prefix, probe = ("{split}/", root / splits["train"]) if splits else ("", root)
+    images, masks = _find_folders(probe)
+    if splits is None and (inner := find_splits(images)) and inner == find_splits(masks):
+        splits = inner
+        folders = [f"{folder.relative_to(root)}/{{split}}" for folder in (images, masks)]
+        images, masks = images / splits["train"], masks / splits["train"]
+    else:
+        folders = [
+            prefix + folder.relative_to(probe).as_posix() if folder != probe else prefix or "."
+            for folder in (images, masks)
+        ]
+    pattern, mask_files = _pair_names(images, masks)
+    names, source = (class_names, None) if class_names else read_names(root, probe, masks)
+    guess = guess_masks(mask_files, names, task)
+    arguments = {
+        "kind": "folder",
+        "images": folders[0],
+        "masks": folders[1],
+        "mask_pattern": pattern,
+        "splits": splits,
+        **guess.arguments,
+    }
+    shared = f", named {pattern}" if pattern else ""
+    reasons = [f"images in {folders[0]}, masks in {folders[1]}{shared}", *guess.reasons]
+    if source is not None:
+        reasons.append(f"class names are those in {source}")
+    elif class_names is None and guess.arguments["task"] != "binary":
+        reasons.append(f"the classes have no names; write them, one a line, to {root}/classes.txt")
+    return arguments, reasons
+
+
+def _find_folders(folder):
+    """Returns the folders of the images and of the masks, which may be one."""
+    inside = [entry for entry in sorted(folder.iterdir()) if entry.is_dir()]
+    inside = [entry for entry in inside if entry.name[0] != "." and find_images(entry)]
+    masks = [entry for entry in inside if _is_word(entry.name)]
+    images = [entry for entry in inside if entry not in masks]
+    beside = any(path.parent == folder for path in find_images(folder))
+    if len(masks) == 1 and len(images) == 1 and not beside:
+        return images[0], masks[0]
+    if len(masks) == 1 and not images and beside:
+        return folder, masks[0]
+    if not inside and beside:
+        return folder, folder
+    shown = ", ".join(entry.name for entry in inside) or "none"
+    raise ValueError(
+        f"It is not clear where in {folder} the images and the masks are: the folders with images "
+        f"are {shown}. Name them images/ and masks/, or pass --set data.images=... and "
+        "--set data.masks=..."
+    )
+
+
+def _is_word(name):
+    return any(word in name.lower() for word in MASK_WORDS)
+
+
+def _pair_names(images, masks):
+    """Returns the pattern of the masks' names, `None` for the images' own, and the mask files."""
+    image_files = find_images(images, exclude=None if images == masks else masks)
+    stems = {path.relative_to(images).with_suffix("").as_posix() for path in image_files}
+    mask_files = find_images(masks)
+    if images != masks:
+        own = [path.relative_to(masks).with_suffix("").as_posix() for path in mask_files]
+        if stems & {*own}:
+            return None, mask_files
+    patterns = Counter()
+    for path in mask_files:
+        name = path.relative_to(masks).with_suffix("").as_posix()
+        inside = [name[:end] for end in range(len(name)) if name[:end] in stems]
+        if inside and (images != masks or _is_word(name[len(inside[-1]) :])):
+            patterns["{name}" + name[len(inside[-1]) :] + ".*"] += 1
+        elif "_" in name and name.partition("_")[2] in stems:
+            patterns[name.partition("_")[0] + "_{name}.*"] += 1
+    if not patterns:
+        raise ValueError(
+            f"The names of the images in {images} and of the masks in {masks} have nothing in "
+            "common. A mask is named as its image, or with an ending: a.jpg and a_mask.png."
+        )
+    pattern = patterns.most_common(1)[0][0]
+    start, end = pattern.removesuffix(".*").split("{name}")
+    are_masks = [p for p in mask_files if p.stem.startswith(start) and p.stem.endswith(end)]
+    return pattern, are_masks
+
+
+def _guess_bands(guess):
+    """Adds the number of bands, and the range of values beyond 8 bits, to a guess."""
+    try:
+        data = guess.source().open()["train"]
+        files = [data.files(index)[0] for index in evenly_spread(len(data), LOOKED_AT)]
+    except (OSError, ValueError, json.JSONDecodeError):
+        return  # It is told when the data are opened for use.
+    images = [read_file(path).pixels for path in files]
+    bands = Counter(image.shape[2] if image.ndim == 3 else 1 for image in images)
+    channels = bands.most_common(1)[0][0]
+    if set(bands) & {2, 4} and any(Path(f).suffix.lower() not in (".tif", ".tiff") for f in files):
+        channels = channels - 1 if channels in (2, 4) else channels
+    if set(bands) == {1, 3}:
+        channels = 3
+    if channels != 3:
+        guess.arguments["channels"] = channels
+        guess.reasons.append(f"images have {channels} band{'s' * (channels > 1)}")
+    if any(image.dtype not in ("uint8", "bool") for image in images):
+        spread = np.array(count_value_range(iter(images)), dtype=float).tolist()
+        guess.arguments["value_range"] = spread
+        guess.reasons.append(f"images have more than 8 bits; values become 0 to 255 from {spread}")

@@ -1,0 +1,205 @@
+"""Trains a network on a folder of images with masks or annotations.
+
+    keras-segattn train my_data/                 # guesses kind, classes, task, sizes; says what
+    keras-segattn train runs/my_data/config.yaml --resume
+    keras-segattn train config.yaml --network AttaNet --epochs 50
+    keras-segattn train my_data/ --task binary --class-names lesion --group-by '(patient\\d+)'
+    keras-segattn train my_data/ --set network_arguments.fusion=concat --set loss=focal
+    keras-segattn train my_data/ --sweep network=CANet,AttaNet --sweep learning_rate=1e-3,3e-4
+    keras-segattn train path/to/CamVid --recipe canet1_camvid
+    keras-segattn train generated --epochs 2     # road scenes drawn by the program
+
+The folder of the run holds config.yaml, the log and its curves, pictures of validation images after
+each epoch, the best checkpoint, scores, model.keras and report.html. SIGTERM and Ctrl-C end a run
+after its current step; the same command with --resume goes on from the last finished epoch.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from keras_segattn import recipes
+from keras_segattn.command.callbacks import SmallSamples, TimeLeft, WriteConfiguration
+from keras_segattn.command.configuration import (
+    FILE,
+    Configuration,
+    change,
+    is_configuration,
+    read_configuration,
+    read_settings,
+)
+from keras_segattn.command.data_source import GENERATED, DataSource
+from keras_segattn.command.flags import add_training_flags, options_of, recipe_of
+from keras_segattn.command.guess_data import guess_data
+from keras_segattn.command.interruption import told_in_one_line
+from keras_segattn.command.job import run_job
+from keras_segattn.command.loggers import LOGGERS, logging_callbacks
+from keras_segattn.command.own_recipe import fit_own_recipe, fit_warmup
+from keras_segattn.command.report import write_report
+from keras_segattn.command.sweep import combinations, read_sweep, run_name
+from keras_segattn.task import TASKS
+from keras_segattn.training import RunFolder
+from keras_segattn.visualization import PredictionPictures
+
+# What the examples train by where no recipe is named.
+RECIPE_OF_KIND = {
+    "camvid": "canet1_camvid",
+    "cityscapes": "canet1_cityscapes",
+    "ade20k": "attanet_resnet18_ade20k",
+}
+OWN = "own_folder"
+
+
+def parse_arguments(arguments=None):
+    parser = argparse.ArgumentParser(
+        prog="keras-segattn train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("source", help="folder, annotation file, config.yaml, folder of a run, or 'generated'")
+    add("--recipe", choices=recipes.RECIPES, metavar="NAME", help=f"default: {OWN}")
+    add("--run", type=Path, help="folder of the run (default: runs/NAME of the folder)")
+    add("--task", choices=TASKS, help="default: guessed")
+    add("--class-names", nargs="+", metavar="NAME", help="default: classes.txt, or numbers")
+    add("--group-by", metavar="REGEX", help="samples with the same first group stay together")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
+    add("--sweep", action="append", default=[], metavar="NAME=A,B", help="a run for each value")
+    add("--logger", action="append", default=[], choices=LOGGERS, help="log there, too")
+    add("--dry-run", action="store_true", help="say what would be trained, and end")
+    add_training_flags(parser)
+    parser.set_defaults(formats=())
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    arguments = parse_arguments(arguments)
+    folder = RunFolder(arguments.run or _default_run(arguments.source))
+    with told_in_one_line(folder, arguments.strategy in ("none", "mirrored")):
+        configuration = configure(arguments)
+        sweep = read_sweep(arguments.sweep)
+        for settings in combinations(sweep):
+            one = change(configuration, settings) if settings else configuration
+            if settings:
+                one = dataclasses.replace(one, run=run_name(configuration.run, settings))
+                print(f"\n{one.run}")
+            _train(one, arguments)
+        if sweep and not arguments.dry_run:
+            from keras_segattn.command.compare import print_comparison
+
+            print_comparison(
+                [run_name(configuration.run, settings) for settings in combinations(sweep)]
+            )
+
+
+def configure(arguments):
+    """Returns the `Configuration` that the arguments describe, and prints what was guessed."""
+    source = Path(arguments.source)
+    begun = Path(arguments.run or _default_run(arguments.source)) / FILE
+    if is_configuration(source):
+        base = read_configuration(source)
+    elif is_configuration(source / FILE):
+        base = read_configuration(source / FILE)
+    elif arguments.resume and begun.is_file():
+        # What was guessed then holds, though the free memory is another now.
+        base = read_configuration(begun)
+    else:
+        base = _guessed(arguments)
+    recipe = recipe_of(arguments, _base_recipe(arguments, base))
+    options = options_of(arguments, base.options)
+    data = base.data
+    if arguments.group_by is not None:
+        data = dataclasses.replace(data, group_by=arguments.group_by)
+    changed = Configuration(data=data, recipe=recipe, options=options, run=base.run)
+    settings = read_settings(arguments.set)
+    changed = change(changed, settings) if settings else changed
+    run = arguments.run or base.run
+    if arguments.run is None and changed != base and is_configuration(source):
+        run = run_name(base.run, _differences(base, changed))
+    return dataclasses.replace(changed, run=str(run))
+
+
+def _base_recipe(arguments, base):
+    named = arguments.recipe and arguments.recipe != base.recipe.name
+    return recipes.get(arguments.recipe) if named else base.recipe
+
+
+def _guessed(arguments):
+    """Returns a `Configuration` guessed from a folder; prints the guesses."""
+    run = arguments.run or _default_run(arguments.source)
+    if arguments.source == GENERATED:
+        source, said = DataSource(kind=GENERATED, path="."), ["road scenes that the program draws"]
+    else:
+        guess = guess_data(arguments.source, arguments.class_names, arguments.task)
+        source, said = guess.source(), guess.reasons
+    if arguments.group_by is not None:
+        source = dataclasses.replace(source, group_by=arguments.group_by)
+    data_settings = {
+        name: value
+        for name, value in read_settings(arguments.set).items()
+        if name.startswith("data.")
+    }
+    name = arguments.recipe or RECIPE_OF_KIND.get(source.kind, OWN)
+    recipe, options = recipes.get(name), options_of(arguments)
+    configuration = Configuration(data=source, recipe=recipe, options=options, run=str(run))
+    if data_settings:
+        configuration = change(configuration, data_settings)
+        source = configuration.data
+    if name == OWN:
+        data = source.open()
+        weights = arguments.backbone_weights == "recipe" and arguments.initial_model is None
+        fit = {name: getattr(arguments, name) for name in ("network", "backbone", "crop")}
+        fit["batch_size"] = arguments.batch_size
+        recipe, reasons = fit_own_recipe(data, pretrained=weights, **fit)
+        said = [*said, *reasons]
+        configuration = dataclasses.replace(configuration, recipe=recipe)
+    print(f"{arguments.source}: guessed, and written to {run}/{FILE}")
+    print(*(f"  {line}" for line in said), sep="\n", flush=True)
+    return configuration
+
+
+def _train(configuration, arguments):
+    data = configuration.data.open()
+    recipe = configuration.recipe
+    if recipe.name == OWN and arguments.warmup_steps is None and not arguments.resume:
+        recipe = fit_warmup(recipe, len(data["train"]))
+        configuration = dataclasses.replace(configuration, recipe=recipe)
+    parts = ", ".join(f"{part} {len(dataset)}" for part, dataset in data.items())
+    print(f"{configuration.data.task}, {len(data['train'].class_names)} classes; {parts}")
+    print(f"{recipe.network}, {recipe.network_arguments}", flush=True)
+    if arguments.dry_run:
+        return
+    run, options = RunFolder(configuration.run), configuration.options
+    loggers, options = logging_callbacks(arguments.logger, configuration, options)
+    callbacks = [WriteConfiguration(configuration, data), TimeLeft(), *loggers]
+    if options.strategy in ("none", "mirrored") and not options.tensorboard:
+        callbacks.append(PredictionPictures(run.path / "pictures", SmallSamples(data["val"])))
+    metrics = run_job(
+        recipe,
+        data,
+        run,
+        options,
+        resume=arguments.resume,
+        formats=arguments.formats,
+        callbacks=callbacks,
+    )
+    if metrics is not None:
+        print("report:", write_report(run))
+
+
+def _default_run(source):
+    path = Path(source)
+    if path.is_file() and path.suffix in (".yaml", ".yml"):
+        return path.parent if is_configuration(path) else Path("runs", path.parent.name)
+    if is_configuration(path / FILE):
+        return path
+    return Path("runs", path.resolve().stem if source != GENERATED else GENERATED)
+
+
+def _differences(before, after):
+    """Returns a dict of the settings that differ, by their short names."""
+    found = {}
+    for place in ("data", "recipe", "options"):
+        old, new = (dataclasses.asdict(getattr(one, place)) for one in (before, after))
+        found.update({name: new[name] for name in new if new[name] != old[name]})
+    return found

@@ -1,0 +1,1 @@
+"""An exported network behind HTTP: `keras-segattn serve`."""

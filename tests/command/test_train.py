@@ -1,0 +1,172 @@
+"""`keras-segattn train` and what uses its runs, with a network of one convolution."""
+
+import csv
+import json
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from keras_segattn.applications import SegmentationModel
+from keras_segattn.command import train as command
+from keras_segattn.command.compare import comparison
+from keras_segattn.command.main import main
+from keras_segattn.training import run as run_module
+from tests.command.files import road, write
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.filterwarnings("ignore:No mask of"),
+    pytest.mark.filterwarnings("ignore:Recipe"),
+]
+pytest.importorskip("jsonargparse", reason="needs the extra cli")
+pytest.importorskip("matplotlib")
+QUICK = [
+    "--backbone-weights",
+    "none",
+    "--epochs",
+    "2",
+    "--jit",
+    "off",
+    "--set",
+    "rate_factors=null",
+]
+
+
+@pytest.fixture(autouse=True)
+def tiny_network(tmp_path, monkeypatch):
+    def build(recipe, data, backbone_weights=None):
+        image = keras.Input((None, None, 3))
+        count = 1 if data.task == "binary" else len(data.class_names)
+        logits = keras.layers.Conv2D(count, 1)(image)
+        return SegmentationModel(
+            image,
+            logits,
+            class_names=data.class_names,
+            palette=data.palette,
+            task=data.task,
+            from_logits=True,
+        )
+
+    monkeypatch.setattr(run_module, "build_model", build)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_from_a_folder_to_a_report_and_masks(tmp_path, capsys):
+    write(tmp_path / "photos", "{}.png", "{}_mask.png", road)
+    main(["train", "photos", *QUICK])
+    run = tmp_path / "runs" / "photos"
+    told = capsys.readouterr().out
+    assert "255 is the foreground" in told
+    assert "train 8, val 2, test 2" in told
+    assert "epoch 1 of 2" in told
+    for name in ("config.yaml", "curves.png", "model.keras", "checkpoints/best.keras"):
+        assert (run / name).stat().st_size > 0
+    assert {path.name for path in (run / "pictures").iterdir()} == {
+        "epoch-0001.png",
+        "epoch-0002.png",
+    }
+    parts = (run / "parts.tsv").read_text().splitlines()
+    assert len(parts) == 13
+    page = (run / "report.html").read_text()
+    assert page.count('src="data:image/png;base64,') == 5
+    assert "IoU of foreground" in page
+    assert "keras-segattn predict runs/photos" in page
+    assert "http" not in page.replace("http-equiv", "")
+
+    with pytest.raises(SystemExit):
+        main(["train", "photos", *QUICK])
+    assert "Go on with --resume" in capsys.readouterr().err
+    log = (run / "log.csv").read_text()
+    main(["train", "photos", *QUICK, "--resume"])
+    main(["train", "runs/photos/config.yaml", "--resume"])
+    assert (run / "log.csv").read_text() == log
+
+    main(["predict", "runs/photos", "photos", "--overlay"])
+    masks = sorted((run / "predicted" / "photos").glob("*.png"))
+    assert len(masks) == 24  # the masks in the folder are images, too
+    assert set(np.unique(np.asarray(Image.open(masks[0])))) <= {0, 1}
+
+    main(["evaluate", "runs/photos"])
+    found = json.loads((run / "evaluation" / "test" / "scores.json").read_text())
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert found["mean_iou"] == metrics["test"]["mean_iou"]
+    write(tmp_path / "others", change=road, count=3)
+    main(["evaluate", "runs/photos", "others"])
+    with open(run / "evaluation" / "others" / "images.csv", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 3
+
+
+def test_a_sweep_is_compared(tmp_path, capsys):
+    write(tmp_path / "mine", change=road)
+    main(["train", "mine", *QUICK, "--sweep", "learning_rate=1e-2,1e-9"])
+    runs = sorted((tmp_path / "runs").iterdir())
+    assert [run.name for run in runs] == ["mine-learning_rate=0.01", "mine-learning_rate=1e-09"]
+    rows = comparison(runs)
+    assert {row["learning_rate"] for row in rows} == {0.01, 1e-9}
+    assert set(rows[0]) == {"run", "mean_iou", "mean_f1", "pixel_accuracy", "learning_rate"}
+    assert rows[0]["mean_iou"] >= rows[1]["mean_iou"]
+    table = capsys.readouterr().out.splitlines()[-3:]
+    assert table[0].split() == list(rows[0])
+    main(["compare", *map(str, runs), "--csv", "table.csv"])
+    assert (tmp_path / "table.csv").read_text().startswith("run,mean_iou")
+
+
+def test_a_changed_configuration_is_another_run(tmp_path):
+    arguments = command.parse_arguments(["generated", *QUICK])
+    config = command.configure(arguments)
+    assert config.run == "runs/generated"
+    from keras_segattn.command.configuration import write_configuration
+
+    write_configuration(tmp_path / "config.yaml", config)
+    arguments = command.parse_arguments(["config.yaml", "--network", "AttaNet", "--epochs", "50"])
+    changed = command.configure(arguments)
+    assert changed.recipe.network == "AttaNet"
+    assert changed.run == "runs/generated-network=AttaNet-epochs=50"
+    assert command.configure(command.parse_arguments(["config.yaml"])) == config
+    named = command.parse_arguments(["config.yaml", "--epochs", "50", "--run", "x"])
+    assert command.configure(named).run == "x"
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_a_run_that_can_go_on(name, tmp_path, monkeypatch, capsys):
+    number = getattr(signal, name)
+    python = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
+    before = signal.signal(number, python)
+    write(tmp_path / "mine", change=road)
+
+    class Kill(command.TimeLeft):
+        def on_train_batch_end(self, batch, logs=None):
+            if self.done == 1:
+                os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(command, "TimeLeft", Kill)
+    try:
+        with pytest.raises(SystemExit) as end:
+            main(["train", "mine", *QUICK])
+    finally:
+        signal.signal(number, before)
+    assert end.value.code == 128 + number
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"stopped by {name}: runs/mine holds 1 finished epoch.")
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    config = command.configure(command.parse_arguments(["mine", *QUICK, "--resume"]))
+    assert config == command.read_configuration("runs/mine/config.yaml")
+
+
+def test_what_does_not_fit_is_told(tmp_path, capsys):
+    write(tmp_path / "mine", change=road, count=2)
+    for arguments, message in (
+        (["none"], "There is no folder"),
+        (["mine"], "too few samples to divide"),
+        (["generated", "--backbone-weights", "none", "--set", "depth=3"], "no setting 'depth'"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["train", *arguments])
+        assert message in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="There is no run and no model"):
+        main(["evaluate", "none"])
