@@ -12,7 +12,10 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
+
 from keras_segattn.atomic_files import atomic_path
+from keras_segattn.wording import counted
 
 SCORES = ("mean_iou", "mean_f1", "pixel_accuracy")
 # Settings that say nothing about a training.
@@ -63,6 +66,17 @@ def print_comparison(runs, split="val", path=None):
             writer = csv.DictWriter(file, rows[0])
             writer.writeheader()
             writer.writerows(rows)
+
+
+def summary(runs, split="val"):
+    """Returns the mean and the deviation of the mean IoU and F1 over runs, as text."""
+    rows = comparison(runs, split)
+    found = {name: np.array([row[name] for row in rows], float) for name in SCORES[:2]}
+    scores = ", ".join(
+        f"{name.replace('_', ' ')} {100 * values.mean():.1f} (deviation {100 * values.std():.1f})"
+        for name, values in found.items()
+    )
+    return f"over {counted(len(rows), 'run')}: {scores}"
 
 
 def comparison(runs, split="val"):

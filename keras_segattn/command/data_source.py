@@ -21,6 +21,7 @@ from keras_segattn.task import TASKS
 GENERATED = "generated"
 PARTS = ("train", "val", "test")
 KINDS = ("folder", "coco", "labelme", "yolo", "cvat", "rle", "voc", *DATASETS, GENERATED)
+FOLD = re.compile(r"(\d+)/(\d+)")
 # Counts of the scenes that the program draws.
 SCENES = {"train": 160, "val": 40, "test": 40}
 
@@ -53,6 +54,8 @@ class DataSource:
             part.
         test_share: Float, the share to test on, where the files are not divided.
         seed: Integer, of the division.
+        fold: Text such as `"2/5"`, the second of five folds of cross-validation, to validate on;
+            there is no test part then. Defaults to `None`.
         group_by: Regular expression. Samples whose names have the same first group in it, or the
             same match, come into one part. `None` divides the samples one by one.
 
@@ -78,6 +81,7 @@ class DataSource:
     val_share: float = 0.15
     test_share: float = 0.15
     seed: int = 0
+    fold: str | None = None
     group_by: str | None = None
 
     def __post_init__(self):
@@ -92,6 +96,16 @@ class DataSource:
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(
                     f"`{name}` must be from 0 to below 1. Received: {getattr(self, name)}"
+                )
+        if self.fold is not None:
+            found = FOLD.fullmatch(self.fold)
+            if found is None or not 1 <= int(found[1]) <= int(found[2]):
+                raise ValueError(
+                    f"`fold` is the number of a fold and of all, '2/5'. Received: {self.fold!r}"
+                )
+            if self.splits is not None:
+                raise ValueError(
+                    f"`fold` divides files that are not divided. {self.path} has parts."
                 )
         if not self.val_share:
             raise ValueError("`val_share` is 0: the best epoch is chosen on the val data.")
@@ -110,6 +124,10 @@ class DataSource:
         """
         if self.kind == GENERATED:
             return {part: RoadScenes(part, count, seed=self.seed) for part, count in SCENES.items()}
+        if self.fold is not None:
+            number, count = map(int, FOLD.fullmatch(self.fold).groups())
+            folds = self.open_whole().kfold(count, self.seed, self._group_by())
+            return dict(zip(PARTS, folds[number - 1], strict=False))
         if self.splits is None:
             return self._divide(self.open_whole(), PARTS)
         data = {part: self.open_part(part) for part in PARTS if part in self.splits}
@@ -136,9 +154,11 @@ class DataSource:
         # A small folder gets one sample for each part.
         shares = {k: max(share, 1 / len(data)) for k, share in shares.items() if share}
         shares = {"train": 1 - sum(shares.values()), **shares}
-        group_by = None if self.group_by is None else self._group
-        found = data.split(*shares.values(), seed=self.seed, group_by=group_by)
+        found = data.split(*shares.values(), seed=self.seed, group_by=self._group_by())
         return dict(zip(shares, found, strict=True))
+
+    def _group_by(self):
+        return None if self.group_by is None else self._group
 
     def _group(self, name):
         found = re.search(self.group_by, name)

@@ -26,7 +26,7 @@ LOOKED_AT = 64
 
 @dataclasses.dataclass
 class Guess:
-    """What was guessed about a folder, and why.
+    """The kind and classes of a folder, with the reasons.
 
     Attributes:
         arguments: Dict of fields of `DataSource`.

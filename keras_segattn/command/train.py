@@ -6,6 +6,7 @@
     keras-segattn train my_data/ --task binary --class-names lesion --group-by '(patient\\d+)'
     keras-segattn train my_data/ --set network_arguments.fusion=concat --set loss=focal
     keras-segattn train my_data/ --sweep network=CANet,AttaNet --sweep learning_rate=1e-3,3e-4
+    keras-segattn train scans/ --folds 5         # cross-validation
     keras-segattn train path/to/CamVid --recipe canet1_camvid
     keras-segattn train generated --epochs 2     # road scenes drawn by the program
 
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from keras_segattn import recipes
 from keras_segattn.command.callbacks import SmallSamples, TimeLeft, WriteConfiguration
+from keras_segattn.command.compare import print_comparison, summary
 from keras_segattn.command.configuration import (
     FILE,
     Configuration,
@@ -65,6 +67,7 @@ def parse_arguments(arguments=None):
     add("--group-by", metavar="REGEX", help="samples with the same first group stay together")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
     add("--sweep", action="append", default=[], metavar="NAME=A,B", help="a run for each value")
+    add("--folds", type=int, metavar="N", help="a run for each fold of cross-validation")
     add("--logger", action="append", default=[], choices=LOGGERS, help="log there, too")
     add("--dry-run", action="store_true", help="say what would be trained, and end")
     add_training_flags(parser)
@@ -78,18 +81,22 @@ def main(arguments=None):
     with told_in_one_line(folder, arguments.strategy in ("none", "mirrored")):
         configuration = configure(arguments)
         sweep = read_sweep(arguments.sweep)
+        if arguments.folds:
+            folds = range(1, arguments.folds + 1)
+            sweep["data.fold"] = [f"{fold}/{arguments.folds}" for fold in folds]
         for settings in combinations(sweep):
             one = change(configuration, settings) if settings else configuration
             if settings:
                 one = dataclasses.replace(one, run=run_name(configuration.run, settings))
                 print(f"\n{one.run}")
+                if arguments.resume and (Path(one.run) / FILE).is_file():
+                    one = read_configuration(Path(one.run) / FILE)
             _train(one, arguments)
         if sweep and not arguments.dry_run:
-            from keras_segattn.command.compare import print_comparison
-
-            print_comparison(
-                [run_name(configuration.run, settings) for settings in combinations(sweep)]
-            )
+            runs = [run_name(configuration.run, settings) for settings in combinations(sweep)]
+            print_comparison(runs)
+            if arguments.folds:
+                print(summary(runs))
 
 
 def configure(arguments):

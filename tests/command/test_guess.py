@@ -1,4 +1,4 @@
-"""What is guessed about folders."""
+"""Folders as users have them, and the guesses about them."""
 
 import json
 

@@ -5,16 +5,14 @@ import json
 import os
 import signal
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
-from keras_segattn.applications import SegmentationModel
 from keras_segattn.command import train as command
 from keras_segattn.command.compare import comparison
 from keras_segattn.command.main import main
-from keras_segattn.training import run as run_module
+from tests.command.cases import QUICK, use_tiny_network
 from tests.command.files import road, write
 
 pytestmark = [
@@ -24,34 +22,11 @@ pytestmark = [
 ]
 pytest.importorskip("jsonargparse", reason="needs the extra cli")
 pytest.importorskip("matplotlib")
-QUICK = [
-    "--backbone-weights",
-    "none",
-    "--epochs",
-    "2",
-    "--jit",
-    "off",
-    "--set",
-    "rate_factors=null",
-]
 
 
 @pytest.fixture(autouse=True)
 def tiny_network(tmp_path, monkeypatch):
-    def build(recipe, data, backbone_weights=None):
-        image = keras.Input((None, None, 3))
-        count = 1 if data.task == "binary" else len(data.class_names)
-        logits = keras.layers.Conv2D(count, 1)(image)
-        return SegmentationModel(
-            image,
-            logits,
-            class_names=data.class_names,
-            palette=data.palette,
-            task=data.task,
-            from_logits=True,
-        )
-
-    monkeypatch.setattr(run_module, "build_model", build)
+    use_tiny_network(monkeypatch)
     monkeypatch.chdir(tmp_path)
 
 
