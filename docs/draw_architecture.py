@@ -13,24 +13,26 @@ PACKAGE = ROOT / "keras_segattn"
 TARGET = ROOT / "docs" / "figures" / "architecture.svg"
 # Column, row and color of each room. Imports point down.
 PLACES = {
-    "demo": (0, 0, "use"),
-    "training": (2, 0, "train"),
-    "export": (1, 1, "use"),
-    "inference": (1, 2, "use"),
-    "visualization": (1, 3, "use"),
-    "applications": (1, 4, "network"),
-    "backbones": (1, 5, "network"),
-    "detection": (2, 5, "network"),
-    "data": (0, 3.5, "data"),
-    "weights": (1, 6, "network"),
-    "layers": (2, 6, "network"),
-    "images": (0, 7, "data"),
-    "recipes": (3, 1, "train"),
-    "losses": (3, 1.8, "train"),
-    "metrics": (3, 2.6, "train"),
-    "optimizers": (3, 3.4, "train"),
-    "callbacks": (3, 4.2, "train"),
-    "flops": (3, 7, "network"),
+    "command": (1, 0, "use"),
+    "serving": (1, 1, "use"),
+    "demo": (0, 1, "use"),
+    "training": (2, 1, "train"),
+    "export": (1, 2, "use"),
+    "inference": (1, 3, "use"),
+    "visualization": (1, 4, "use"),
+    "applications": (1, 5, "network"),
+    "backbones": (1, 6, "network"),
+    "detection": (2, 6, "network"),
+    "data": (0, 4.5, "data"),
+    "weights": (1, 7, "network"),
+    "layers": (2, 7, "network"),
+    "images": (0, 8, "data"),
+    "recipes": (3, 2, "train"),
+    "losses": (3, 2.8, "train"),
+    "metrics": (3, 3.6, "train"),
+    "optimizers": (3, 4.4, "train"),
+    "callbacks": (3, 5.2, "train"),
+    "flops": (3, 8, "network"),
 }
 COLORS = {"use": "#ffe0b2", "train": "#e1e8d5", "network": "#bbdefb", "data": "#d7ccc8"}
 COLUMN, ROW, WIDTH, HEIGHT = 168, 66, 136, 36
@@ -86,7 +88,7 @@ def arrows(graph):
 def figure():
     """Returns the SVG."""
     graph = rooms()
-    width, height = 4 * COLUMN, 8 * ROW + 8
+    width, height = 4 * COLUMN, 9 * ROW + 8
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
         'font-family="sans-serif" font-size="16" text-anchor="middle">',
