@@ -68,6 +68,14 @@ def check_numpy_labels(loss, labels, channels):
         labels: The array.
         channels: Integer, the number of logits of a pixel.
     """
+    if takes_no_void(loss):
+        outside = labels[(labels < 0) | (labels > 1)]
+        if outside.size:
+            raise ValueError(
+                "A binary loss of Keras takes labels from 0 to 1, and knows no void. Received "
+                f"{outside.flat[0]} in {outside.size} of {labels.size} pixels. Use "
+                "keras_segattn.losses.BinaryCrossEntropy(), for which 255 is void."
+            )
     if hasattr(loss, "check_numpy_labels"):
         loss.check_numpy_labels(labels, channels)
     elif _is_sparse(loss, channels):
@@ -75,9 +83,10 @@ def check_numpy_labels(loss, labels, channels):
 
 
 def guard_labels(loss, y_true, y_pred):
-    """Lets a sparse loss of Keras be NaN for labels that are neither a class nor void.
+    """Lets a sparse or binary loss of Keras be NaN for labels that it would misread.
 
-    By itself it raises for such labels on TensorFlow and torch, and computes a wrong loss on JAX.
+    By itself a sparse loss raises for labels that are neither a class nor void on TensorFlow and
+    torch, and computes a wrong loss on JAX. To a binary one 255 is a label.
 
     Args:
         loss: A loss, as `compile` takes it.
@@ -88,12 +97,24 @@ def guard_labels(loss, y_true, y_pred):
         A tuple of labels that the loss takes, and of a scalar to add to the loss: NaN or 0.
     """
     tensors = all(hasattr(tensor, "shape") for tensor in (y_true, y_pred))
+    if tensors and takes_no_void(loss):
+        y_true = ops.convert_to_tensor(y_true)
+        outside = ops.any((y_true < 0) | (y_true > 1))
+        return y_true, ops.where(outside, float("nan"), 0.0)
     if not tensors or not _is_sparse(loss, y_pred.shape[-1]):
         return y_true, 0.0
     void = getattr(loss, "ignore_class", None)
     *_, faulty = split_labels(y_true, y_pred.shape[-1], float("nan") if void is None else void)
     labels = ops.where(faulty, ops.zeros_like(y_true), y_true)
     return labels, ops.where(ops.any(faulty), float("nan"), 0.0)
+
+
+def takes_no_void(loss):
+    """Tells whether a loss is a binary one of Keras, or a sum with one, to which 255 is a label."""
+    return any(
+        one is not None and SIGMOID in _name_of(one) and not hasattr(one, "for_task")
+        for one in getattr(loss, "losses", [loss])
+    )
 
 
 def check_metrics(model, metrics):

@@ -256,6 +256,37 @@ class SegmentationDataset:
         weights[occurs] = np.median(frequencies) / frequencies
         return [float(weight) for weight in weights]
 
+    def positive_weight(self):
+        """Returns the weight of the foreground by which it counts as much as the background.
+
+        It is the number of background pixels for each pixel of the foreground, for
+        `keras_segattn.losses.BinaryCrossEntropy(positive_weight=)`. The network then finds more of
+        a rare foreground, and takes more of the background for it. The square root of the weight
+        does less of both.
+
+        Warns of a foreground that no mask holds, whose weight is 1.
+
+        Returns:
+            Float with the task `"binary"`; a list of one per class with `"multilabel"`.
+
+        Raises:
+            ValueError: If the task is `"multiclass"`, or all pixels are void.
+        """
+        if self.task == "multiclass":
+            raise ValueError(
+                "A positive weight is for data sets of the tasks 'binary' and 'multilabel'; use "
+                f"`class_weights`. Received: task={self.task!r}"
+            )
+        counts, known = (array.sum(axis=0) for array in self._pixel_counts())
+        if self.task == "binary":
+            counts, known = counts[1:], known[1:]
+        occurs = counts > 0
+        self._warn_of_missing(occurs, self.class_names[-len(occurs) :])
+        weights = np.where(occurs, (known - counts) / np.maximum(counts, 1), 1.0)
+        # A class that is everywhere would weigh nothing.
+        weights = np.maximum(weights, 1 / np.maximum(known, 1)).tolist()
+        return weights[0] if self.task == "binary" else weights
+
     def _pixel_counts(self):
         """The pixels of each class (column) in each image (row), and those that are not void."""
         counts = np.zeros((len(self), len(self.class_names)), dtype="int64")
@@ -331,8 +362,9 @@ class SegmentationDataset:
             self._warn_of_missing(occurs)
         return faults
 
-    def _warn_of_missing(self, occurs):
-        missing = [name for name, found in zip(self.class_names, occurs, strict=True) if not found]
+    def _warn_of_missing(self, occurs, names=None):
+        names = self.class_names if names is None else names
+        missing = [name for name, found in zip(names, occurs, strict=True) if not found]
         if missing:
             warnings.warn(f"No mask of {self!r} holds: {', '.join(missing)}.", stacklevel=3)
 

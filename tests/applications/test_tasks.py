@@ -116,6 +116,24 @@ def test_compile_refuses_what_does_not_fit_the_task(task, loss, message):
             model.compile("sgd", loss)
 
 
+@pytest.mark.parametrize("in_a_sum", [False, True])
+def test_losses_of_keras_without_void_refuse_it(in_a_sum):
+    """They would take 255 for a label, and the loss falls without end."""
+    image = keras.Input((4, 4, 3))
+    model = SegmentationModel(image, keras.layers.Conv2D(1, 1)(image), task="binary")
+    loss = KERAS.BinaryCrossentropy(from_logits=True)
+    model.compile("sgd", losses.DiceLoss() + loss if in_a_sum else loss)
+    images, labels = np.ones((2, 4, 4, 3), "float32"), np.ones((2, 4, 4, 1), "float32")
+    model.fit(images, labels, verbose=0)
+    assert np.isfinite(model.train_on_batch(images, labels))
+    labels[0, 0, 0] = 255
+    for function in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=r"no void\. Received 255\.0 in 1 of 32 pixels"):
+            function(images, labels, verbose=0)
+    # What comes in batches is checked where nothing can be raised.
+    assert np.isnan(model.train_on_batch(images, labels))
+
+
 @pytest.mark.parametrize("task", ["binary", "multilabel"])
 def test_training_learns(task, rng):
     """Bright pixels, or bright channels, are the foreground; void and 255 count for nothing."""

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn.data import ColorJitter, Compose, RandomScaleCropFlip
+from keras_segattn.data import ColorJitter, Compose, RandomScaleCropFlip, SegmentationDataset
 from keras_segattn.data.sampler import Sampler
 from keras_segattn.losses import WeightedCrossEntropy
 from keras_segattn.weights import Preprocessing
@@ -106,3 +106,34 @@ def test_an_augmentation_must_take_the_weights():
     dataset = weighted().to_py_dataset(1, augmentation=lambda image, mask, rng: (image, mask))
     with pytest.raises(ValueError, match="give it the attribute `takes_weights = True`"):
         dataset[0]
+
+
+class Masks(SegmentationDataset):
+    """Masks that are given, with images of zeros."""
+
+    def __init__(self, masks, task, class_names):
+        self.masks, self.task, self.class_names = masks, task, class_names
+
+    def __len__(self):
+        return len(self.masks)
+
+    def name(self, index):
+        return str(index)
+
+    def read(self, index):
+        mask = np.uint8(self.masks[index])
+        return np.zeros((*mask.shape[:2], 3), "uint8"), mask
+
+
+@pytest.mark.once
+def test_positive_weight_counts_foreground_and_background_alike():
+    data = Masks([[[0, 0, 0, 1]], [[0, 0, 255, 255]]], "binary", ("background", "leaf"))
+    assert data.positive_weight() == 5.0
+    labels = np.array([[[1, 255]], [[1, 255]], [[0, 255]], [[0, 255]]]).transpose(1, 0, 2)[None]
+    several = Masks(labels, "multilabel", ("a", "b"))
+    with pytest.warns(UserWarning, match=r"holds: b\.$"):
+        assert several.positive_weight() == [1.0, 1.0]
+    with pytest.warns(UserWarning, match=r"holds: leaf\.$"):
+        assert Masks([[[0, 0]]], "binary", ("background", "leaf")).positive_weight() == 1.0
+    with pytest.raises(ValueError, match="use `class_weights`"):
+        Masks([[[0, 1]]], "multiclass", ("a", "b")).positive_weight()
