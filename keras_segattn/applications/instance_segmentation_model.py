@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_segattn.applications import mask_rcnn_losses as losses
+from keras_segattn.backbones.pyramid import LEVELS
 from keras_segattn.weights.preprocessing import IMAGENET
 
 LOSSES = ("region", "region_box", "classification", "box", "mask")
@@ -23,6 +24,8 @@ class InstanceSegmentationModel(keras.Model):
       or smaller. At a quarter of the size, each number is the fraction of 16 pixels that the object
       covers.
 
+    and, where images are padded below and at the right, `"sizes"`: `(batch, 2)`, the height and
+    width of each image without the padding. No region is proposed in the padding then.
     `keras_segattn.data.InstanceDataset.to_py_dataset` produces them.
 
     `objects` is the same for all images of a batch, and at least 1. The log contains the five
@@ -113,6 +116,22 @@ class InstanceSegmentationModel(keras.Model):
         objectness, deltas = self.get_layer("region_head")(maps)
         return {"maps": maps, "objectness": objectness, "deltas": deltas}
 
+    def padded_model(self):
+        """Returns a model of the same layers, for images padded below and at the right.
+
+        It takes a list of the images and of their sizes without the padding, `(batch, 2)` heights
+        and widths. No object reaches into the padding.
+        """
+        images = keras.Input(
+            batch_shape=self.inputs[0].shape, dtype=self.inputs[0].dtype, name="images"
+        )
+        sizes = keras.Input((2,), images.shape[0], dtype="int32", name="sizes")
+        return keras.Model(
+            [images, sizes],
+            find_objects(self.get_layer, images, sizes),
+            name=f"{self.name}_padded",
+        )
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         _check_targets(y)
         if "maps" not in y_pred:
@@ -131,14 +150,15 @@ class InstanceSegmentationModel(keras.Model):
         ]
         parts = losses.region_losses(*flat, anchors, objects, present, self._seed)
 
-        proposals = propose(objectness, deltas, x, training=True)
+        sizes = y.get("sizes", x)
+        proposals = propose(objectness, deltas, sizes, training=True)
         boxes, index, positive, drawn = losses.sample_proposals(
             *proposals, objects, present, self.sampled_boxes, self._seed
         )
         boxes = ops.stop_gradient(boxes)
         labels = losses.gather_rows(classes + 1, index) * ops.cast(positive, "int32")
         own = losses.gather_rows(objects, index)
-        finest = {level: maps[level] for level in sorted(maps)[:-1]}
+        finest = {level: maps[level] for level in LEVELS}
         logits, moves = self.get_layer("box_head")(self.get_layer("box_align")(boxes, finest))
         parts |= losses.box_losses(logits, moves, boxes, own, labels, positive, drawn)
 
@@ -176,6 +196,25 @@ class InstanceSegmentationModel(keras.Model):
         for key, value in own.items():
             setattr(model, key, value)
         return model
+
+
+def find_objects(layer, images, sizes):
+    """Returns the outputs of Mask R-CNN.
+
+    Args:
+        layer: Function that returns a layer by its name.
+        images: Tensor of preprocessed images.
+        sizes: The images again; or their heights and widths `(batch, 2)` without padding.
+    """
+    maps = layer("pyramid")(layer("backbone")(images))
+    finest = {level: maps[level] for level in LEVELS}
+    objectness, deltas = layer("region_head")(maps)
+    regions, scores = layer("proposals")(objectness, deltas, sizes)
+    logits, moves = layer("box_head")(layer("box_align")(regions, finest))
+    boxes, scores, classes = layer("selection")(regions, scores, logits, moves, sizes)
+    masks = layer("mask_head")(layer("mask_align")(boxes, finest), classes + 1)
+    masks = layer("masks")(masks)
+    return {"boxes": boxes, "scores": scores, "classes": classes, "masks": masks}
 
 
 def _flat(x, numbers):

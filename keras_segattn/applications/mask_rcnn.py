@@ -5,7 +5,10 @@ from pathlib import Path
 import keras
 
 from keras_segattn.applications.imagenet import preprocess_input
-from keras_segattn.applications.instance_segmentation_model import InstanceSegmentationModel
+from keras_segattn.applications.instance_segmentation_model import (
+    InstanceSegmentationModel,
+    find_objects,
+)
 from keras_segattn.applications.network_frame import check_attention, check_image
 from keras_segattn.arguments import check_at_least, check_choice
 from keras_segattn.backbones.image_input import image_input
@@ -122,8 +125,9 @@ def MaskRCNN(
     sampling and losses are used here. The stride of a bottleneck is on its 3x3 convolution, as in
     torchvision, not on the first 1x1. Widths are `x2 - x1`, without the pixel that
     maskrcnn-benchmark adds; `ROIAlign` is aligned by default; anchors are torchvision's.
-    The boxes of a batch share the borders of its images, padding included, and at most 1,000
-    candidates of all classes pass to the last suppression.
+    At most 1,000 candidates of all classes pass to the last suppression. The boxes of a batch
+    share the borders of its images, padding included, unless the sizes of the images are given: in
+    `"sizes"` of the targets for training, and to `padded_model` of the model.
     """
     check_attention(attention, ATTENTIONS)
     check_image(input_shape, 32)
@@ -151,25 +155,21 @@ def MaskRCNN(
         ("P2" if pretrained else None) if freeze_until == "auto" else freeze_until,
         pretrained if freeze_batch_norm == "auto" else freeze_batch_norm,
     )
-    # The model finds its parts by their names.
-    levels = keras.Model(pyramid.input, pyramid.output, name="backbone")(image)
-    maps = FeaturePyramid(filters, name="pyramid")(levels)
-    finest = {level: maps[level] for level in LEVELS}
-    objectness, deltas = RegionHead(name="region_head")(maps)
-    regions, scores = RegionProposal(
-        proposals, training_proposals, anchor_sizes=anchor_sizes, name="proposals"
-    )(objectness, deltas, image)
-    aligned_regions = ROIAlign(BOX_SIZE, aligned=aligned, name="box_align")(regions, finest)
-    logits, moves = BoxHead(classes, units, name="box_head")(aligned_regions)
-    boxes, scores, labels = BoxSelection(detections, score_threshold, name="selection")(
-        regions, scores, logits, moves, image
-    )
-    aligned_boxes = ROIAlign(MASK_SIZE, aligned=aligned, name="mask_align")(boxes, finest)
-    masks = MaskHead(classes, filters, name="mask_head")(aligned_boxes, labels + 1)
-    masks = keras.layers.Activation("sigmoid", dtype="float32", name="masks")(masks)
+    layers = [
+        keras.Model(pyramid.input, pyramid.output, name="backbone"),
+        FeaturePyramid(filters, name="pyramid"),
+        RegionHead(name="region_head"),
+        RegionProposal(proposals, training_proposals, anchor_sizes=anchor_sizes, name="proposals"),
+        ROIAlign(BOX_SIZE, aligned=aligned, name="box_align"),
+        BoxHead(classes, units, name="box_head"),
+        BoxSelection(detections, score_threshold, name="selection"),
+        ROIAlign(MASK_SIZE, aligned=aligned, name="mask_align"),
+        MaskHead(classes, filters, name="mask_head"),
+        keras.layers.Activation("sigmoid", dtype="float32", name="masks"),
+    ]
     model = InstanceSegmentationModel(
         inputs,
-        {"boxes": boxes, "scores": scores, "classes": labels, "masks": masks},
+        find_objects({layer.name: layer for layer in layers}.__getitem__, image, image),
         name=name,
         preprocessing=pyramid.preprocessing,
         sampled_boxes=sampled_boxes,

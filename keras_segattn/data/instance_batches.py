@@ -1,5 +1,7 @@
 """Batches of images and objects, padded to common sizes."""
 
+import functools
+
 import keras
 import numpy as np
 
@@ -11,7 +13,11 @@ SIDES_MULTIPLE_OF = 32
 
 
 class InstancePyDataset(keras.utils.PyDataset):
-    """The batches of an `InstanceDataset`; see its `to_py_dataset`."""
+    """The batches of an `InstanceDataset`; see its `to_py_dataset`.
+
+    For training `endless` gives the batches of all epochs in one sequence, which Keras cannot
+    miscount: it signals one extra epoch end while building a model.
+    """
 
     def __init__(
         self,
@@ -24,6 +30,8 @@ class InstancePyDataset(keras.utils.PyDataset):
         seed=0,
         short_side=None,
         long_side=None,
+        first_epoch=0,
+        endless=False,
     ):
         super().__init__()
         check_at_least("batch_size", batch_size, 1)
@@ -43,19 +51,36 @@ class InstancePyDataset(keras.utils.PyDataset):
         self.seed = seed
         self.short_side = short_side
         self.long_side = long_side
-        self._epoch = 0
-        self._batches = self._order()
+        self.endless = endless
+        self._epoch = first_epoch
+        self._order = functools.lru_cache(2)(self._order_of)
+
+    def __getstate__(self):
+        return {key: value for key, value in self.__dict__.items() if key != "_order"}
+
+    def __setstate__(self, state):
+        self.__dict__.update(state)
+        self._order = functools.lru_cache(2)(self._order_of)
 
     @property
     def num_batches(self):
-        return len(self._batches)
+        return None if self.endless else self.steps_per_epoch
+
+    @property
+    def steps_per_epoch(self):
+        """The number of batches of an epoch."""
+        return len(self._order(self._epoch))
 
     def on_epoch_end(self):
-        self._epoch += 1
-        self._batches = self._order()
+        if not self.endless:
+            self._epoch += 1
 
     def __getitem__(self, batch):
-        samples = [self._sample(index) for index in self._batches[batch]]
+        epoch = self._epoch
+        if self.endless:
+            passed, batch = divmod(batch, self.steps_per_epoch)
+            epoch += passed
+        samples = [self._sample(index, epoch) for index in self._order(epoch)[batch]]
         sides = np.max([image.shape[:2] for image, _ in samples], axis=0)
         height, width = -(-sides // SIDES_MULTIPLE_OF) * SIDES_MULTIPLE_OF
         count = len(samples)
@@ -65,6 +90,7 @@ class InstancePyDataset(keras.utils.PyDataset):
             "boxes": np.zeros((count, self.most_objects, 4), "float32"),
             "classes": np.full((count, self.most_objects), -1, "int32"),
             "masks": np.zeros((count, self.most_objects, rows, columns), "float32"),
+            "sizes": np.array([image.shape[:2] for image, _ in samples], "int32"),
         }
         for i, (image, objects) in enumerate(samples):
             if self.preprocessing is not None:
@@ -77,21 +103,21 @@ class InstancePyDataset(keras.utils.PyDataset):
             targets["masks"][i, : len(largest), : masks.shape[1], : masks.shape[2]] = masks
         return images, targets
 
-    def _sample(self, index):
+    def _sample(self, index, epoch):
         image, objects = self.dataset.read(index)
         size = fitted_size(*image.shape[:2], self.short_side, self.long_side)
         image, objects = resize(image, objects, size)
-        rng = np.random.default_rng((self.seed, self._epoch, index))
+        rng = np.random.default_rng((self.seed, epoch, index))
         if self.training and rng.random() < 0.5:
             return mirror(image, objects)
         return image, objects
 
-    def _order(self):
+    def _order_of(self, epoch):
         """Returns the indices of each batch: wide images together, and high images."""
         indices = np.arange(len(self.dataset))
         if not self.training:
             return np.split(indices, range(self.batch_size, len(indices), self.batch_size))
-        rng = np.random.default_rng((self.seed, self._epoch))
+        rng = np.random.default_rng((self.seed, epoch))
         rng.shuffle(indices)
         wide = np.array([np.greater(*self.dataset.size(index)[::-1]) for index in indices])
         # In each group whole batches first; what is left over of both shares the last ones.

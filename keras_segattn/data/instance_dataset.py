@@ -47,11 +47,14 @@ class InstanceDataset:
                 100 by default; `mask_stride`, the pixels along a side of a place of the masks, 4 by
                 default; `short_side`, the pixels that the shorter side of an image is resized to,
                 and `long_side`, the most that the longer side may have then, 800 and 1333 for
-                COCO, unchanged by default; and `seed`, 0 by default.
+                COCO, unchanged by default; `seed` and `first_epoch`, which decide order and
+                mirroring, 0 by default; and `endless`, `False` by default, whether the batches of
+                all epochs are one sequence, for `fit` with `steps_per_epoch`.
 
         Returns:
             A `keras.utils.PyDataset` of pairs of images, padded with zeros below and at the right
-            to a common size that 32 divides, and a dict of boxes, classes and masks. Wide and high
-            images come in different batches as far as possible.
+            to a common size that 32 divides, and a dict of boxes, classes, masks, and the sizes of
+            the images without padding. Wide and high images come in different batches as far as
+            possible.
         """
         return InstancePyDataset(self, batch_size, training, preprocessing, **options)

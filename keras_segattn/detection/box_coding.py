@@ -73,10 +73,22 @@ def decode_boxes(deltas, anchors, weights=(1, 1, 1, 1)):
 
 
 def clip_boxes(boxes, image):
-    """Returns boxes within the borders of images `(batch, height, width, channels)`."""
-    height, width = (ops.cast(size, "float32") for size in ops.shape(image)[1:3])
-    x, y = ops.clip(boxes[..., 0::2], 0, width), ops.clip(boxes[..., 1::2], 0, height)
-    return ops.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], axis=-1)
+    """Returns boxes `(batch, count, 4)` within the borders of their images.
+
+    Args:
+        boxes: Tensor of shape `(batch, count, 4)`.
+        image: Tensor of shape `(batch, height, width, channels)`; or `(batch, 2)`, the height and
+            width of each image before it was padded below and at the right.
+    """
+    if len(image.shape) == 2:
+        height, width = (ops.cast(image[:, i : i + 1], "float32") for i in range(2))
+    else:
+        height, width = (ops.cast(size, "float32") for size in ops.shape(image)[1:3])
+    edges = [
+        ops.minimum(ops.maximum(boxes[..., i], 0.0), end)
+        for i, end in enumerate((width, height, width, height))
+    ]
+    return ops.stack(edges, axis=-1)
 
 
 def has_area(boxes):

@@ -30,7 +30,9 @@ class BoxSelection(keras.layers.Layer):
         proposal_scores: Tensor of shape `(batch, proposals)`; below zero for no proposal.
         logits: Tensor of shape `(batch, proposals, 1 + classes)`, the background first.
         deltas: Tensor of shape `(batch, proposals, 1 + classes, 4)`.
-        image: Tensor of shape `(batch, height, width, channels)`, of which only the size is used.
+        image: Tensor of shape `(batch, height, width, channels)`, of which only the size is used;
+            or `(batch, 2)`, the height and width of each image before it was padded below and at
+            the right.
 
     Returns:
         Tuple of boxes `(batch, count, 4)`, scores `(batch, count)`, the highest first, and int32

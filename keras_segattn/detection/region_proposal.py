@@ -40,7 +40,9 @@ class RegionProposal(keras.layers.Layer):
         objectness: Dict from levels to logits `(batch, height, width, ratios)`.
         deltas: Dict from levels to the box encodings `(batch, height, width, 4 * ratios)`, the four
             numbers of a ratio side by side. See `decode_boxes`.
-        image: Tensor of shape `(batch, height, width, channels)`, of which only the size is used.
+        image: Tensor of shape `(batch, height, width, channels)`, of which only the size is used;
+            or `(batch, 2)`, the height and width of each image before it was padded below and at
+            the right.
         training: Boolean, whether to return `training_count` boxes. Defaults to `None`.
 
     Returns:
@@ -64,9 +66,8 @@ class RegionProposal(keras.layers.Layer):
         "Faster R-CNN" (Ren et al., 2015), section 3.1, and "Feature Pyramid Networks for Object
         Detection" (Lin et al., 2017), section 4.1.
 
-    **Differences from the paper**: the counts are maskrcnn-benchmark's. The boxes of a batch
-    share the borders of its images: an image that is padded below and at the right may have boxes
-    that reach into the padding.
+    **Differences from the paper**: the counts are maskrcnn-benchmark's. Without the sizes of
+    the images, the boxes of a batch share the borders of its images, padding included.
     """
 
     def __init__(

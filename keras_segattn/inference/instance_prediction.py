@@ -1,5 +1,7 @@
 """Finding the objects in an image of any kind and size."""
 
+import weakref
+
 import keras
 import numpy as np
 
@@ -7,6 +9,8 @@ from keras_segattn.images import read_image, to_pixels
 from keras_segattn.images.fitted_size import fitted_size
 from keras_segattn.inference.instances import Instances
 
+# A model compiles its `predict` once for each size of images.
+_PADDED = weakref.WeakKeyDictionary()
 # Every level of the pyramid has whole positions then.
 SIDES_MULTIPLE_OF = 32
 
@@ -58,10 +62,16 @@ def segment_instances(
     batch = np.pad(
         batch, ((0, 0), (0, -rows % SIDES_MULTIPLE_OF), (0, -columns % SIDES_MULTIPLE_OF), (0, 0))
     )
-    found = {key: value[0] for key, value in model.predict_on_batch(batch).items()}
-    boxes = np.clip(found["boxes"], 0, [columns, rows, columns, rows])
-    boxes *= np.array([width / columns, height / rows] * 2, "float32")
+    found = _padded(model).predict_on_batch([batch, np.array([[rows, columns]], "int32")])
+    found = {key: value[0] for key, value in found.items()}
+    boxes = found["boxes"] * np.array([width / columns, height / rows] * 2, "float32")
     kept = (found["classes"] >= 0) & (found["scores"] >= score_threshold)
     kept &= (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     parts = (found["scores"][kept], found["classes"][kept], found["masks"][kept])
     return Instances(image, boxes[kept], *parts, model.class_names)
+
+
+def _padded(model):
+    if model not in _PADDED:
+        _PADDED[model] = model.padded_model()
+    return _PADDED[model]

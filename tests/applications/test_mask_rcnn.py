@@ -275,6 +275,8 @@ def test_training_goes_on_whatever_is_in_the_images(rng):
     many = targets(rng, objects=100)
     many["boxes"][:, 3] = [10, 10, 10, 30]
     many["boxes"][:, 4] = [80, 50, 300, 200]
+    # In images that are padded, too.
+    many["sizes"] = np.array([[64, 96], [33, 40]])
     logs = model.train_on_batch(x, many, return_dict=True)
     assert all(np.isfinite(value) for value in logs.values())
     assert logs["mask"] > 0
@@ -300,6 +302,22 @@ def test_unknown_sizes_files_and_evaluation(rng, tmp_path):
     for key in OUTPUTS:
         np.testing.assert_array_equal(again[key], found[key])
     copy.train_on_batch(x, targets(rng, size=(45, 70)))
+
+
+def test_no_object_reaches_into_the_padding(rng):
+    model = tiny()
+    tell_apart(model, rng)
+    x = images(rng)
+    whole = model.predict(x, verbose=0)
+    padded = model.padded_model()
+    same = padded.predict_on_batch([x, np.array([[64, 96]] * 2)])
+    for key in OUTPUTS:
+        np.testing.assert_allclose(same[key], whole[key], atol=1e-4)
+    found = padded.predict_on_batch([x, np.array([[64, 96], [40, 50]])])
+    for key in OUTPUTS:
+        np.testing.assert_allclose(found[key][0], whole[key][0], atol=1e-4)
+    assert (whole["boxes"][1].max(axis=0)[2:] > [50, 40]).all()
+    assert (found["boxes"][1].max(axis=0) <= [50, 40, 50, 40]).all() and found["scores"][1, 0] > 0
 
 
 SCRIPT = """

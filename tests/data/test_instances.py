@@ -96,6 +96,7 @@ def test_evaluation_takes_every_image_in_order():
     batches = TwoSizes().to_py_dataset(2)
     first = [int(image[0, 0, 0]) for i in range(batches.num_batches) for image in batches[i][0]]
     assert first == [10 * (i + 1) for i in range(9)]
+    assert batches[0][1]["sizes"].tolist() == [list(TwoSizes().size(i)) for i in range(2)]
     np.testing.assert_array_equal(batches[0][1]["boxes"][0, 0], [4, 8, 14, 16])
 
 
@@ -108,6 +109,22 @@ def test_the_largest_objects_are_kept_and_pixels_are_preprocessed():
         areas = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
         np.testing.assert_array_equal(targets["boxes"][i, 0], boxes[areas.argmax()])
     assert to_numpy(targets["masks"]).shape == (8, 1, 32, 32)
+
+
+def test_endless_batches_are_those_of_all_epochs():
+    data = DrawnShapes("train", 5, size=(32, 32))
+    options = {"training": True, "most_objects": 2, "seed": 3}
+    endless = data.to_py_dataset(2, endless=True, **options)
+    assert endless.num_batches is None
+    for epoch in range(3):
+        batches = data.to_py_dataset(2, first_epoch=epoch, **options)
+        for i in range(2):
+            images, targets = endless[2 * epoch + i]
+            np.testing.assert_array_equal(images, batches[i][0])
+            np.testing.assert_array_equal(targets["boxes"], batches[i][1]["boxes"])
+    later = data.to_py_dataset(2, endless=True, first_epoch=2, **options)
+    np.testing.assert_array_equal(later[0][0], endless[4][0])
+    assert not np.array_equal(endless[0][0], endless[2][0])
 
 
 def test_refusals_name_the_value():

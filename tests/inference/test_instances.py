@@ -20,9 +20,11 @@ class Echo:
     def preprocessing(self, pixels):
         return pixels
 
-    def predict_on_batch(self, batch):
-        self.seen = batch
-        height, width = batch.shape[1:3]
+    def padded_model(self):
+        return self
+
+    def predict_on_batch(self, inputs):
+        self.seen, ((height, width),) = inputs
         box = np.array([[[width / 4, height / 4, 3 * width / 4, 3 * height / 4], [0] * 4]])
         scores, classes = np.array([[0.8, 0.0]]), np.array([[0, -1]])
         masks = np.ones((1, 2, 28, 28))
