@@ -132,6 +132,13 @@ class InstanceSegmentationModel(keras.Model):
             name=f"{self.name}_padded",
         )
 
+    def restart_sampling(self, *numbers):
+        """Draws boxes in training as after every other restart with the same two integers.
+
+        The state of the draws is not in the files of a model.
+        """
+        self._seed.state.assign(numbers)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         _check_targets(y)
         if "maps" not in y_pred:

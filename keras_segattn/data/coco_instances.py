@@ -18,7 +18,8 @@ class COCOInstances(InstanceDataset):
     """Images and their objects, from a JSON file of COCO's format for instances.
 
     Masks are polygons, or run-length encodings in either form. Annotations of crowds are left out,
-    and so are objects whose box is less than a pixel wide or high. A class is the place of its
+    and so are objects whose box within the image is less than a pixel wide or high, or whose mask
+    has no pixel in the image. A class is the place of its
     category in the order of the categories' numbers; `category_ids` has the numbers.
 
     Args:
@@ -48,7 +49,7 @@ class COCOInstances(InstanceDataset):
             content = json.loads(path.read_text(encoding="utf-8"))
             categories = {entry["id"]: entry["name"] for entry in content["categories"]}
             entries = sorted(content["images"], key=lambda entry: entry["id"])
-            self.image_ids = tuple(entry["id"] for entry in entries)
+            self._image_ids = tuple(entry["id"] for entry in entries)
             self._sizes = [(int(entry["height"]), int(entry["width"])) for entry in entries]
             self._paths = [Path(images) / entry["file_name"] for entry in entries]
             objects = list(content["annotations"])
@@ -58,12 +59,13 @@ class COCOInstances(InstanceDataset):
                 f"{path} is no COCO JSON file of instances, with images, annotations and "
                 f"categories: {type(error).__name__} {error}"
             ) from error
+        self._path = path
         check_images([(image,) for image in self._paths])
-        self.category_ids = tuple(sorted(categories))
+        self._category_ids = tuple(sorted(categories))
         self.class_names = tuple(categories[number] for number in self.category_ids)
         places = {number: i for i, number in enumerate(self.image_ids)}
         labels = {number: i for i, number in enumerate(self.category_ids)}
-        self._objects = [[] for _ in self.image_ids]
+        self._objects = [[] for _ in self._image_ids]
         for annotation, (number, image, category, box) in zip(objects, found, strict=True):
             where = f"{path}, annotation {number}"
             for key, value, known in (("image", image, places), ("category", category, labels)):
@@ -77,8 +79,19 @@ class COCOInstances(InstanceDataset):
     def __len__(self):
         return len(self.image_ids)
 
+    @property
+    def image_ids(self):
+        return self._image_ids
+
+    @property
+    def category_ids(self):
+        return self._category_ids
+
     def name(self, index):
         return self._paths[index].stem
+
+    def files(self, index):
+        return (self._paths[index],)
 
     def size(self, index):
         return self._sizes[index]
@@ -94,7 +107,7 @@ class COCOInstances(InstanceDataset):
         boxes, classes, masks = [], [], []
         for entry in self._objects[index]:
             box, mask = _box_and_mask(entry, size)
-            if (box[2:] - box[:2] >= LEAST_SIDE).all():
+            if (box[2:] - box[:2] >= LEAST_SIDE).all() and mask.any():
                 boxes.append(box)
                 classes.append(entry[0])
                 masks.append(mask)
@@ -103,6 +116,15 @@ class COCOInstances(InstanceDataset):
             "classes": np.array(classes, "int64"),
             "masks": np.array(masks, bool).reshape(-1, *size),
         }
+
+    def to_coco(self):
+        """Returns the content of the annotation file, crowds and all."""
+        content = json.loads(self._path.read_text(encoding="utf-8"))
+        for annotation in content["annotations"]:
+            # Other programs leave them out.
+            annotation.setdefault("iscrowd", 0)
+            annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
+        return content
 
     def verify(self):
         """Returns the faults of the annotations and images, as a list of texts that name them."""

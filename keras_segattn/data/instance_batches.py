@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from keras_segattn.arguments import check_at_least
+from keras_segattn.data.object_checks import check_objects
 from keras_segattn.images.fitted_size import fitted_size
 
 # The stride of P5: every level has whole positions.
@@ -105,6 +106,7 @@ class InstancePyDataset(keras.utils.PyDataset):
 
     def _sample(self, index, epoch):
         image, objects = self.dataset.read(index)
+        check_objects(self.dataset, index, image, objects)
         size = fitted_size(*image.shape[:2], self.short_side, self.long_side)
         image, objects = resize(image, objects, size)
         rng = np.random.default_rng((self.seed, epoch, index))

@@ -1,22 +1,46 @@
 """The base of data sets of objects."""
 
+import numpy as np
+
 from keras_segattn.data.instance_batches import InstancePyDataset
+from keras_segattn.data.object_checks import check_objects
+from keras_segattn.images.coco_masks import encode_mask
 
 
 class InstanceDataset:
     """Images and the objects in them, each with a box, a class and a mask.
 
     A subclass has `class_names`, `__len__`, `name(index)`, `size(index)` and `read(index)`.
+
+    Attributes:
+        class_names: Tuple of the name of each class.
+        category_ids: Tuple of the number of each class in COCO's results.
+        image_ids: Sequence of the number of each image in COCO's results.
     """
 
     class_names = ()
+    # As data sets of masks have them, for the checks of a training.
+    has_masks = True
+    value_range = None
 
     def __len__(self):
         raise NotImplementedError
 
+    @property
+    def category_ids(self):
+        return tuple(range(1, len(self.class_names) + 1))
+
+    @property
+    def image_ids(self):
+        return range(len(self))
+
     def name(self, index):
         """Returns the name of an image."""
         raise NotImplementedError
+
+    def files(self, index):
+        """Returns the paths of the files of an image; none if it is made by the program."""
+        return ()
 
     def size(self, index):
         """Returns the height and width of an image."""
@@ -31,6 +55,48 @@ class InstanceDataset:
             `(objects,)`, and `"masks"`, Booleans `(objects, height, width)`.
         """
         raise NotImplementedError
+
+    def verify(self):
+        """Returns the faults of the images and objects, as a list of texts that name them."""
+        faults = []
+        for index in range(len(self)):
+            try:
+                check_objects(self, index, *self.read(index))
+            except (ValueError, OSError) as error:
+                faults.append(str(error))
+        return faults
+
+    def to_coco(self):
+        """Returns the objects of all images in COCO's format, as a dict like its JSON files.
+
+        Raises:
+            ImportError: If pycocotools is not installed, which encodes the masks.
+        """
+        images, annotations = [], []
+        for index, image_id in enumerate(self.image_ids):
+            image, objects = self.read(index)
+            height, width = image.shape[:2]
+            name = self.name(index)
+            images.append({"id": image_id, "file_name": name, "height": height, "width": width})
+            parts = (objects[key] for key in ("boxes", "classes", "masks"))
+            for (x1, y1, x2, y2), label, mask in zip(*parts, strict=True):
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": image_id,
+                        "category_id": self.category_ids[label],
+                        "bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)],
+                        "area": float(np.sum(mask)),
+                        "iscrowd": 0,
+                        "segmentation": encode_mask(mask),
+                    }
+                )
+        categories = zip(self.category_ids, self.class_names, strict=True)
+        return {
+            "images": images,
+            "annotations": annotations,
+            "categories": [{"id": number, "name": name} for number, name in categories],
+        }
 
     def to_py_dataset(self, batch_size, training=False, preprocessing=None, **options):
         """Returns the batches that `InstanceSegmentationModel` trains on.
@@ -55,6 +121,9 @@ class InstanceDataset:
             A `keras.utils.PyDataset` of pairs of images, padded with zeros below and at the right
             to a common size that 32 divides, and a dict of boxes, classes, masks, and the sizes of
             the images without padding. Wide and high images come in different batches as far as
-            possible.
+            possible. A batch with an impossible object raises a `ValueError` that names it.
         """
         return InstancePyDataset(self, batch_size, training, preprocessing, **options)
+
+    def __repr__(self):
+        return f"{type(self).__name__}({len(self)} images)"

@@ -3,6 +3,7 @@
 import numpy as np
 
 from keras_segattn.images import default_palette, to_rgb
+from keras_segattn.images.coco_masks import encode_mask
 
 
 class Instances:
@@ -60,25 +61,18 @@ class Instances:
         Raises:
             ImportError: If pycocotools is not installed, which encodes the masks.
         """
-        try:
-            from pycocotools import mask as coco_mask
-        except ImportError as error:
-            raise ImportError(
-                "pycocotools encodes COCO's masks: pip install 'keras-segattn[coco]'"
-            ) from error
         results = []
         for box, score, label, mask in zip(
             self.boxes, self.scores, self.classes, self.masks, strict=True
         ):
             x1, y1, x2, y2 = map(float, box)
-            code = coco_mask.encode(np.asfortranarray(mask, dtype="uint8"))
             results.append(
                 {
                     "image_id": image_id,
                     "category_id": int(label if category_ids is None else category_ids[label]),
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "score": float(score),
-                    "segmentation": {"size": code["size"], "counts": code["counts"].decode()},
+                    "segmentation": encode_mask(mask),
                 }
             )
         return results

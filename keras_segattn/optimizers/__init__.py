@@ -1,4 +1,4 @@
-"""Optimizers with a learning rate per layer, and the papers' schedule."""
+"""Optimizers with a learning rate per layer, and the papers' schedules."""
 
 from keras_segattn.optimizers.gradient_decay import GradientDecay
 from keras_segattn.optimizers.layerwise_adam import LayerwiseAdam
@@ -6,6 +6,7 @@ from keras_segattn.optimizers.layerwise_adamw import LayerwiseAdamW
 from keras_segattn.optimizers.layerwise_rates import LayerwiseRates, expand_rate_factors
 from keras_segattn.optimizers.layerwise_sgd import LayerwiseSGD
 from keras_segattn.optimizers.poly_decay import PolyDecay
+from keras_segattn.optimizers.warmup_step_decay import WarmupStepDecay
 
 __all__ = [
     "GradientDecay",
@@ -14,5 +15,6 @@ __all__ = [
     "LayerwiseRates",
     "LayerwiseSGD",
     "PolyDecay",
+    "WarmupStepDecay",
     "expand_rate_factors",
 ]

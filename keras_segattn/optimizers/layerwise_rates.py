@@ -18,7 +18,8 @@ class LayerwiseRates:
 
     Args:
         *args: Positional arguments of the optimizer, such as the learning rate.
-        rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
+        rate_factors: Dict from names of layers to factors; or from names of weights, such as
+            `"bias"`. Defaults to `None`: one rate for all.
         **kwargs: Keyword arguments of the optimizer.
 
     Raises:

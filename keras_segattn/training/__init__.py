@@ -1,5 +1,6 @@
 """Training by a recipe: resumable runs, evaluation, and the command line of the examples."""
 
+from keras_segattn.training.average_precision import evaluate_instances
 from keras_segattn.training.evaluation import (
     count_confusions,
     draw_predictions,
@@ -7,6 +8,7 @@ from keras_segattn.training.evaluation import (
     has_labels,
     print_scores,
 )
+from keras_segattn.training.instance_run import train_instances
 from keras_segattn.training.logit_adjustment import adjust_logits
 from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run import train
@@ -21,9 +23,11 @@ __all__ = [
     "count_confusions",
     "draw_predictions",
     "evaluate",
+    "evaluate_instances",
     "has_labels",
     "open_strategy",
     "print_scores",
     "train",
+    "train_instances",
     "write_submission",
 ]

@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.util
-import math
 import sys
 
 import keras
@@ -19,10 +18,17 @@ from keras_segattn.training.build import (
 )
 from keras_segattn.training.checks import check_batch_norm, check_training, warn_of_void_crops
 from keras_segattn.training.options import TrainingOptions
-from keras_segattn.training.run_folder import RunFolder
+from keras_segattn.training.run_folder import MONITOR, RunFolder
+from keras_segattn.training.run_parts import (
+    EarlyStop,
+    build_with_weights,
+    closed_logs,
+    load_initial,
+    precision_policy,
+    verify_data,
+)
 from keras_segattn.training.strategies import open_strategy
 from keras_segattn.visualization import PredictionPictures
-from keras_segattn.weights import load_keras_model
 from keras_segattn.wording import counted
 
 
@@ -70,8 +76,8 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     _prepare(options, strategy, recipe)
     run = RunFolder(folder)
     if not run.has_begun():
-        _verify(data)
-    with run.locked(write=strategy.chief), _policy(options.mixed_precision):
+        verify_data(data)
+    with run.locked(write=strategy.chief), precision_policy(options.mixed_precision):
         run.open(recipe, options, data, resume, write=strategy.chief)
         warn_of_void_crops(recipe, data["train"])
         return _train(recipe, data, run, options, strategy, callbacks)
@@ -100,7 +106,7 @@ def _train(recipe, data, run, options, strategy, callbacks):
         if options.sync_batch_norm:
             synchronize_batch_norm(model)
         model.evaluation = recipe.validation_options
-    early_stop = _EarlyStop(options.early_stopping_patience, best, epochs_done)
+    early_stop = EarlyStop(MONITOR, options.early_stopping_patience, best, epochs_done)
     if early_stop.is_over:
         print(f"the run has stopped early, after {counted(epochs_done, 'epoch')}", flush=True)
     elif epochs_done < epochs:
@@ -162,55 +168,14 @@ def _prepare(options, strategy, recipe):
     )
 
 
-def _verify(data):
-    """A wrong file is to be found now, not after the last epoch."""
-    for split, dataset in data.items():
-        print(f"reading the {split} data", flush=True)
-        faults = dataset.verify()
-        if faults:
-            more = f"\nand {len(faults) - 20} more" if faults[20:] else ""
-            number = counted(len(faults), "fault")
-            raise ValueError(f"{number} in the {split} data:\n" + "\n".join(faults[:20]) + more)
-
-
-@contextlib.contextmanager
-def _policy(mixed_precision):
-    """Models are made and loaded with a mixed policy in here, if one is asked for."""
-    before = keras.config.dtype_policy()
-    if mixed_precision:
-        keras.config.set_dtype_policy(f"mixed_{mixed_precision}")
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
-
-
 def _build(recipe, data, options):
     """Returns the network with the weights that its backbone starts from."""
-    if options.initial_model is not None:
-        return build_model(recipe, data)
-    of_recipe = options.backbone_weights == "recipe"
-    weights = recipe.backbone_weights if of_recipe else options.backbone_weights
-    print("the backbone starts from", weights or "nothing", flush=True)
-    try:
-        return build_model(recipe, data, weights)
-    except (OSError, ImportError, ValueError) as error:
-        if weights is None or not of_recipe:
-            raise
-        # This fails itself where the weights are not the reason.
-        build_model(recipe, data)
-        raise RuntimeError(
-            f"The recipe starts from {recipe.backbone_weights} weights, which cannot be had: "
-            f"{error}\nGive a file of weights as `backbone_weights`, or start from nothing, which "
-            "costs accuracy, with `backbone_weights=None`."
-        ) from error
+    return build_with_weights(lambda weights: build_model(recipe, data, weights), recipe, options)
 
 
 def _new_model(recipe, data, steps_per_epoch, options):
     model = _build(recipe, data, options)
-    if options.initial_model is not None:
-        initial = load_keras_model(options.initial_model)
-        model.set_weights(initial.get_weights())
+    load_initial(model, options)
     arguments = {"gradient_accumulation_steps": options.gradient_accumulation_steps}
     if options.ema_momentum is not None:
         arguments.update(use_ema=True, ema_momentum=options.ema_momentum)
@@ -226,13 +191,8 @@ def _new_model(recipe, data, steps_per_epoch, options):
 
 def _fit(strategy, model, batches, **arguments):
     own_log = strategy.chief and ("auto" if sys.stdout.isatty() else 2)
-    try:
-        with _telling_who_is_lost(strategy):
-            strategy.fit(model, batches, verbose=own_log or 0, **arguments)
-    finally:  # CSVLogger leaves its file open when training is interrupted.
-        for callback in arguments["callbacks"]:
-            if isinstance(callback, keras.callbacks.CSVLogger) and callback.csv_file is not None:
-                callback.csv_file.close()
+    with closed_logs(arguments["callbacks"]), _telling_who_is_lost(strategy):
+        strategy.fit(model, batches, verbose=own_log or 0, **arguments)
 
 
 @contextlib.contextmanager
@@ -263,28 +223,3 @@ def _writers(run, validation_data, options):
         pictures = run.path / "pictures"
         writers.append(PredictionPictures(pictures, validation_data, log_dir=logs / "pictures"))
     return writers
-
-
-class _EarlyStop(keras.callbacks.EarlyStopping):
-    """Early stopping that counts on where a run is resumed; with no patience, it never stops.
-
-    Args:
-        patience: Integer or `None`.
-        best: The record from `AtomicCheckpoint.read_best`.
-        epochs_done: Integer.
-    """
-
-    def __init__(self, patience, best, epochs_done):
-        super().__init__("val_mean_iou", mode="max", patience=patience or math.inf)
-        known = best is not None and best["value"] is not None
-        self._start = best["value"] if known else -math.inf
-        self._waited = epochs_done - best["epoch"] if known else epochs_done
-
-    @property
-    def is_over(self):
-        """Returns whether the epochs before have ended the training."""
-        return self._waited >= self.patience
-
-    def on_train_begin(self, logs=None):
-        super().on_train_begin(logs)
-        self.best, self.wait = self._start, self._waited

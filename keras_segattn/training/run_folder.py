@@ -23,8 +23,8 @@ from keras_segattn.training.folder_lock import locked
 from keras_segattn.version import __version__
 from keras_segattn.wording import counted
 
-# Columns of every log of a training.
-COLUMNS = {"epoch", "loss", "val_mean_iou"}
+# The column of a log that tells the best epoch, unless told otherwise.
+MONITOR = "val_mean_iou"
 # In bytes. Of a file larger than the first, three parts of the second are hashed: the data are read
 # at each start of a run, and large images would take minutes.
 WHOLE_FILE, PART_OF_FILE = 1 << 20, 1 << 16
@@ -36,14 +36,16 @@ class RunFolder:
 
     Args:
         path: The folder.
+        monitor: Column of the log that tells the best epoch. Defaults to `"val_mean_iou"`.
 
     Attributes:
         checkpoints: Folder of the checkpoints.
         log: Path of the log, a CSV file with a row per epoch.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, monitor=MONITOR):
         self.path = Path(path)
+        self.columns = {"epoch", "loss", monitor}
         self.checkpoints = self.path / "checkpoints"
         self.log = self.path / "log.csv"
         self.best = self.checkpoints / "best.keras"
@@ -220,7 +222,7 @@ class RunFolder:
             with open(self.log, newline="", encoding="utf-8") as file:
                 reader = csv.DictReader(file)
                 rows = list(reader)
-                missing = sorted(COLUMNS - set(reader.fieldnames or COLUMNS))
+                missing = sorted(self.columns - set(reader.fieldnames or self.columns))
             if missing:
                 raise ValueError(f"there is no column {missing[0]!r}")
             # A row that was cut off lacks its last values.
@@ -261,7 +263,7 @@ def is_whole(path):
 
 def _describe(dataset):
     """Returns the facts about the data that a resumed run must find again, in any folder."""
-    height, width = dataset.read(0)[1].shape[:2]
+    height, width = dataset.read(0)[0].shape[:2]
     return {
         "data": f"{dataset!r}, the first one of {height}x{width} pixels",
         "class names": list(dataset.class_names),

@@ -1,0 +1,127 @@
+"""Average precision of a network that finds objects, judged by pycocotools."""
+
+import contextlib
+import copy
+import io
+
+import keras
+import numpy as np
+
+from keras_segattn.inference import segment_instances
+
+KINDS = {"box": "bbox", "mask": "segm"}
+# The first numbers of `COCOeval.stats`.
+SCORES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+
+
+def check_judge():
+    """Raises an ImportError that names the extra if pycocotools is not installed."""
+    try:
+        import pycocotools.cocoeval  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "pycocotools computes average precision: pip install 'keras-segattn[coco]'"
+        ) from error
+
+
+def evaluate_instances(model, data, *, short_side=None, long_side=None, truth=None):
+    """Returns COCO's average precision of a network over all images of a data set.
+
+    Every object that the network returns counts; only those above its `score_threshold` are among
+    them.
+
+    Args:
+        model: A `keras_segattn.applications.InstanceSegmentationModel`.
+        data: A `keras_segattn.data.InstanceDataset` with the classes of the model. Of
+            `COCOInstances` the annotation file itself is the ground truth, with its crowds.
+        short_side: Integer, as for `segment_instances`: 800 for a model trained on COCO. Defaults
+            to `None`.
+        long_side: Integer, likewise: 1333 for COCO. Defaults to `None`.
+        truth: Dict that `data.to_coco()` returned, to save its time. Defaults to `None`.
+
+    Returns:
+        Dict with the keys `"box"` and `"mask"`. Each is a dict of `"ap"`, the mean over the
+        overlaps 0.5, 0.55 up to 0.95, `"ap50"`, `"ap75"`, `"ap_small"`, `"ap_medium"`,
+        `"ap_large"`, and `"classes"`, the average precision of each class by its name; from 0 to 1,
+        and `None` where there is no object.
+
+    Raises:
+        ImportError: If pycocotools is not installed.
+        ValueError: If the model has another number of classes than the data set.
+
+    Example:
+
+    ```python
+    data = COCOInstances("annotations/instances_val2017.json", "val2017")
+    evaluate_instances(model, data, short_side=800, long_side=1333)["mask"]["ap"]
+    ```
+    """
+    check_judge()
+    if model.classes != len(data.class_names):
+        raise ValueError(
+            f"Model {model.name!r} has {model.classes} classes, and the data set "
+            f"{len(data.class_names)}: {list(data.class_names)}"
+        )
+    results = []
+    progress = keras.utils.Progbar(len(data), unit_name="image")
+    sides = {"short_side": short_side, "long_side": long_side}
+    for index, image_id in enumerate(data.image_ids):
+        image, _ = data.read(index)
+        found = segment_instances(model, image, score_threshold=0, **sides)
+        results += found.to_coco(image_id, data.category_ids)
+        progress.add(1)
+    return average_precision(data.to_coco() if truth is None else truth, results, data.class_names)
+
+
+def average_precision(truth, results, class_names):
+    """Returns the scores of `evaluate_instances`.
+
+    Args:
+        truth: Dict in COCO's format. It is not changed.
+        results: List of dicts in COCO's format of results.
+        class_names: The names of the classes, by the numbers of their categories.
+    """
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    scores = {}
+    # It prints.
+    with contextlib.redirect_stdout(io.StringIO()):
+        for kind, name in KINDS.items():
+            judge = COCO()
+            # It writes into both.
+            judge.dataset = copy.deepcopy(truth)
+            judge.createIndex()
+            # Without any result it cannot read which kind they are.
+            found = judge.loadRes(copy.deepcopy(results)) if results else _nothing(judge)
+            evaluation = COCOeval(judge, found, name)
+            evaluation.evaluate()
+            evaluation.accumulate()
+            evaluation.summarize()
+            numbers = map(_known, evaluation.stats)
+            scores[kind] = dict(zip(SCORES, numbers, strict=False))
+            scores[kind]["classes"] = _of_classes(evaluation, class_names)
+    return scores
+
+
+def _nothing(judge):
+    from pycocotools.coco import COCO
+
+    found = COCO()
+    found.dataset = {**judge.dataset, "annotations": []}
+    found.createIndex()
+    return found
+
+
+def _of_classes(evaluation, class_names):
+    # (overlaps, recalls, classes, areas, counts): of all areas, and of 100 objects in an image.
+    precision = evaluation.eval["precision"][:, :, :, 0, -1]
+    known = np.where(precision > -1, precision, np.nan)
+    return {
+        name: None if np.isnan(known[:, :, i]).all() else float(np.nanmean(known[:, :, i]))
+        for i, name in enumerate(class_names)
+    }
+
+
+def _known(score):
+    return None if score < 0 else float(score)

@@ -1,0 +1,232 @@
+"""Training of instance segmentation by a recipe, resumable after every epoch."""
+
+import sys
+
+import keras
+
+from keras_segattn import applications
+from keras_segattn.callbacks import AtomicCheckpoint, LearningRateLog
+from keras_segattn.optimizers import LayerwiseSGD, WarmupStepDecay
+from keras_segattn.training.average_precision import check_judge, evaluate_instances
+from keras_segattn.training.checks import check_training
+from keras_segattn.training.options import TrainingOptions
+from keras_segattn.training.run_folder import RunFolder
+from keras_segattn.training.run_parts import (
+    EarlyStop,
+    build_with_weights,
+    closed_logs,
+    load_initial,
+    precision_policy,
+    verify_data,
+)
+
+MONITOR = "val_mask_ap"
+# Options that only the training of class maps has.
+REFUSED = ("strategy", "virtual_devices", "ema_momentum", "sync_batch_norm", "tensorboard")
+
+
+def train_instances(recipe, data, folder, options=None, *, resume=True, callbacks=()):
+    """Trains the network of a recipe to find objects, and returns the model of the best epoch.
+
+    The folder is that of `train`: all images are read once before a run starts, a checkpoint is
+    written after each epoch, and training goes on from the last one. After each epoch pycocotools
+    judges the network on the validation images, and `log.csv` gets the average precision of boxes
+    and masks, `val_box_ap` and `val_mask_ap`.
+
+    Args:
+        recipe: A `keras_segattn.recipes.InstanceRecipe`.
+        data: Dict of `keras_segattn.data.InstanceDataset`, `"train"` and `"val"`.
+        folder: Path of the folder of the run, made if need be. It gets `config.json`, `log.csv` and
+            `checkpoints`, as from `train`.
+        options: A `TrainingOptions`, or `None` for its defaults. One device trains, without
+            averaged weights: `strategy`, `virtual_devices`, `sync_batch_norm`, `ema_momentum` and
+            `tensorboard` are refused. Defaults to `None`.
+        resume: Boolean, whether a run that `folder` holds may go on. Defaults to `True`.
+        callbacks: Further Keras callbacks. Defaults to none.
+
+    Returns:
+        The model of the epoch with the highest average precision of masks on the validation images.
+
+    Raises:
+        ImportError: If pycocotools is not installed.
+        ValueError: If the recipe, the options and the data do not go together, objects of the data
+            are impossible, or `folder` holds a run that was started otherwise.
+        RuntimeError: If the recipe's weights of the backbone cannot be had, another process trains
+            in `folder`, or the loss is not finite.
+
+    Example:
+
+    ```python
+    recipe = recipes.get("mask_rcnn_resnet50_criss_cross_coco")
+    data = {
+        split: COCOInstances(f"annotations/instances_{split}2017.json", f"{split}2017")
+        for split in ("train", "val")
+    }
+    model = train_instances(recipe, data, "runs/coco")
+    ```
+    """
+    options = TrainingOptions() if options is None else options
+    _check_options(options)
+    check_judge()
+    check_training(recipe, data, options)
+    keras.utils.set_random_seed(options.seed)
+    if options.deterministic:
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    run = RunFolder(folder, MONITOR)
+    if not run.has_begun():
+        verify_data(data)
+    with run.locked(), precision_policy(options.mixed_precision):
+        run.open(recipe, options, data, resume)
+        return _train(recipe, data, run, options, callbacks)
+
+
+def _train(recipe, data, run, options, callbacks):
+    steps = len(data["train"]) // recipe.batch_size
+    epochs = recipe.epochs_of(steps)
+    path, epochs_done = run.last_checkpoint(epochs)
+    best = AtomicCheckpoint.read_best(run.checkpoints)
+    run.truncate_log(epochs_done)
+    run.set_aside_after(epochs_done)
+    if path:
+        model = keras.saving.load_model(path)
+    else:
+        model = _new_model(recipe, data["train"], steps, options)
+    early_stop = EarlyStop(MONITOR, options.early_stopping_patience, best, epochs_done)
+    if epochs_done < epochs and not early_stop.is_over:
+        batches = data["train"].to_py_dataset(
+            recipe.batch_size,
+            training=True,
+            preprocessing=model.preprocessing,
+            seed=options.seed,
+            first_epoch=epochs_done,
+            endless=True,
+            **recipe.image_size,
+        )
+        watchers = [
+            keras.callbacks.TerminateOnNaN(),
+            LearningRateLog(),
+            _SamplingOfEpoch(options.seed),
+            _AveragePrecision(data["val"], recipe.image_size),
+            keras.callbacks.CSVLogger(run.log, append=True),
+            AtomicCheckpoint(run.checkpoints, monitor=MONITOR),
+            early_stop,
+            *callbacks,
+        ]
+        with closed_logs(watchers):
+            model.fit(
+                batches,
+                steps_per_epoch=steps,
+                initial_epoch=epochs_done,
+                epochs=epochs,
+                callbacks=watchers,
+                # They are shuffled already.
+                shuffle=False,
+                verbose="auto" if sys.stdout.isatty() else 2,
+            )
+    return keras.saving.load_model(run.best)
+
+
+def _check_options(options):
+    defaults = TrainingOptions()
+    for name in REFUSED:
+        value = getattr(options, name)
+        if value != getattr(defaults, name):
+            raise ValueError(
+                f"`train_instances` has no `{name}`: leave it out. Received: {name}={value!r}"
+            )
+
+
+def build_instance_model(recipe, data, backbone_weights=None, **arguments):
+    """Returns the network of a recipe for the classes of a data set, with their names.
+
+    Args:
+        recipe: An `InstanceRecipe`.
+        data: An `InstanceDataset`.
+        backbone_weights: As for the network. Defaults to `None`.
+        **arguments: Further arguments of the network; those of the recipe come first.
+    """
+    model = getattr(applications, recipe.network)(
+        classes=len(data.class_names),
+        backbone_weights=backbone_weights,
+        **{**arguments, **recipe.network_arguments},
+    )
+    model.class_names = data.class_names
+    return model
+
+
+def build_sgd(recipe, steps_per_epoch, **options):
+    """Returns the optimizer of a recipe with its schedule.
+
+    Args:
+        recipe: An `InstanceRecipe`.
+        steps_per_epoch: Integer.
+        **options: Further arguments of a Keras optimizer.
+    """
+    steps = recipe.steps or recipe.epochs * steps_per_epoch
+    rate = WarmupStepDecay(
+        recipe.learning_rate,
+        [max(round(share * steps), 1) for share in recipe.decay_at],
+        recipe.decay_factor,
+        recipe.warmup_steps,
+        recipe.warmup_factor,
+    )
+    factors = {} if recipe.bias_rate_factor == 1 else {"bias": recipe.bias_rate_factor}
+    return LayerwiseSGD(
+        rate,
+        rate_factors=factors,
+        l2=recipe.weight_decay,
+        l2_kernels_only=True,
+        momentum=recipe.momentum,
+        **options,
+    )
+
+
+def _new_model(recipe, data, steps_per_epoch, options):
+    arguments = {}
+    if options.initial_model is not None and recipe.backbone_weights is not None:
+        # What the network freezes itself where the weights of the backbone are given.
+        arguments = {"freeze_until": "P2", "freeze_batch_norm": True}
+    model = build_with_weights(
+        lambda weights: build_instance_model(recipe, data, weights, **arguments), recipe, options
+    )
+    load_initial(model, options)
+    model.compile(
+        build_sgd(
+            recipe,
+            steps_per_epoch,
+            gradient_accumulation_steps=options.gradient_accumulation_steps,
+        ),
+        jit_compile=options.jit_compile,
+    )
+    return model
+
+
+class _SamplingOfEpoch(keras.callbacks.Callback):
+    """The boxes that an epoch draws do not depend on where a run was resumed."""
+
+    def __init__(self, seed):
+        super().__init__()
+        self.seed = seed
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.model.restart_sampling(self.seed, epoch)
+
+
+class _AveragePrecision(keras.callbacks.Callback):
+    """Adds the average precision on the validation images to the logs of an epoch."""
+
+    def __init__(self, data, image_size):
+        super().__init__()
+        self.data = data
+        self.image_size = image_size
+        self._truth = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self._truth is None:
+            self._truth = self.data.to_coco()
+        scores = evaluate_instances(self.model, self.data, truth=self._truth, **self.image_size)
+        for kind, values in scores.items():
+            # Without any object there is nothing to find.
+            logs[f"val_{kind}_ap"] = values["ap"] or 0.0
