@@ -3,6 +3,8 @@
 import csv
 import dataclasses
 import json
+import runpy
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -25,15 +27,15 @@ from tests.applications.cases import tiny_backbone
 
 RECIPE = dataclasses.replace(
     recipes.get("mask_rcnn_resnet50_coco"),
-    steps=None,
-    epochs=2,
+    steps=4,
     batch_size=2,
     warmup_steps=1,
     short_side=32,
     long_side=64,
     backbone_weights=None,
 )
-OPTIONS = TrainingOptions(jit_compile=False)
+OPTIONS = TrainingOptions()
+EXAMPLE = Path(__file__).parents[1] / "examples" / "train_coco.py"
 pytestmark = pytest.mark.once
 
 
@@ -41,20 +43,24 @@ pytestmark = pytest.mark.once
 def data(tmp_path_factory):
     """Two files in COCO's format, written from shapes that the program draws."""
     folder = tmp_path_factory.mktemp("coco")
+    (folder / "annotations").mkdir()
     splits = {}
     for split in ("train", "val"):
         shapes = DrawnShapes(split, 4, size=(40, 40))
         content = shapes.to_coco()
         for index, entry in enumerate(content["images"]):
             entry["file_name"] += ".png"
-            Image.fromarray(shapes.read(index)[0]).save(folder / entry["file_name"])
+            path = folder / f"{split}2017" / entry["file_name"]
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(shapes.read(index)[0]).save(path)
         # As in COCO's own files, numbers of categories have gaps.
         for entry in content["categories"]:
             entry["id"] *= 10
         for annotation in content["annotations"]:
             annotation["category_id"] *= 10
-        (folder / f"{split}.json").write_text(json.dumps(content))
-        splits[split] = COCOInstances(folder / f"{split}.json", folder)
+        annotations = folder / "annotations" / f"instances_{split}2017.json"
+        annotations.write_text(json.dumps(content))
+        splits[split] = COCOInstances(annotations, folder / f"{split}2017")
     return splits
 
 
@@ -88,13 +94,19 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-def test_a_run_that_was_stopped_goes_on_as_if_it_was_not(data, tiny_network, tmp_path):
-    whole = train_instances(RECIPE, data, tmp_path / "whole", OPTIONS)
-    log = rows(tmp_path / "whole")
+def test_a_run_that_was_stopped_goes_on_as_if_it_was_not(data, tiny_network, tmp_path, monkeypatch):
+    monkeypatch.setattr(recipes, "get", lambda name: RECIPE)
+    folder, run = data["val"].files(0)[0].parents[1], tmp_path / "whole"
+    example = runpy.run_path(str(EXAMPLE))
+    example["main"](["--data", str(folder), "--run", str(run), "--steps", "4"])
+    assert len(list((run / "predictions").glob("val_*.png"))) == 4
+    log = rows(run)
+    whole = keras.saving.load_model(run / "model.keras")
     assert {"loss", "mask", "learning_rate", "val_box_ap", "val_mask_ap"} <= set(log[0])
     best = max(float(row["val_mask_ap"]) for row in log)
     scores = evaluate_instances(whole, data["val"], **RECIPE.image_size)
     assert scores["mask"]["ap"] == pytest.approx(best, abs=1e-6)
+    assert json.loads((run / "metrics.json").read_text()) == scores
     with pytest.raises(StoppedError):
         train_instances(RECIPE, data, tmp_path / "parts", OPTIONS, callbacks=[StopAfterFirst()])
     train_instances(RECIPE, data, tmp_path / "parts", OPTIONS)

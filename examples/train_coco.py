@@ -1,0 +1,92 @@
+"""Trains Mask R-CNN on COCO, evaluates it by pycocotools, and draws what it finds.
+
+    python examples/train_coco.py --data path/to/coco --recipe mask_rcnn_resnet50_criss_cross_coco
+    python examples/train_coco.py --data path/to/coco --batch-size 2 --learning-rate 0.0025 \\
+        --steps 720000                                   # on one small GPU, as long
+
+The folder holds annotations/instances_train2017.json, train2017/ and the same of val2017. Any data
+in COCO's format will do. A run can be stopped and given again with --resume.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from keras_segattn import recipes
+from keras_segattn.atomic_files import write_json
+from keras_segattn.callbacks import save_atomically
+from keras_segattn.data import COCOInstances
+from keras_segattn.inference import segment_instances
+from keras_segattn.spread import evenly_spread
+from keras_segattn.training import TrainingOptions, evaluate_instances, train_instances
+from keras_segattn.training.command_line import in_flags
+
+REPLACEABLE = {
+    "steps": int,
+    "batch_size": int,
+    "learning_rate": float,
+    "warmup_steps": int,
+    "short_side": int,
+    "long_side": int,
+}
+PICTURES = 8
+
+
+def parse_arguments(arguments):
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="folder of COCO")
+    names = list(recipes.INSTANCE_RECIPES)
+    add("--recipe", choices=names, default=names[0], help=f"default: {names[0]}")
+    add("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
+    add("--resume", action="store_true", help="go on from the last finished epoch of the run")
+    add("--seed", type=int, default=0)
+    add("--backbone-weights", default="recipe", help="a file, or 'none' (default: ImageNet's)")
+    add("--mixed-precision", choices=["float16", "bfloat16"])
+    for field, kind in REPLACEABLE.items():
+        add(f"--{field.replace('_', '-')}", type=kind, help="in place of the recipe's")
+    return parser.parse_args(arguments)
+
+
+def main(arguments=None):
+    arguments = parse_arguments(arguments)
+    run = arguments.run or Path("runs") / arguments.recipe
+    given = {field: getattr(arguments, field) for field in REPLACEABLE}
+    changes = {field: value for field, value in given.items() if value is not None}
+    weights = arguments.backbone_weights
+    options = TrainingOptions(
+        seed=arguments.seed,
+        backbone_weights=None if weights == "none" else weights,
+        mixed_precision=arguments.mixed_precision,
+    )
+    try:
+        recipe = dataclasses.replace(recipes.get(arguments.recipe), **changes)
+        data = {
+            split: COCOInstances(
+                arguments.data / "annotations" / f"instances_{split}2017.json",
+                arguments.data / f"{split}2017",
+            )
+            for split in ("train", "val")
+        }
+        model = train_instances(recipe, data, run, options, resume=arguments.resume)
+    except (ValueError, OSError, RuntimeError, ImportError) as error:
+        sys.exit(f"error: {in_flags(str(error))}")
+    save_atomically(model, run / "model.keras")
+    scores = evaluate_instances(model, data["val"], **recipe.image_size)
+    write_json(run / "metrics.json", scores)
+    (run / "predictions").mkdir(exist_ok=True)
+    for index in evenly_spread(len(data["val"]), PICTURES):
+        found = segment_instances(model, data["val"].read(index)[0], **recipe.image_size)
+        name = f"{data['val'].name(index)}.png"
+        Image.fromarray(found.overlay()).save(run / "predictions" / name)
+    print(", ".join(f"{kind} AP {100 * of['ap']:.1f}" for kind, of in scores.items()))
+    print(f"done: {run}")
+
+
+if __name__ == "__main__":
+    main()
