@@ -1,4 +1,4 @@
-"""Draws the figures of the four networks into `docs/figures`: python docs/draw_networks.py"""
+"""Draws the figures of the networks into `docs/figures`: python docs/draw_networks.py"""
 
 import itertools
 from pathlib import Path
@@ -167,9 +167,42 @@ def cross_cbam():
     d.save("cross_cbam")
 
 
+def mask_rcnn():
+    d = Drawing(11.8, 3.4)
+    d.box("image", 0.7, 2.7, "image", "image", 0.9)
+    d.box("res3", 2.1, 2.7, "res2, res3", "backbone", 1.1)
+    d.box("res4", 3.7, 2.7, "res4, all but\nthe last block", "backbone", 1.3)
+    d.box("attention", 5.4, 2.7, "criss-cross\nattention, twice", "attention", 1.3)
+    d.box("last", 7.1, 2.7, "last block\nof res4", "backbone", 1.05)
+    d.box("res5", 8.6, 2.7, "res5", "backbone", 0.9)
+    d.box("pyramid", 5.4, 1.5, "feature pyramid\nP2 to P6", "convolution", 1.3)
+    d.box("regions", 5.4, 0.55, "region\nproposals", "convolution", 1.2)
+    d.box("align", 7.3, 0.55, "ROIAlign 7\nbox head", "head", 1.15)
+    d.box("select", 9.1, 0.55, "non-maximum\nsuppression", "head", 1.3)
+    d.box("masks", 11.0, 0.55, "ROIAlign 14\nmask head", "head", 1.15)
+    for start, end in itertools.pairwise(("image", "res3", "res4", "attention", "last", "res5")):
+        d.arrow(start, end)
+    for stage in ("res3", "last", "res5"):
+        # The maps that the pyramid takes.
+        x, y, _ = d.boxes[stage]
+        d.axis.plot([x, x], [y - HEIGHT / 2, 2.05], color="#455a64", lw=1.2)
+    d.axis.plot([2.1, 8.6], [2.05, 2.05], color="#455a64", lw=1.2)
+    d._head((5.4, 2.05), (5.4, 1.5 + HEIGHT / 2))
+    d.arrow("pyramid", "regions")
+    d.arrow("regions", "align", "boxes")
+    d.arrow("align", "select")
+    d.arrow("select", "masks", "boxes")
+    d.axis.plot([5.4 + 1.3 / 2, 11.0], [1.5, 1.5], color="#455a64", lw=1.2)
+    for head in ("align", "masks"):
+        x, y, _ = d.boxes[head]
+        d._head((x, 1.5), (x, y + HEIGHT / 2))
+    d.axis.text(9.1, 1.58, "P2 to P5", ha="center", fontsize=8)
+    d.save("mask_rcnn")
+
+
 if __name__ == "__main__":
     # Text stays text, and the same drawing gives the same file.
     matplotlib.rcParams["svg.fonttype"] = "none"
     matplotlib.rcParams["svg.hashsalt"] = "keras-segattn"
-    for draw in (canet, ccnet, attanet, cross_cbam):
+    for draw in (canet, ccnet, attanet, cross_cbam, mask_rcnn):
         draw()

@@ -1,5 +1,7 @@
 """The schedule and the optimizer of the recipes."""
 
+import bisect
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from keras_segattn.optimizers import (
     LayerwiseAdamW,
     LayerwiseSGD,
     PolyDecay,
+    WarmupStepDecay,
     expand_rate_factors,
 )
 
@@ -147,3 +150,22 @@ def test_rate_factors_are_checked(rng):
     optimizer = LayerwiseSGD(rate_factors={"inner": 0.1})
     with pytest.raises(ValueError, match=r"\['inner'\], which have no trainable weights here"):
         optimizer.build(small_model().trainable_variables)
+
+
+def test_warm_up_and_steps_are_maskrcnn_benchmarks():
+    arguments = {"warmup_steps": 8, "warmup_factor": 0.25, "decay_factor": 0.5}
+    schedule = WarmupStepDecay(0.1, (10, 20), **arguments)
+    # WarmupMultiStepLR: linear up to the last step of the warm-up, and bisect_right of the steps.
+    steps = (0, 4, 7, 8, 9, 10, 19, 20, 99)
+    want = [
+        0.1 * 0.5 ** bisect.bisect_right((10, 20), step) * (0.25 * (1 - a) + a)
+        for step, a in ((step, min(step / 8, 1)) for step in steps)
+    ]
+    np.testing.assert_allclose(rates(schedule, steps), want, rtol=1e-5)
+    copy = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(schedule))
+    assert copy.get_config() == schedule.get_config()
+    for boundaries in ((20, 10), (10, 10), (0, 5)):
+        with pytest.raises(ValueError, match=r"rising steps from 1\. Received"):
+            WarmupStepDecay(0.1, boundaries)
+    with pytest.raises(ValueError, match=r"`warmup_factor` must be positive\. Received: 0"):
+        WarmupStepDecay(0.1, (), warmup_factor=0)

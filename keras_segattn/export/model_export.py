@@ -9,10 +9,17 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from keras_segattn.applications.instance_segmentation_model import InstanceSegmentationModel
 from keras_segattn.applications.logits import are_logits, task_of
 from keras_segattn.arguments import check_choice, check_functional
 from keras_segattn.atomic_files import make_folder
+from keras_segattn.export import instance_export
 from keras_segattn.export.formats import FORMATS, is_artifact
+from keras_segattn.export.instance_export import (
+    check_instance_arguments,
+    compare_objects,
+    instance_serving_model,
+)
 from keras_segattn.export.report import ExportReport
 from keras_segattn.export.serving_model import OUTPUTS, serving_model
 from keras_segattn.export.sidecars import (
@@ -153,27 +160,39 @@ def export_model(
         raise ValueError("`images` is empty.")
     if dtype == "int8" and images is None:
         raise ValueError("int8 is calibrated with images: pass `images`, a data set for example.")
+    finds_objects = isinstance(model, InstanceSegmentationModel)
+    if finds_objects:
+        arguments = {"output": output, "network_size": network_size, "threshold": threshold}
+        check_instance_arguments(format, dtype, arguments)
     target.check_machine()
     target.check_packages(writing=True)
     inside, outside = _preprocessing(model, preprocessing)
-    task, channels = task_of(model), model.output_shape[-1]
-    threshold = check_threshold(task, threshold, channels)
-    served = serving_model(model, inside, output, input_shape, network_size, threshold)
+    if finds_objects:
+        served = instance_serving_model(model, inside, input_shape)
+        metadata = _metadata(model, served, inside, "objects", dtype, target)
+        metadata |= {"classes": model.classes, "task": "instances", "threshold": None}
+        metadata |= {"from_logits": False, "resized": None}
+        least = instance_export.LEAST_AGREEMENT
+    else:
+        task, channels = task_of(model), model.output_shape[-1]
+        threshold = check_threshold(task, threshold, channels)
+        served = serving_model(model, inside, output, input_shape, network_size, threshold)
+        metadata = _metadata(model, served, inside, output, dtype, target)
+        metadata |= {"classes": count_labels(task, channels), "task": task, "threshold": threshold}
+        output = next(name for name in (output, "class_map") if name in served.output)
+        least_output = as_logits(threshold) if output == "logits" and threshold else threshold
+        least = LEAST_AGREEMENT
     if dtype in target.fixed_size_dtypes and None in served.input_shape[1:3]:
         raise ValueError(
             f"{format!r} in {dtype} needs a fixed height and width: pass `input_shape`, such as "
             f"(1, 360, 480). Received: input_shape={input_shape}"
         )
-    metadata = _metadata(model, served, inside, output, dtype, target)
-    metadata |= {"classes": count_labels(task, channels), "task": task, "threshold": threshold}
     metadata["network_size"] = None if network_size is None else list(network_size)
     options = {} if opset is None else {"opset": opset}
-    output = next(name for name in (output, "class_map") if name in served.output)
-    least_output = as_logits(threshold) if output == "logits" and threshold else threshold
     compared, calibration = input_batches(
         served, images, outside, _value_range(model, inside or outside)
     )
-    least_agreement = LEAST_AGREEMENT[dtype] if least_agreement is None else least_agreement
+    least_agreement = least[dtype] if least_agreement is None else least_agreement
 
     make_folder(path.parent)
     with staging_folder(path) as folder:
@@ -186,15 +205,18 @@ def export_model(
                 raise RuntimeError(f"The export to {format} failed: {error}") from error
         else:
             _write_with_tensorflow(format, served, artifact, metadata, dtype, calibration, options)
-        agreement, difference = compare(
-            served, target.load(artifact), output, compared, task, least_output
-        )
+        run = target.load(artifact)
+        if finds_objects:
+            agreement, difference = compare_objects(served, run, compared)
+            fault, kind, numbers = "differs from the model in", "objects", "scores"
+        else:
+            agreement, difference = compare(served, run, output, compared, task, least_output)
+            fault, kind, numbers = "gives another class than the model to", "pixels", "logits"
         if not agreement >= least_agreement:
             raise RuntimeError(
-                f"The {format} artifact in {dtype} gives another class than the model to "
-                f"{1 - agreement:.2%} of the pixels of an image, more than the "
-                f"{1 - least_agreement:.2%} allowed; the largest difference of the logits is "
-                f"{difference:.3g}. It was not written to {path}."
+                f"The {format} artifact in {dtype} {fault} {1 - agreement:.2%} of the {kind} of an "
+                f"image, more than the {1 - least_agreement:.2%} allowed; the largest difference "
+                f"of the {numbers} is {difference:.3g}. It was not written to {path}."
             )
         files = artifact.rglob("*") if artifact.is_dir() else [artifact]
         size = sum(file.stat().st_size for file in files)
@@ -214,6 +236,7 @@ def export_model(
         difference,
         len(compared),
         noise=images is None,
+        of=kind,
     )
 
 

@@ -64,9 +64,10 @@ class ONNX(Format):
                     dimension.dim_param = name
         # They describe maps that rewrites replaced.
         del exported.graph.value_info[:]
-        if len(exported.graph.output) > 1:
+        hidden = [value for value in exported.graph.output if value.name == "logits"]
+        if hidden and len(exported.graph.output) > 1:
             # The tensor keeps its name, by which `with_logits` finds it.
-            (hidden,) = (value for value in exported.graph.output if value.name == "logits")
+            (hidden,) = hidden
             exported.graph.output.remove(hidden)
             exported.graph.value_info.append(hidden)
         onnx.helper.set_model_props(exported, {METADATA: json.dumps(metadata)})
@@ -120,7 +121,7 @@ def _terminated(options, timeout):
 
 
 def with_logits(path):
-    """Reads a file and makes the logits an output again."""
+    """Reads a file and makes the logits, if it has some, an output again."""
     try:
         import onnx
     except ImportError as error:
@@ -130,8 +131,8 @@ def with_logits(path):
         ) from error
     exported = onnx.load(path)
     if all(value.name != "logits" for value in exported.graph.output):
-        (hidden,) = (value for value in exported.graph.value_info if value.name == "logits")
-        exported.graph.output.append(hidden)
+        hidden = [value for value in exported.graph.value_info if value.name == "logits"]
+        exported.graph.output.extend(hidden)
     return exported
 
 

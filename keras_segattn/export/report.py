@@ -21,6 +21,8 @@ class ExportReport:
             softmax, of its probabilities.
         images: How many images were compared.
         noise: Whether they were noise, for want of `images`.
+        of: `"pixels"`, or `"objects"` for a network that finds objects. Then the shares are of the
+            objects that are as the model's, and the difference is of their scores.
     """
 
     path: Path
@@ -32,12 +34,15 @@ class ExportReport:
     largest_logit_difference: float
     images: int
     noise: bool
+    of: str = "pixels"
 
     def __str__(self):
+        number = "logit" if self.of == "pixels" else "score"
         kind = " of noise" if self.noise else ""
         return (
             f"{self.path}: {self.format}, {self.dtype}, {self.bytes / 1e6:.1f} MB; at least "
-            f"{self.agreement:.3%} of the pixels as in Keras (bound {self.least_agreement:.1%}), "
-            f"largest logit difference {self.largest_logit_difference:.2g}, on "
+            f"{self.agreement:.3%} of the {self.of} as in Keras (bound "
+            f"{self.least_agreement:.1%}), "
+            f"largest {number} difference {self.largest_logit_difference:.2g}, on "
             f"{counted(self.images, 'image')}{kind}"
         )

@@ -13,7 +13,8 @@ class SavedModel(Format):
 
     `serving_default` takes `images`. `serve_encoded` takes `image_bytes`, a vector of JPEG, PNG,
     GIF or BMP files of one size, where preprocessing is inside; images are resized to a model of
-    fixed size. Both return the exported output, `serve_logits` the logits.
+    fixed size. Both return the exported output, `serve_logits` the logits. A network that finds
+    objects has no logits, and several outputs.
     """
 
     name = "saved_model"
@@ -27,13 +28,14 @@ class SavedModel(Format):
 
         from keras_segattn.export.native_resize import native_resize
 
-        (output,) = set(served.output) - {"logits"} or {"logits"}
+        names = set(served.output) - {"logits"} or {"logits"}
         images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
         archive = keras.export.ExportArchive()
         archive.track(served)
 
         def serve(images):
-            return {output: served(images, training=False)[output]}
+            outputs = served(images, training=False)
+            return {name: outputs[name] for name in names}
 
         def serve_encoded(image_bytes):
             return serve(_decode(image_bytes, served.input_shape))
@@ -43,7 +45,8 @@ class SavedModel(Format):
 
         with native_resize():
             archive.add_endpoint("serving_default", serve, input_signature=[images])
-            archive.add_endpoint("serve_logits", serve_logits, input_signature=[images])
+            if "logits" in served.output:
+                archive.add_endpoint("serve_logits", serve_logits, input_signature=[images])
             if served.input.dtype == "uint8" and served.input_shape[-1] in (1, 3, 4):
                 files = tf.TensorSpec(served.input_shape[:1], tf.string, name="image_bytes")
                 archive.add_endpoint("serve_encoded", serve_encoded, input_signature=[files])

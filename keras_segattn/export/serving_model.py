@@ -61,13 +61,13 @@ def serving_model(
     # The best class is the same of both.
     logits_returned = (task == "multiclass" and "class_map" in output) or returns_logits(model)
     try:
-        model = _in_float32(model)
+        model = in_float32(model)
         images = keras.Input(
-            batch_shape=(*_sizes(model, input_shape, network_size), model.input_shape[-1]),
+            batch_shape=(*input_sizes(model, input_shape, network_size), model.input_shape[-1]),
             dtype="float32" if preprocessing is None else "uint8",
             name="images",
         )
-        x = images if preprocessing is None else _preprocessed(images, preprocessing)
+        x = images if preprocessing is None else preprocessed(images, preprocessing)
         if network_size is not None:
             x = ResizeTo(network_size, name="network_size")(x)
         if output == "coarse_class_map":
@@ -100,7 +100,8 @@ def serving_model(
         keras.config.set_dtype_policy(policy)
 
 
-def _sizes(model, input_shape, network_size):
+def input_sizes(model, input_shape, network_size):
+    """Returns `input_shape` with the fixed sides of a model; raises a ValueError if they differ."""
     if len(input_shape) != 3:
         raise ValueError(
             f"`input_shape` must be (batch, height, width), None for any. Received: {input_shape}"
@@ -125,7 +126,7 @@ def _sizes(model, input_shape, network_size):
     return batch, *sizes
 
 
-def _preprocessed(images, preprocessing):
+def preprocessed(images, preprocessing):
     """Preprocesses a Keras tensor, by a 1x1 convolution where that is the same but for rounding.
 
     Its numbers are one per channel, and runtimes whose convolutions have channels first are slow
@@ -183,8 +184,8 @@ def _as_pixels(class_map, logits):
     return ops.cast(class_map, "uint8") if logits.shape[-1] <= 256 else class_map
 
 
-def _in_float32(model):
-    """A float32 copy of a model in mixed precision, whose weights are float32 anyway."""
+def in_float32(model):
+    """Returns a float32 copy of a model in mixed precision, whose weights are float32 anyway."""
     if all(layer.dtype_policy.name == "float32" for layer in model._flatten_layers()):
         return model
 

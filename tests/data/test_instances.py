@@ -132,3 +132,35 @@ def test_refusals_name_the_value():
         TwoSizes().to_py_dataset(2, mask_stride=3)
     with pytest.raises(ValueError, match="A batch of 10 needs as many images, and there are 9"):
         TwoSizes().to_py_dataset(10, training=True)
+
+
+class Faulty(TwoSizes):
+    """The first image has an object that something is wrong with."""
+
+    def __init__(self, **changes):
+        self.changes = changes
+
+    def read(self, index):
+        image, objects = super().read(index)
+        return image, {**objects, **self.changes} if index == 0 else objects
+
+
+def test_impossible_objects_are_named_before_they_are_trained_on():
+    _, objects = TwoSizes().read(0)
+    count = len(objects["classes"])
+    boxes = objects["boxes"].copy()
+    for changes, message in (
+        ({"boxes": boxes[:, [2, 3, 0, 1]]}, r"\(x1, y1, x2, y2\), the smaller ones first"),
+        ({"boxes": boxes * np.nan}, "boxes must be finite"),
+        ({"boxes": boxes[:, :3]}, rf"`boxes` of {count} objects .*\({count}, 4\)"),
+        ({"classes": np.full(count, 7)}, r"classes are from 0 to \d+\. Received: 7"),
+        ({"masks": objects["masks"][:, :-1]}, r"`masks` .*must have the shape"),
+    ):
+        data = Faulty(**changes)
+        assert len(data.verify()) == 1 and "image 0" in data.verify()[0]
+        with pytest.raises(ValueError, match=message):
+            data.to_py_dataset(1)[0]
+    assert Faulty().verify() == []
+    # A box without area and one beyond the image are no faults: training copes with both.
+    assert Faulty(boxes=np.tile(boxes[:, :2], 2)).verify() == []
+    assert Faulty(boxes=boxes + 1000).verify() == []

@@ -1,0 +1,136 @@
+"""What is exported of a network that finds objects, and how it is compared with its model."""
+
+import keras
+import numpy as np
+
+from keras_segattn.applications.instance_segmentation_model import find_objects
+from keras_segattn.arguments import check_choice
+from keras_segattn.detection.image_padding import ImagePadding
+from keras_segattn.export.serving_model import in_float32, input_sizes, preprocessed
+
+FORMATS = ("saved_model", "onnx")
+# Of objects that differ by rounding, one may be suppressed in the place of another.
+LEAST_AGREEMENT = {"float32": 0.98, "float16": 0.9}
+# Two objects are the same if they are of a class and agree in these.
+LEAST_IOU, LEAST_MASK, LARGEST_DIFFERENCE = 0.9, 0.95, 0.05
+# The arguments of `export_model` that are for class maps only, and their defaults.
+OF_CLASS_MAPS = {"output": "class_map", "network_size": None, "threshold": None}
+
+
+def check_instance_arguments(format, dtype, arguments):
+    """Raises a ValueError where `export_model` is asked for something that only class maps have.
+
+    Args:
+        format: Name of the format.
+        dtype: The precision.
+        arguments: Dict of the values of `OF_CLASS_MAPS`.
+    """
+    if format not in FORMATS:
+        raise ValueError(
+            f"A network that finds objects is exported to one of {FORMATS}; the other formats are "
+            f"not verified with its loops and its indices. Received: format={format!r}"
+        )
+    check_choice("dtype of a network that finds objects", dtype, tuple(LEAST_AGREEMENT))
+    for name, default in OF_CLASS_MAPS.items():
+        if arguments[name] != default:
+            raise ValueError(
+                f"`{name}` is for networks whose result is a class map, and this one finds "
+                f"objects: leave it out. Received: {name}={arguments[name]!r}"
+            )
+
+
+def instance_serving_model(model, preprocessing, input_shape=(None, None, None)):
+    """Wraps a network that finds objects with its preprocessing and the padding of images.
+
+    Args:
+        model: An `InstanceSegmentationModel`.
+        preprocessing: As for `serving_model`.
+        input_shape: Tuple `(batch, height, width)`, `None` standing for any. Defaults to any.
+
+    Returns:
+        A functional float32 model from `images` `(batch, height, width, channels)`, uint8, or
+        float32 without `preprocessing`, to a dict of boxes, scores, classes and masks. No object
+        reaches beyond the image.
+    """
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        model = in_float32(model)
+        images = keras.Input(
+            batch_shape=(*input_sizes(model, input_shape, None), model.input_shape[-1]),
+            dtype="float32" if preprocessing is None else "uint8",
+            name="images",
+        )
+        x = images if preprocessing is None else preprocessed(images, preprocessing)
+        padded, sizes = ImagePadding(name="padding")(x)
+        outputs = find_objects(model.get_layer, padded, sizes)
+        return keras.Model(images, outputs, name=f"{model.name}_serving")
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def compare_objects(served, run, batches):
+    """Returns the smallest share of equal objects, and the largest difference of their scores.
+
+    An object of the model and one of the artifact are equal if they are of the same class, their
+    boxes overlap by 0.9, their scores differ by 0.05 at most and 95% of their masks agree.
+
+    Args:
+        served: The model, as `instance_serving_model` returns it.
+        run: The artifact.
+        batches: List of batches of images.
+
+    Raises:
+        RuntimeError: If a number is not finite, or the shapes of the outputs differ.
+    """
+    shares, differences = [1.0], [0.0]
+    for images in batches:
+        expected = keras.tree.map_structure(keras.ops.convert_to_numpy, served(images))
+        got = run(images)
+        for name, want in expected.items():
+            if got[name].shape != want.shape:
+                raise RuntimeError(
+                    f"The artifact returns {name} of shape {got[name].shape}, the model "
+                    f"{want.shape}."
+                )
+            for owner, values in (("model", want), ("artifact", got[name])):
+                if not np.isfinite(values).all():
+                    raise RuntimeError(
+                        f"The {name} of the {owner} are not finite. Check the weights, and the "
+                        "range of the images."
+                    )
+        for i in range(len(images)):
+            one, other = ({k: v[i] for k, v in found.items()} for found in (expected, got))
+            pairs = _pairs(one, other)
+            count = max(np.sum(one["classes"] >= 0), np.sum(other["classes"] >= 0))
+            shares.append(len(pairs) / count if count else 1.0)
+            differences += [abs(float(one["scores"][a] - other["scores"][b])) for a, b in pairs]
+    return min(shares), max(differences)
+
+
+def _pairs(one, other):
+    """The indices of equal objects, each in at most one pair."""
+    left, pairs = set(np.flatnonzero(other["classes"] >= 0)), []
+    for i in np.flatnonzero(one["classes"] >= 0):
+        alike = [j for j in left if _are_equal(one, i, other, j)]
+        if alike:
+            j = min(alike, key=lambda j: abs(one["scores"][i] - other["scores"][j]))
+            pairs.append((i, j))
+            left.remove(j)
+    return pairs
+
+
+def _are_equal(one, i, other, j):
+    return (
+        one["classes"][i] == other["classes"][j]
+        and abs(one["scores"][i] - other["scores"][j]) <= LARGEST_DIFFERENCE
+        and _iou(one["boxes"][i], other["boxes"][j]) >= LEAST_IOU
+        and np.mean((one["masks"][i] >= 0.5) == (other["masks"][j] >= 0.5)) >= LEAST_MASK
+    )
+
+
+def _iou(a, b):
+    sides = np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0)
+    areas = [np.prod(box[2:] - box[:2]) for box in (a, b)]
+    both = np.prod(sides)
+    return both / max(sum(areas) - both, 1e-9)
