@@ -18,11 +18,11 @@ from PIL import Image
 from keras_segattn import recipes
 from keras_segattn.atomic_files import write_json
 from keras_segattn.callbacks import save_atomically
+from keras_segattn.command.flags import in_flags
 from keras_segattn.data import COCOInstances
 from keras_segattn.inference import segment_instances
 from keras_segattn.spread import evenly_spread
 from keras_segattn.training import TrainingOptions, evaluate_instances, train_instances
-from keras_segattn.training.command_line import in_flags
 
 REPLACEABLE = {
     "steps": int,
