@@ -6,17 +6,17 @@ It prints one line of JSON: average precision of boxes and masks as COCO has it.
 """
 
 import argparse
-import contextlib
-import io
 import json
 import time
 
 import keras
 import numpy as np
+from PIL import Image
 
 from keras_segattn.applications import MaskRCNN
 from keras_segattn.data import DrawnShapes
 from keras_segattn.inference import segment_instances
+from keras_segattn.training import evaluate_instances
 
 # Half of COCO's, for images of 128x128.
 ANCHORS = {"P2": 16, "P3": 32, "P4": 64, "P5": 128, "P6": 256}
@@ -38,54 +38,22 @@ def build(attention):
     )
 
 
-def ground_truth(data):
-    """The objects of a data set as pycocotools takes them."""
-    from pycocotools import mask as coco_mask
-    from pycocotools.coco import COCO
-
-    coco = COCO()
-    coco.dataset = {
-        "images": [
-            {"id": i, "height": data.size(i)[0], "width": data.size(i)[1]} for i in range(len(data))
-        ],
-        "categories": [{"id": i, "name": name} for i, name in enumerate(data.class_names)],
-        "annotations": [],
-    }
-    for i in range(len(data)):
-        _, objects = data.read(i)
-        for box, label, mask in zip(*objects.values(), strict=True):
-            x1, y1, x2, y2 = map(float, box)
-            coco.dataset["annotations"].append(
-                {
-                    "id": len(coco.dataset["annotations"]) + 1,
-                    "image_id": i,
-                    "category_id": int(label),
-                    "bbox": [x1, y1, x2 - x1, y2 - y1],
-                    "area": float(mask.sum()),
-                    "iscrowd": 0,
-                    "segmentation": coco_mask.encode(np.asfortranarray(mask, dtype="uint8")),
-                }
-            )
-    coco.createIndex()
-    return coco
-
-
-def average_precision(model, data):
-    """Average precision of boxes and of masks, over ten overlaps from 0.5 to 0.95."""
-    from pycocotools.cocoeval import COCOeval
-
-    truth = ground_truth(data)
-    results = []
-    for i in range(len(data)):
-        results += segment_instances(model, data.read(i)[0], score_threshold=0).to_coco(i)
-    scores = {}
-    for kind, name in (("bbox", "box"), ("segm", "mask")):
-        judge = COCOeval(truth, truth.loadRes(results), kind)
-        judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-        scores[name] = round(float(judge.stats[0]), 4)
-    return scores
+def draw(model, path, count=4):
+    """Writes some validation images with the objects found in them, side by side."""
+    data = DrawnShapes("val", count)
+    images = [data.read(index)[0] for index in range(count)]
+    found = [segment_instances(model, image) for image in images]
+    rows = [np.concatenate(parts, axis=1) for parts in (images, [f.overlay() for f in found])]
+    picture = Image.fromarray(np.concatenate(rows))
+    picture = picture.resize((2 * picture.width, 2 * picture.height), Image.Resampling.NEAREST)
+    picture.save(path, quality=90)
+    for objects in found:
+        print(
+            [
+                (model.class_names[label], round(float(score), 2))
+                for label, score in zip(objects.classes, objects.scores, strict=True)
+            ]
+        )
 
 
 def main():
@@ -96,6 +64,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", help="write the trained network to this .keras file")
+    parser.add_argument("--picture", help="draw what it finds in four images into this file")
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
     model = build(options.attention)
@@ -111,8 +80,10 @@ def main():
     minutes = (time.time() - start) / 60
     if options.save:
         model.save(options.save)
-    with contextlib.redirect_stdout(io.StringIO()):
-        scores = average_precision(model, DrawnShapes("val", 100))
+    if options.picture:
+        draw(model, options.picture)
+    scores = evaluate_instances(model, DrawnShapes("val", 100))
+    scores = {kind: round(values["ap"], 4) for kind, values in scores.items()}
     line = {"attention": options.attention, "epochs": options.epochs, **scores}
     line |= {"loss": round(history["loss"][-1], 3), "minutes": round(minutes, 1)}
     print(json.dumps(line))

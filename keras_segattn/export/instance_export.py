@@ -1,4 +1,4 @@
-"""What is exported of a network that finds objects, and how it is compared with its model."""
+"""Exporting networks that find objects, and comparing the artifacts with them."""
 
 import keras
 import numpy as np

@@ -102,7 +102,9 @@ def test_objects_are_compared_by_class_box_score_and_mask():
     assert share(**found(scores=(0.9, 0.5, 0))) == 0.5
     assert share(masks=~want["masks"]) == 0
     moved = found(scores=(0.9, 0.58, 0))
-    assert compare_objects(lambda _: want, lambda _: moved, images)[1] == pytest.approx(0.02)
+    assert compare_objects(lambda _: want, lambda _: moved, images)[1] == pytest.approx(
+        0.02, abs=1e-5
+    )
     with pytest.raises(RuntimeError, match=r"returns boxes of shape \(1, 2, 4\), the model \(1, 3"):
         share(boxes=want["boxes"][:, :2])
     with pytest.raises(RuntimeError, match="The scores of the artifact are not finite"):
