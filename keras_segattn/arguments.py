@@ -1,5 +1,7 @@
 """Checks of arguments, with the messages that they share."""
 
+import functools
+import inspect
 import math
 
 # The least side of an image: below it a side vanishes at stride 32.
@@ -7,6 +9,23 @@ LEAST_SIDE = 32
 # The options of an evaluation inside a model, and of a window that slides over the images.
 EVALUATION = ("size", "scales", "flip")
 SLIDING = ("tile", "overlap")
+
+
+def by_name_only(constructor):
+    """Wraps a function that makes a model: positional arguments are refused with a sentence."""
+
+    @functools.wraps(constructor)
+    def checked(*args, **kwargs):
+        if args:
+            first = next(iter(inspect.signature(constructor).parameters))
+            raise TypeError(
+                f"{constructor.__name__} takes its arguments by name only, such as {first}=...: "
+                "their order differs from function to function of keras.applications. Received: "
+                f"{args}"
+            )
+        return constructor(**kwargs)
+
+    return checked
 
 
 def check_choice(name, value, choices):

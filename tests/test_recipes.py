@@ -84,11 +84,12 @@ def test_recipes_hold_the_figures_of_the_papers():
     assert ccnet.short_sides == (300, 375, 450, 525, 600)
     assert (attanet.batch_size, attanet.steps, attanet.weight_decay) == (16, 200_000, 5e-4)
     assert attanet.scales == (0.75, 1.0, 1.5, 1.75, 2.0)
-    # A sixteenth of all pixels of a batch, as on each GPU of the authors.
+    # A sixteenth of all pixels of a batch, as on each GPU of the authors: a share, which follows
+    # other batch sizes and crops.
     for recipe in RECIPES.values():
         if recipe.loss == "ohem":
-            pixels = recipe.batch_size * recipe.crop[0] * recipe.crop[1]
-            assert recipe.loss_arguments["min_kept"] == pixels // 16
+            assert recipe.loss_arguments["min_kept"] == 1 / 16
+            assert "share" in recipe.our_choices["loss_arguments"]
 
 
 def test_schedule_ends_with_the_training():
@@ -167,6 +168,26 @@ def test_recipes_start_from_what_their_papers_do():
     assert options_of(parser.parse_args([])).backbone_weights == "recipe"
     arguments = parser.parse_args(["--backbone-weights", "none"])
     assert options_of(arguments).backbone_weights is None
+
+
+def test_another_backbone_comes_with_its_imagenet_weights():
+    light = RECIPES["attanet_light_camvid"]
+    assert light.with_backbone("resnet18").backbone_weights == "imagenet"
+    assert light.with_backbone("keras.applications/MobileNet").backbone_weights == "imagenet"
+    # Of which there are none; a recipe that starts from ImageNet says so before it trains.
+    assert light.with_backbone("df1").backbone_weights is None
+    assert RECIPES["canet1_camvid"].with_backbone("stdc1").backbone_weights == "imagenet"
+    # It brings its weights.
+    preset = RECIPES["canet1_camvid"].with_backbone("keras_hub/resnet_18_imagenet")
+    assert preset.backbone_weights is None
+    deep = dataclasses.replace(
+        light, network="CCNet", network_arguments={"backbone": "light", "stem": "deep"}
+    )
+    assert deep.with_backbone("resnet18").backbone_weights is None
+    recipe = parse("--backbone", "resnet18", "--epochs", "2", recipe="attanet_light_camvid")
+    assert dataclasses.replace(recipe, epochs=None, steps=light.steps) == light.with_backbone(
+        "resnet18"
+    )
 
 
 def parse(*arguments, recipe="canet1_camvid"):

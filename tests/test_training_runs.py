@@ -402,24 +402,46 @@ def test_of_large_files_the_beginning_the_middle_and_the_end_are_hashed(tmp_path
     assert len(found) == 4
 
 
-def test_weights_that_cannot_be_had_are_told_with_the_way_out(monkeypatch):
+def test_weights_that_cannot_be_had_are_told_with_the_way_out(monkeypatch, tmp_path):
     def build(recipe, data, backbone_weights=None):
         if backbone_weights == "imagenet":
             raise ConnectionError("no network")
         return backbone_weights
 
     monkeypatch.setattr(run_module, "build_model", build)
+    # Before any sample is read, which may take minutes.
+    monkeypatch.setattr(run_module, "_verify", lambda data: pytest.fail("data were read first"))
     with pytest.raises(
         RuntimeError, match=r"imagenet weights.*no network\n.*_weights=None`"
     ) as told:
-        run_module._build(RECIPE, DATA["train"], TrainingOptions())
+        go(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     assert "with --backbone-weights none." in flags.in_flags(str(told.value))
     for options, weights in (
         ({"backbone_weights": None}, None),
         ({"backbone_weights": "file.npz"}, "file.npz"),
-        ({"initial_model": "model.keras"}, None),
     ):
         assert run_module._build(RECIPE, DATA["train"], TrainingOptions(**options)) == weights
+
+
+def test_what_a_network_starts_from_is_said(tmp_path, capsys):
+    def told(backbone, **options):
+        arguments = {"backbone": backbone}
+        recipe = dataclasses.replace(RECIPE, network_arguments=arguments, backbone_weights=None)
+        model = run_module._build(recipe, DATA["train"], TrainingOptions(**options))
+        return model, capsys.readouterr().out.strip()
+
+    start = "the backbone starts from"
+    model, said = told("resnet18")
+    assert said == f"{start} nothing, though there are ImageNet weights of it"
+    assert told("resnet18", backbone_weights=None)[1] == f"{start} nothing"
+    assert told("stdc1")[1] == f"{start} nothing"
+    assert told("keras_hub/resnet_18_imagenet")[1] == f"{start} the weights of its preset"
+    model.save(tmp_path / "first.keras")
+    second, said = told("resnet18", initial_model=str(tmp_path / "first.keras"))
+    assert said == f"the network starts from {tmp_path / 'first.keras'}"
+    for one, other in zip(model.weights, second.weights, strict=True):
+        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (one, other)))
 
 
 def test_a_network_that_cannot_be_built_is_not_blamed_on_its_weights(monkeypatch, capsys):

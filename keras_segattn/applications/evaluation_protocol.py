@@ -31,9 +31,11 @@ def run_protocol(network, images, from_logits, task, size=None, scales=(1.0,), f
         for mirrored in (False, True) if flip else (False,):
             found = network(ops.flip(scaled, axis=2) if mirrored else scaled)
             found = ops.cast(found, "float32")
-            found = to_probabilities(found, task) if from_logits else found
             found = ops.flip(found, axis=2) if mirrored else found
-            outputs.append(_resized(found, target, original))
+            # Logits are resized, as at the end of a network and in exports; the average is of
+            # probabilities.
+            found = _resized(found, target, original)
+            outputs.append(to_probabilities(found, task) if from_logits else found)
     mean = sum(outputs) / len(outputs)
     return to_logits(mean, task) if from_logits else mean
 

@@ -8,7 +8,7 @@ from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.logits import ACTIVATIONS, full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.arguments import check_at_least, check_choice
-from keras_segattn.backbones.image_input import image_input
+from keras_segattn.backbones.image_input import check_input_shape, image_input
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.task import TASKS, check_task
 from keras_segattn.weights.bundled import (
@@ -206,14 +206,8 @@ def _check_activation(activation, task):
 
 def check_image(input_shape, smallest_side):
     """Raises a ValueError unless a network can read images of `input_shape`."""
-    if input_shape is None:
-        return
-    if len(input_shape) != 3:
-        raise ValueError(
-            "`input_shape` must be (height, width, channels), without the batch. Received: "
-            f"{input_shape}"
-        )
-    for size in input_shape[:2]:
+    check_input_shape(input_shape)
+    for size in (input_shape or ())[:2]:
         if size is not None and size < smallest_side:
             raise ValueError(
                 f"Height and width must be at least {smallest_side}, the stride of the deepest "

@@ -66,7 +66,7 @@ def add_training_flags(parser):
         add(f"--{field.replace('_', '-')}", type=kind)
     add("--crop", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     add("--scale", type=float, nargs=2, metavar=("FROM", "TO"))
-    add("--backbone", help="another backbone of the network, by name")
+    add("--backbone", help="another backbone, by name, with its ImageNet weights if there are any")
     add(
         "--evaluation-size",
         type=int,
@@ -142,17 +142,12 @@ def recipe_of(arguments, recipe=None):
         changes["evaluation"] = {**recipe.evaluation, **size}
         if recipe.validation is not None:
             changes["validation"] = {**recipe.validation, **size}
+    if arguments.backbone:
+        recipe = recipe.with_backbone(arguments.backbone)
     network_arguments = recipe.network_arguments
     if changes.get("network", recipe.network) != recipe.network:
         # The others are not those of another network.
         network_arguments = {k: v for k, v in network_arguments.items() if k in SHARED}
-    if arguments.backbone:
-        before = network_arguments.get("backbone")
-        network_arguments = {**network_arguments, "backbone": arguments.backbone}
-        if before in (recipe.rate_factors or {}):
-            factors = {**recipe.rate_factors, arguments.backbone: recipe.rate_factors[before]}
-            del factors[before]
-            changes["rate_factors"] = factors
     return dataclasses.replace(recipe, network_arguments=network_arguments, **changes)
 
 

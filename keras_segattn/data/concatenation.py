@@ -40,6 +40,8 @@ class Concatenation(SegmentationDataset):
                         "`label_map` of SegmentationFolder."
                     )
         self._copy_description(first)
+        labels = {_plain(dataset.submission_labels) for dataset in self._datasets}
+        self.submission_labels = first.submission_labels if len(labels) == 1 else None
         if any(dataset.sample_weights is not None for dataset in datasets):
             self.sample_weights = np.concatenate(
                 [

@@ -38,6 +38,8 @@ class SegmentationDataset:
             mask; `None` for equal weights. Augmentations change the weights with the image.
             Pipelines then give weights `(batch, height, width)`, times the weights of the samples.
             Defaults to `None`.
+        submission_labels: Sequence of the label of each class on the data set's evaluation server,
+            or `None` if it has no server. Defaults to `None`.
         ignore_class: The label of void pixels, 255 in all data sets.
     """
 
@@ -48,6 +50,7 @@ class SegmentationDataset:
     value_range = None
     sample_weights = None
     pixel_weights = None
+    submission_labels = None
     ignore_class = IGNORE_CLASS
     # What describes the samples, and is equal in data sets that are joined.
     description = ("task", "class_names", "palette", "channels", "value_range", "ignore_class")

@@ -32,6 +32,7 @@ class Subset(SegmentationDataset):
         self._dataset = dataset
         self._indices = indices
         self._copy_description(dataset)
+        self.submission_labels = dataset.submission_labels
         if dataset.sample_weights is not None:
             self.sample_weights = np.asarray(dataset.sample_weights)[indices].tolist()
 

@@ -25,7 +25,7 @@ from keras_segattn.export.staging import check_replaceable, replace, staging_fol
 from keras_segattn.export.verification import LEAST_AGREEMENT, compare, input_batches
 from keras_segattn.task import as_logits, check_threshold, count_labels
 from keras_segattn.version import __version__
-from keras_segattn.weights.preprocessing import Preprocessing
+from keras_segattn.weights.preprocessing import Preprocessing, known_preprocessing
 
 # A folder with such a name would be a mistake.
 FILES = (".onnx", ".tflite", ".xml", ".engine", ".plan")
@@ -95,7 +95,8 @@ def export_model(
             free, as far as the model's are.
         network_size: Tuple `(height, width)` at which the network works inside the artifact: images
             are resized to it, and the logits back, as papers do that measure 1024x2048 images at
-            512x1024. Defaults to `None`, the size of the images.
+            512x1024, and as `segment(size=)` and `evaluate` do. Defaults to `None`, the size of the
+            images.
         threshold: Float between 0 and 1, the probability above which the class map of a binary or
             multilabel model has a class; or a sequence of one per class. It is put inside and
             recorded. Defaults to `None`: 0.5, and the best class of a multiclass model.
@@ -245,17 +246,11 @@ def _write_with_tensorflow(format, served, artifact, metadata, dtype, calibratio
 
 def _preprocessing(model, preprocessing):
     """Returns the preprocessing inside the artifact, and the part left to do before it."""
-    own = getattr(model, "preprocessing", None)
     if preprocessing is False:
-        return None, own
+        return None, getattr(model, "preprocessing", None)
     if preprocessing not in (None, True):
         return preprocessing, None
-    if own is None:
-        raise ValueError(
-            f"Model {model.name!r} does not know its preprocessing; pass `preprocessing`, such as "
-            "keras_segattn.weights.Preprocessing(...), or False to leave it outside."
-        )
-    return own, None
+    return known_preprocessing(model, ", or False to leave it outside"), None
 
 
 def _value_range(model, preprocessing):

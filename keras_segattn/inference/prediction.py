@@ -38,7 +38,7 @@ def segment(
         model: A functional model from preprocessed images to logits or probabilities
             `(batch, height, width, classes)`, such as `CANet`. Its attribute `task` says what they
             mean; without it one channel is binary, and several sigmoids are multilabel. Images are
-            resized to a model of fixed size, and its probabilities back.
+            resized to a model of fixed size, and its outputs back.
         image: An image; or a list, tuple or generator of images, or an array
             `(batch, height, width, channels)`.
         tile: `None` to take the image whole; or the side, or `(height, width)`, of a window that
@@ -46,8 +46,8 @@ def segment(
         overlap: Float from 0 to below 1, the least share of a window that its neighbor overlaps.
             They are blended there. Defaults to `0.25`.
         size: Tuple `(height, width)` that the image is resized to for the network, as papers do
-            that measure 1024x2048 images at 512x1024; its probabilities are resized back. Not with
-            `tile`. Defaults to `None`, the image's own size.
+            that measure 1024x2048 images at 512x1024; its outputs are resized back, logits before
+            they become probabilities. Not with `tile`. Defaults to `None`, the image's own size.
         scales: Sequence of positive floats, factors of that size. The probabilities of the image at
             these scales are averaged; a model of fixed size has one scale. Defaults to `(1.0,)`.
         flip: Boolean, whether to average with the mirrored image too. Defaults to `False`.

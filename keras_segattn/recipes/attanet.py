@@ -12,9 +12,11 @@ HEADS = (
     "where the paper names the fused map"
 )
 CAMVID = "the paper does not train on CamVid; as Cross-CBAM does at its size"
-MIN_KEPT = (
+# Of the pixels of a batch, however large its crops and their number are.
+MIN_KEPT = 1 / 16
+MIN_KEPT_REASON = (
     "from the authors' code: a sixteenth of the pixels of a batch. It counts on each GPU, the loss "
-    "here over the whole batch"
+    "here over the whole batch; a share, so that it follows other batch sizes and crops"
 )
 
 
@@ -37,10 +39,11 @@ def _recipe(backbone, dataset, **fields):
         scales=(0.75, 1.0, 1.5, 1.75, 2.0),
         color_jitter=0.5,
         loss="ohem",
+        loss_arguments={"threshold": 0.7, "min_kept": MIN_KEPT},
         our_choices={
             **fields.pop("our_choices", {}),
             "loss": CODE,
-            "loss_arguments": MIN_KEPT,
+            "loss_arguments": MIN_KEPT_REASON,
             "warmup_steps": CODE,
             "rate_factors": CODE,
             "decay_kernels_only": CODE,
@@ -58,7 +61,6 @@ def _ade20k(backbone, **our_choices):
         batch_size=32,
         crop=(512, 512),
         steps=250_000,
-        loss_arguments={"threshold": 0.7, "min_kept": 32 * 512 * 512 // 16},
         our_choices={"evaluation": FULL, **our_choices},
     )
 
@@ -74,7 +76,6 @@ def _for_all_data_sets(backbone):
             steps=200_000,
             # "Experiments on Cityscapes": resized in the model, and the prediction resized back.
             evaluation={"size": (512, 1024)},
-            loss_arguments={"threshold": 0.7, "min_kept": 16 * 1024 * 1024 // 16},
         ),
         # Table 5 trains ResNet-50 and 101 on it.
         _ade20k(backbone, dataset="the paper trains only ResNet-50 and 101 on ADE20K"),
@@ -85,7 +86,6 @@ def _for_all_data_sets(backbone):
             crop=(360, 480),
             image_size=(360, 480),
             steps=10_000,
-            loss_arguments={"threshold": 0.7, "min_kept": 16 * 360 * 480 // 16},
             our_choices=dict.fromkeys(
                 ("dataset", "batch_size", "crop", "steps", "evaluation"), CAMVID
             ),

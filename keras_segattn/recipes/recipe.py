@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from keras_segattn.arguments import EVALUATION, check_at_least, check_choice, check_evaluation
+from keras_segattn.backbones.registry import has_imagenet_weights, is_preset
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LEAST = {
@@ -38,6 +39,7 @@ class Recipe:
     """Settings for training a network on a data set, from its paper or of our choice.
 
     `keras_segattn.training` trains by it, and `dataclasses.replace(recipe, epochs=30)` changes it.
+    `recipe.with_backbone("resnet18")` takes another backbone and its ImageNet weights.
 
     Args:
         name: Name of the recipe.
@@ -192,6 +194,38 @@ class Recipe:
         if self.validation is not None:
             return self.validation
         return {name: value for name, value in self.evaluation.items() if name in EVALUATION}
+
+    def with_backbone(self, backbone):
+        """Returns the recipe with another backbone, by name.
+
+        The backbone starts from ImageNet weights where there are some for its name, from its preset
+        if it is one of KerasHub, and otherwise from what the recipe starts from.
+
+        Example:
+
+        >>> light = keras_segattn.recipes.get("attanet_light_camvid")
+        >>> light.backbone_weights, light.with_backbone("resnet18").backbone_weights
+        (None, 'imagenet')
+        """
+        arguments = {**self.network_arguments, "backbone": backbone}
+        weights = self.backbone_weights
+        if is_preset(backbone):
+            weights = None
+        elif has_imagenet_weights(backbone, arguments.get("stem", "standard")):
+            weights = "imagenet"
+        reason = {"backbone_weights": f"{backbone} in place of the recipe's backbone"}
+        before = self.network_arguments.get("backbone")
+        rates = {
+            backbone if name == before else name: factor
+            for name, factor in (self.rate_factors or {}).items()
+        }
+        return dataclasses.replace(
+            self,
+            network_arguments=arguments,
+            backbone_weights=weights,
+            rate_factors=rates or None,
+            our_choices={**self.our_choices, **reason},
+        )
 
     def epochs_of(self, steps_per_epoch):
         """Returns the number of epochs, the last one begun to reach the number of steps."""

@@ -7,6 +7,7 @@ import sys
 
 import keras
 
+from keras_segattn.backbones.registry import has_imagenet_weights, is_preset
 from keras_segattn.callbacks import AtomicCheckpoint, LearningRateLog
 from keras_segattn.training.build import (
     add_weight_decay,
@@ -29,11 +30,12 @@ from keras_segattn.wording import counted
 def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     """Trains the network of a recipe and returns the model of the best epoch.
 
-    All samples are read once before a run starts, so that a wrong file is found at once. A
-    checkpoint is written after each epoch, and the epoch is validated as the recipe's `validation`
-    or `evaluation` says. Where `folder` holds some, training goes on from the
-    last one, with the samples, the rate and the optimizer's state that it would have had. If the
-    last one is damaged, it goes on from the best one, and says so.
+    The network is built, with its first weights, and all samples are read once before a run starts,
+    so that missing weights or a wrong file are found at once. A checkpoint is written after each
+    epoch, and the epoch is validated as the recipe's `validation` or `evaluation` says. Where
+    `folder` holds some, training goes on from the last one, with the samples, the rate and the
+    optimizer's state that it would have had. If the last one is damaged, it goes on from the best
+    one, and says so.
 
     Args:
         recipe: A `keras_segattn.recipes.Recipe`.
@@ -69,15 +71,19 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     strategy = open_strategy(options, recipe.batch_size)
     _prepare(options, strategy, recipe)
     run = RunFolder(folder)
+    network = None
     if not run.has_begun():
+        # First what takes seconds: weights may be out of reach.
+        with strategy.scope(), _policy(options.mixed_precision):
+            network = _build(recipe, data["train"], options)
         _verify(data)
     with run.locked(write=strategy.chief), _policy(options.mixed_precision):
         run.open(recipe, options, data, resume, write=strategy.chief)
         warn_of_void_crops(recipe, data["train"])
-        return _train(recipe, data, run, options, strategy, callbacks)
+        return _train(recipe, data, run, options, strategy, callbacks, network)
 
 
-def _train(recipe, data, run, options, strategy, callbacks):
+def _train(recipe, data, run, options, strategy, callbacks, network):
     steps = len(data["train"]) // recipe.batch_size
     epochs = recipe.epochs_of(steps)
     path, epochs_done = run.last_checkpoint(epochs)
@@ -91,7 +97,8 @@ def _train(recipe, data, run, options, strategy, callbacks):
         if path:
             model = keras.saving.load_model(path)
         else:
-            model = _new_model(recipe, data["train"], steps, options)
+            model = network or _build(recipe, data["train"], options)
+            _compile(model, recipe, data["train"], steps, options)
         together = (
             1 if strategy.backend != "tensorflow" or options.sync_batch_norm else strategy.devices
         )
@@ -186,12 +193,16 @@ def _policy(mixed_precision):
 
 
 def _build(recipe, data, options):
-    """Returns the network with the weights that its backbone starts from."""
+    """Returns the network with the weights that it starts from."""
     if options.initial_model is not None:
-        return build_model(recipe, data)
+        print("the network starts from", options.initial_model, flush=True)
+        model = build_model(recipe, data)
+        initial = load_keras_model(options.initial_model)
+        model.set_weights(initial.get_weights())
+        return model
     of_recipe = options.backbone_weights == "recipe"
     weights = recipe.backbone_weights if of_recipe else options.backbone_weights
-    print("the backbone starts from", weights or "nothing", flush=True)
+    print("the backbone starts from", weights or _nothing(recipe, of_recipe), flush=True)
     try:
         return build_model(recipe, data, weights)
     except (OSError, ImportError, ValueError) as error:
@@ -206,11 +217,18 @@ def _build(recipe, data, options):
         ) from error
 
 
-def _new_model(recipe, data, steps_per_epoch, options):
-    model = _build(recipe, data, options)
-    if options.initial_model is not None:
-        initial = load_keras_model(options.initial_model)
-        model.set_weights(initial.get_weights())
+def _nothing(recipe, of_recipe):
+    """Returns in words what a backbone without `backbone_weights` starts from."""
+    backbone = recipe.network_arguments.get("backbone", "")
+    if is_preset(backbone):
+        return "the weights of its preset"
+    stem = recipe.network_arguments.get("stem", "standard")
+    if of_recipe and has_imagenet_weights(backbone, stem):
+        return "nothing, though there are ImageNet weights of it"
+    return "nothing"
+
+
+def _compile(model, recipe, data, steps_per_epoch, options):
     arguments = {"gradient_accumulation_steps": options.gradient_accumulation_steps}
     if options.ema_momentum is not None:
         arguments.update(use_ema=True, ema_momentum=options.ema_momentum)
@@ -221,7 +239,6 @@ def _new_model(recipe, data, steps_per_epoch, options):
         metrics=[build_metric(model)],
         jit_compile=options.jit_compile,
     )
-    return model
 
 
 def _fit(strategy, model, batches, **arguments):

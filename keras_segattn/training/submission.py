@@ -38,7 +38,7 @@ def write_submission(model, data, folder, **options):
     write_submission(model, test, "results", size=(512, 1024))
     ```
     """
-    labels = getattr(data, "submission_labels", None)
+    labels = data.submission_labels
     if labels is None:
         raise ValueError(
             f"{data!r} has no labels of an evaluation server. Those with `submission_labels` are "

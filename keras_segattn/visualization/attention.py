@@ -32,7 +32,7 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
         image: uint8 array of shape `(height, width, channels)`.
         pixel: Tuple `(row, column)` of a pixel of the image, for layers in which every pixel has
             attention of its own: `CrissCrossAttention`, `NonLocal` and `StripAttention`. The
-            others do without. Defaults to `None`.
+            others do without. Not with `strip`. Defaults to `None`.
         layer: Name of the layer; may be left out where there is only one. Defaults to `None`.
         strip: Integer, a column of the image (a row, if strips are horizontal), for
             `StripAttention`: the map then shows which pixels look at it, as in figure 9 of the
@@ -44,7 +44,8 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
 
     Raises:
         ValueError: If the layer is not named and there are several, if the model has none of that
-            name, or if the pixel is missing or outside the image.
+            name, if the pixel is missing or outside the image, if the strip is outside the image or
+            is asked of a model without a `StripAttention`, or if both are given.
 
     Example:
 
@@ -55,8 +56,15 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
     """
     image = np.asarray(image)
     names = attention_layers(model)
+    _check_one(pixel, strip)
     if strip is not None:
         names = [name for name in names if _has_strips(model.get_layer(name))]
+        if not names:
+            raise ValueError(
+                "`strip` is for networks with a StripAttention, such as AttaNet. Model "
+                f"{model.name!r} has none: give `pixel=(row, column)` instead. Received: "
+                f"strip={strip}"
+            )
     if layer is None and len(names) == 1:
         (layer,) = names
     check_choice("layer", layer, names)
@@ -72,8 +80,14 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
         )
     if strip is None:
         return attention_maps(layer, features, pixel)
-    axis = 2 if layer.orientation == "vertical" else 1
-    found = strip * features.shape[axis] // image.shape[axis - 1]
+    axis, sides = (2, "columns") if layer.orientation == "vertical" else (1, "rows")
+    side = image.shape[axis - 1]
+    if not 0 <= strip < side:
+        raise ValueError(
+            f"`strip` must be one of the {side} {sides} of the image, from 0 to {side - 1}. "
+            f"Received: {strip}"
+        )
+    found = strip * features.shape[axis] // side
     (weights,) = attention_maps(layer, features, strip=found).values()
     return {f"strip {strip}": weights}
 
@@ -105,16 +119,16 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
         inputs: The inputs of the layer for one image: a tensor or array
             `(1, height, width, channels)`, or a list of two.
         pixel: Tuple `(row, column)` of the map, for the first three. Defaults to `None`.
-        strip: Integer, a strip of a `StripAttention`, to see which pixels look at it instead.
-            Defaults to `None`.
+        strip: Integer, a strip of a `StripAttention`, to see which pixels look at it. Not with
+            `pixel`. Defaults to `None`.
 
     Returns:
         Dict from names to float arrays: maps `(height, width)` and vectors `(channels,)`.
 
     Raises:
         TypeError: If the layer has no method `attention`.
-        ValueError: If there is more than one image, or if the pixel is missing or outside the map,
-            or a strip is asked of another layer.
+        ValueError: If there is more than one image, the pixel is missing or outside the map, a
+            strip is asked of another layer, or both are given.
 
     Example:
 
@@ -128,6 +142,7 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
             "`layer` must have a method `attention(inputs, pixel=None)`, as the attention layers "
             f"of keras_segattn.layers have. Received: {layer!r}"
         )
+    _check_one(pixel, strip)
     inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
     images = keras.tree.flatten(inputs)[0].shape[0]
     if images != 1:
@@ -145,6 +160,14 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
 def _has_attention(layer):
     # A layer of another library may hold a sublayer of this name.
     return inspect.ismethod(getattr(layer, "attention", None))
+
+
+def _check_one(pixel, strip):
+    if pixel is not None and strip is not None:
+        raise ValueError(
+            "`pixel` shows where a pixel looks, `strip` which pixels look at a strip: give one of "
+            f"them. Received: pixel={tuple(pixel)}, strip={strip}"
+        )
 
 
 def _has_strips(layer):

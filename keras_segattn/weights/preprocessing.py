@@ -167,6 +167,27 @@ class Preprocessing:
 
 
 # torchvision's, for all its ImageNet weights.
+def known_preprocessing(model, advice=""):
+    """Returns the attribute `preprocessing` of a model.
+
+    Args:
+        model: A Keras model.
+        advice: Text that the message puts after what to pass. Defaults to none.
+
+    Raises:
+        ValueError: If the model has none.
+    """
+    preprocessing = getattr(model, "preprocessing", None)
+    if preprocessing is None:
+        raise ValueError(
+            f"Model {model.name!r} does not know its preprocessing; pass `preprocessing`, such as "
+            f"keras_segattn.weights.Preprocessing(...){advice}. keras.Model(model.input, "
+            "model.output) loses it: model.without_auxiliary_heads() drops the auxiliary heads of "
+            "a network and keeps it."
+        )
+    return preprocessing
+
+
 IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 # For networks that take pixels from 0 to 255 as they are.
 PIXELS = Preprocessing(mean=(0, 0, 0), std=(1 / 255,) * 3)

@@ -49,10 +49,19 @@ def test_inputs_and_weights_are_as_in_keras_applications(make, monkeypatch):
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("name", ["AttaNet", "CANet", "CCNet", "CrossCBAM"])
+@pytest.mark.parametrize("name", ["AttaNet", "CANet", "CCNet", "CrossCBAM", "MaskRCNN"])
 def test_arguments_have_names(name):
-    with pytest.raises(TypeError, match=rf"{name} takes its arguments by name only.*\(False,\)"):
+    message = rf"{name} takes its arguments by name only, such as backbone=\.\.\..*\(False,\)"
+    with pytest.raises(TypeError, match=message):
         getattr(applications, name)(False)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["AttaNet", "CANet", "CCNet", "CrossCBAM", "MaskRCNN"])
+def test_shapes_with_the_channels_first_are_refused(name):
+    message = r"channels come last, such as \(64, 96, 3\)\. Received: \(3, 64, 96\)"
+    with pytest.raises(ValueError, match=message):
+        getattr(applications, name)(input_shape=(3, 64, 96))
 
 
 @pytest.mark.once

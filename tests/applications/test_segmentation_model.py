@@ -6,6 +6,7 @@ import pytest
 
 from keras_segattn.applications import DeepSupervision, SegmentationModel
 from keras_segattn.data import RandomScaleCropFlip, RoadScenes
+from keras_segattn.export import export_model
 from keras_segattn.inference import segment
 from keras_segattn.losses import FocalLoss, WeightedCrossEntropy
 from keras_segattn.metrics import SegmentationScores
@@ -306,6 +307,12 @@ def test_auxiliary_heads_are_dropped_on_purpose_only(case, rng):
         keras.models.clone_model(model)
     copy = type(model).from_config(model.get_config())
     assert len(copy.weights) == len(model.weights)
+    # The way of Keras loses what the network knows, and is told of ours.
+    bare = keras.Model(model.input, model.output)
+    with pytest.raises(ValueError, match=r"preprocessing; .* model.without_auxiliary_heads\(\)"):
+        segment(bare, np.zeros((40, 33, 3), "uint8"))
+    with pytest.raises(ValueError, match=r"outside\. .* model.without_auxiliary_heads\(\)"):
+        export_model(bare, "model.onnx", "onnx")
     plain = model.without_auxiliary_heads()
     assert type(plain) is SegmentationModel
     assert description(plain) == description(model)
