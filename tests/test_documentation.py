@@ -2,7 +2,7 @@
 
 import ast
 import doctest
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 import re
@@ -215,3 +215,21 @@ def test_page_of_scaling_is_what_its_script_writes():
     from benchmarks.scaling.page import RESULTS, TARGET, page
 
     assert TARGET.read_text() == page(read_json(RESULTS))
+
+
+def texts_of(path):
+    return re.findall(r"<text[^>]*>([^<]+)</text>", path.read_text())
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["attanet", "canet", "ccnet", "cross_cbam"])
+def test_figures_of_networks_say_what_the_networks_are(name, tmp_path):
+    """Channels and sizes are read from the networks: draw again by `docs/draw_networks.py`."""
+    pytest.importorskip("matplotlib", reason="figures need matplotlib")
+    spec = importlib.util.spec_from_file_location("draw_networks", ROOT / "docs/draw_networks.py")
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.draw(name, tmp_path)
+    drawn = texts_of(tmp_path / f"{name}.svg")
+    assert len([text for text in drawn if re.fullmatch(r".*\d+, 1/\d+", text)]) > 6
+    assert texts_of(ROOT / "docs" / "figures" / f"{name}.svg") == drawn

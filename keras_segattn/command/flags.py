@@ -142,7 +142,8 @@ def recipe_of(arguments, recipe=None):
         changes["evaluation"] = {**recipe.evaluation, **size}
         if recipe.validation is not None:
             changes["validation"] = {**recipe.validation, **size}
-    if arguments.backbone:
+    # The recipe of a folder may be for it already, with what weights can be had.
+    if arguments.backbone not in (None, recipe.network_arguments.get("backbone")):
         recipe = recipe.with_backbone(arguments.backbone)
     network_arguments = recipe.network_arguments
     if changes.get("network", recipe.network) != recipe.network:
