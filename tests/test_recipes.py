@@ -190,6 +190,15 @@ def test_another_backbone_comes_with_its_imagenet_weights():
     )
 
 
+def test_a_recipe_keeps_the_weights_of_its_own_backbone():
+    """That of a folder starts from nothing where weights cannot be had."""
+    without = dataclasses.replace(RECIPES["canet1_camvid"], backbone_weights=None)
+    arguments = argument_parser("", "canet1_camvid").parse_args(["--backbone", "mobilenet_v2"])
+    assert recipe_of(arguments, without) == without
+    own = RECIPES["own_folder"].with_backbone("resnet18")
+    assert own.rate_factors == {"resnet18": 0.25}
+
+
 def parse(*arguments, recipe="canet1_camvid"):
     return recipe_of(argument_parser("", recipe).parse_args(arguments))
 

@@ -46,10 +46,11 @@ def segment(
         overlap: Float from 0 to below 1, the least share of a window that its neighbor overlaps.
             They are blended there. Defaults to `0.25`.
         size: Tuple `(height, width)` that the image is resized to for the network, as papers do
-            that measure 1024x2048 images at 512x1024; its outputs are resized back, logits before
-            they become probabilities. Not with `tile`. Defaults to `None`, the image's own size.
+            that measure 1024x2048 images at 512x1024; its logits are resized back. Not with `tile`.
+            Defaults to `None`, the image's own size.
         scales: Sequence of positive floats, factors of that size. The probabilities of the image at
-            these scales are averaged; a model of fixed size has one scale. Defaults to `(1.0,)`.
+            these scales are resized and averaged; a model of fixed size has one scale. Defaults to
+            `(1.0,)`.
         flip: Boolean, whether to average with the mirrored image too. Defaults to `False`.
         keep_probabilities: Boolean, whether the result holds the probabilities, which are
             4 bytes per pixel and class. Defaults to `True` without `tile`, else `False`.
