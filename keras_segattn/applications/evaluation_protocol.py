@@ -20,8 +20,8 @@ def run_protocol(network, images, from_logits, task, size=None, scales=(1.0,), f
         flip: Boolean, whether to average over the mirrored images too. Defaults to `False`.
 
     Returns:
-        Tensor `(batch, height, width, classes)`: the outputs of a single pass, or the average of the
-        probabilities of several, as logits if the network returns logits.
+        Tensor `(batch, height, width, classes)`: the outputs of a single pass, or the average of
+        the probabilities of several, as logits if the network returns logits.
     """
     original = ops.shape(images)[1:3]
     outputs, single = [], len(scales) == 1 and not flip
