@@ -350,7 +350,7 @@ class SegmentationDataset:
             unknown = labels[(labels >= self.labels) & (labels != self.ignore_class)]
             if len(unknown):
                 faults.append(
-                    f"{self.name(index)} holds the label {unknown[0]}; labels are from 0 to "
+                    f"{self.name(index)} contains the label {unknown[0]}; labels are from 0 to "
                     f"{self.labels - 1}, and void is {self.ignore_class}."
                 )
             known |= bool((labels != self.ignore_class).any())

@@ -149,7 +149,7 @@ class PairedFiles(SegmentationDataset):
         mapped = table[mask.pixels]
         if mapped.min() < 0:
             raise ValueError(
-                f"{path} holds the label {mask.pixels[mapped < 0].flat[0]}, which is none of "
+                f"{path} contains the label {mask.pixels[mapped < 0].flat[0]}, which is none of "
                 f"{sorted(label_map)}."
             )
         return mask._replace(pixels=mapped.astype("uint8"))

@@ -1,4 +1,4 @@
-"""Training recipes: the papers' settings as data, with the settings of our own marked."""
+"""Training recipes: the papers' settings as data, with our own settings marked."""
 
 from keras_segattn.recipes.attanet import ATTANET
 from keras_segattn.recipes.canet import CANET
@@ -14,7 +14,7 @@ RECIPES = {recipe.name: recipe for recipe in (*CANET, *CROSS_CBAM, *CCNET, *ATTA
 
 
 def get(name):
-    """Returns the recipe of a name, such as `"canet1_camvid"`.
+    """Returns a recipe by name, such as `"canet1_camvid"`.
 
     Example:
 
@@ -22,5 +22,5 @@ def get(name):
     0.0001
     """
     if name not in RECIPES:
-        raise ValueError(f"There is no recipe {name!r}. There are: {sorted(RECIPES)}")
+        raise ValueError(f"Unknown recipe {name!r}. Available: {sorted(RECIPES)}")
     return RECIPES[name]

@@ -4,12 +4,12 @@ from keras_segattn.recipes.recipe import Recipe
 
 SOURCE = "AttaNet (Song et al., 2021), implementation details, and the authors' code"
 
-CODE = "from the authors' code; the paper speaks of cross-entropy, one rate and no warm-up"
-JITTER = "the strength is not given; as in STDC-Seg's code"
+CODE = "from the authors' code; the paper has cross-entropy, one rate and no warm-up"
+JITTER = "strength not given; as in STDC-Seg's code"
 FULL = "not given for this data set; whole images"
 HEADS = (
-    "from the authors' code: auxiliary heads, which Table 4 counts, here on the weighed high level "
-    "where the paper names the fused map"
+    "from the authors' code: auxiliary heads, which Table 4 counts, on the weighted high level; "
+    "the paper names the fused map"
 )
 CAMVID = "the paper does not train on CamVid; as Cross-CBAM does at its size"
 # Of the pixels of a batch, however large its crops and their number are.
@@ -74,10 +74,11 @@ def _for_all_data_sets(backbone):
             crop=(1024, 1024),
             image_size=(1024, 2048),
             steps=200_000,
-            # "Experiments on Cityscapes": resized in the model, and the prediction resized back.
+            # "Experiments on Cityscapes": the model resizes the image and resizes the prediction
+            # back.
             evaluation={"size": (512, 1024)},
         ),
-        # Table 5 trains ResNet-50 and 101 on it.
+        # Table 5 trains ResNet-50 and ResNet-101 on ADE20K.
         _ade20k(backbone, dataset="the paper trains only ResNet-50 and 101 on ADE20K"),
         _recipe(
             backbone,

@@ -9,9 +9,9 @@ from keras_segattn.arguments import check_choice, check_pixel
 
 
 def attention_layers(model):
-    """Returns the names of the layers of a model that `model_attention` shows, first to last.
+    """Returns the names of the model layers that `model_attention` can show, first to last.
 
-    They are the layers with a method `attention`, as `attention_maps` describes it.
+    These are the layers with a method `attention`, as described in `attention_maps`.
 
     Args:
         model: A functional model, such as a network of `keras_segattn.applications`.
@@ -36,11 +36,11 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
         layer: Name of the layer; may be left out where there is only one. Defaults to `None`.
         strip: Integer, a column of the image (a row, if strips are horizontal), for
             `StripAttention`: the map then shows which pixels look at it, as in figure 9 of the
-            paper of AttaNet. Defaults to `None`.
+            AttaNet paper. Defaults to `None`.
 
     Returns:
-        Dict from names to arrays, as `attention_maps` returns it. Maps have the size of the map
-        that the layer sees, not of the image.
+        Dict from names to arrays, as in `attention_maps`. Maps have the size of the layer's input
+        map, not of the image.
 
     Raises:
         ValueError: If the layer is not named and there are several, if the model has none of that
@@ -93,7 +93,7 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
 
 
 def attention_maps(layer, inputs, pixel=None, strip=None):
-    """Computes the attention maps of a layer from the features that it is called with.
+    """Computes the attention maps of a layer from its input features.
 
     | layer | arrays |
     | --- | --- |
@@ -106,16 +106,15 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
     | `AttentionFusion` | `"fusion"`, a vector: the weight of the high level in every channel |
     | `SEASPP` | `"channel"`, a vector |
 
-    A layer of your own is shown too, if it has a method `attention(inputs, pixel=None)` that
-    returns a dict from names to tensors: maps `(batch, height, width)` and vectors
-    `(batch, channels)`.
+    Your own layer works too, if it has a method `attention(inputs, pixel=None)` that returns a dict
+    from names to tensors: maps `(batch, height, width)` and vectors `(batch, channels)`.
 
-    The map of a pixel sums to one. After two loops of criss-cross attention it is the product of
-    both loops: the pixel gathers from the pixels of its row and column, which have gathered from
-    theirs, `sum over v of A2[u, v] A1[v, w]`, as in figure 6 of the paper of CCNet.
+    The map of a pixel sums to one. After two loops of criss-cross attention, the map is the product
+    of both loops, `sum over v of A2[u, v] A1[v, w]`, as in figure 6 of the CCNet paper: each pixel
+    gathers from its row and column, whose pixels have already gathered from theirs.
 
     Args:
-        layer: A layer of the table, or another one with a method `attention`.
+        layer: A layer of the table, or another layer with a method `attention`.
         inputs: The inputs of the layer for one image: a tensor or array
             `(1, height, width, channels)`, or a list of two.
         pixel: Tuple `(row, column)` of the map, for the first three. Defaults to `None`.
@@ -158,7 +157,7 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
 
 
 def _has_attention(layer):
-    # A layer of another library may hold a sublayer of this name.
+    # A layer of another library may have a sublayer with this name.
     return inspect.ismethod(getattr(layer, "attention", None))
 
 

@@ -42,8 +42,7 @@ class Slot:
         return tuple(self.variable.shape[axis] for axis in np.argsort(self.axes))
 
     def in_torch_shape(self, shape):
-        """Returns the expected shape in torch; a `Dense` layer may get a 1x1 convolution's
-        array."""
+        """Returns the shape in torch; a `Dense` layer may get a 1x1 convolution's array."""
         if self.axes == DENSE_AXES and shape[2:] == (1, 1):
             return shape[:2]
         return shape

@@ -477,7 +477,7 @@ def test_voc_as_tools_export_it(folder):
     (root / "labelmap.txt").write_text(text)
     data = PascalVOC(root, "default")
     assert data.class_names == ("background", "leaf")
-    assert r"a.png holds the color (200, 0, 0)" in only_fault(data)
+    assert r"a.png contains the color (200, 0, 0)" in only_fault(data)
     # As datumaro writes it.
     (root / "labelmap.txt").write_text("background:::\nleaf:::\n")
     assert PascalVOC(root, "default").palette == ((0, 0, 0), (128, 0, 0))

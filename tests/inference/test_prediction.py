@@ -297,7 +297,7 @@ class Capture:
 
 
 def test_videos_and_models_without_shapes(picture):
-    with pytest.raises(TypeError, match="a video gives its frames one by one, or as a generator"):
+    with pytest.raises(TypeError, match="frames of a video one by one, or as a generator"):
         segment(pixelwise(), Capture())
     frames = (picture[0] for _ in range(2))
     assert len(segment(pixelwise(), frames)) == 2
