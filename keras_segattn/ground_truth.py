@@ -1,8 +1,8 @@
 """Checks of labels and void pixels, shared by losses, metrics and data sets.
 
-A label is a class from `0` to `classes - 1`, or void. Anything else is a fault: labels in NumPy
-arrays are checked and refused by name; inside compiled code, where nothing can be raised, one such
-label makes the loss and the scores NaN on every backend.
+A label is a class from `0` to `classes - 1`, or void. Any other label is a fault. In NumPy arrays,
+faulty labels raise an error that names them. Compiled code cannot raise; there, a faulty label
+makes the loss and the scores NaN on every backend.
 """
 
 import numpy as np
@@ -55,7 +55,7 @@ def check_logits(y_pred, from_logits, name):
 
 
 def match_shapes(y_true, y_pred, classes=None, task="multiclass"):
-    """Returns the labels in the shape that the task has, or raises a ValueError.
+    """Returns the labels in the shape of the task, or raises a ValueError.
 
     Args:
         y_true: Labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; with
@@ -65,7 +65,7 @@ def match_shapes(y_true, y_pred, classes=None, task="multiclass"):
         task: A task of `keras_segattn.task`. Defaults to `"multiclass"`.
 
     Returns:
-        Labels of shape `(batch, height, width)`; with `"multilabel"` as they are.
+        Labels of shape `(batch, height, width)`; with `"multilabel"`, the unchanged labels.
     """
     labels, outputs = tuple(y_true.shape), tuple(y_pred.shape)
     if classes not in (None, outputs[-1]):
@@ -112,7 +112,7 @@ def _check_several_labels(labels, outputs):
 
 
 def split_labels(y_true, classes, ignore_class):
-    """Tells classes, void and faults apart, in compiled code too.
+    """Separates classes, void and faults; also works in compiled code.
 
     Args:
         y_true: Tensor of labels, of any dtype.

@@ -1,4 +1,4 @@
-"""Saving a model atomically."""
+"""Saves a model atomically."""
 
 import contextlib
 import errno
@@ -12,7 +12,7 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def save_atomically(model, path):
-    """Saves a model so that `path` holds the complete new file or the complete old one.
+    """Saves a model so that `path` is either the complete new file or the complete old one.
 
     Raises:
         FileNotFoundError: If the folder is no longer there.

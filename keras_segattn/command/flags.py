@@ -9,7 +9,7 @@ from keras_segattn import recipes
 from keras_segattn.training import TrainingOptions
 from keras_segattn.training.strategies import STRATEGIES
 
-# Fields of a recipe that an option of the same name replaces, and the type of their values.
+# Recipe fields that an option of the same name replaces, with the types of their values.
 REPLACEABLE = {
     "epochs": int,
     "steps": int,
@@ -24,7 +24,7 @@ NETWORKS = ("CANet", "CrossCBAM", "CCNet", "AttaNet")
 # Arguments that all of them have.
 SHARED = ("backbone", "auxiliary_heads")
 FORMATS = ("saved_model", "onnx")
-# Flags and values that are not spelled as the arguments of the library that they set.
+# Flags and values whose spelling differs from the library arguments they set.
 FLAGS = {
     "ema_momentum": "--ema",
     "folder": "--run",
@@ -164,7 +164,7 @@ def options_of(arguments, options=None):
 
 
 def in_flags(message):
-    """Returns a message of the library in the words of the command line.
+    """Translates a message of the library to command line flags.
 
     >>> in_flags("`jit_compile=True` does not go with `strategy='mirrored'`.")
     '--jit on does not go with --strategy mirrored.'

@@ -1,4 +1,4 @@
-"""Checks before a training reads its data."""
+"""Checks that run before a training reads its data."""
 
 import warnings
 from pathlib import Path
@@ -8,12 +8,12 @@ import numpy as np
 from keras_segattn.applications.batch_checks import layer_of_single_values
 from keras_segattn.wording import counted
 
-# A share of void in a crop, beyond the recipe's own, that is worth a warning.
+# Void fraction of a crop, beyond the recipe's own, above which to warn.
 MUCH_VOID = 0.1
 
 
 def check_training(recipe, data, options):
-    """Raises a ValueError where a recipe, its data and options cannot train together.
+    """Raises a ValueError if a recipe, its data and the options do not work together.
 
     Args:
         recipe: A `Recipe`.
@@ -63,13 +63,13 @@ def check_training(recipe, data, options):
 
 
 def check_batch_norm(model, batch_size):
-    """Raises a ValueError where batch normalization would normalize a single value.
+    """Raises a ValueError if batch normalization would normalize a single value.
 
-    It would put out 0 whatever it gets, so that no gradient passes.
+    Its output would then be 0 for any input, and no gradient would pass.
 
     Args:
         model: The network.
-        batch_size: Integer, the number of samples that batch normalization sees together.
+        batch_size: Integer, the number of samples that batch normalization normalizes together.
     """
     layer = None if batch_size > 1 else layer_of_single_values(model)
     if layer is not None:
@@ -81,7 +81,7 @@ def check_batch_norm(model, batch_size):
 
 
 def warn_of_void_crops(recipe, data):
-    """Warns where images of another size than the recipe is meant for leave its crops void.
+    """Warns if images smaller than the recipe expects leave much of its crops void.
 
     Args:
         recipe: A `Recipe`.
@@ -105,7 +105,7 @@ def warn_of_void_crops(recipe, data):
 
 
 def void_shares(recipe, size):
-    """Returns the share of a crop that an image does not fill, for factors of scale as drawn.
+    """Returns the fraction of a crop that an image does not fill, for random scale factors.
 
     Args:
         recipe: A `Recipe` with `crop`.

@@ -1,4 +1,4 @@
-"""Training by a recipe, resumable after every epoch."""
+"""Training with a recipe, resumable after every epoch."""
 
 import contextlib
 import importlib.util
@@ -28,7 +28,7 @@ from keras_segattn.wording import counted
 
 
 def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
-    """Trains the network of a recipe and returns the model of the best epoch.
+    """Trains a recipe's network and returns the model of the best epoch.
 
     The network is built, with its first weights, and all samples are read once before a run starts,
     so that missing weights or a wrong file are found at once. A checkpoint is written after each
@@ -40,22 +40,21 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     Args:
         recipe: A `keras_segattn.recipes.Recipe`.
         data: Dict of `SegmentationDataset`, `"train"` and `"val"`.
-        folder: Path of the folder of the run, made if need be. It gets `config.json`, which records
-            the recipe and the options, `log.csv`, with a row per epoch, and `checkpoints`.
+        folder: Path of the run folder, created if needed. It contains `config.json` with the recipe
+            and the options, `log.csv` with a row per epoch, and `checkpoints`.
         options: A `TrainingOptions`, or `None` for its defaults. Defaults to `None`.
-        resume: Boolean, whether a run that `folder` holds may go on. Defaults to `True`.
+        resume: Boolean, whether to resume a run in `folder`. Defaults to `True`.
         callbacks: Further Keras callbacks. Defaults to none.
 
     Returns:
-        The model of the epoch with the highest mean IoU on the validation data, whose `evaluate`
-        validates in the same way; `None` in the processes of a strategy that do not write.
+        The model of the epoch with the highest mean IoU on the validation data; its `evaluate`
+        validates in the same way. `None` in processes of a strategy that do not write.
 
     Raises:
-        ValueError: If the recipe, the options, the devices and the backend do not go together,
-            files of the data are wrong, or `folder` holds a run that was started otherwise.
-        RuntimeError: If the recipe's weights of the backbone cannot be had, another process trains
-            in `folder`, a process of the strategy was lost, or
-            the loss is not finite.
+        ValueError: If the recipe, the options, the devices and the backend are incompatible, data
+            files are faulty, or `folder` contains a run with other settings.
+        RuntimeError: If the recipe's backbone weights are not available, another process trains in
+            `folder`, a process of the strategy was lost, or the loss is not finite.
 
     Example:
 
@@ -148,7 +147,7 @@ def _train(recipe, data, run, options, strategy, callbacks, network):
 
 
 def _prepare(options, strategy, recipe):
-    """Refuses impossible options, and configures the process."""
+    """Rejects impossible options and configures the process."""
     if options.tensorboard and strategy.processes > 1:
         raise ValueError(
             "`tensorboard=True` does not go with several processes: one of them would compute with "
@@ -170,7 +169,7 @@ def _prepare(options, strategy, recipe):
 
 
 def _verify(data):
-    """A wrong file is to be found now, not after the last epoch."""
+    """Raises if a file is faulty, before training instead of after the last epoch."""
     for split, dataset in data.items():
         print(f"reading the {split} data", flush=True)
         faults = dataset.verify()
@@ -182,7 +181,7 @@ def _verify(data):
 
 @contextlib.contextmanager
 def _policy(mixed_precision):
-    """Models are made and loaded with a mixed policy in here, if one is asked for."""
+    """Context in which models are built and loaded with the mixed policy, if any."""
     before = keras.config.dtype_policy()
     if mixed_precision:
         keras.config.set_dtype_policy(f"mixed_{mixed_precision}")
@@ -208,7 +207,7 @@ def _build(recipe, data, options):
     except (OSError, ImportError, ValueError) as error:
         if weights is None or not of_recipe:
             raise
-        # This fails itself where the weights are not the reason.
+        # If the weights are not the reason, this raises the actual error.
         build_model(recipe, data)
         raise RuntimeError(
             f"The recipe starts from {recipe.backbone_weights} weights, which cannot be had: "
@@ -246,7 +245,7 @@ def _fit(strategy, model, batches, **arguments):
     try:
         with _telling_who_is_lost(strategy):
             strategy.fit(model, batches, verbose=own_log or 0, **arguments)
-    finally:  # CSVLogger leaves its file open when training is interrupted.
+    finally:  # CSVLogger leaves its file open if training is interrupted.
         for callback in arguments["callbacks"]:
             if isinstance(callback, keras.callbacks.CSVLogger) and callback.csv_file is not None:
                 callback.csv_file.close()
@@ -261,7 +260,7 @@ def _telling_who_is_lost(strategy):
         lines = str(error).strip().splitlines()
         telling = [line for line in lines if any(word in line for word in words)]
         if not telling and isinstance(error, RuntimeError):
-            raise  # JAX has one error for all, memory among it
+            raise  # JAX uses one error type for everything, including memory
         raise RuntimeError(
             "another process was lost, or the connection to it. Every epoch that was finished is "
             "saved: start all processes again with `resume=True`. "
@@ -283,7 +282,7 @@ def _writers(run, validation_data, options):
 
 
 class _EarlyStop(keras.callbacks.EarlyStopping):
-    """Early stopping that counts on where a run is resumed; with no patience, it never stops.
+    """Early stopping that keeps its count when a run is resumed; `None` patience never stops.
 
     Args:
         patience: Integer or `None`.
@@ -299,7 +298,7 @@ class _EarlyStop(keras.callbacks.EarlyStopping):
 
     @property
     def is_over(self):
-        """Returns whether the epochs before have ended the training."""
+        """Returns whether the previous epochs have already ended the training."""
         return self._waited >= self.patience
 
     def on_train_begin(self, logs=None):

@@ -1,4 +1,4 @@
-"""The folder of a training run: its settings and its progress."""
+"""The folder of a training run: settings and progress."""
 
 import contextlib
 import csv
@@ -23,7 +23,7 @@ from keras_segattn.training.folder_lock import locked
 from keras_segattn.version import __version__
 from keras_segattn.wording import counted
 
-# Columns of every log of a training.
+# Columns of every training log.
 COLUMNS = {"epoch", "loss", "val_mean_iou"}
 # In bytes. Of a file larger than the first, three parts of the second are hashed: the data are read
 # at each start of a run, and large images would take minutes.
@@ -49,13 +49,13 @@ class RunFolder:
         self.best = self.checkpoints / "best.keras"
 
     def locked(self, write=True):
-        """Returns a context in which no other process may write into the folder.
+        """Returns a context in which no other process may write to the folder.
 
         Args:
-            write: Boolean, whether this process is the one that writes. Defaults to `True`.
+            write: Boolean, whether this process writes. Defaults to `True`.
 
         Raises:
-            RuntimeError: On entering, if another process holds the folder; names it.
+            RuntimeError: On entering, if another process holds the folder; the message names it.
         """
         return locked(self.path) if write else contextlib.nullcontext()
 
@@ -64,18 +64,18 @@ class RunFolder:
         return AtomicCheckpoint.latest(self.checkpoints)[0] is not None
 
     def open(self, recipe, options, data, resume=True, write=True):
-        """Makes the folder of a new run, or checks that a begun one was started like this.
+        """Creates the folder of a new run, or checks that an existing run has the same settings.
 
         Args:
             recipe: The `Recipe`.
             options: The `TrainingOptions`.
             data: Dict of `SegmentationDataset`.
-            resume: Boolean, whether a run that has begun may go on. Defaults to `True`.
-            write: Boolean, whether this process is the one that writes. Defaults to `True`.
+            resume: Boolean, whether an existing run may be resumed. Defaults to `True`.
+            write: Boolean, whether this process writes. Defaults to `True`.
 
         Raises:
-            ValueError: If a run has begun and `resume` is false, or it was started otherwise, or
-                the folder holds files of other origin that a run would replace.
+            ValueError: If a run exists and `resume` is false, if its settings differ, or if the
+                folder contains unrelated files that a run would replace.
         """
         config = self.path / "config.json"
         decisive = {
@@ -98,7 +98,7 @@ class RunFolder:
             changed = [
                 f"{key} was {before.get(key)}, is {value}"
                 for key, value in decisive.items()
-                if before.get(key, value) != value  # an option may be younger than the run
+                if before.get(key, value) != value  # an option may be newer than the run
             ]
             if changed:
                 raise ValueError(
@@ -107,7 +107,7 @@ class RunFolder:
                 )
             return
         rows = self._read_log()
-        if len(rows) > 1:  # A process that is killed in its first epoch leaves one row.
+        if len(rows) > 1:  # A process killed in its first epoch leaves one row.
             raise ValueError(
                 f"{self.log} has {counted(len(rows), 'epoch')}, and {self.checkpoints} holds no "
                 "checkpoint. Put the checkpoints back, or choose another `folder`."
@@ -135,7 +135,7 @@ class RunFolder:
         )
 
     def _check_own(self, config):
-        """Raises a ValueError if the folder holds files of somebody else that a run writes."""
+        """Raises a ValueError if a run would replace unrelated files in the folder."""
         if config.exists():
             with contextlib.suppress(ValueError):
                 if "decisive" in json.loads(config.read_text()):
@@ -148,18 +148,18 @@ class RunFolder:
                 )
 
     def last_checkpoint(self, epochs):
-        """Returns the path of the checkpoint to go on from, and the number of its epochs.
+        """Returns the path of the checkpoint to resume from, and its number of epochs.
 
         Args:
             epochs: Integer, the number of epochs of the whole training.
 
         Returns:
-            Tuple of the path and the number; `None` and 0 where the run has not begun. A last
-            checkpoint that is damaged gives the best epoch instead, which is told.
+            Tuple of the path and the number; `None` and 0 if the run has not begun. If the last
+            checkpoint is damaged, the best epoch is used instead, with a printed message.
 
         Raises:
-            ValueError: If no checkpoint can be read, one is of a later epoch than the last, or the
-                model or the value of the best epoch is missing.
+            ValueError: If no checkpoint can be read, a checkpoint has more than `epochs` epochs, or
+                the model or value of the best epoch is missing.
         """
         path, done = AtomicCheckpoint.latest(self.checkpoints)
         if path is None:
@@ -182,15 +182,15 @@ class RunFolder:
         return self.best, best["epoch"]
 
     def set_aside_after(self, epochs):
-        """Renames checkpoints of later epochs than a number, which are damaged."""
+        """Renames the damaged checkpoints of epochs after a number."""
         path, done = AtomicCheckpoint.latest(self.checkpoints)
         if done > epochs:
             path.replace(path.with_name(f"damaged-{path.name}"))
 
     def truncate_log(self, epochs, write=True):
-        """Drops the rows of epochs that no checkpoint has; returns those that are left.
+        """Drops log rows of epochs without a checkpoint; returns the remaining rows.
 
-        With `write=False` the file stays as it is.
+        With `write=False`, the file stays unchanged.
         """
         rows = [row for row in self._read_log() if int(row["epoch"]) < epochs]
         if not write:
@@ -205,7 +205,7 @@ class RunFolder:
         return rows
 
     def _check_best(self, best, path, finished):
-        """Raises a ValueError unless the best epoch is there whole, or left out on purpose."""
+        """Raises a ValueError unless the best epoch is complete or was removed on purpose."""
         if self.best.exists() == (best is not None) and not (finished and best is None):
             return
         missing = "best.json" if self.best.exists() else "best.keras"
@@ -215,7 +215,7 @@ class RunFolder:
         )
 
     def _read_log(self):
-        """Returns the whole rows of the log; none if there is no log."""
+        """Returns the complete rows of the log; no rows if there is no log."""
         try:
             with open(self.log, newline="", encoding="utf-8") as file:
                 reader = csv.DictReader(file)
@@ -223,10 +223,10 @@ class RunFolder:
                 missing = sorted(COLUMNS - set(reader.fieldnames or COLUMNS))
             if missing:
                 raise ValueError(f"there is no column {missing[0]!r}")
-            # A row that was cut off lacks its last values.
+            # A truncated row lacks its last values.
             rows = [row for row in rows if None not in row.values()]
             [int(row["epoch"]) for row in rows]
-        except FileNotFoundError:  # or removed by the process that writes
+        except FileNotFoundError:  # or removed by the writing process
             return []
         except (ValueError, csv.Error) as error:
             raise ValueError(
@@ -236,7 +236,7 @@ class RunFolder:
         return rows
 
     def _read_decisive(self, config):
-        """Returns the settings that the run was started with."""
+        """Returns the settings with which the run was started."""
         try:
             decisive = json.loads(config.read_text(encoding="utf-8"))["decisive"]
             return dict(decisive)
@@ -260,7 +260,7 @@ def is_whole(path):
 
 
 def _describe(dataset):
-    """Returns the facts about the data that a resumed run must find again, in any folder."""
+    """Returns the facts about the data that must be the same when a run resumes."""
     height, width = dataset.read(0)[1].shape[:2]
     return {
         "data": f"{dataset!r}, the first one of {height}x{width} pixels",
@@ -297,7 +297,7 @@ def _content(path):
 
 
 def _git_commit():
-    """The commit of the checkout that the program is in, or None."""
+    """Returns the commit of the checkout that contains the program, or `None`."""
     here = Path(__file__).parent
     try:
         result = subprocess.run(

@@ -1,4 +1,4 @@
-"""Strategies for training on several devices, by TensorFlow's and Keras's own means."""
+"""Strategies for training on several devices, built on TensorFlow and Keras."""
 
 import keras
 
@@ -14,7 +14,7 @@ STRATEGIES = {
     "multi_worker": MultiWorker,
     "data_parallel": DataParallel,
 }
-# The reasons why a strategy of another backend will not do.
+# The reasons why a strategy of another backend does not work.
 INSTEAD = {
     "torch": "Keras trains on one device with torch: `fit` has no more, and `keras.distribution` "
     "raises AttributeError: 'NoneType' object has no attribute 'list_devices'. What it documents "
@@ -26,11 +26,11 @@ INSTEAD = {
 
 
 def open_strategy(options, batch_size):
-    """Returns the strategy of a training, or says why it cannot be before anything has begun.
+    """Returns the strategy of a training, or raises before anything has started.
 
     Args:
         options: A `TrainingOptions`.
-        batch_size: Integer, the number of samples of a step, on all devices together.
+        batch_size: Integer, the number of samples per step, over all devices.
 
     Returns:
         A `Strategy`.

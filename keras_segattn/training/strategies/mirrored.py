@@ -1,4 +1,4 @@
-"""Several devices of one machine on TensorFlow."""
+"""Several devices of one machine, on TensorFlow."""
 
 from keras_segattn.data.tf_data import tf_dataset
 from keras_segattn.training.strategies.strategy import Strategy
@@ -8,8 +8,8 @@ class Mirrored(Strategy):
     """`tf.distribute.MirroredStrategy` with `fit`: all GPUs of the machine, or parts of its CPU.
 
     Args:
-        virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
-            GPUs that there are. Defaults to `None`.
+        virtual_devices: Integer, the number of virtual devices to split the CPU into, or `None` for
+            the available GPUs. Defaults to `None`.
     """
 
     backend = "tensorflow"
@@ -40,13 +40,13 @@ class Mirrored(Strategy):
         return self.strategy.scope()
 
     def _distribute(self, sampler, preprocessing, first_epoch):
-        # One element for each replica of this process: images of an evaluation differ in size.
+        # One element per replica of this process: evaluation images differ in size.
         replicas = self.devices // self.processes
 
         def batches(_):
             endless = sampler.training
             dataset = tf_dataset(sampler, preprocessing, first_epoch, replicas, endless)
-            # `fit` keeps one iterator of a distributed data set for all evaluations, each of which
+            # `fit` keeps one iterator of a distributed data set for all evaluations; each of them
             # takes as many steps as the data set has.
             return dataset if sampler.training else dataset.repeat()
 
