@@ -134,7 +134,7 @@ def _no_weights(network, backbone, name):
 
 
 def pack(model, path, card):
-    """Writes a trained network as `load_bundled` reads it: kernels in float16, all else float32.
+    """Writes a trained network for `load_bundled`: kernels in float16, everything else in float32.
 
     Args:
         model: The network, with `class_names` and `palette`.
