@@ -54,10 +54,10 @@ def check_functional(model):
     """
     if not hasattr(model, "input_shape"):
         raise ValueError(
-            f"Model {model.name!r} does not know the shapes of its input and output, as a subclass "
-            "of keras.Model. Make a functional model of it: images = keras.Input((None, None, 3)); "
-            "model = keras.Model(images, model(images)). Its attributes, such as `preprocessing`, "
-            "are to be set again."
+            f"Model {model.name!r} has no known input and output shapes; it may be a subclass of "
+            "keras.Model. Convert it to a functional model: images = keras.Input((None, None, 3)); "
+            "model = keras.Model(images, model(images)). Set its attributes, such as "
+            "`preprocessing`, again."
         )
 
 
@@ -69,7 +69,7 @@ def check_pixel(pixel, size):
         size: Tuple `(height, width)`.
     """
     if pixel is None:
-        raise ValueError("Every pixel has attention of its own here: give `pixel=(row, column)`.")
+        raise ValueError("Every pixel has its own attention map: pass `pixel=(row, column)`.")
     if len(pixel) != 2 or not all(0 <= p < side for p, side in zip(pixel, size, strict=True)):
         raise ValueError(
             f"`pixel` must be a (row, column) inside {tuple(size)}. Received: {tuple(pixel)}"
@@ -89,15 +89,15 @@ def check_evaluation(evaluation, sliding=False):
     options = EVALUATION + SLIDING * sliding
     if set(evaluation) - set(options):
         hint = "" if sliding else " A sliding window is for `evaluate(tile=)`."
-        raise ValueError(f"An evaluation holds {options} only. Received: {evaluation}.{hint}")
+        raise ValueError(f"An evaluation may contain only {options}. Received: {evaluation}.{hint}")
     check_size(evaluation.get("size"))
     check_scales(evaluation.get("scales", (1.0,)))
     tile = evaluation.get("tile")
     if tile is None and "overlap" in evaluation:
-        raise ValueError(f"`overlap` is of the windows of a `tile`. Received: {evaluation}")
+        raise ValueError(f"`overlap` requires `tile`. Received: {evaluation}")
     if tile is not None and evaluation.get("size") is not None:
         raise ValueError(
-            "`size` resizes the whole image, and `tile` takes it in parts: give one of them. "
+            "`size` resizes the whole image, and `tile` splits it: pass only one of them. "
             f"Received: {evaluation}"
         )
 
@@ -113,4 +113,4 @@ def check_size(size):
 def check_scales(scales):
     """Raises a ValueError unless scales are one or more positive numbers."""
     if not len(scales) or not all(0 < scale < math.inf for scale in scales):
-        raise ValueError(f"`scales` must be positive numbers, one at least. Received: {scales}")
+        raise ValueError(f"`scales` must be one or more positive numbers. Received: {scales}")

@@ -63,8 +63,8 @@ def count_flops(model, input_shape, convention="macs"):
         kernels = hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")
         if kernels and layer not in counted:
             raise ValueError(
-                f"Layer {layer.name!r} is a {type(layer).__name__}, whose operations are not "
-                "counted. Give it a method `extra_macs(input_shape)`, or build it of other layers."
+                f"Layer {layer.name!r} is a {type(layer).__name__}, whose operations cannot be "
+                "counted. Add a method `extra_macs(input_shape)`, or build it from other layers."
             )
     total = 0
 

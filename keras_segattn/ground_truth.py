@@ -32,8 +32,8 @@ def check_labels(labels, classes, ignore_class, where="the labels"):
             f"{where[0].upper()}{where[1:]} must be classes from 0 to {classes - 1}"
             f"{'' if ignore_class is None else f', or {ignore_class} for void'}. Received {listed} "
             f"in {faulty.sum()} of {labels.size} pixels."
-            " Check the number of classes, or map the labels to classes, as `label_map` of "
-            "SegmentationFolder does."
+            " Check the number of classes, or map the labels to classes, with `label_map` of "
+            "SegmentationFolder for example."
         )
 
 
@@ -49,8 +49,8 @@ def check_logits(y_pred, from_logits, name):
     """
     if from_logits and hasattr(y_pred, "_keras_logits"):
         raise ValueError(
-            f"{name!r} expects logits, and the model ends in a softmax or sigmoid: results would "
-            "be wrong without an error. Pass it from_logits=False."
+            f"{name!r} expects logits, but the model ends in a softmax or sigmoid: results would "
+            "be silently wrong. Pass from_logits=False to it."
         )
 
 
@@ -106,7 +106,7 @@ def _check_several_labels(labels, outputs):
         advice = " For one label per pixel pass task='multiclass'."
     raise ValueError(
         "Labels of a multilabel network must be 0 or 1 for each pixel and class: shape (batch, "
-        f"height, width, classes), as the outputs. Received: y_true.shape={labels}, "
+        f"height, width, classes), like the outputs. Received: y_true.shape={labels}, "
         f"y_pred.shape={outputs}.{advice}"
     )
 
@@ -153,7 +153,7 @@ def expand_sample_weight(sample_weight, rank=3):
     if len(shape) != rank:
         raise ValueError(
             "`sample_weight` must have one number per image, of shape (batch,), or per pixel, of "
-            f"shape (batch, height, width). Received: shape {shape}. Weights of classes go to the "
+            f"shape (batch, height, width). Received: shape {shape}. Pass class weights to the "
             "loss: WeightedCrossEntropy(class_weights=...)."
         )
     return sample_weight

@@ -32,14 +32,14 @@ def check_task(task, channels):
     check_choice("task", task, TASKS)
     if task == "binary" and channels != 1:
         raise ValueError(
-            "A binary network has one logit, the foreground's: leave `classes` out or pass "
+            "A binary network has one logit, the foreground's: omit `classes` or pass "
             f"classes=1. Received: classes={channels}. For a softmax over "
-            f"{counted(channels, 'class')} pass task='multiclass', for several labels per pixel "
+            f"{counted(channels, 'class')} pass task='multiclass'; for several labels per pixel, "
             "task='multilabel'."
         )
     if task == "multiclass" and channels == 1:
         raise ValueError(
-            "The softmax of one class is always 1, and nothing is learned. Pass task='binary' for "
+            "The softmax of one class is always 1, so nothing is learned. Pass task='binary' for "
             "foreground and background, or at least 2 classes. Received: classes=1, "
             "task='multiclass'"
         )
@@ -70,7 +70,7 @@ def check_threshold(task, threshold, classes):
     if task == "multiclass":
         if threshold is not None:
             raise ValueError(
-                "A multiclass network takes the best class, and no `threshold`: leave it out. "
+                "A multiclass network predicts the best class: omit `threshold`. "
                 f"Received: threshold={threshold}"
             )
         return None

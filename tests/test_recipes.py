@@ -264,10 +264,10 @@ def test_options_replace_fields():
         ({"warmup_steps": -1}, "`warmup_steps` must be at least 0. Received: -1"),
         ({"crop": (0, 32)}, r"`crop` must be two positive sides. Received: \(0, 32\)"),
         ({"scale": (2.0, 0.5)}, r"`scale` must be .* Received: \(2.0, 0.5\)"),
-        ({"evaluation": {"crop": 64}}, r"An evaluation holds .*'overlap'\) only.*'crop': 64"),
-        ({"evaluation": {"tile": 64, "size": (64, 64)}}, "give one of them. Received"),
-        ({"evaluation": {"overlap": 0.5}}, "`overlap` is of the windows of a `tile`"),
-        ({"validation": {"tile": (64, 64)}}, r"An evaluation holds \('size', 'scales', 'flip'\)"),
+        ({"evaluation": {"crop": 64}}, r"An evaluation may contain only .*'overlap'\).*'crop': 64"),
+        ({"evaluation": {"tile": 64, "size": (64, 64)}}, "pass only one of them. Received"),
+        ({"evaluation": {"overlap": 0.5}}, "`overlap` requires `tile`"),
+        ({"validation": {"tile": (64, 64)}}, r"may contain only \('size', 'scales', 'flip'\)"),
         ({"validation": {"size": (16, 64)}}, r"`size` must be .* Received: \(16, 64\)"),
         ({"auxiliary_loss": "dize"}, "`auxiliary_loss` must be one of .* Received: 'dize'"),
     ],
@@ -299,7 +299,7 @@ def test_a_run_goes_on_only_as_it_was_started(tmp_path):
     run.open(recipe, TrainingOptions(seed=1), data, resume=False)
     run.checkpoints.mkdir()
     (run.checkpoints / "epoch-0002.keras").touch()
-    with pytest.raises(ValueError, match=r"holds a run\. Go on with `resume=True`"):
+    with pytest.raises(ValueError, match=r"contains a run\. Resume with `resume=True`"):
         run.open(recipe, TrainingOptions(seed=1), data, resume=False)
     run.open(recipe, TrainingOptions(seed=1, strategy="mirrored", tensorboard=True), data)
     other = dataclasses.replace(recipe, epochs=5)
@@ -316,7 +316,7 @@ def test_a_run_replaces_nothing_of_other_origin(name, tmp_path):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text('{"mine": 1}')
-    with pytest.raises(ValueError, match=f"{name} is not of a run"):
+    with pytest.raises(ValueError, match=f"{name} does not belong to a run"):
         RunFolder(tmp_path).open(RECIPES["canet1_camvid"], TrainingOptions(), {"train": DATA})
     assert path.read_text() == '{"mine": 1}'
 
@@ -358,11 +358,14 @@ def test_flags_become_options():
 @pytest.mark.parametrize(
     ("message", "translated"),
     [
-        ("Go on with `resume=True`, or choose another `folder`.", "--resume, or choose another --"),
+        (
+            "Resume with `resume=True`, or choose another `folder`.",
+            "--resume, or choose another --",
+        ),
         ("`jit_compile=False` or `jit_compile='auto'`", "--jit off or --jit auto"),
         ("`gradient_accumulation_steps` and `fit`", "--accumulate and `fit`"),
         ("`strategy='data_parallel'`", "--strategy data_parallel"),
-        ("Take `batch_size` 8", "Take --batch-size 8"),
+        ("Use `batch_size` 8", "Use --batch-size 8"),
     ],
 )
 def test_the_command_line_speaks_of_flags(message, translated):

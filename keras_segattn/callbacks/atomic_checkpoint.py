@@ -82,9 +82,9 @@ class AtomicCheckpoint(keras.callbacks.Callback):
         loss = logs.get("loss", 0.0)
         if not math.isfinite(loss):
             raise RuntimeError(
-                f"The loss is {loss} after epoch {epoch + 1}. {self.folder} holds the model of the "
-                "epoch before. Look for labels that are neither classes nor void by the data set's "
-                "verify(), lower the learning rate, or train without mixed precision."
+                f"The loss is {loss} after epoch {epoch + 1}. {self.folder} contains the model of "
+                "the previous epoch. Find labels that are neither classes nor void with the data "
+                "set's verify(), lower the learning rate, or train without mixed precision."
             )
         value = self._value(epoch, logs)
         if value is not None and self._is_better(value):
@@ -105,14 +105,14 @@ class AtomicCheckpoint(keras.callbacks.Callback):
             held = path.name if done >= best["epoch"] else BEST_MODEL
             last = max(done, best["epoch"])
             raise ValueError(
-                f"{self.folder} holds {held} of epoch {last}, and training begins with epoch "
-                f"{epoch + 1}, which would replace it. Go on from it with "
+                f"{self.folder} contains {held} of epoch {last}, but training starts with epoch "
+                f"{epoch + 1}, which would replace it. Resume with "
                 f"`initial_epoch={last}`, or choose another folder."
             )
         if best["epoch"] and best["monitor"] != self.monitor:
             raise ValueError(
-                f"{self.folder} holds the best epoch by {best['monitor']!r}. Received: "
-                f"monitor={self.monitor!r}. Take the same monitor, or choose another folder."
+                f"{self.folder} contains the best epoch by {best['monitor']!r}. Received: "
+                f"monitor={self.monitor!r}. Use the same monitor, or choose another folder."
             )
         self.best = best["value"]
 
@@ -123,15 +123,15 @@ class AtomicCheckpoint(keras.callbacks.Callback):
         validated = any(name.startswith("val_") for name in logs)
         if validated or not self.monitor.startswith("val_"):
             raise ValueError(
-                f"There is no {self.monitor!r} in the logs to tell the best epoch by. There is: "
+                f"The logs do not contain {self.monitor!r}, which selects the best epoch, only: "
                 f"{sorted(logs)}"
             )
         if self.best is None and not self._told:
             self._told = True
             warnings.warn(
-                f"Epoch {epoch + 1} has no validation, so there is no {self.monitor!r} to tell the "
-                "best epoch by. Without `validation_data` there will be no best.keras: take "
-                "`monitor='loss'` then.",
+                f"Epoch {epoch + 1} has no validation, so there is no {self.monitor!r} to select "
+                "the best epoch. Without `validation_data` there will be no best.keras; use "
+                "`monitor='loss'` in this case.",
                 stacklevel=2,
             )
         return None
@@ -183,9 +183,8 @@ class AtomicCheckpoint(keras.callbacks.Callback):
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is damaged ({error}): the value of the best epoch is unknown. Put the "
-                f"file back, or move it and {BEST_MODEL} away to keep the best of the epochs to "
-                "come."
+                f"{path} is damaged ({error}), so the value of the best epoch is unknown. Restore "
+                f"the file, or move it and {BEST_MODEL} away to keep the best of the later epochs."
             ) from error
 
 

@@ -72,14 +72,14 @@ def add_training_flags(parser):
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
-        help="validate, evaluate and export with images resized to it in the network",
+        help="validate, evaluate and export with images resized to this size in the network",
     )
 
-    add = parser.add_argument_group("weights to start from").add_argument
+    add = parser.add_argument_group("initial weights").add_argument
     add(
         "--backbone-weights",
         default="recipe",
-        help="'imagenet', a file with weights of the backbone, or 'none' (default: the recipe's)",
+        help="'imagenet', a file of backbone weights, or 'none' (default: the recipe's)",
     )
     add("--initial-model", help=".keras file of the same network")
 
@@ -91,7 +91,7 @@ def add_training_flags(parser):
         type=int,
         metavar="N",
         dest="gradient_accumulation_steps",
-        help="make one step of the gradients of N batches",
+        help="combine the gradients of N batches into one step",
     )
     add(
         "--ema",
@@ -104,10 +104,10 @@ def add_training_flags(parser):
         "--early-stopping-patience",
         type=int,
         metavar="EPOCHS",
-        help="stop after so many without progress",
+        help="stop after this many epochs without progress",
     )
-    add("--tensorboard", action="store_true", help="write logs and pictures into the run")
-    add("--deterministic", action="store_true", help="the same on every run; slower")
+    add("--tensorboard", action="store_true", help="write logs and pictures to the run folder")
+    add("--deterministic", action="store_true", help="same result on every run; slower")
     add("--formats", nargs="*", choices=FORMATS, default=FORMATS, help="artifacts to export")
 
     add = parser.add_argument_group("on several devices").add_argument

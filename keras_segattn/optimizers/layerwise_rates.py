@@ -41,7 +41,7 @@ class LayerwiseRates:
             layers = sorted({variable.path.split("/")[0] for variable in variables})
             raise ValueError(
                 f"`rate_factors` names {unknown}, which have no trainable weights here. Choose "
-                f"among {layers}; for a backbone pass `expand_rate_factors(model, rate_factors)`."
+                f"from {layers}; for a backbone pass `expand_rate_factors(model, rate_factors)`."
             )
 
     def update_step(self, gradient, variable, learning_rate):
@@ -88,9 +88,9 @@ def expand_rate_factors(model, rate_factors):
         factor, given = wanted.get(id(weight), 1.0), _factor(weight.path, expanded)
         if given != factor:
             raise ValueError(
-                f"The weight {weight.path} would have the factor {given} of another layer of that "
-                f"name, and not {factor}: weights do not know the model around them. Give the "
-                f"layers names of their own. Received: rate_factors={rate_factors}"
+                f"The weight {weight.path} would get the factor {given} of another layer with the "
+                f"same name instead of {factor}: weights do not know the model around them. Give "
+                f"the layers unique names. Received: rate_factors={rate_factors}"
             )
     return expanded
 

@@ -70,14 +70,14 @@ def task_for(recipe, data):
     task = recipe.network_arguments.get("task", data.task)
     if (task == "multilabel") != (data.task == "multilabel"):
         raise ValueError(
-            f"Recipe {recipe.name!r} is for task={task!r}, and the masks of {data!r} are for "
-            f"task={data.task!r}: one label per pixel, or several. Leave `task` out of "
-            "`network_arguments`, and it is the data set's."
+            f"Recipe {recipe.name!r} is for task={task!r}, but the masks of {data!r} are for "
+            f"task={data.task!r}: one label per pixel, or several. Omit `task` from "
+            "`network_arguments` to use the data set's task."
         )
     if task == "binary" and len(data.class_names) != 2:
         raise ValueError(
             "A binary network has two classes, background and foreground. Received: "
-            f"{list(data.class_names)}. Join classes by `label_map` of SegmentationFolder."
+            f"{list(data.class_names)}. Merge classes with `label_map` of SegmentationFolder."
         )
     return task
 

@@ -55,13 +55,13 @@ def count_confusions(model, data, each=None, **options):
     _check_classes(model, data)
     if not data.has_masks:
         raise ValueError(
-            f"No image of {data!r} has a mask to compare with. Take a split with masks, or "
-            "`predict_folder` for masks of the images."
+            f"No image of {data!r} has a mask to compare with. Use a split with masks, or "
+            "`predict_folder` to write masks of the images."
         )
     if not has_labels(data):
         raise ValueError(
             f"{data!r} has no labels: all its pixels are void, as in a test set whose labels are "
-            "kept by a server. There is nothing to score; `write_submission` writes the files of "
+            "kept by a server. There is nothing to score; `write_submission` writes the files for "
             "a server."
         )
     classes = len(data.class_names)
@@ -90,10 +90,10 @@ def _check_classes(model, data):
     classes, wanted = count_labels(task, channels), len(data.class_names)
     if classes != wanted:
         count = counted(classes, "class")
-        raise ValueError(f"Model {model.name!r} has {count}, the data set {wanted}.")
+        raise ValueError(f"Model {model.name!r} has {count}, but the data set has {wanted}.")
     if (task == "multilabel") != (data.task == "multilabel"):
         raise ValueError(
-            f"Model {model.name!r} is for task={task!r}, and the masks of {data!r} are for "
+            f"Model {model.name!r} is for task={task!r}, but the masks of {data!r} are for "
             f"task={data.task!r}: one label per pixel, or several."
         )
 

@@ -81,7 +81,7 @@ class TrainingOptions:
                 check_at_least(name, getattr(self, name), least)
         if self.ema_momentum is not None and not 0 <= self.ema_momentum < 1:
             raise ValueError(
-                f"`ema_momentum` must be from 0 to below 1. Received: {self.ema_momentum}"
+                f"`ema_momentum` must be at least 0 and below 1. Received: {self.ema_momentum}"
             )
 
     def decisive(self):

@@ -108,7 +108,7 @@ def _train(recipe, data, run, options, strategy, callbacks, network):
         model.evaluation = recipe.validation_options
     early_stop = _EarlyStop(options.early_stopping_patience, best, epochs_done)
     if early_stop.is_over:
-        print(f"the run has stopped early, after {counted(epochs_done, 'epoch')}", flush=True)
+        print(f"the run stopped early, after {counted(epochs_done, 'epoch')}", flush=True)
     elif epochs_done < epochs:
         _fit(
             strategy,
@@ -150,11 +150,11 @@ def _prepare(options, strategy, recipe):
     """Rejects impossible options and configures the process."""
     if options.tensorboard and strategy.processes > 1:
         raise ValueError(
-            "`tensorboard=True` does not go with several processes: one of them would compute with "
-            "the network by itself, while the others wait."
+            "`tensorboard=True` does not work with several processes: one of them would run the "
+            "network while the others wait."
         )
     if options.tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise ValueError("`tensorboard=True` needs TensorBoard: pip install tensorboard")
+        raise ValueError("`tensorboard=True` requires TensorBoard: pip install tensorboard")
     if options.deterministic:
         import tensorflow as tf
 
@@ -210,9 +210,9 @@ def _build(recipe, data, options):
         # If the weights are not the reason, this raises the actual error.
         build_model(recipe, data)
         raise RuntimeError(
-            f"The recipe starts from {recipe.backbone_weights} weights, which cannot be had: "
-            f"{error}\nGive a file of weights as `backbone_weights`, or start from nothing, which "
-            "costs accuracy, with `backbone_weights=None`."
+            f"The recipe starts from {recipe.backbone_weights} weights, which are not available: "
+            f"{error}\nPass a weights file as `backbone_weights`, or start from random weights, "
+            "with lower accuracy, with `backbone_weights=None`."
         ) from error
 
 
@@ -262,8 +262,8 @@ def _telling_who_is_lost(strategy):
         if not telling and isinstance(error, RuntimeError):
             raise  # JAX uses one error type for everything, including memory
         raise RuntimeError(
-            "another process was lost, or the connection to it. Every epoch that was finished is "
-            "saved: start all processes again with `resume=True`. "
+            "another process, or the connection to it, was lost. Every finished epoch is saved: "
+            "start all processes again with `resume=True`. "
             f"{type(error).__name__}: {(telling or lines or [''])[-1]}"
         ) from error
 

@@ -28,7 +28,7 @@ COLUMNS = {"epoch", "loss", "val_mean_iou"}
 # In bytes. Of a file larger than the first, three parts of the second are hashed: the data are read
 # at each start of a run, and large images would take minutes.
 WHOLE_FILE, PART_OF_FILE = 1 << 20, 1 << 16
-MOVE = ", or move best.keras and best.json away to keep the best of the epochs to come"
+MOVE = ", or move best.keras and best.json away to keep the best of the later epochs"
 
 
 class RunFolder:
@@ -91,7 +91,7 @@ class RunFolder:
         if self.has_begun():
             if not resume:
                 raise ValueError(
-                    f"{self.path} holds a run. Go on with `resume=True`, or choose another "
+                    f"{self.path} contains a run. Resume with `resume=True`, or choose another "
                     "`folder`."
                 )
             before = self._read_decisive(config)
@@ -102,15 +102,15 @@ class RunFolder:
             ]
             if changed:
                 raise ValueError(
-                    f"{self.path} holds a run that was started otherwise: {'; '.join(changed)}. "
-                    "Go on with the same settings, or choose another `folder`."
+                    f"{self.path} contains a run with other settings: {'; '.join(changed)}. "
+                    "Resume with the same settings, or choose another `folder`."
                 )
             return
         rows = self._read_log()
         if len(rows) > 1:  # A process killed in its first epoch leaves one row.
             raise ValueError(
-                f"{self.log} has {counted(len(rows), 'epoch')}, and {self.checkpoints} holds no "
-                "checkpoint. Put the checkpoints back, or choose another `folder`."
+                f"{self.log} has {counted(len(rows), 'epoch')}, but {self.checkpoints} contains no "
+                "checkpoint. Restore the checkpoints, or choose another `folder`."
             )
         if not write:
             return
@@ -143,8 +143,8 @@ class RunFolder:
         for path in (config, self.best):
             if path.exists():
                 raise ValueError(
-                    f"{path} is not of a run, which would replace it. Move it away, or choose "
-                    "another `folder`."
+                    f"{path} does not belong to a run, but a run would replace it. Move it away, "
+                    "or choose another `folder`."
                 )
 
     def last_checkpoint(self, epochs):
@@ -166,8 +166,8 @@ class RunFolder:
             return None, 0
         if done > epochs:
             raise ValueError(
-                f"{path} holds {counted(done, 'finished epoch')}; the training has {epochs}. Move "
-                "it away if it is of another run, or choose another `folder`."
+                f"{path} contains {counted(done, 'finished epoch')}; the training has {epochs}. "
+                "Move it away if it belongs to another run, or choose another `folder`."
             )
         best = AtomicCheckpoint.read_best(self.checkpoints)
         self._check_best(best, path, finished=done == epochs)
@@ -175,10 +175,10 @@ class RunFolder:
             return path, done
         if best is None or not is_whole(self.best) or best["epoch"] > done:
             raise ValueError(
-                f"{path} is damaged, and there is no other checkpoint to go on from. Put it back, "
+                f"{path} is damaged, and there is no other checkpoint to resume from. Restore it, "
                 "or choose another `folder`."
             )
-        print(f"{path} is damaged: going on from the best epoch, {best['epoch']}", flush=True)
+        print(f"{path} is damaged: resuming from the best epoch, {best['epoch']}", flush=True)
         return self.best, best["epoch"]
 
     def set_aside_after(self, epochs):
@@ -210,8 +210,8 @@ class RunFolder:
             return
         missing = "best.json" if self.best.exists() else "best.keras"
         raise ValueError(
-            f"{self.checkpoints} holds {path.name}, and {missing} is missing, so the best epoch is "
-            f"unknown. Put {missing} back{'' if finished else MOVE}, or choose another `folder`."
+            f"{self.checkpoints} contains {path.name}, but {missing} is missing, so the best epoch "
+            f"is unknown. Restore {missing}{'' if finished else MOVE}, or choose another `folder`."
         )
 
     def _read_log(self):
@@ -222,7 +222,7 @@ class RunFolder:
                 rows = list(reader)
                 missing = sorted(COLUMNS - set(reader.fieldnames or COLUMNS))
             if missing:
-                raise ValueError(f"there is no column {missing[0]!r}")
+                raise ValueError(f"it has no column {missing[0]!r}")
             # A truncated row lacks its last values.
             rows = [row for row in rows if None not in row.values()]
             [int(row["epoch"]) for row in rows]
@@ -230,8 +230,8 @@ class RunFolder:
             return []
         except (ValueError, csv.Error) as error:
             raise ValueError(
-                f"{self.log} is damaged or of another program: {error}. Put it back, or move it "
-                "away: the run goes on without the rows of the epochs so far."
+                f"{self.log} is damaged or from another program: {error}. Restore it, or move it "
+                "away: the run then continues without the rows of the epochs so far."
             ) from error
         return rows
 
@@ -245,7 +245,7 @@ class RunFolder:
         except (ValueError, KeyError, TypeError) as error:
             fault = f"damaged ({error})"
         raise ValueError(
-            f"{config} is {fault}, so it is unknown how the run was started. Put the file back, or "
+            f"{config} is {fault}, so the settings of the run are unknown. Restore the file, or "
             "choose another `folder`."
         )
 

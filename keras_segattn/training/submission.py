@@ -41,23 +41,23 @@ def write_submission(model, data, folder, **options):
     labels = data.submission_labels
     if labels is None:
         raise ValueError(
-            f"{data!r} has no labels of an evaluation server. Those with `submission_labels` are "
-            "Cityscapes and ADE20K."
+            f"{data!r} has no labels for an evaluation server. Only Cityscapes and ADE20K have "
+            "`submission_labels`."
         )
     if task_of(model) != "multiclass":
         raise ValueError(
-            f"The server wants one of {len(labels)} classes for each pixel. Model {model.name!r} "
+            f"The server expects one of {len(labels)} classes per pixel. Model {model.name!r} "
             f"is for task={task_of(model)!r}."
         )
     if model.output.shape[-1] != len(labels):
         raise ValueError(
-            f"Model {model.name!r} has {counted(model.output.shape[-1], 'class')}, the server "
-            f"{len(labels)}."
+            f"Model {model.name!r} has {counted(model.output.shape[-1], 'class')}, but the server "
+            f"has {len(labels)}."
         )
     folder = Path(folder)
     paths = [folder / f"{Path(data.name(index)).name}.png" for index in range(len(data))]
     if len(set(paths)) < len(paths):
-        raise ValueError(f"Two images of {data!r} have the same name, and would have one file.")
+        raise ValueError(f"Two images of {data!r} have the same name and would share one file.")
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -417,5 +417,5 @@ def test_an_evaluation_is_checked():
     model = CASES["canet"]()
     with pytest.raises(ValueError, match=r"sliding window is for `evaluate\(tile=\)`"):
         model.evaluation = {"tile": 64}
-    with pytest.raises(ValueError, match="`scales` must be positive"):
+    with pytest.raises(ValueError, match="`scales` must be one or more positive"):
         model.evaluation = {"scales": [1.0, 0.0]}

@@ -249,7 +249,7 @@ def test_refuses_what_does_not_fit(rng):
     image = np.zeros((64, 96, 3), "uint8")
     with pytest.raises(ValueError, match=r"one of \('fusion', 'attention'\). Received: None"):
         model_attention(model, image, (0, 0))
-    with pytest.raises(ValueError, match="give `pixel="):
+    with pytest.raises(ValueError, match="pass `pixel="):
         model_attention(model, image, layer="attention")
     for pixel in ((64, 0), (0, -1), (1, 2, 3)):
         with pytest.raises(ValueError, match=r"inside \(64, 96\). Received"):

@@ -35,7 +35,7 @@ class DataParallel(Strategy):
             print(f"waiting for {count} processes at {address}", flush=True)
             keras.distribution.initialize()
         elif len(missing) < len(variables):
-            raise ValueError(f"Several processes need the environment variables {missing} too.")
+            raise ValueError(f"Several processes also require the environment variables {missing}.")
         self.processes, self.process = jax.process_count(), jax.process_index()
         # Each process reads its own part of the data.
         self.distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
@@ -55,9 +55,9 @@ class DataParallel(Strategy):
             sizes = {data.read(index)[1].shape for index in range(len(data))}
             if len(sizes) > 1:
                 raise ValueError(
-                    "JAX divides arrays of one size among devices; the images to validate on have "
-                    f"{len(sizes)} sizes, such as {min(sizes)} and {max(sizes)}. Take TensorFlow's "
-                    "`strategy='mirrored'`, or one device."
+                    "JAX splits only arrays of the same size across devices; the validation images "
+                    f"have {len(sizes)} sizes, such as {min(sizes)} and {max(sizes)}. Use "
+                    "TensorFlow's `strategy='mirrored'`, or one device."
                 )
         return super().batches(data, batch_size, training=training, **arguments)
 

@@ -31,9 +31,9 @@ class Mirrored(Strategy):
         super().check(batch_size, jit_compile)
         if jit_compile is True and self.on_cpu:
             raise ValueError(
-                "`jit_compile=True` does not go with `strategy='mirrored'` on a CPU, where "
-                "TensorFlow raises InvalidArgumentError as it compiles the exchange of gradients. "
-                "Take `jit_compile=False`."
+                "`jit_compile=True` does not work with `strategy='mirrored'` on a CPU: TensorFlow "
+                "raises InvalidArgumentError when it compiles the gradient exchange. "
+                "Use `jit_compile=False`."
             )
 
     def scope(self):

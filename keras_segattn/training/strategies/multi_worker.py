@@ -122,7 +122,7 @@ def _read_config():
     except (ValueError, KeyError, TypeError):
         pass
     raise ValueError(
-        "`strategy='multi_worker'` reads the processes from the environment variable TF_CONFIG, "
+        "`strategy='multi_worker'` requires the processes in the environment variable TF_CONFIG, "
         'as in {"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": '
         f'"worker", "index": 0}}}}, with another index in each. Received: {text!r}'
     )

@@ -44,8 +44,8 @@ class Strategy:
             below = batch_size - batch_size % self.devices
             choice = f"{below} or {below + self.devices}" if below else f"{self.devices}"
             raise ValueError(
-                f"A batch of {batch_size} cannot be divided among {self.devices} devices. Take "
-                f"`batch_size` {choice}, or use another number of devices."
+                f"A batch of {batch_size} cannot be split across {self.devices} devices. Use "
+                f"`batch_size` {choice}, or another number of devices."
             )
 
     def check_agreement(self, epochs_done, folder):
@@ -53,8 +53,8 @@ class Strategy:
         found = self._gather(epochs_done)
         if len(set(found)) > 1:
             raise ValueError(
-                f"The processes find {found} finished epochs in {folder}. `folder` must be "
-                "one that all of them share."
+                f"The processes find {found} finished epochs in {folder}. All processes must "
+                "share `folder`."
             )
 
     def _gather(self, number):
