@@ -1,12 +1,11 @@
-"""Opens a page to try networks on images, in the browser, with no need of a network connection.
+"""Opens a page in the browser to try networks on images; it works offline.
 
     python -m keras_segattn.demo                          # the networks of the package
-    python -m keras_segattn.demo runs/camvid/model.keras  # a network of one's own
+    python -m keras_segattn.demo runs/camvid/model.keras  # your own network
     python -m keras_segattn.demo --port 9000 --no-browser
 
-Drop an image or take an example, see its classes and their shares, and click a pixel to see the
-attention of the network from there. Only this computer can open the page, unless --host says
-otherwise.
+Drop an image or choose an example to see its classes and their shares. Click a pixel to see the
+network's attention from there. Only this computer can open the page, unless --host allows others.
 """
 
 import argparse

@@ -1,17 +1,17 @@
-"""Boxes as shifts and scalings of anchors."""
+"""Encodes boxes as shifts and scalings of anchors."""
 
 import math
 
 from keras import ops
 
-# A box becomes at most this many times as large as its anchor: the exponential stays finite.
+# Limits the size of a box relative to its anchor, so that the exponential stays finite.
 LARGEST_SCALE = math.log(1000 / 16)
-# Below a thousandth of a pixel a side is counted as such: its logarithm stays finite.
+# Shorter sides count as a thousandth of a pixel, so that the logarithm stays finite.
 SMALLEST_SIDE = 1e-3
 
 
 def encode_boxes(boxes, anchors, weights=(1, 1, 1, 1)):
-    """Returns boxes as shifts of the centers and logarithms of the scales of anchors.
+    """Encodes boxes as shifts of anchor centers and logarithms of anchor scales.
 
     ```
     dx = weights[0] * (center_x(box) - center_x(anchor)) / width(anchor)
@@ -48,11 +48,11 @@ def encode_boxes(boxes, anchors, weights=(1, 1, 1, 1)):
 
 
 def decode_boxes(deltas, anchors, weights=(1, 1, 1, 1)):
-    """Returns the boxes that `encode_boxes` encoded.
+    """Inverts `encode_boxes`.
 
     Args:
-        deltas: Tensor of shape `(..., 4)`, shifts and logarithms of scales. A box becomes at most
-            62.5 times as wide and high as its anchor.
+        deltas: Tensor of shape `(..., 4)`, shifts and logarithms of scales. A box is at most 62.5
+            times as wide and high as its anchor.
         anchors: Tensor of boxes `(x1, y1, x2, y2)` of the same shape, or one that broadcasts to it.
         weights: Four factors, as in `encode_boxes`. Defaults to `(1, 1, 1, 1)`.
 
@@ -73,14 +73,14 @@ def decode_boxes(deltas, anchors, weights=(1, 1, 1, 1)):
 
 
 def clip_boxes(boxes, image):
-    """Returns boxes within the borders of images `(batch, height, width, channels)`."""
+    """Clips boxes to the borders of images `(batch, height, width, channels)`."""
     height, width = (ops.cast(size, "float32") for size in ops.shape(image)[1:3])
     x, y = ops.clip(boxes[..., 0::2], 0, width), ops.clip(boxes[..., 1::2], 0, height)
     return ops.stack([x[..., 0], y[..., 0], x[..., 1], y[..., 1]], axis=-1)
 
 
 def has_area(boxes):
-    """Returns for each box whether it is wider and higher than nothing."""
+    """Returns whether each box has positive width and height."""
     return ops.logical_and(boxes[..., 2] > boxes[..., 0], boxes[..., 3] > boxes[..., 1])
 
 

@@ -1,4 +1,4 @@
-"""A Keras model that gives the probabilities of pixels."""
+"""A Keras model as a source of pixel probabilities."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from keras_segattn.weights.preprocessing import known_preprocessing
 
 
 class KerasSegmenter(Segmenter):
-    """Probabilities of pixels from a Keras model, averaged over scales and mirror images.
+    """Pixel probabilities from a Keras model, averaged over scales and mirrored images.
 
     Args:
         model: A functional model, as for `keras_segattn.inference.segment`.
@@ -51,7 +51,7 @@ class KerasSegmenter(Segmenter):
         self._logits = returns_logits(model)
 
     def probabilities(self, pixels, timeout=None):
-        """Returns probabilities; Keras cannot end a computation, and `timeout` is not used."""
+        """Returns probabilities; `timeout` is ignored because Keras cannot abort a computation."""
         del timeout
         original = pixels.shape[1:3]
         total = 0.0

@@ -1,4 +1,4 @@
-"""Segmenting images of any kind and size."""
+"""Segments images of any format and size."""
 
 import itertools
 from collections.abc import Iterator
@@ -26,13 +26,13 @@ def segment(
     batch_size=1,
     channel_order="RGB",
 ):
-    """Finds the class of every pixel of an image, or of each of several images.
+    """Segments an image, or each of several images: finds the class of every pixel.
 
-    An image is the path of a file, the bytes of one, a `PIL.Image.Image`, or an array
-    `(height, width)` or `(height, width, channels)` of uint8, uint16, bool or floats from 0 to 1;
-    of any numbers where the preprocessing has a `value_range`.
-    Gray, alpha and 16 bits are handled; EXIF rotation is applied; an image with a side below 32
-    pixels is continued by its border pixels for the network, and cut back.
+    An image is the path or the bytes of a file, a `PIL.Image.Image`, or an array `(height, width)`
+    or `(height, width, channels)` of uint8, uint16, bool or floats from 0 to 1; with a
+    `value_range` in the preprocessing, of any numbers. Gray, alpha and 16 bits are supported, and
+    EXIF rotation is applied. An image with a side below 32 pixels is padded with its border pixels
+    for the network, and the result is cropped.
 
     Args:
         model: A functional model from preprocessed images to logits or probabilities
@@ -55,23 +55,23 @@ def segment(
         keep_probabilities: Boolean, whether the result holds the probabilities, which are
             4 bytes per pixel and class. Defaults to `True` without `tile`, else `False`.
         threshold: Float between 0 and 1, the probability above which a binary or multilabel model
-            gives a class; or a sequence of one per class. Defaults to `None`: 0.5, and the best
-            class of a multiclass model, which takes no threshold.
+            predicts a class; or a sequence of one per class. Defaults to `None`, which means 0.5.
+            Not allowed for a multiclass model, which predicts the best class.
         preprocessing: Callable for arrays `(batch, height, width, channels)` from 0 to 255.
             Defaults to `model.preprocessing`.
-        batch_size: Integer, how many images of the same size, or windows, go through the model at
-            once. Defaults to `1`.
-        channel_order: `"RGB"` or `"BGR"`, the order of the colors of arrays, as for `read_image`.
-            Defaults to `"RGB"`.
+        batch_size: Integer, the number of windows, or of images with the same size, per model call.
+            Defaults to `1`.
+        channel_order: `"RGB"` or `"BGR"`, the color order of arrays, as for `read_image`. Defaults
+            to `"RGB"`.
 
     Returns:
         A `Segmentation`, or a list of them, one per image.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        TypeError: If `image` is of another type.
-        ValueError: If an image is empty, damaged or of the wrong channels or values, an argument
-            has a value that is not named above, or the model returns NaN or infinite values.
+        FileNotFoundError: If the file does not exist.
+        TypeError: If `image` has another type.
+        ValueError: If an image is empty or damaged, its channels or values are wrong, an argument
+            has a value not listed above, or the model returns NaN or infinite values.
 
     Example:
 
@@ -92,7 +92,7 @@ def segment(
     check_at_least("batch_size", batch_size, 1)
     if keep_probabilities is None:
         keep_probabilities = tile is None
-    # A file is an iterator, too.
+    # A file is also an iterator.
     generator = isinstance(image, Iterator) and not hasattr(image, "read")
     if generator or isinstance(image, (list, tuple)) or getattr(image, "ndim", None) == 4:
         several, images = True, image
