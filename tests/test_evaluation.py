@@ -101,7 +101,7 @@ def test_images_by_score_worst_first(task, tmp_path):
 
 
 def test_a_model_and_data_of_other_tasks_are_refused():
-    with pytest.raises(ValueError, match=r"has 3 classes, the data set 2"):
+    with pytest.raises(ValueError, match=r"has 3 classes, but the data set has 2"):
         evaluate(network("multilabel"), Bright("binary"))
     data = Bright("multilabel")
     data.class_names = ("red", "green")

@@ -151,7 +151,7 @@ def test_void_crops_are_told_with_a_figure():
     void = void_shares(recipe, (360, 480))
     assert void.mean() == pytest.approx(1 - ((2**3 - 0.5**3) / 12 + 0.5) / 2, abs=1e-3)
     assert np.quantile(void, 0.9) == pytest.approx(1 - 0.35**2, abs=1e-3)
-    with pytest.warns(UserWarning, match=r"of 720x960 .* has 360x480: .* 42% void .* least 88%"):
+    with pytest.warns(UserWarning, match=r"of 720x960 .* has 360x480. .* 42% void .* least 88%"):
         warn_of_void_crops(recipe, RoadScenes("train", 1, size=(360, 480)))
     warn_of_void_crops(recipe, RoadScenes("train", 1, size=(720, 960)))
     warn_of_void_crops(RECIPES["ccnet_camvid"], RoadScenes("train", 1, size=(360, 480)))
@@ -288,7 +288,7 @@ def test_epochs_are_validated_without_the_sliding_window_of_the_evaluation():
 
 
 def test_unknown_recipes_are_refused():
-    with pytest.raises(ValueError, match=r"no recipe 'canet9'.*'canet1_camvid'"):
+    with pytest.raises(ValueError, match=r"Unknown recipe 'canet9'.*'canet1_camvid'"):
         recipes.get("canet9")
 
 
@@ -430,7 +430,7 @@ def test_evaluation_counts_by_hand():
         with pytest.raises(ValueError, match=r"must return a uint8 image .* sample train_00000"):
             use()
     assert "image of float32 and a mask of uint8; both" in data.verify()[0]
-    with pytest.raises(ValueError, match="has 3 classes, the data set 11"):
+    with pytest.raises(ValueError, match="has 3 classes, but the data set has 11"):
         evaluate(model, RoadScenes("train", 2))
 
 

@@ -39,7 +39,7 @@ def test_a_server_gets_its_own_labels(hidden, tmp_path):
             assert image.mode == "L"
             np.testing.assert_array_equal(np.asarray(image), np.array(LABEL_IDS)[found])
     assert set(np.unique(np.array(LABEL_IDS)[found])) == {7, 8, 11}
-    with pytest.raises(ValueError, match="has 3 classes, the server 19"):
+    with pytest.raises(ValueError, match="has 3 classes, but the server has 19"):
         write_submission(pixelwise(), hidden, tmp_path / "other")
     with pytest.raises(ValueError, match="no labels for an evaluation server"):
         write_submission(model, RoadScenes("val", 2), tmp_path / "other")

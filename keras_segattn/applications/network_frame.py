@@ -48,9 +48,9 @@ class NetworkFrame:
         align_corners: Boolean, for resizing the logits. Defaults to `False`.
         backbone_options: Dict of further arguments of a backbone by name. Defaults to `None`.
         **arguments: The arguments common to all networks, described in their docstrings:
-        `input_shape`, `classes`, `task`, `weights`, `backbone_weights`, `preprocessing`,
-        `freeze_backbone`, `classifier_activation`, `input_tensor`, `include_top`, `pooling` and
-        `auxiliary_heads`.
+            `input_shape`, `classes`, `task`, `weights`, `backbone_weights`, `preprocessing`,
+            `freeze_backbone`, `classifier_activation`, `input_tensor`, `include_top`, `pooling` and
+            `auxiliary_heads`.
 
     Attributes:
         image: Keras tensor of the images.

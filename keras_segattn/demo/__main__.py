@@ -22,15 +22,17 @@ def parse_arguments(arguments=None, prog="python -m keras_segattn.demo"):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "models", nargs="*", metavar="MODEL", help=".keras files to offer first (default: none)"
+        "models", nargs="*", metavar="MODEL", help=".keras files to list first (default: none)"
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen at; 0.0.0.0 for all computers around (default: 127.0.0.1)",
+        help="address to listen on; 0.0.0.0 for all interfaces (default: 127.0.0.1)",
     )
     parser.add_argument("--port", type=int, default=8080, help="default: 8080")
-    parser.add_argument("--no-browser", action="store_true", help="only say where the page is")
+    parser.add_argument(
+        "--no-browser", action="store_true", help="only print the address of the page"
+    )
     return parser.parse_args(arguments)
 
 
@@ -44,7 +46,7 @@ def main(arguments=None, prog="python -m keras_segattn.demo"):
     try:
         from nicegui import app, ui
     except ImportError:
-        sys.exit("The page is drawn with NiceGUI: pip install 'keras-segattn[demo]'")
+        sys.exit("The page requires NiceGUI: pip install 'keras-segattn[demo]'")
     from keras_segattn.demo.limits import BodyLimit
     from keras_segattn.demo.page import build
 

@@ -2,7 +2,7 @@
 
 MOST_BYTES = 20_000_000
 MOST_PIXELS = 50_000_000
-TOO_LARGE = f"The file is larger than {MOST_BYTES / 1e6:g} MB. Save it smaller."
+TOO_LARGE = f"The file is larger than {MOST_BYTES / 1e6:g} MB. Save a smaller version."
 
 
 class BodyLimit:

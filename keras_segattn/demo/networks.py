@@ -38,5 +38,5 @@ def load_network(choice):
     except Exception as error:
         raise ValueError(f"{choice} cannot be loaded: {error}") from error
     if not hasattr(model, "preprocessing"):
-        raise ValueError(f"{choice} holds no network of keras_segattn.applications.")
+        raise ValueError(f"{choice} contains no network of keras_segattn.applications.")
     return model

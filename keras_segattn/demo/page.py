@@ -84,7 +84,7 @@ class Page:
             max_file_size=MOST_BYTES,
         )
         self.upload.classes("w-full").props("accept=image/* flat bordered")
-        ui.label("or take an example: a photo, or a road that the program draws")
+        ui.label("or choose an example: a photo, or a drawn road")
         with ui.row().classes("gap-1"):
             for image, fitting in examples():
                 example = ui.image(_picture(image, THUMBNAIL)).classes("w-32 cursor-pointer")
@@ -154,7 +154,7 @@ class Page:
     def show_overlay(self):
         if self.session.result is not None:
             self.picture.set_source(_picture(self.session.result.overlay(self.opacity.value)))
-            self.hint.set_text("Click a pixel to see the attention of the network.")
+            self.hint.set_text("Click a pixel to see the network's attention.")
 
     def show_legend(self):
         from nicegui import ui

@@ -116,7 +116,7 @@ def _rasterio():
         import rasterio
     except ImportError as error:
         raise ImportError(
-            "GeoTIFF files are read and written by rasterio: pip install 'keras-segattn[geo]'"
+            "GeoTIFF files require rasterio: pip install 'keras-segattn[geo]'"
         ) from error
     return rasterio
 

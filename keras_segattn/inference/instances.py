@@ -64,7 +64,7 @@ class Instances:
             from pycocotools import mask as coco_mask
         except ImportError as error:
             raise ImportError(
-                "pycocotools encodes COCO's masks: pip install 'keras-segattn[coco]'"
+                "COCO masks require pycocotools: pip install 'keras-segattn[coco]'"
             ) from error
         results = []
         for box, score, label, mask in zip(

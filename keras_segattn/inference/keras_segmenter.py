@@ -38,8 +38,8 @@ class KerasSegmenter(Segmenter):
         check_scales(scales)
         if any(self.sides) and any(scale != 1 for scale in scales):
             raise ValueError(
-                f"The model takes only images of {self.sides}, at which `scales` would change "
-                f"nothing; leave it out. Received: {scales}"
+                f"The model accepts only images of {self.sides}, so `scales` would have no "
+                f"effect; omit it. Received: {scales}"
             )
         self.size, self.scales, self.flip = size, scales, flip
         self.task = task_of(model)
@@ -82,7 +82,7 @@ class KerasSegmenter(Segmenter):
             raise ValueError(
                 f"Model {self.model.name!r} returns NaN or infinite values for an image of "
                 f"{height}x{width} pixels. Its weights are damaged, its training diverged, or the "
-                "image is not preprocessed as it expects."
+                "image is not preprocessed as the model expects."
             )
         return probabilities
 
@@ -91,7 +91,7 @@ class KerasSegmenter(Segmenter):
         if size is not None and any(
             side not in (None, given) for side, given in zip(self.sides, size, strict=True)
         ):
-            raise ValueError(f"The model takes only images of {self.sides}. Received: size={size}")
+            raise ValueError(f"The model reads only images of {self.sides}. Received: size={size}")
 
 
 def _resize(images, size):

@@ -69,14 +69,14 @@ def claim_results(results, model, options, pairs):
     if masks:
         before = "an unknown model" if there is None else _described(there)
         raise ValueError(
-            f"{results} holds {counted(masks, 'mask')} of {before}, and would get others of "
+            f"{results} contains {counted(masks, 'mask')} of {before} and would get other masks of "
             f"{_described(own)}. Write to another folder, or remove these masks and {MADE_BY}."
         )
     for path in (record, results / FAILED):
         if there is None and path.exists():
             raise ValueError(
-                f"{path} is not of earlier masks, and would be replaced. Write to another folder, "
-                "or move it away."
+                f"{path} does not belong to earlier masks and would be replaced. Write to another "
+                "folder, or move it away."
             )
     results.mkdir(parents=True, exist_ok=True)
     write_json(record, own)
@@ -170,12 +170,12 @@ def _found(folder, results):
     whole, masks = folder.resolve(), results.resolve()
     if masks in (whole, *whole.parents):
         raise ValueError(
-            f"The results {results} are, or contain, the folder of the images {folder}, where "
-            "masks would be taken for images; write to a folder beside or inside it."
+            f"The results folder {results} is or contains the image folder {folder}, so masks "
+            "would be read as images; write to a folder beside or inside it."
         )
     found = find_images(folder, exclude=results)
     if not found:
-        raise ValueError(f"{folder} holds no images {IMAGE_SUFFIXES}")
+        raise ValueError(f"{folder} contains no images {IMAGE_SUFFIXES}")
     return [(path, path.relative_to(folder)) for path in found]
 
 
@@ -184,8 +184,8 @@ def _listed(file):
         path = Path(line)
         if ".." in path.parts:
             raise ValueError(
-                f"{file} names {path}, which leads out of its folder, and its mask out of the "
-                "results; write an absolute path."
+                f"{file} names {path}, which is outside its folder, so the mask would be outside "
+                "the results folder; write an absolute path."
             )
         yield file.parent / path, path.relative_to(path.anchor)
 
@@ -240,4 +240,4 @@ def _part(path):
         finally:
             part.unlink(missing_ok=True)
         return
-    raise RuntimeError(f"{ATTEMPTS} processes died while they worked on {path}")
+    raise RuntimeError(f"{ATTEMPTS} processes died while working on {path}")

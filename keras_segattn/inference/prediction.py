@@ -85,7 +85,7 @@ def segment(
     window = None if tile is None else segmenter.window(tile)
     if None not in (size, tile):
         raise ValueError(
-            "`size` resizes the whole image, and `tile` takes it in parts: pass one of them. "
+            "`size` resizes the whole image, and `tile` splits it: pass only one of them. "
             f"Received: size={size}, tile={tile}"
         )
     check_overlap(overlap)

@@ -88,8 +88,8 @@ def _chosen(scene, bands, channels):
         )
     if len(bands) != channels and (channels, len(bands)) not in ((3, 1), (1, 3)):
         raise ValueError(
-            f"The model takes images of {counted(channels, 'band')}, and {scene.name} has "
-            f"{len(bands)} without alpha. Choose by `bands`, such as "
+            f"The model reads images with {counted(channels, 'band')}, but {scene.name} has "
+            f"{len(bands)} without alpha. Choose with `bands`, such as "
             f"bands={tuple(range(1, channels + 1))}."
         )
     return bands

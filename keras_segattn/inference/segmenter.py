@@ -53,7 +53,7 @@ class Segmenter:
             )
         if any(side not in (None, given) for side, given in zip(self.sides, window, strict=True)):
             raise ValueError(
-                f"The model takes only windows of {tuple(self.sides)}. Received: tile={tile}"
+                f"The model accepts only windows of {tuple(self.sides)}. Received: tile={tile}"
             )
         return window
 
@@ -141,13 +141,13 @@ def as_segmenter(model, threshold=None, size=None):
         for name, value in (("threshold", threshold), ("network_size", size)):
             if value is not None:
                 raise ValueError(
-                    f"The {name.replace('_', ' ')} of an exported model is inside; pass "
+                    f"An exported model contains its {name.replace('_', ' ')}; pass "
                     f"`{name}` to `export_model`. Received: {value}"
                 )
         return model
     if not hasattr(model, "predict_on_batch"):
         raise TypeError(
-            "A model to segment with is a Keras model or a keras_segattn.export.ExportedSegmenter. "
+            "`model` must be a Keras model or a keras_segattn.export.ExportedSegmenter. "
             f"Received: {model!r}"
         )
     from keras_segattn.inference.keras_segmenter import KerasSegmenter

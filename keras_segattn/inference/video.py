@@ -113,9 +113,7 @@ def segment_video(
     try:
         import av
     except ImportError as error:
-        raise ImportError(
-            "Videos are read and written by PyAV: pip install 'keras-segattn[video]'"
-        ) from error
+        raise ImportError("Videos require PyAV: pip install 'keras-segattn[video]'") from error
     source, target = Path(source), Path(target)
     if not 0 <= smoothing < 1:
         raise ValueError(f"`smoothing` must be at least 0 and below 1. Received: {smoothing}")
@@ -158,11 +156,11 @@ def _opened(av, source):
     except av.error.FFmpegError as error:
         raise ValueError(
             f"{source} is not a video in one of the formats {', '.join(READ)}, or is damaged: "
-            f"{error.strerror}. Images are for `segment`."
+            f"{error.strerror}. For images, use `segment`."
         ) from error
     if not video.streams.video:
         video.close()
-        raise ValueError(f"{source} has no pictures, only sound.")
+        raise ValueError(f"{source} has no images, only sound.")
     return video
 
 
@@ -201,7 +199,7 @@ class _Writer:
         if not installed:
             raise ValueError(
                 f"This PyAV has no encoder {' or '.join(names)} for {path.suffix}; install the "
-                "wheel of PyAV, or pass a target of another suffix."
+                "PyAV wheel, or pass a target with another suffix."
             )
         self.rate = source.average_rate or source.guessed_rate or DEFAULT_RATE
         self.size = None

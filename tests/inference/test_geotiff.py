@@ -164,7 +164,7 @@ def test_what_is_refused(image, tmp_path, monkeypatch):
         segment_geotiff(Brightest(), source, source)
     with pytest.raises(TypeError, match=r"a Keras model or a keras_segattn\.export\..*m\.onnx"):
         segment_geotiff("m.onnx", source, target)
-    with pytest.raises(ValueError, match="threshold of an exported model is inside"):
+    with pytest.raises(ValueError, match="exported model contains its threshold"):
         segment_geotiff(Brightest(), source, target, threshold=0.5)
     assert target.read_bytes() == b"old"
     monkeypatch.setitem(sys.modules, "rasterio", None)

@@ -377,7 +377,9 @@ def test_a_size_is_that_of_the_network(network, rng):
     np.testing.assert_allclose(scaled.probabilities, result.probabilities, atol=1e-5)
     with pytest.raises(ValueError, match=r"`size` must be .* from 32 up, or None. .* \(16, 64\)"):
         segment(network, image, size=(16, 64))
-    with pytest.raises(ValueError, match=r"pass one of them. Received: size=\(48, 64\), tile="):
+    with pytest.raises(
+        ValueError, match=r"pass only one of them. Received: size=\(48, 64\), tile="
+    ):
         segment(network, image, size=(48, 64), tile=32)
     with pytest.raises(ValueError, match=r"only images of \(32, 40\). Received: size=\(48, 64\)"):
         segment(pixelwise(size=(32, 40)), image, size=(48, 64))
