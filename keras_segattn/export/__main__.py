@@ -115,7 +115,7 @@ def parse_arguments(arguments, prog="python -m keras_segattn.export"):
 
 
 def all_images(paths):
-    """Returns the image files among some paths and in the folders among them."""
+    """Returns the image files among paths, and in the folders among them."""
     files = []
     for path in paths:
         if path.is_dir():

@@ -1,4 +1,4 @@
-"""The report of comparing an artifact with its model."""
+"""The report of the comparison of an artifact with its model."""
 
 import dataclasses
 from pathlib import Path
@@ -8,19 +8,19 @@ from keras_segattn.wording import counted
 
 @dataclasses.dataclass(frozen=True)
 class ExportReport:
-    """The comparison of an exported artifact with its model. `print` it.
+    """Comparison of an exported artifact with its model; `print` shows it.
 
     Attributes:
         path: The artifact.
         format: Its format, such as `"onnx"`.
         dtype: Its precision.
         bytes: The size of its files.
-        agreement: The smallest share, over the images, of pixels whose class equals the model's.
-        least_agreement: The share below which the artifact would have been withdrawn.
-        largest_logit_difference: Over all images, pixels and classes. For a model that ends in a
-            softmax, of its probabilities.
-        images: How many images were compared.
-        noise: Whether they were noise, for want of `images`.
+        agreement: Fraction of pixels with the same class as the model, for the worst image.
+        least_agreement: The fraction below which the artifact would have been discarded.
+        largest_logit_difference: Maximum over all images, pixels and classes. For a model that ends
+            in a softmax, the difference of probabilities.
+        images: Number of compared images.
+        noise: Whether the images were noise, because no `images` were given.
     """
 
     path: Path
