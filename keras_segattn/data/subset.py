@@ -6,10 +6,10 @@ from keras_segattn.data.dataset import SegmentationDataset
 
 
 class Subset(SegmentationDataset):
-    """Some samples of a data set, read from it when they are needed.
+    """Some samples of a data set, read from it on demand.
 
-    `data[:100]`, `data[[3, 5]]`, `data.split` and `data.kfold` make them. A subset has the classes
-    and settings that its data set has at that moment.
+    `data[:100]`, `data[[3, 5]]`, `data.split` and `data.kfold` return subsets. A subset copies the
+    classes and settings of its data set at that moment.
 
     Args:
         dataset: A `SegmentationDataset`.

@@ -1,4 +1,4 @@
-"""YOLO's annotations of segmentation: a text file for each image."""
+"""YOLO segmentation annotations: one text file per image."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ HOW_TO_GET = "Pass the folder of the images and the folder of the text files."
 
 
 class YOLOPolygons(AnnotatedImages):
-    """Images with polygons in text files, as Ultralytics' YOLO takes them for segmentation.
+    """Images with polygons in text files, in the format of Ultralytics' YOLO segmentation.
 
-    A line is `CLASS X1 Y1 X2 Y2 ...`, with shares of the width and height. An image without a file
-    has no object. Regions are drawn in the order of the file.
+    A line is `CLASS X1 Y1 X2 Y2 ...`, with coordinates as fractions of width and height. An image
+    without a file has no objects. Regions are drawn in file order.
 
     Args:
         images: Folder of the images, searched with its subfolders.
@@ -23,7 +23,7 @@ class YOLOPolygons(AnnotatedImages):
         class_names: Sequence of the names of the classes 0, 1, ... of the files, as in the
             `data.yaml`.
         **kwargs: `label_map`, `background`, `task`, `palette`, `channels` and `value_range`, as for
-            `AnnotatedImages`. The background is one class more, the first one.
+            `AnnotatedImages`. The background is an additional class, the first one.
 
     Raises:
         FileNotFoundError: If there are no images or no text files.
@@ -81,6 +81,6 @@ class YOLOPolygons(AnnotatedImages):
                 f"{where}: coordinates are pairs of x and y from 0 to 1. Received: "
                 f"{' '.join(values)[:60]!r}"
             )
-        # Files have five or six digits: what was pixel 19 may come back as 18.9999.
+        # Files have five or six digits, so pixel 19 may come back as 18.9999.
         points = np.round(numbers.reshape(-1, 2) * (width, height), 2)
         return Region(label, "polygons", [points], where)
