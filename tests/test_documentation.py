@@ -142,7 +142,7 @@ def test_no_backend_is_imported_where_all_must_run(folder):
 def test_code_of_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) >= 5
+    assert len(blocks) == 2
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     assert (tmp_path / "canet.onnx").is_file()
