@@ -139,13 +139,11 @@ def test_no_backend_is_imported_where_all_must_run(folder):
 
 
 @pytest.mark.tensorflow
-def test_code_of_the_readme_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_code_of_the_readme_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) == 2
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
-    assert (tmp_path / "canet.onnx").is_file()
 
 
 PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if "```python" in path.read_text())
