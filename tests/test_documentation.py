@@ -143,6 +143,8 @@ def test_code_of_the_readme_runs():
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) == 2
     for block in blocks:
+        # Two by two tiles are as good as many.
+        block = block.replace("np.zeros((1000, 2000, 3)", "np.zeros((600, 700, 3)")
         exec(compile(block, "README.md", "exec"), {})
 
 

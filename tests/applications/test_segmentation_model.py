@@ -12,7 +12,7 @@ from keras_segattn.losses import FocalLoss, WeightedCrossEntropy
 from keras_segattn.metrics import SegmentationScores
 from keras_segattn.weights import Preprocessing
 from tests.applications.cases import CASES
-from tests.training import randomize
+from tests.training import call, randomize
 
 BGR = Preprocessing([0.4, 0.5, 0.6], [0.1, 0.2, 0.3], channel_order="BGR")
 
@@ -263,6 +263,17 @@ def test_fit_warns_of_batches_of_one_where_one_value_is_normalized(kind):
     fit(1)
 
 
+@pytest.mark.tensorflow
+def test_fit_traces_the_step_once():
+    image = keras.Input((4, 4, 3))
+    model = SegmentationModel(image, keras.layers.Conv2D(5, 1)(image))
+    model.compile("adam", WeightedCrossEntropy())
+    step, traces = model.train_step, []
+    model.train_step = lambda data: traces.append(data) or step(data)
+    model.fit(np.zeros((4, 4, 4, 3)), np.zeros((4, 4, 4)), batch_size=2, verbose=0)
+    assert len(traces) == 1
+
+
 def test_a_frozen_backbone_stays_frozen(tmp_path):
     model = CASES["canet"]()
     free = len(model.trainable_weights)
@@ -319,7 +330,7 @@ def test_auxiliary_heads_are_dropped_on_purpose_only(case, rng):
     assert plain.name == model.name
     assert len(plain.weights) == len(CASES[case]().weights) < len(model.weights)
     image = rng.normal(size=(1, 40, 33, 3)).astype("float32")
-    np.testing.assert_array_equal(plain.predict(image, verbose=0), model.predict(image, verbose=0))
+    np.testing.assert_array_equal(call(plain, image), call(model, image))
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -334,9 +345,7 @@ def test_an_input_tensor_may_have_a_size_and_layers_before_it(case, deep, rng):
     assert before.get_layer("half").scale == 0.5
     before.set_weights(model.get_weights())
     pixels = rng.normal(size=(1, 40, 33, 3)).astype("float32")
-    np.testing.assert_allclose(
-        before.predict(pixels, verbose=0), model.predict(pixels / 2, verbose=0), atol=1e-5
-    )
+    np.testing.assert_allclose(call(before, pixels), call(model, pixels / 2), atol=1e-5)
 
 
 def test_input_tensors_that_are_none_are_refused():
@@ -397,7 +406,7 @@ def test_validation_measures_as_segment_does(evaluation, deep, rng):
     masks = rng.integers(0, 5, (3, 72, 96)).astype("uint8")
     pixels = np.array(model.preprocessing(images))
     plain = model.evaluate(pixels, masks, verbose=0, batch_size=1, return_dict=True)
-    before = model.predict(pixels, verbose=0)
+    before = call(model, pixels)
     model.evaluation = evaluation
     scores = model.evaluate(pixels, masks, verbose=0, batch_size=1, return_dict=True)
     results = [segment(model, image, **evaluation) for image in images]
