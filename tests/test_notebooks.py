@@ -74,6 +74,8 @@ def outputs(tmp_path_factory):
                 cell.source = cell.source.replace(large, small)
         cells += [nbformat.v4.new_code_cell(start), *book.cells]
         ends.append(len(cells))
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"  # each notebook numbers its own
     whole = nbformat.v4.new_notebook(cells=cells)
     with pytest.MonkeyPatch.context() as patch:
         paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
