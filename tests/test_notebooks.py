@@ -57,7 +57,7 @@ def test_the_first_code_installs_this_version_where_it_is_missing(path, tmp_path
 
 @pytest.fixture(scope="module")
 def outputs(tmp_path_factory):
-    """What the cells of every notebook put out.
+    """The outputs of the cells of every notebook.
 
     One kernel imports TensorFlow once for all; each notebook begins without names, in an empty
     folder.
