@@ -23,8 +23,9 @@ def pair_files(images, results):
     The mask of `a/street.jpg` is `a/street.jpg.png` in the results folder.
 
     Args:
-        images: Path of a folder, searched with its subfolders except `results`; or of a text file
-            with one image path per line, absolute or relative to the folder of the text file.
+        images: Path of a folder, searched with its subfolders except `results`; of an image; or of
+            a text file with one image path per line, absolute or relative to the folder of the text
+            file.
         results: Path of the folder of the masks.
 
     Raises:
@@ -34,6 +35,8 @@ def pair_files(images, results):
     """
     if images.is_dir():
         names = dict(_found(images, results))
+    elif images.is_file() and images.suffix.lower() in IMAGE_SUFFIXES:
+        names = {images: Path(images.name)}
     elif images.is_file():
         names = dict(_listed(images))
     else:

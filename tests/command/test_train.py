@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from keras_segattn.command import train as command
 from keras_segattn.command.compare import comparison
+from keras_segattn.command.loggers import logging_callbacks
 from keras_segattn.command.main import main
 from tests.command.cases import QUICK, use_tiny_network
 from tests.command.files import road, write
@@ -145,3 +147,13 @@ def test_what_does_not_fit_is_told(tmp_path, capsys):
         assert message in capsys.readouterr().err
     with pytest.raises(SystemExit, match="There is no run and no model"):
         main(["evaluate", "none"])
+
+
+def test_loggers_say_what_they_need(monkeypatch):
+    config = command.configure(command.parse_arguments(["generated", *QUICK]))
+    for name in ("mlflow", "wandb"):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(ImportError, match=f"--logger {name} needs {name}: pip install {name}"):
+            logging_callbacks([name], config, config.options)
+    callbacks, options = logging_callbacks(["tensorboard"], config, config.options)
+    assert (callbacks, options.tensorboard) == ([], True)
