@@ -8,6 +8,7 @@ from keras_segattn.arguments import check_choice
 from keras_segattn.atomic_files import atomic_path
 from keras_segattn.images import to_geojson, unpack_labels, write_coco
 from keras_segattn.images.polygons import labels_of
+from keras_segattn.task import name_classes
 
 POLYGONS = ("geojson", "coco")
 COCO_FILE = "annotations.coco.json"
@@ -27,7 +28,7 @@ def write_polygons(
             file names are relative to the folder of the images.
         pairs: List of pairs of an image and its mask, as returned by `pair_files`.
         results: Path of the folder of the masks.
-        class_names: Sequence of one name per class.
+        class_names: Sequence of one name per class; of a binary model the foreground's will do.
         task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `"multiclass"`.
         classes: Collection of the labels or names to trace. Defaults to `None`: all except the
             background.
@@ -41,6 +42,7 @@ def write_polygons(
         ValueError: If `format` or `classes` has a value not listed above.
     """
     check_choice("polygons", format, POLYGONS)
+    class_names = name_classes(tuple(class_names), task)
     if classes is None and task == "binary":
         classes = [1]
     options = {
