@@ -260,6 +260,7 @@ def test_fit_warns_of_batches_of_one_where_one_value_is_normalized(kind):
         fit(1)
     fit(2)
     norm.trainable = False
+    model.compile("sgd", WeightedCrossEntropy())
     fit(1)
 
 
