@@ -141,7 +141,7 @@ class SegmentationDataset:
 
         Args:
             *shares: The fraction of samples in each part, such as `0.7, 0.15, 0.15`. Their sum is
-            1.
+                1.
             seed: Integer; the same seed gives the same parts. Defaults to `0`.
             group_by: Callable from a sample's name to its group, or a sequence of one group per
                 sample. All samples of a group, such as the frames of a video or the slices of a
