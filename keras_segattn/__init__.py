@@ -17,7 +17,7 @@ Subpackages:
 - `serving`: an exported network behind HTTP.
 - `demo`: a page to try it, `keras-segattn demo`.
 - `command`: the command `keras-segattn`: train, evaluate, predict, export, serve, demo.
-- `flops`: operations of a model, counted as the papers count them.
+- `flops`: the operations of a model, counted as in the papers.
 
 The main names are also here: `keras_segattn.CANet` is `keras_segattn.applications.CANet`.
 

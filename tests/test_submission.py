@@ -54,7 +54,7 @@ def test_parts_and_sums_keep_the_labels_of_the_server(hidden, tmp_path):
     # Those of two servers are those of none.
     other = hidden[1:]
     other.submission_labels = range(19)
-    with pytest.raises(ValueError, match="no labels of an evaluation server"):
+    with pytest.raises(ValueError, match="no labels for an evaluation server"):
         write_submission(model, hidden[:1] + other, tmp_path / "other")
 
 

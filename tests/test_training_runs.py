@@ -454,4 +454,4 @@ def test_a_network_that_cannot_be_built_is_not_blamed_on_its_weights(monkeypatch
     monkeypatch.setattr(run_module, "build_model", build_model)
     with pytest.raises(ValueError, match="Unknown backbone 'mobilnet_v2'"):
         run_module._build(wrong, DATA["train"], TrainingOptions())
-    assert "initial backbone weights: imagenet" in capsys.readouterr().out
+    assert "the backbone starts from imagenet" in capsys.readouterr().out

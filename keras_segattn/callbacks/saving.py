@@ -16,7 +16,7 @@ def save_atomically(model, path):
 
     Raises:
         FileNotFoundError: If the folder is no longer there.
-        OSError: If the file cannot be written, as on a full disk; nothing half-written is left.
+        OSError: If the file cannot be written, on a full disk for example; no partial file is left.
     """
     try:
         with atomic_path(path) as temporary, _undistributed():

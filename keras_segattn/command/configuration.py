@@ -39,7 +39,7 @@ def read_configuration(path):
     """Returns the `Configuration` in a YAML file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ValueError: If it is no configuration; names the key that is wrong.
     """
     path = Path(path)

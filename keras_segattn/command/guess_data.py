@@ -50,7 +50,7 @@ def guess_data(path, class_names=None, task=None):
         task: The task that the user names, or `None`.
 
     Raises:
-        FileNotFoundError: If there is nothing at `path`.
+        FileNotFoundError: If `path` does not exist.
         ValueError: If it is not clear which files are images and which are masks.
     """
     root = Path(path)

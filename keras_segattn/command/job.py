@@ -24,8 +24,8 @@ def main(arguments, open_data):
 
     Args:
         arguments: Arguments parsed by the parser of `argument_parser`.
-        open_data: Function that takes the arguments, once they are checked, and returns a dict of
-            `SegmentationDataset`: `"train"`, `"val"`, and `"test"` if there is one.
+        open_data: Function from the checked arguments to a dict of `SegmentationDataset`:
+            `"train"`, `"val"` and, if available, `"test"`.
     """
     run = RunFolder(arguments.run or Path("runs") / arguments.recipe)
     with told_in_one_line(run, arguments.strategy in ("none", "mirrored")):
@@ -58,7 +58,7 @@ def run_job(recipe, data, run, options, *, resume=False, formats=(), callbacks=(
     plot_history(run.path / "curves.png", run.log)
     save_atomically(model, run.path / "model.keras")
 
-    # The best epoch was chosen on the validation set; the test set is read here, once.
+    # The validation set selected the best epoch; the test set is used only here, once.
     metrics = {}
     for split in [split for split in ("val", "test") if split in data]:
         if not has_labels(data[split]):

@@ -27,17 +27,18 @@ class SegmentationDataset:
             masks are `(height, width, classes)` of 0, 1 and void. Defaults to `"multiclass"`.
         class_names: Tuple of class names; class `i` has label `i`.
         palette: Tuple of one RGB color per class.
-        channels: Integer, the bands of an image. Defaults to `3`.
-        value_range: The range of values in image files that `read` has spread over 0 to 255, as for
-            `PairedFiles`, or `None`. Networks that `build_model` makes for a data set, and
-            `Preprocessing.fit`, keep it. Defaults to `None`.
-        sample_weights: Sequence of one weight per sample for the loss, or `None` for equal weights.
-            Pipelines then give triples of images, masks and weights `(batch,)`. Defaults to `None`.
-        pixel_weights: Callable `(name, mask) -> weights` for the loss, from the name of a sample
-            and its mask to a float array `(height, width)`, read from a file or computed from the
-            mask; `None` for equal weights. Augmentations change the weights with the image.
-            Pipelines then give weights `(batch, height, width)`, times the weights of the samples.
-            Defaults to `None`.
+        channels: Integer, the number of image bands. Defaults to `3`.
+        value_range: The range of values in image files that `read` maps to 0 to 255, as for
+            `PairedFiles`, or `None`. `build_model` and `Preprocessing.fit` copy it to the network's
+            preprocessing. Defaults to `None`.
+        sample_weights: Sequence of one loss weight per sample, or `None` for equal weights.
+            Pipelines then yield triples of images, masks and weights `(batch,)`. Defaults to
+            `None`.
+        pixel_weights: Callable `(name, mask) -> weights` for the loss, from a sample's name and
+            mask to a float array `(height, width)`, read from a file or computed from the mask;
+            `None` for equal weights. Augmentations change the weights with the image. Pipelines
+            then yield weights `(batch, height, width)`, multiplied by the sample weights. Defaults
+            to `None`.
         submission_labels: Sequence of the label of each class on the data set's evaluation server,
             or `None` if it has no server. Defaults to `None`.
         ignore_class: The label of void pixels, 255 in all data sets.

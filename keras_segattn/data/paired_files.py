@@ -32,9 +32,9 @@ class PairedFiles(SegmentationDataset):
 
     Attributes:
         value_range: Tuple `(low, high)` of the values in the image files that become 0 and 255, or
-            one such for each band; `None` to go by the dtype, as `to_pixels` does. Set to
-            `"count"`, it is counted from the files when it is first needed. Samples are then
-            rounded to 8 bits, to a 255th of the range; `segment` does not round.
+            one tuple per band; `None` if the dtype determines the range, as in `to_pixels`.
+            `"count"` determines it from the files on first use. Samples are then rounded to 8 bits,
+            to a 255th of the range; `segment` does not round.
         label_map: Dict from the labels in the files to the indices of `class_names` or to 255; a
             label not in the dict is an error. `None` if the files contain the indices of
             `class_names`.

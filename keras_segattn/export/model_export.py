@@ -88,12 +88,12 @@ def export_model(
             outside, so that the artifact expects preprocessed float32 images; or a callable for a
             Keras tensor of images, to include in the artifact. Defaults to `None`.
         output: `"class_map"`, `"probabilities"`, `"logits"`, or `"coarse_class_map"`: the class map
-            as it is before the logits are resized, enlarged by repeating pixels. It is faster, and
-            its contours have steps of the decoder's stride, 8 pixels. The artifact
-            calls it `class_map` as well. Defaults to `"class_map"`.
-        input_shape: Tuple `(batch, height, width)`; `None` leaves a size free. LiteRT in int8 needs
-            a fixed height and width; elsewhere they may make a faster artifact. Defaults to all
-            free, as far as the model's are.
+            before the logits are resized, enlarged by repeating pixels. It is faster, but its
+            contours have steps of the decoder's stride, 8 pixels. In the artifact, it is also named
+            `class_map`. Defaults to `"class_map"`.
+        input_shape: Tuple `(batch, height, width)`; `None` leaves a size free. LiteRT in int8
+            requires a fixed height and width; in other formats, they may make the artifact faster.
+            Defaults to free sizes, as far as the model allows.
         network_size: Tuple `(height, width)` at which the network works inside the artifact: images
             are resized to it, and the logits back, as papers do that measure 1024x2048 images at
             512x1024, and as `segment(size=)` and `evaluate` do. Defaults to `None`, the size of the
@@ -249,7 +249,7 @@ def _write_with_tensorflow(format, served, artifact, metadata, dtype, calibratio
 
 
 def _preprocessing(model, preprocessing):
-    """Returns the preprocessing inside the artifact, and the part left to do before it."""
+    """Returns the preprocessing inside the artifact and the part that remains outside."""
     if preprocessing is False:
         return None, getattr(model, "preprocessing", None)
     if preprocessing not in (None, True):

@@ -41,19 +41,19 @@ def segment(
             resized to a model of fixed size, and its outputs back.
         image: An image; or a list, tuple or generator of images, or an array
             `(batch, height, width, channels)`.
-        tile: `None` to take the image whole; or the side, or `(height, width)`, of a window that
-            slides over it. One row of windows is held in memory at a time. Defaults to `None`.
-        overlap: Float from 0 to below 1, the least share of a window that its neighbor overlaps.
-            They are blended there. Defaults to `0.25`.
+        tile: `None` for the whole image at once; or the side, or `(height, width)`, of a sliding
+            window. Only one row of windows is in memory at a time. Defaults to `None`.
+        overlap: Float, at least 0 and below 1, the minimum overlap of neighboring windows as a
+            fraction of a window. Overlapping windows are blended. Defaults to `0.25`.
         size: Tuple `(height, width)` that the image is resized to for the network, as papers do
             that measure 1024x2048 images at 512x1024; its logits are resized back. Not with `tile`.
             Defaults to `None`, the image's own size.
         scales: Sequence of positive floats, factors of that size. The probabilities of the image at
             these scales are resized and averaged; a model of fixed size has one scale. Defaults to
             `(1.0,)`.
-        flip: Boolean, whether to average with the mirrored image too. Defaults to `False`.
-        keep_probabilities: Boolean, whether the result holds the probabilities, which are
-            4 bytes per pixel and class. Defaults to `True` without `tile`, else `False`.
+        flip: Boolean, whether to also average over the mirrored image. Defaults to `False`.
+        keep_probabilities: Boolean, whether the result contains the probabilities, 4 bytes per
+            pixel and class. Defaults to `True` without `tile`, otherwise `False`.
         threshold: Float between 0 and 1, the probability above which a binary or multilabel model
             predicts a class; or a sequence of one per class. Defaults to `None`, which means 0.5.
             Not allowed for a multiclass model, which predicts the best class.

@@ -11,7 +11,7 @@ HEADS = (
     "from the authors' code: auxiliary heads, which Table 4 counts, on the weighted high level; "
     "the paper names the fused map"
 )
-CAMVID = "the paper does not train on CamVid; as Cross-CBAM does at its size"
+CAMVID = "the paper does not train on CamVid; as in Cross-CBAM at its size"
 # Of the pixels of a batch, however large its crops and their number are.
 MIN_KEPT = 1 / 16
 MIN_KEPT_REASON = (

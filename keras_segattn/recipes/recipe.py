@@ -38,20 +38,20 @@ LOSSES = (
 class Recipe:
     """Settings for training a network on a data set, from its paper or chosen by us.
 
-    `keras_segattn.training` trains by it, and `dataclasses.replace(recipe, epochs=30)` changes it.
+    `keras_segattn.training` runs recipes; `dataclasses.replace(recipe, epochs=30)` changes one.
     `recipe.with_backbone("resnet18")` takes another backbone and its ImageNet weights.
 
     Args:
         name: Name of the recipe.
         source: Its source: the paper and section, and the authors' code.
         network: Name of a function in `keras_segattn.applications`.
-        network_arguments: Dict of its arguments, without `classes`.
-        backbone_weights: Initial weights of the backbone, as the networks take them: `"imagenet"`,
-            or `None` for nothing. Defaults to `None`.
+        network_arguments: Dict of the network's arguments, without `classes`.
+        backbone_weights: Initial weights of the backbone: `"imagenet"`, or `None` for random
+            weights. Defaults to `None`.
         dataset: Name of the data set: `"camvid"`, `"cityscapes"` or `"ade20k"`; `"own"` for any.
-        image_size: Tuple `(height, width)` of the images that the crops and scales are meant for,
-            or `None` for any. Training warns where other images leave much of a crop void. Defaults
-            to `None`.
+        image_size: Tuple `(height, width)`, the image size for which crops and scales were chosen,
+            or `None` for any. Training warns if other images leave much of a crop void. Defaults to
+            `None`.
         optimizer: `"adam"`, `"adamw"` or `"sgd"`.
         learning_rate: Float, the initial rate, or the rate after the warm-up.
         end_learning_rate: Float, the rate at the end of the schedule. Defaults to `0.0`.

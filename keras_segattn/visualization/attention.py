@@ -33,7 +33,7 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
         pixel: Tuple `(row, column)` of a pixel of the image, for layers in which every pixel has
             attention of its own: `CrissCrossAttention`, `NonLocal` and `StripAttention`. The
             others do without. Not with `strip`. Defaults to `None`.
-        layer: Name of the layer; may be left out where there is only one. Defaults to `None`.
+        layer: Name of the layer; optional if there is only one. Defaults to `None`.
         strip: Integer, a column of the image (a row, if strips are horizontal), for
             `StripAttention`: the map then shows which pixels look at it, as in figure 9 of the
             AttaNet paper. Defaults to `None`.
@@ -116,8 +116,9 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
     Args:
         layer: A layer of the table, or another layer with a method `attention`.
         inputs: The inputs of the layer for one image: a tensor or array
-            `(1, height, width, channels)`, or a list of two.
-        pixel: Tuple `(row, column)` of the map, for the first three. Defaults to `None`.
+            `(1, height, width, channels)`, or a list of two of them.
+        pixel: Tuple `(row, column)` of the map, for the first three layers of the table. Defaults
+            to `None`.
         strip: Integer, a strip of a `StripAttention`, to see which pixels look at it. Not with
             `pixel`. Defaults to `None`.
 

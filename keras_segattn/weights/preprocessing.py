@@ -167,7 +167,7 @@ class Preprocessing:
         return f"Preprocessing({', '.join(f'{k}={v!r}' for k, v in self._arguments().items())})"
 
 
-# torchvision's, for all its ImageNet weights.
+# torchvision's preprocessing, for all its ImageNet weights.
 def known_preprocessing(model, advice=""):
     """Returns the attribute `preprocessing` of a model.
 

@@ -56,7 +56,7 @@ def test_from_a_folder_to_a_report_and_masks(tmp_path, capsys):
 
     with pytest.raises(SystemExit):
         main(["train", "photos", *QUICK])
-    assert "Go on with --resume" in capsys.readouterr().err
+    assert "Resume with --resume" in capsys.readouterr().err
     log = (run / "log.csv").read_text()
     main(["train", "photos", *QUICK, "--resume"])
     main(["train", "runs/photos/config.yaml", "--resume"])
