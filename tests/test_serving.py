@@ -316,7 +316,7 @@ def test_what_cannot_be_served(tmp_path, artifact):
         (logits, "returns logits; export it with"),
         (other, "has no metadata of `export_model`, or is damaged"),
         (tmp_path / "none.onnx", "There is no artifact at"),
-        (tmp_path, "not an artifact of a known format"),
+        (tmp_path, "not an artifact in a known format"),
     ]:
         with pytest.raises(SystemExit, match=f"cannot be served: .*{message}"):
             serve.load(serve.parse_arguments([str(path)]))

@@ -107,7 +107,7 @@ class ExportedSegmenter(Segmenter):
         (batch, *_), dtype = metadata["input"]["shape"], metadata["input"]["dtype"]
         if (dtype, metadata["output"]) != ("uint8", "class_map") or batch not in (None, 1):
             raise ValueError(
-                f"{path} takes {dtype} images in batches of {batch or 'any size'} and returns "
+                f"{path} expects {dtype} images in batches of {batch or 'any size'} and returns "
                 f"{metadata['output']}; export it with preprocessing=None, output='class_map' and "
                 "a free batch."
             )
@@ -165,13 +165,13 @@ class ExportedSegmenter(Segmenter):
         if resized is not None or self.metadata["resized"] == "class_map":
             option = "output='coarse_class_map'" if resized is None else f"network_size={resized}"
             raise ValueError(
-                f"{self._path} was exported with {option}, and has no logits of the size of its "
-                "images, from which the probabilities of windows and frames are computed. Export "
-                "it without that."
+                f"{self._path} was exported with {option} and has no logits of the image size, "
+                "which are needed for the probabilities of windows and frames. Export it without "
+                "this option."
             )
         if self.metadata.get("from_logits") is None:
             raise ValueError(
-                f"It cannot be told whether {self._path} has logits or probabilities inside. Set "
+                f"It is unknown whether {self._path} contains logits or probabilities. Set "
                 "model.from_logits to True or False, and export the model again."
             )
 

@@ -52,7 +52,7 @@ class LoadedArtifact:
         except Exception as error:
             # Each runtime has its own errors for a damaged file.
             raise ValueError(
-                f"{path} cannot be loaded by {format.runtime[0]}, and may be damaged: {error!r}"
+                f"{path} cannot be loaded by {format.runtime[0]} and may be damaged: {error!r}"
             ) from error
 
     def __call__(self, images, timeout=None):
@@ -60,7 +60,7 @@ class LoadedArtifact:
             return self._run(images)
         if not self.takes_timeout:
             raise ValueError(
-                f"The runtime of {self._name!r} cannot end a computation; leave `timeout` out, or "
+                f"The runtime of {self._name!r} cannot abort a computation; omit `timeout`, or "
                 f"export to 'onnx' or 'openvino'. Received: timeout={timeout}"
             )
         return self._run(images, timeout)
@@ -163,6 +163,6 @@ def format_of(path):
             return format
     folders = [format.files[0] for format in FORMATS.values() if format.files]
     raise ValueError(
-        f"{path} is not an artifact of a known format: a .onnx or .tflite file, or a folder with "
+        f"{path} is not an artifact in a known format: a .onnx or .tflite file, or a folder with "
         f"one of {folders}"
     )

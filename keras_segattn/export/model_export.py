@@ -135,9 +135,9 @@ def export_model(
     """
     if format == "tf_trt":
         raise ValueError(
-            "TF-TRT ended with TensorFlow 2.17, which cannot run this package. Export "
-            "format='saved_model' and convert the folder where TensorFlow 2.17 and TensorRT are "
-            "installed: python tf_trt.py SAVED_MODEL CONVERTED, with the file "
+            "TF-TRT was last in TensorFlow 2.17, which cannot run this package. Export "
+            "format='saved_model' and convert the folder on a machine with TensorFlow 2.17 and "
+            "TensorRT: python tf_trt.py SAVED_MODEL CONVERTED, with the file "
             "keras_segattn/export/tf_trt.py."
         )
     check_functional(model)
@@ -149,7 +149,7 @@ def export_model(
         check_choice(f"opset of {format}", opset, tuple(target.opsets) or (None,))
     if path.suffix != target.suffix and (target.suffix or path.suffix in FILES):
         kind = f"file that ends in {target.suffix}" if target.suffix else "folder"
-        raise ValueError(f"{format!r} is written to a {kind}. Received: path={str(path)!r}")
+        raise ValueError(f"{format!r} requires a {kind}. Received: path={str(path)!r}")
     check_replaceable(path, lambda path: is_artifact(path, folder=not target.suffix))
     check_sidecars(path, folder=not target.suffix)
     if isinstance(images, (str, os.PathLike)):
@@ -157,7 +157,9 @@ def export_model(
     if images is not None and not len(images):
         raise ValueError("`images` is empty.")
     if dtype == "int8" and images is None:
-        raise ValueError("int8 is calibrated with images: pass `images`, a data set for example.")
+        raise ValueError(
+            "int8 requires images for calibration: pass `images`, a data set for example."
+        )
     target.check_machine()
     target.check_packages(writing=True)
     inside, outside = _preprocessing(model, preprocessing)
@@ -166,7 +168,7 @@ def export_model(
     served = serving_model(model, inside, output, input_shape, network_size, threshold)
     if dtype in target.fixed_size_dtypes and None in served.input_shape[1:3]:
         raise ValueError(
-            f"{format!r} in {dtype} needs a fixed height and width: pass `input_shape`, such as "
+            f"{format!r} in {dtype} requires a fixed height and width: pass `input_shape`, such as "
             f"(1, 360, 480). Received: input_shape={input_shape}"
         )
     metadata = _metadata(model, served, inside, output, dtype, target)
@@ -196,9 +198,9 @@ def export_model(
         )
         if not agreement >= least_agreement:
             raise RuntimeError(
-                f"The {format} artifact in {dtype} gives another class than the model to "
-                f"{1 - agreement:.2%} of the pixels of an image, more than the "
-                f"{1 - least_agreement:.2%} allowed; the largest difference of the logits is "
+                f"The {format} artifact in {dtype} gives another class than the model for "
+                f"{1 - agreement:.2%} of the pixels of an image, more than the allowed "
+                f"{1 - least_agreement:.2%}; the largest logit difference is "
                 f"{difference:.3g}. It was not written to {path}."
             )
         files = artifact.rglob("*") if artifact.is_dir() else [artifact]
@@ -243,7 +245,7 @@ def _write_with_tensorflow(format, served, artifact, metadata, dtype, calibratio
     )
     if result.returncode:
         raise RuntimeError(
-            "TensorFlow, which writes the artifact in a process of its own, failed:\n"
+            "TensorFlow, which writes the artifact in a separate process, failed:\n"
             f"{result.stderr[-2000:]}"
         )
 

@@ -57,7 +57,7 @@ def check_self_contained(path):
             kind, *span = messages.pop()
             for field, start, stop in list(_fields(file, *span)):
                 if kind == "tensor" and field == EXTERNAL_DATA:
-                    raise ValueError("it has a tensor whose numbers are in another file")
+                    raise ValueError("it has a tensor stored in another file")
                 if field in HOLDERS[kind]:
                     messages.append((HOLDERS[kind][field], start, stop))
 

@@ -37,7 +37,7 @@ class ExportReport:
         kind = " of noise" if self.noise else ""
         return (
             f"{self.path}: {self.format}, {self.dtype}, {self.bytes / 1e6:.1f} MB; at least "
-            f"{self.agreement:.3%} of the pixels as in Keras (bound {self.least_agreement:.1%}), "
+            f"{self.agreement:.3%} of the pixels as in Keras (minimum {self.least_agreement:.1%}), "
             f"largest logit difference {self.largest_logit_difference:.2g}, on "
             f"{counted(self.images, 'image')}{kind}"
         )

@@ -111,14 +111,14 @@ def _sizes(model, input_shape, network_size):
         check_size(network_size)
         if any(side not in (None, asked) for side, asked in zip(taken, network_size, strict=True)):
             raise ValueError(
-                f"The model takes only images of {taken}. Received: network_size={network_size}"
+                f"The model reads only images of {taken}. Received: network_size={network_size}"
             )
         taken = (None, None)
     sizes = []
     for fixed, asked in zip(taken, sides, strict=True):
         if None not in (fixed, asked) and fixed != asked:
             raise ValueError(
-                f"The model takes only images of {model.input_shape[1:3]}. Received: "
+                f"The model reads only images of {model.input_shape[1:3]}. Received: "
                 f"input_shape={input_shape}"
             )
         sizes.append(fixed if asked is None else asked)
@@ -147,8 +147,8 @@ def _before_resizing(model):
     names = [layer.name for layer in model.layers]
     if "logits" not in names or not isinstance(model.get_layer("logits"), ResizeLike):
         raise ValueError(
-            f"Model {model.name!r} has no layer 'logits' that resizes them, as the networks of "
-            "keras_segattn.applications have; export 'class_map'."
+            f"Model {model.name!r} has no layer 'logits' that resizes the logits, unlike the "
+            "networks of keras_segattn.applications; export 'class_map'."
         )
     coarse, _ = model.get_layer("logits").input
     return keras.Model(model.inputs, coarse)

@@ -40,8 +40,8 @@ def check_sidecars(path, folder):
         return
     strange = labels if not description.exists() or _is_own(description) else description
     raise ValueError(
-        f"{strange} is a file that `export_model` did not write, and would be replaced. Pass "
-        "another path, or move it away."
+        f"{strange} was not written by `export_model` and would be replaced. Pass another path, or "
+        "move it away."
     )
 
 

@@ -23,7 +23,9 @@ def check_replaceable(path, is_artifact):
             that is not an artifact.
     """
     if path.name in ("", ".."):
-        raise ValueError(f"The path of an artifact ends in its name. Received: path={str(path)!r}")
+        raise ValueError(
+            f"The path of an artifact must end in its name. Received: path={str(path)!r}"
+        )
     if path.is_symlink():
         raise ValueError(
             f"{path} is a symbolic link to {path.resolve()}: pass that path, or remove the link."
@@ -32,8 +34,8 @@ def check_replaceable(path, is_artifact):
         return
     kind = "a folder" if path.is_dir() else "a file"
     raise ValueError(
-        f"{path} is {kind} that `export_model` did not write, or holds more than it wrote. It is "
-        "not replaced: pass another path, or remove it first."
+        f"{path} is {kind} that `export_model` did not write, or contains other files. It is not "
+        "replaced: pass another path, or remove it first."
     )
 
 

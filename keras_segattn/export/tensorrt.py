@@ -47,7 +47,7 @@ class TensorRT(Format):
             missing.append("torch with CUDA, which verifies the engine")
         if missing:
             raise RuntimeError(
-                f"A TensorRT engine is built on the GPU it runs on. Missing: {'; '.join(missing)}. "
+                f"A TensorRT engine must be built on its GPU. Missing: {'; '.join(missing)}. "
                 "Export with format='onnx' here, and build there: "
                 "trtexec --onnx=model.onnx --saveEngine=model.plan "
                 f"--minShapes=images:{_shape(0)} --optShapes=images:{_shape(1)} "
@@ -94,7 +94,7 @@ class TensorRT(Format):
         config.add_optimization_profile(profile)
         engine = builder.build_serialized_network(network, config)
         if engine is None:
-            raise RuntimeError("TensorRT could not build the engine; its log above says why.")
+            raise RuntimeError("TensorRT could not build the engine; see its log above.")
         path.mkdir()
         (path / ENGINE).write_bytes(bytes(engine))
         (path / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
@@ -124,7 +124,7 @@ class TensorRT(Format):
                     context.set_tensor_address(name, buffer.data_ptr())
                 stream = torch.cuda.current_stream()
                 if not context.execute_async_v3(stream.cuda_stream):
-                    raise RuntimeError(f"TensorRT could not run {path}; its log above says why.")
+                    raise RuntimeError(f"TensorRT could not run {path}; see its log above.")
                 stream.synchronize()
             wanted = [name for name in names if logits or name != "logits" or len(names) == 1]
             return {name: buffers[name].cpu().numpy() for name in wanted}
@@ -135,7 +135,7 @@ class TensorRT(Format):
         return json.loads((path / METADATA).read_text())
 
     def install_command(self, extras):
-        return f"pip install tensorrt torch, beside {super().install_command(extras)}"
+        return f"pip install tensorrt torch, and {super().install_command(extras)}"
 
 
 def _limits():

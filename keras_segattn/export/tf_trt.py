@@ -91,7 +91,7 @@ def shapes_to_build(specification, given):
         ]
     for sizes in given:
         if not specification.shape.is_compatible_with(sizes):
-            sys.exit(f"The SavedModel takes images of shape {fixed}, not {list(sizes)}.")
+            sys.exit(f"The SavedModel expects images of shape {fixed}, not {list(sizes)}.")
     return given
 
 
@@ -203,7 +203,7 @@ def main(arguments=None):
         if not min(agreements) >= arguments.least_agreement:
             sys.exit(
                 f"The converted model agrees on {min(agreements):.3%} of the pixels of an image, "
-                f"fewer than {arguments.least_agreement:.3%}; it was not written."
+                f"less than {arguments.least_agreement:.3%}; it was not written."
             )
         converted.rename(target)
     print(f"{target}: at least {min(agreements):.3%} of the pixels as before.")

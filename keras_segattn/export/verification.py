@@ -81,8 +81,8 @@ def compare(served, run, output, batches, task, threshold):
             if count:
                 raise RuntimeError(
                     f"{count} of {outputs['logits'].size} logits of the {name} are NaN or "
-                    "infinite, so that the class map means nothing. Check the weights, and the "
-                    "range of the images."
+                    "infinite, so the class map is meaningless. Check the weights and the range "
+                    "of the images."
                 )
         maps = [
             outputs[output]
@@ -92,8 +92,8 @@ def compare(served, run, output, batches, task, threshold):
         ]
         if maps[0].shape != maps[1].shape:
             raise RuntimeError(
-                f"The artifact returns {output} of shape {got[output].shape}, the model "
-                f"{expected[output].shape}."
+                f"The artifact returns {output} of shape {got[output].shape}, but the model "
+                f"returns {expected[output].shape}."
             )
         shares.append(float(np.mean(maps[0] == maps[1])))
         differences.append(float(np.abs(got["logits"] - expected["logits"]).max()))

@@ -128,7 +128,7 @@ def test_a_signal_ends_a_run_that_can_go_on(name, tmp_path, monkeypatch, capsys)
         signal.signal(number, before)
     assert end.value.code == 128 + number
     told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(f"stopped by {name}: runs/mine holds 1 finished epoch.")
+    assert told.startswith(f"stopped by {name}: runs/mine contains 1 finished epoch.")
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     config = command.configure(command.parse_arguments(["mine", *QUICK, "--resume"]))

@@ -83,7 +83,7 @@ def test_a_small_image_and_a_fixed_size(tmp_path, rng):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"network_size": (64, 64)}, r"network_size=\[64, 64\], and has no logits of the size"),
+        ({"network_size": (64, 64)}, r"network_size=\[64, 64\] and has no logits of the image"),
         ({"output": "coarse_class_map"}, "output='coarse_class_map', and has no logits"),
     ],
 )
