@@ -45,15 +45,17 @@ class TimeLeft(keras.callbacks.Callback):
     """Says after each epoch how long the rest will take."""
 
     def on_train_begin(self, logs=None):
-        self.start, self.done = time.time(), 0
+        self.start, self.done, self.compiled = time.time(), 0, False
 
     def on_epoch_end(self, epoch, logs=None):
         self.done += 1
         left = self.params["epochs"] - epoch - 1
         if left:
-            # The first epoch compiles, too, so that the time left is rather too long.
-            seconds = (time.time() - self.start) / self.done * left
-            print(f"epoch {epoch + 1} of {self.params['epochs']}, {in_words(seconds)} left")
+            each = (time.time() - self.start) / self.done
+            print(f"epoch {epoch + 1} of {self.params['epochs']}, {in_words(each * left)} left")
+        if not self.compiled:
+            # The first epoch compiles, too: the next ones say better how long one takes.
+            self.start, self.done, self.compiled = time.time(), 0, True
 
 
 class SmallSamples(SegmentationDataset):

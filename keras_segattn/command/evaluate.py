@@ -13,6 +13,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from keras_segattn.applications.logits import task_of
 from keras_segattn.atomic_files import write_json
 from keras_segattn.command.configuration import FILE, read_configuration
 from keras_segattn.command.data_source import PARTS
@@ -74,12 +75,14 @@ def open_data(arguments, model):
     if arguments.data is None:
         parts = known.open()
         return _part(parts, arguments.part)
-    names = None if model.class_names is None else list(model.class_names)
-    guess = guess_data(arguments.data, names, model.task)
+    # A plain Keras model has none of them.
+    names = getattr(model, "class_names", None)
+    names = None if names is None else list(names)
+    guess = guess_data(arguments.data, names, task_of(model))
     source = guess.source()
     if known is not None and known.kind == source.kind:
         source = dataclasses.replace(source, **{n: getattr(known, n) for n in OF_TRAINING})
-    value_range = model.preprocessing.value_range
+    value_range = getattr(getattr(model, "preprocessing", None), "value_range", None)
     if value_range is not None:
         source = dataclasses.replace(source, value_range=value_range)
     print(*(f"  {line}" for line in guess.reasons), sep="\n")

@@ -154,7 +154,7 @@ def main(arguments=None):
 
 def _write_polygons(model, pairs, arguments):
     # Networks without names have numbers.
-    names = model.class_names or list(map(str, range(model.output_shape[-1])))
+    names = getattr(model, "class_names", None) or list(map(str, range(model.output_shape[-1])))
     try:
         write_polygons(
             arguments.polygons,
