@@ -205,7 +205,7 @@ def test_what_tensorflow_cannot_do_is_refused(monkeypatch):
 def test_a_batch_that_devices_do_not_divide_is_refused():
     strategy = opened("none", batch_size=10)
     strategy.devices = 4
-    with pytest.raises(ValueError, match=r"10 cannot be divided among 4 devices.*8 or 12"):
+    with pytest.raises(ValueError, match=r"10 cannot be split across 4 devices.*8 or 12"):
         strategy.check(10, "auto")
 
 
@@ -232,7 +232,7 @@ def test_shares_make_up_the_batches_of_one_process():
     image, mask = sampler().read(0, -1)
     assert not image.any()
     assert np.all(mask == 255)
-    with pytest.raises(ValueError, match="batch of 4 cannot be divided among 3 processes"):
+    with pytest.raises(ValueError, match="batch of 4 cannot be split across 3 processes"):
         sampler(share=(0, 3))
     with pytest.raises(ValueError, match="index from 0 to count - 1"):
         sampler(share=(2, 2))

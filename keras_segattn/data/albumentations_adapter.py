@@ -94,8 +94,8 @@ def augment(augmentation, image, mask, rng, weights=None):
         return augmentation(image, mask, rng)
     if not getattr(augmentation, "takes_weights", False):
         raise ValueError(
-            "The data set has weights of pixels, and the augmentation does not say that it changes "
-            "them with the image: give it the attribute `takes_weights = True` and the call "
+            "The data set has pixel weights, but the augmentation does not declare that it changes "
+            "them with the image: add the attribute `takes_weights = True` and the signature "
             f"`(image, mask, rng, weights)`. Received: {augmentation!r}"
         )
     return augmentation(image, mask, rng, weights)

@@ -61,7 +61,7 @@ class AnnotatedImages(SegmentationDataset):
         self.label_map = dict(label_map or {})
         self._samples = samples
         if not samples:
-            raise ValueError("The annotations name no image.")
+            raise ValueError("The annotations contain no images.")
         # Faults in annotations that belong to no image.
         self.faults = []
         self._set_classes(labels, class_names, background)
@@ -83,7 +83,7 @@ class AnnotatedImages(SegmentationDataset):
         names = list(found if class_names is None else class_names)
         if self.task == "binary":
             if background is None:
-                raise ValueError("A binary data set has a background: leave background=None out.")
+                raise ValueError("A binary data set has a background: omit background=None.")
             names = [name for name in names if name != background]
             if len(names) != 1:
                 raise ValueError(
@@ -163,8 +163,8 @@ class AnnotatedImages(SegmentationDataset):
         if name not in self._class_of:
             raise ValueError(
                 f"{region.where} has the label {name!r}, which is none of the classes "
-                f"{list(self.class_names)}. Add it, or map it by `label_map` to a class, to 255 "
-                "for void, or to None to leave it out."
+                f"{list(self.class_names)}. Add it, or map it with `label_map` to a class, to 255 "
+                "for void, or to None to skip it."
             )
         return self._class_of[name]
 

@@ -55,7 +55,7 @@ class COCOInstances(InstanceDataset):
             found = [(a["id"], a["image_id"], a["category_id"], a["bbox"]) for a in objects]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is no COCO JSON file of instances, with images, annotations and "
+                f"{path} is not a COCO JSON file of instances, with images, annotations and "
                 f"categories: {type(error).__name__} {error}"
             ) from error
         check_images([(image,) for image in self._paths])

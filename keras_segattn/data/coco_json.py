@@ -47,7 +47,7 @@ class COCOJSON(AnnotatedImages):
             found = list(content["annotations"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is no COCO JSON file of instances, with images, annotations and "
+                f"{path} is not a COCO JSON file of instances, with images, annotations and "
                 f"categories: {type(error).__name__} {error}"
             ) from error
         samples = [(Path(images) / name, path, number) for number, name in sorted(files)]
@@ -126,5 +126,5 @@ def check_images(samples):
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(samples)} annotated images are missing, the first of them "
-            f"{missing[0]}. Pass the folder that their names are relative to."
+            f"{missing[0]}. Pass the folder to which their names are relative."
         )

@@ -48,7 +48,7 @@ class ColorJitter:
         if image.shape[2:] != (3,):
             raise ValueError(
                 "ColorJitter changes RGB images (height, width, 3): brightness, contrast and "
-                "saturation have no meaning for other bands. Leave it out, or set "
+                "saturation have no meaning for other bands. Omit it, or set "
                 f"`color_jitter=0.0` in a recipe. Received an image of shape {image.shape}"
             )
         enhancers = {

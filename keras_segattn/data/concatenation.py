@@ -36,8 +36,8 @@ class Concatenation(SegmentationDataset):
                 if ours != theirs:
                     raise ValueError(
                         f"Data sets to be joined must have the same `{attribute}`: {first!r} has "
-                        f"{ours}, and {other!r} has {theirs}. Make them equal, such as by "
-                        "`label_map` of SegmentationFolder."
+                        f"{ours}, but {other!r} has {theirs}. Make them equal, with `label_map` "
+                        "of SegmentationFolder for example."
                     )
         self._copy_description(first)
         labels = {_plain(dataset.submission_labels) for dataset in self._datasets}

@@ -45,7 +45,7 @@ class CVATImages(AnnotatedImages):
             shapes = [[s for s in entry if "label" in s.attrib] for entry in entries]
         except (ElementTree.ParseError, KeyError, ValueError) as error:
             raise ValueError(
-                f"{path} is no file of CVAT for images: {type(error).__name__} {error}"
+                f"{path} is not a file of CVAT for images: {type(error).__name__} {error}"
             ) from error
         samples = [(Path(images) / name, path) for name in names]
         check_images(samples)

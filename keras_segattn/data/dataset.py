@@ -370,7 +370,7 @@ class SegmentationDataset:
         names = self.class_names if names is None else names
         missing = [name for name, found in zip(names, occurs, strict=True) if not found]
         if missing:
-            warnings.warn(f"No mask of {self!r} holds: {', '.join(missing)}.", stacklevel=3)
+            warnings.warn(f"No mask of {self!r} contains: {', '.join(missing)}.", stacklevel=3)
 
     def to_tf_dataset(
         self,

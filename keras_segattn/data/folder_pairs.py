@@ -27,7 +27,7 @@ def find_pairs(images, masks, image_pattern, mask_pattern, class_names):
     masks = images if masks is None else Path(masks)
     if mask_pattern is None and os.path.realpath(images) == os.path.realpath(masks):
         raise ValueError(
-            f"Images and masks are in one folder, {images}: tell them apart by a pattern, such as "
+            f"Images and masks are in one folder, {images}: separate them by a pattern, such as "
             "mask_pattern='{name}_mask.png'."
         )
     mask_pattern = NamePattern(mask_pattern or "{name}.*", "mask_pattern", class_names)

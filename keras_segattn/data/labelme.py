@@ -42,7 +42,7 @@ class LabelMe(AnnotatedImages):
     def __init__(self, folder, **kwargs):
         paths = sorted(path for path in Path(folder).rglob("*.json") if path.name[0] != ".")
         if not paths:
-            raise FileNotFoundError(f"{folder} holds no JSON files of LabelMe.")
+            raise FileNotFoundError(f"{folder} contains no JSON files of LabelMe.")
         samples, labels = [], set()
         for path in paths:
             content = _read(path)
@@ -73,7 +73,7 @@ def _read(path):
             if not {"label", "points"} <= shape.keys():
                 raise KeyError(f"shape {number} has no label or no points")
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no file of LabelMe: {type(error).__name__} {error}") from error
+        raise ValueError(f"{path} is not a LabelMe file: {type(error).__name__} {error}") from error
     return content
 
 

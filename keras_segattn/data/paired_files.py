@@ -181,7 +181,7 @@ def files_by_name(folder, how_to_get, ending=""):
         files[name] = path
     if not files:
         named = f" named *{ending}.png" if ending else ""
-        raise FileNotFoundError(f"{folder} holds no image files{named}. {how_to_get}")
+        raise FileNotFoundError(f"{folder} contains no image files{named}. {how_to_get}")
     return files
 
 

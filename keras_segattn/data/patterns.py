@@ -90,7 +90,7 @@ def find_by_pattern(folder, pattern, how_to_get, exclude=()):
         files[key] = path
     if not files:
         raise FileNotFoundError(
-            f"{folder} holds no image files named {pattern.pattern}. {how_to_get}"
+            f"{folder} contains no image files named {pattern.pattern}. {how_to_get}"
         )
     return files
 

