@@ -170,7 +170,7 @@ def opened(strategy, batch_size=4, **options):
 
 def test_wrong_combinations_are_refused(monkeypatch):
     other = {"tensorflow": "data_parallel", "jax": "mirrored", "torch": "multi_worker"}[BACKEND]
-    message = f"`strategy='{other}'` needs KERAS_BACKEND=.*{BACKEND}"
+    message = f"`strategy='{other}'` requires KERAS_BACKEND=.*{BACKEND}"
     with pytest.raises(ValueError, match=message):
         opened(other)
     with pytest.raises(ValueError, match="`virtual_devices` requires"):
