@@ -22,7 +22,7 @@ from keras_segattn.command.run_model import evaluation_of, load_model
 from keras_segattn.training import draw_predictions, evaluate, print_scores
 
 OPTIONS = ("size", "scales", "flip", "tile", "threshold")
-# How the files are to be read: as those that the network learned from.
+# The files are read like the training data.
 OF_TRAINING = ("task", "class_names", "label_map", "palette", "color_masks", "channels")
 
 
@@ -67,7 +67,7 @@ def main(arguments=None):
 
 
 def open_data(arguments, model):
-    """Returns the data set to score on, and a name for it."""
+    """Returns the data set to score and a name for it."""
     config = arguments.model / FILE
     if arguments.data is None and not config.is_file():
         raise ValueError(f"{arguments.model} is no run that knows its data: name the data, too.")
@@ -75,7 +75,7 @@ def open_data(arguments, model):
     if arguments.data is None:
         parts = known.open()
         return _part(parts, arguments.part)
-    # A plain Keras model has none of them.
+    # A plain Keras model has none of these.
     names = getattr(model, "class_names", None)
     names = None if names is None else list(names)
     guess = guess_data(arguments.data, names, task_of(model))

@@ -1,4 +1,4 @@
-"""The flags of a training, and what they set in recipes and options."""
+"""The flags of a training, and the settings they change in recipes and options."""
 
 import argparse
 import dataclasses
@@ -21,7 +21,7 @@ REPLACEABLE = {
     "color_jitter": float,
 }
 NETWORKS = ("CANet", "CrossCBAM", "CCNet", "AttaNet")
-# Arguments that all of them have.
+# Arguments that all networks have.
 SHARED = ("backbone", "auxiliary_heads")
 FORMATS = ("saved_model", "onnx")
 # Flags and values whose spelling differs from the library arguments they set.
@@ -36,11 +36,11 @@ OPTIONS = [field.name for field in dataclasses.fields(TrainingOptions)]
 
 
 def argument_parser(description, default_recipe):
-    """Returns the parser of the arguments of a training example.
+    """Returns the argument parser of a training example.
 
     Args:
-        description: Text of its help.
-        default_recipe: Name of a recipe. The recipes for its data set are offered.
+        description: Text of the help.
+        default_recipe: Name of a recipe. The parser offers the recipes for its data set.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -55,7 +55,7 @@ def argument_parser(description, default_recipe):
 
 
 def add_training_flags(parser):
-    """Adds the flags that every training has to a parser."""
+    """Adds the flags of every training to a parser."""
     add = parser.add_argument
     add("--resume", action="store_true", help="go on from the last finished epoch of the run")
     add("--seed", type=int, default=0)
@@ -122,7 +122,7 @@ def add_training_flags(parser):
 
 
 def recipe_of(arguments, recipe=None):
-    """Returns the recipe that is named, or another one, with the fields that flags replace."""
+    """Returns the named or given recipe, with fields replaced by flags."""
     recipe = recipes.get(arguments.recipe) if recipe is None else recipe
     changes = {
         field: getattr(arguments, field)
@@ -142,18 +142,18 @@ def recipe_of(arguments, recipe=None):
         changes["evaluation"] = {**recipe.evaluation, **size}
         if recipe.validation is not None:
             changes["validation"] = {**recipe.validation, **size}
-    # The recipe of a folder may be for it already, with what weights can be had.
+    # A folder's recipe may already have this backbone, with the available weights.
     if arguments.backbone not in (None, recipe.network_arguments.get("backbone")):
         recipe = recipe.with_backbone(arguments.backbone)
     network_arguments = recipe.network_arguments
     if changes.get("network", recipe.network) != recipe.network:
-        # The others are not those of another network.
+        # The other arguments do not apply to another network.
         network_arguments = {k: v for k, v in network_arguments.items() if k in SHARED}
     return dataclasses.replace(recipe, network_arguments=network_arguments, **changes)
 
 
 def options_of(arguments, options=None):
-    """Returns the `TrainingOptions` that the flags name, or others with what flags change."""
+    """Returns the `TrainingOptions` set by the flags, or given options changed by the flags."""
     values = {**vars(arguments), "jit_compile": JIT[arguments.jit]}
     if values["backbone_weights"] == "none":
         values["backbone_weights"] = None

@@ -1,4 +1,4 @@
-"""Errors and signals that end a command: one line, and how to go on."""
+"""Reports errors and signals that end a command in one line, with the way to resume."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from keras_segattn.wording import counted
 
 @contextlib.contextmanager
 def told_in_one_line(run, is_only=True):
-    """Ends the process with one line and an exit code where the block fails or a signal ends it.
+    """Exits with one line and an exit code if the block fails or a signal ends it.
 
     Args:
         run: The `RunFolder` of the training.

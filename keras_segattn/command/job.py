@@ -20,7 +20,7 @@ from keras_segattn.visualization import plot_history
 
 
 def main(arguments, open_data):
-    """Trains, evaluates, draws and exports as the flags of an example say.
+    """Trains, evaluates, draws and exports according to an example's flags.
 
     Args:
         arguments: Arguments parsed by the parser of `argument_parser`.
@@ -35,14 +35,14 @@ def main(arguments, open_data):
 
 
 def run_job(recipe, data, run, options, *, resume=False, formats=(), callbacks=()):
-    """Trains by a recipe; writes scores, pictures and exported models into the folder of the run.
+    """Trains with a recipe; writes scores, pictures and exported models to the run folder.
 
     Args:
         recipe: A `Recipe`.
         data: Dict of `SegmentationDataset`: `"train"`, `"val"`, and `"test"` if there is one.
         run: A `RunFolder`.
         options: A `TrainingOptions`.
-        resume: Boolean, whether a run in the folder goes on. Defaults to `False`.
+        resume: Boolean, whether to resume a run in the folder. Defaults to `False`.
         formats: Names of formats to export to. Defaults to none.
         callbacks: Further Keras callbacks. Defaults to none.
 

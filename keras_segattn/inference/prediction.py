@@ -36,9 +36,9 @@ def segment(
 
     Args:
         model: A functional model from preprocessed images to logits or probabilities
-            `(batch, height, width, classes)`, such as `CANet`. Its attribute `task` says what they
-            mean; without it one channel is binary, and several sigmoids are multilabel. Images are
-            resized to a model of fixed size, and its outputs back.
+            `(batch, height, width, classes)`, such as `CANet`. Its attribute `task` defines their
+            meaning; without it, one channel is binary, and several sigmoids are multilabel. For a
+            model with a fixed size, images are resized, and its outputs are resized back.
         image: An image; or a list, tuple or generator of images, or an array
             `(batch, height, width, channels)`.
         tile: `None` for the whole image at once; or the side, or `(height, width)`, of a sliding

@@ -217,7 +217,7 @@ def _build(recipe, data, options):
 
 
 def _nothing(recipe, of_recipe):
-    """Returns in words what a backbone without `backbone_weights` starts from."""
+    """Describes the initial weights of a backbone without `backbone_weights`."""
     backbone = recipe.network_arguments.get("backbone", "")
     if is_preset(backbone):
         return "the weights of its preset"
