@@ -160,7 +160,7 @@ def _simplified(polygons, tolerance):
         ) from error
     polygons = list(polygons)
     shapes = [shapely.Polygon(polygon.rings[0], polygon.rings[1:]) for polygon in polygons]
-    # Neighbors share a border only if both have the same points.
+    # A border is only simplified if both neighbors have the same points.
     covering = shapely.segmentize(shapes, 1.0)
     covering = shapely.coverage_simplify(covering, tolerance, simplify_boundary=False)
     for polygon, shape in zip(polygons, shapely.simplify(covering, 0), strict=True):

@@ -94,7 +94,7 @@ def test_four_bands_of_16_bits_and_a_choice_of_them(rng, tmp_path):
     array = np.kron(rng.integers(100, 4000, (8, 9, 5)), np.ones((9, 9, 1))).astype("uint16")
     model = Brightest(4, value_range=(100.0, 4000.0))
     source = write(tmp_path / "scene.tif", array, nodata=0)
-    with pytest.raises(ValueError, match=r"4 bands, and .* has 5 without alpha.*bands=\(1, 2, 3"):
+    with pytest.raises(ValueError, match=r"4 bands, but .* has 5 without alpha.*bands=\(1, 2, 3"):
         segment_geotiff(model, source, tmp_path / "classes.tif")
     segment_geotiff(model, source, tmp_path / "classes.tif", bands=(5, 3, 2, 1))
     expected = array[..., [4, 2, 1, 0]].argmax(axis=-1)
