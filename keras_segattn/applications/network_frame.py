@@ -36,6 +36,23 @@ def check_attention(attention, choices):
         )
 
 
+def attend(attention, x):
+    """Returns the map of an attention layer, which must have the size of its input.
+
+    Raises:
+        ValueError: If it has another size, which would show only where the network is used.
+    """
+    y = attention(x)
+    probe = keras.KerasTensor((1, 64, 96, x.shape[-1]))
+    found = tuple(attention.compute_output_spec(probe).shape)
+    if found[:-1] != (1, 64, 96):
+        raise ValueError(
+            "`attention` must be a layer from a map to a map of the same size. Received: "
+            f"{type(attention).__name__}, which turns {tuple(probe.shape)} into {found}"
+        )
+    return y
+
+
 class NetworkFrame:
     """Common frame of the networks; each network function adds a decoder.
 
@@ -112,6 +129,7 @@ class NetworkFrame:
             check_task(task, self.classes)
             _check_activation(classifier_activation, task)
         self.image, self._input = image_input(input_shape, input_tensor)
+        check_image(tuple(self.image.shape[1:]), smallest_side)
         self.pyramid = build_backbone(
             backbone,
             channels=self.image.shape[-1],

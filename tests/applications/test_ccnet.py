@@ -174,3 +174,12 @@ def test_backbone_by_name_has_stride_8_and_a_model_keeps_its_own(shapes_only):
 def test_refusals_name_the_value(arguments, message, shapes_only):
     with pytest.raises(ValueError, match=message):
         tiny_ccnet(**arguments)
+
+
+def test_attention_of_another_size_is_refused(shapes_only):
+    layer = keras.layers.Conv2D(3, 3, strides=2)
+    message = r"same size\. Received: Conv2D, which turns \(1, 64, 96, 64\) into \(1, 31, 47, 3\)"
+    with pytest.raises(ValueError, match=message):
+        tiny_ccnet(attention=layer)
+    # Other channels do no harm.
+    tiny_ccnet(attention=keras.layers.Conv2D(3, 1))

@@ -329,6 +329,8 @@ def test_auxiliary_heads_are_dropped_on_purpose_only(case, rng):
     assert type(plain) is SegmentationModel
     assert description(plain) == description(model)
     assert plain.name == model.name
+    # A single tensor, as of every network, which Keras asks for in the same form.
+    assert keras.utils.is_keras_tensor(plain.input)
     assert len(plain.weights) == len(CASES[case]().weights) < len(model.weights)
     image = rng.normal(size=(1, 40, 33, 3)).astype("float32")
     np.testing.assert_array_equal(call(plain, image), call(model, image))
@@ -352,6 +354,8 @@ def test_an_input_tensor_may_have_a_size_and_layers_before_it(case, deep, rng):
 def test_input_tensors_that_are_none_are_refused():
     with pytest.raises(ValueError, match="`input_tensor` must be a Keras tensor of images"):
         CASES["canet"](input_tensor=np.zeros((1, 40, 40, 3)))
+    with pytest.raises(ValueError, match=r"must be at least 32, .* Received: .*\(8, 40, 3\)"):
+        CASES["canet"](input_tensor=keras.Input((8, 40, 3)))
     several = keras.layers.Add()([keras.Input((40, 40, 3)), keras.Input((40, 40, 3))])
     with pytest.raises(ValueError, match=r"must come from one input\. Received one from 2"):
         CASES["canet"](input_tensor=several)
