@@ -1,11 +1,18 @@
-"""Draws the figures of the networks into `docs/figures`: python docs/draw_networks.py"""
+"""Draws the figures of the networks into `docs/figures`: python docs/draw_networks.py
+
+Channels, sizes of maps and numbers of layers are read from the networks as they are built, except in
+the figure of Mask R-CNN.
+"""
 
 import itertools
 from pathlib import Path
 
+import keras
 import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
 
 FIGURES = Path(__file__).resolve().parent / "figures"
 # The kinds of boxes, and their colors.
@@ -17,6 +24,33 @@ COLORS = {
     "head": "#d7ccc8",
 }
 HEIGHT = 0.62
+SIZE = (256, 512)
+
+
+class Maps:
+    """The maps of a network in words: `"64, 1/2"` is 64 channels at half the size of the image.
+
+    Args:
+        model: A network for images of `SIZE`.
+    """
+
+    def __init__(self, model):
+        self.model = model
+        self.backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+        self.levels = self.backbone.compute_output_shape((1, *SIZE, 3))
+
+    def layer(self, name):
+        output, *_ = keras.tree.flatten(self.model.get_layer(name).output)
+        return self._words(output.shape)
+
+    def level(self, name):
+        return self._words(self.levels[name])
+
+    def _words(self, shape):
+        _, *size, channels = shape
+        strides = {side // part for side, part in zip(SIZE, size, strict=True)}
+        (stride,) = strides
+        return f"{channels}, 1/{stride}"
 
 
 class Drawing:
@@ -70,92 +104,112 @@ class Drawing:
             )
         )
 
-    def save(self, name):
-        self.figure.savefig(FIGURES / f"{name}.svg", metadata={"Date": None})
+    def save(self, path):
+        text = "numbers: channels, size of the map"
+        self.axis.text(self.axis.get_xlim()[1] - 0.1, 0.08, text, ha="right", fontsize=7)
+        self.figure.savefig(path, metadata={"Date": None})
 
 
 def canet():
+    maps = Maps(CANet(backbone="mobilenet_v2", input_shape=(*SIZE, 3)))
     d = Drawing(11.4, 3.3)
     d.box("image", 0.8, 1.75, "image", "image", 1.0)
-    for i, text in enumerate(("64\nstride 2", "128\nstride 4", "256\nstride 8")):
-        d.box(f"s{i}", 2.6 + 1.5 * i, 2.7, f"conv {text}", "convolution", 1.15)
-    d.box("backbone", 2.6, 0.85, "backbone", "backbone", 1.15)
-    d.box("p5", 4.1, 0.85, "P5, stride 32\ndeconv", "convolution", 1.25)
-    d.box("p4", 5.7, 0.85, "with P4, s. 16\ndeconv", "convolution", 1.35)
-    d.box("fca", 7.6, 1.75, "feature cross\nattention", "attention", 1.5)
-    d.box("classify", 9.3, 1.75, "conv 1x1", "head", 1.0)
-    d.box("out", 10.7, 1.75, "resize to\nthe image", "head", 1.0)
+    for i, layer in enumerate(("spatial1", "spatial2_pointwise", "spatial3_pointwise")):
+        text = f"conv 3x3\n{maps.layer(layer)}"
+        d.box(f"s{i}", 2.6 + 1.5 * i, 2.7, text, "convolution", 1.15)
+    d.box("backbone", 2.6, 0.85, f"backbone\n{maps.backbone.name}", "backbone", 1.15)
+    text = f"P5: {maps.level('P5')}\ndeconv\n{maps.layer('up1')}"
+    d.box("p5", 4.1, 0.85, text, "convolution", 1.25)
+    text = f"with P4: {maps.level('P4')}\ndeconv\n{maps.layer('up2')}"
+    d.box("p4", 5.7, 0.85, text, "convolution", 1.4)
+    text = f"feature cross\nattention\n{maps.layer('fusion')}"
+    d.box("fca", 7.6, 1.75, text, "attention", 1.5)
+    d.box("classify", 9.3, 1.75, f"conv 1x1\n{maps.layer('classifier')}", "head", 1.0)
+    d.box("out", 10.7, 1.75, f"resize\n{maps.layer('logits')}", "head", 1.0)
     d.arrow("image", "s0")
     d.arrow("s0", "s1")
     d.arrow("s1", "s2")
     d.arrow("image", "backbone")
     d.arrow("backbone", "p5")
     d.arrow("p5", "p4")
-    d.arrow("backbone", "p4", "P4", bend=0.22)
+    d.arrow("backbone", "p4", "P4", bend=0.3)
     d.arrow("s2", "fca", "S: where", shift=0.45)
     d.arrow("p4", "fca", "C: what", shift=-0.4)
     d.arrow("fca", "classify")
     d.arrow("classify", "out")
-    d.save("canet")
+    return d
 
 
 def ccnet():
-    d = Drawing(11.8, 2.3)
+    maps = Maps(CCNet(backbone="resnet50", input_shape=(*SIZE, 3)))
+    loops = maps.model.get_layer("attention").recurrence
+    d = Drawing(8.2 + 1.8 * loops, 2.3)
     d.box("image", 0.7, 1.0, "image", "image", 0.9)
-    d.box("backbone", 2.1, 1.0, "ResNet\nstride 8", "backbone", 1.1)
-    d.box("reduce", 3.6, 1.0, "conv 3x3", "convolution", 1.0)
-    d.box("loop1", 5.2, 1.0, "criss-cross\nattention", "attention", 1.25)
-    d.box("loop2", 7.0, 1.0, "criss-cross\nattention", "attention", 1.25)
-    d.box("context", 8.5, 1.0, "conv 3x3", "convolution", 0.95)
-    d.box("fuse", 9.9, 1.0, "concat\nconv 3x3", "convolution", 1.0)
-    d.box("out", 11.2, 1.0, "conv 1x1\nresize", "head", 0.95)
-    names = ["image", "backbone", "reduce", "loop1", "loop2", "context", "fuse", "out"]
-    labels = ["", "X", "H", "H'", "H''", "", ""]
-    for (start, end), text in zip(itertools.pairwise(names), labels, strict=True):
+    text = f"{maps.backbone.name}\n{maps.level('P5')}"
+    d.box("backbone", 2.1, 1.0, text, "backbone", 1.1)
+    d.box("reduce", 3.6, 1.0, f"conv 3x3\n{maps.layer('reduce')}", "convolution", 1.0)
+    for i in range(loops):
+        text = f"criss-cross\nattention\n{maps.layer('attention')}"
+        d.box(f"loop{i}", 5.2 + 1.8 * i, 1.0, text, "attention", 1.25)
+    x = 5.2 + 1.8 * (loops - 1)
+    d.box("context", x + 1.5, 1.0, f"conv 3x3\n{maps.layer('context')}", "convolution", 0.95)
+    d.box("fuse", x + 2.9, 1.0, f"concat\nconv 3x3\n{maps.layer('fuse')}", "convolution", 1.0)
+    d.box("out", x + 4.2, 1.0, f"conv 1x1\nresize\n{maps.layer('logits')}", "head", 0.95)
+    names = ["image", "backbone", "reduce", *(f"loop{i}" for i in range(loops))]
+    labels = ["", "X", *("H" + "'" * i for i in range(1 + loops)), "", ""]
+    pairs = itertools.pairwise([*names, "context", "fuse", "out"])
+    for (start, end), text in zip(pairs, labels, strict=True):
         d.arrow(start, end, text)
     d.arrow("backbone", "fuse", "X", bend=1.85)
-    d.axis.text(6.1, 0.35, "the same weights twice", ha="center", fontsize=8)
-    d.save("ccnet")
+    times = {1: "once", 2: "twice"}.get(loops, f"{loops} times")
+    d.axis.text(5.2 + 0.9 * (loops - 1), 0.35, f"the same weights {times}", ha="center", fontsize=8)
+    return d
 
 
 def attanet():
+    maps = Maps(AttaNet(backbone="resnet18", input_shape=(*SIZE, 3)))
     d = Drawing(11.4, 3.1)
     d.box("image", 0.7, 0.6, "image", "image", 0.9)
-    for i, stride in enumerate((8, 16, 32)):
-        d.box(f"p{i}", 2.2 + 1.6 * i, 0.6, f"P{3 + i}\nstride {stride}", "backbone", 1.0)
-    d.box("afm", 5.4, 1.6, "attention\nfusion", "attention", 1.2)
-    d.box("conv", 5.4, 2.6, "conv 3x3", "convolution", 1.0)
-    d.box("sam", 7.0, 2.6, "strip\nattention", "attention", 1.15)
-    d.box("up", 8.6, 2.6, "resize to P3\nconv 3x3", "convolution", 1.25)
-    d.box("out", 10.3, 2.6, "head, resize\nto the image", "head", 1.25)
-    d.arrow("image", "p0")
-    d.arrow("p0", "p1")
-    d.arrow("p1", "p2")
-    d.arrow("p2", "afm", "high")
-    d.arrow("p1", "afm", "low", shift=-0.2)
+    for i, level in enumerate(("P3", "P4", "P5")):
+        text = f"{level}\n{maps.level(level)}"
+        d.box(level, 2.2 + 1.6 * i, 0.6, text, "backbone", 1.0)
+    d.box("afm", 5.4, 1.6, f"attention\nfusion\n{maps.layer('fusion')}", "attention", 1.2)
+    d.box("conv", 5.4, 2.6, f"conv 3x3\n{maps.layer('decoder1')}", "convolution", 1.0)
+    d.box("sam", 7.0, 2.6, f"strip\nattention\n{maps.layer('attention')}", "attention", 1.15)
+    text = f"resize to P3\nconv 3x3\n{maps.layer('decoder2')}"
+    d.box("up", 8.6, 2.6, text, "convolution", 1.25)
+    d.box("out", 10.3, 2.6, f"head, resize\n{maps.layer('logits')}", "head", 1.25)
+    d.arrow("image", "P3")
+    d.arrow("P3", "P4")
+    d.arrow("P4", "P5")
+    d.arrow("P5", "afm", "high")
+    d.arrow("P4", "afm", "low", shift=-0.2)
     d.arrow("afm", "conv")
     d.arrow("conv", "sam")
     d.arrow("sam", "up")
     d.arrow("up", "out")
-    d.save("attanet")
+    return d
 
 
 def cross_cbam():
+    maps = Maps(CrossCBAM(backbone="stdc1", input_shape=(*SIZE, 3)))
     d = Drawing(11.4, 3.1)
     d.box("image", 0.7, 0.6, "image", "image", 0.9)
-    for i, (stride, x) in enumerate(((8, 2.2), (16, 4.4), (32, 6.6))):
-        d.box(f"p{i}", x, 0.6, f"P{3 + i}\nstride {stride}", "backbone", 1.0)
-    d.box("aspp", 8.5, 0.6, "SE-ASPP", "attention", 1.1)
-    d.box("f1", 4.4, 1.6, "CCBAM\nstride 16", "attention", 1.1)
-    d.box("f2", 2.2, 2.6, "CCBAM\nstride 8", "attention", 1.1)
-    d.box("head", 4.4, 2.6, "two conv 1x1", "head", 1.25)
-    d.box("out", 6.4, 2.6, "resize to\nthe image", "head", 1.05)
-    d.arrow("image", "p0")
-    d.arrow("p0", "p1")
-    d.arrow("p1", "p2")
-    d.arrow("p2", "aspp")
-    d.arrow("p1", "f1", "low")
-    d.arrow("p0", "f2", "low")
+    for level, x in (("P3", 2.2), ("P4", 4.4), ("P5", 6.6)):
+        d.box(level, x, 0.6, f"{level}\n{maps.level(level)}", "backbone", 1.0)
+    d.box("aspp", 8.5, 0.6, f"SE-ASPP\n{maps.layer('context')}", "attention", 1.1)
+    d.box("f1", 4.4, 1.6, f"CCBAM\n{maps.layer('fusion1')}", "attention", 1.1)
+    d.box("f2", 2.2, 2.6, f"CCBAM\n{maps.layer('fusion2')}", "attention", 1.1)
+    for i, name in enumerate(("head", "classifier")):
+        text = f"conv 1x1\n{maps.layer(name)}"
+        d.box(name, 4.2 + 1.5 * i, 2.6, text, "head", 1.0)
+    d.box("out", 7.2, 2.6, f"resize\n{maps.layer('logits')}", "head", 1.0)
+    d.arrow("image", "P3")
+    d.arrow("P3", "P4")
+    d.arrow("P4", "P5")
+    d.arrow("P5", "aspp")
+    d.arrow("P4", "f1", "low")
+    d.arrow("P3", "f2", "low")
     # From the right to the left, up the pyramid.
     d.axis.plot([8.5, 8.5], [0.91, 1.6], color="#455a64", lw=1.2)
     d._head((8.5, 1.6), (4.95, 1.6))
@@ -163,8 +217,9 @@ def cross_cbam():
     d._head((3.85, 1.75), (2.75, 2.4))
     d.axis.text(3.2, 1.9, "resize: high", ha="right", fontsize=8)
     d.arrow("f2", "head")
-    d.arrow("head", "out")
-    d.save("cross_cbam")
+    d.arrow("head", "classifier")
+    d.arrow("classifier", "out")
+    return d
 
 
 def mask_rcnn():
@@ -197,12 +252,26 @@ def mask_rcnn():
         x, y, _ = d.boxes[head]
         d._head((x, 1.5), (x, y + HEIGHT / 2))
     d.axis.text(9.1, 1.58, "P2 to P5", ha="center", fontsize=8)
-    d.save("mask_rcnn")
+    return d
+
+
+NETWORKS = {
+    "canet": canet,
+    "ccnet": ccnet,
+    "attanet": attanet,
+    "cross_cbam": cross_cbam,
+    "mask_rcnn": mask_rcnn,
+}
+
+
+def draw(name, folder=FIGURES):
+    """Draws a network into a folder; the same network gives the same file."""
+    # Text stays text.
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "keras-segattn"}
+    with matplotlib.rc_context(settings):
+        NETWORKS[name]().save(folder / f"{name}.svg")
 
 
 if __name__ == "__main__":
-    # Text stays text, and the same drawing gives the same file.
-    matplotlib.rcParams["svg.fonttype"] = "none"
-    matplotlib.rcParams["svg.hashsalt"] = "keras-segattn"
-    for draw in (canet, ccnet, attanet, cross_cbam, mask_rcnn):
-        draw()
+    for name in NETWORKS:
+        draw(name)

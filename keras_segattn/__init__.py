@@ -1,34 +1,34 @@
 """Attention-based semantic segmentation for Keras 3.
 
-Rooms of the house:
+Subpackages:
 
 - `layers`: attention layers and the blocks around them.
 - `backbones`: feature pyramids P2 to P5, by name or from other libraries.
-- `detection`: boxes of objects, which are proposed, aligned and selected.
+- `detection`: object boxes: proposals, alignment and selection.
 - `applications`: the networks, as functions that return functional models.
-- `weights`: pretrained weights, torch's checkpoints, and the preprocessing that they expect.
-- `losses`, `metrics`, `optimizers`, `callbacks`: additions to Keras's own.
-- `recipes`, `training`: the papers' settings as data, and training by them.
+- `weights`: pretrained weights, torch checkpoints, and the preprocessing they expect.
+- `losses`, `metrics`, `optimizers`, `callbacks`: additions to Keras.
+- `recipes`, `training`: the papers' settings as data, and training with them.
 - `data`: data sets, paired augmentation, input pipelines.
 - `images`: reading images and masks.
-- `inference`: from any image to its classes.
-- `visualization`: pictures of masks, errors, training curves and attention.
+- `inference`: segmentation of any image.
+- `visualization`: figures of masks, errors, training curves and attention.
 - `export`: SavedModel, ONNX, LiteRT, OpenVINO and TensorRT, verified.
 - `serving`: an exported network behind HTTP.
 - `demo`: a page to try it, `keras-segattn demo`.
 - `command`: the command `keras-segattn`: train, evaluate, predict, export, serve, demo.
-- `flops`: operations of a model, counted as the papers count them.
+- `flops`: the operations of a model, counted as in the papers.
 
-The main names are here too: `keras_segattn.CANet` is `keras_segattn.applications.CANet`.
+The main names are also here: `keras_segattn.CANet` is `keras_segattn.applications.CANet`.
 
-Shared by the rooms:
+Modules shared by the subpackages:
 
 - `arguments`: checks of arguments, with their messages.
 - `task`: one class per pixel, foreground or not, or several labels per pixel.
-- `ground_truth`: labels, void pixels and sample weights, as losses, metrics and data sets see them.
+- `ground_truth`: labels, void pixels and sample weights for losses, metrics and data sets.
 - `atomic_files`: files that appear complete or not at all.
-- `spread`: a few of many items, evenly spread.
-- `lazy`, `registration`: names imported at their first use, and layers registered with Keras.
+- `spread`: an evenly spread selection of items.
+- `lazy`, `registration`: names imported on first use, and layers registered with Keras.
 """
 
 from typing import TYPE_CHECKING
@@ -82,7 +82,7 @@ __all__ = [
 ]
 
 ROOMS = [name for name in __all__ if name != "__version__"]
-# The names that a first program needs, imported from their rooms when they are first used.
+# Names for a first program, imported from their subpackages on first use.
 MAIN_NAMES = {
     "AttaNet": "applications",
     "CANet": "applications",

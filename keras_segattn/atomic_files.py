@@ -8,16 +8,17 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def atomic_path(path, writer="part"):
-    """Gives a temporary path beside `path`, which becomes `path` at the end of the block.
+    """Yields a temporary path beside `path` and renames it to `path` at the end of the block.
 
-    The temporary name is `.STEM.WRITER.SUFFIX`: it keeps the suffix, by which many writers choose
-    the format. If the block raises, the temporary file is removed and `path` stays as it was. A
-    process that is killed leaves the temporary file; the next writer of that name replaces it.
+    The temporary name is `.STEM.WRITER.SUFFIX`. It keeps the suffix, because many writers choose
+    the format by suffix. If the block raises, the temporary file is removed and `path` stays
+    unchanged. A killed process leaves the temporary file; the next writer with that name replaces
+    it.
 
     Args:
         path: Path of a file. Its parent must exist.
-        writer: String that tells apart writers of the same path at the same time, such as the
-            number of the process. Defaults to `"part"`, for one writer.
+        writer: String that distinguishes concurrent writers of the same path, such as the process
+            number. Defaults to `"part"`, for one writer.
 
     Yields:
         The temporary `pathlib.Path`, for the block to write.
@@ -33,7 +34,7 @@ def atomic_path(path, writer="part"):
     temporary = path.with_name(f".{path.stem}.{writer}{path.suffix}")
     try:
         yield temporary
-        # Else a power failure may keep the new name, but not yet its content.
+        # Otherwise a power failure may keep the new name without its content.
         sync(temporary)
         os.replace(temporary, path)
         sync(path.parent)
@@ -43,10 +44,10 @@ def atomic_path(path, writer="part"):
 
 
 def sync(path):
-    """Waits until the content of a file, or the names in a folder, are on the disk."""
+    """Waits until the content of a file, or the names in a folder, are on disk."""
     is_folder = os.path.isdir(path)
     if is_folder and os.name == "nt":
-        return  # Windows opens no folder.
+        return  # Windows cannot open folders.
     descriptor = os.open(path, os.O_RDONLY if is_folder else os.O_RDWR)
     try:
         os.fsync(descriptor)
@@ -59,7 +60,7 @@ def sync(path):
 
 
 def make_folder(path):
-    """Makes a folder and those above it, if need be, and waits until they are on the disk."""
+    """Creates a folder and its parents, if needed, and waits until they are on disk."""
     path = Path(path)
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True, exist_ok=True)
@@ -68,11 +69,11 @@ def make_folder(path):
 
 
 def write_text(path, text):
-    """Writes a text file whole, in UTF-8 whatever the machine's own encoding is."""
+    """Writes a text file atomically, in UTF-8 on every machine."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path, value):
-    """Writes a value as JSON, whole; paths in it become strings."""
+    """Writes a value as JSON, atomically; paths in it become strings."""
     write_text(path, json.dumps(value, indent=2, default=os.fspath) + "\n")

@@ -1,4 +1,4 @@
-"""Locks on files, which the operating system releases when their process ends."""
+"""File locks; the operating system releases them when their process ends."""
 
 import contextlib
 import errno
@@ -11,20 +11,20 @@ except ImportError:  # Windows
 
     fcntl = None
 
-# Windows lets nobody else read a locked byte: it lies behind whatever the file holds.
+# On Windows, others cannot read a locked byte, so the byte lies beyond the content.
 LOCKED_BYTE = 1 << 30
 HELD = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
 
 
 class HeldError(Exception):
-    """Raised where another process holds a lock; its argument is the text in the file."""
+    """Raised if another process holds a lock; the argument is the text in the file."""
 
 
 def hold(path):
-    """Makes a file, if need be, and locks it.
+    """Creates a file, if needed, and locks it.
 
     Args:
-        path: Path of the file, in a folder that exists.
+        path: Path of the file, in an existing folder.
 
     Returns:
         Its descriptor, for `release`.
@@ -42,7 +42,7 @@ def hold(path):
             if error.errno not in HELD:
                 raise
             raise HeldError(text) from None
-        # The holder before may have removed the file after it was opened here.
+        # The previous holder may have removed the file after it was opened here.
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(descriptor), os.stat(path)):
                 return descriptor
@@ -50,14 +50,14 @@ def hold(path):
 
 
 def release(descriptor, path):
-    """Removes a file that `hold` has locked."""
+    """Removes a file locked by `hold`."""
     if fcntl is not None:
-        # Somebody may have removed the folder.
+        # The folder may have been removed.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(path)
         os.close(descriptor)
         return
-    # Windows removes no open file, neither here nor where the next process has opened it.
+    # Windows cannot remove an open file, neither here nor if the next process has opened it.
     _locking(descriptor, msvcrt.LK_UNLCK)
     os.close(descriptor)
     with contextlib.suppress(PermissionError):

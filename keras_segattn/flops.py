@@ -1,4 +1,4 @@
-"""Counting the operations of a model, the way the papers count them."""
+"""Counts the operations of a model as in the papers."""
 
 import math
 
@@ -10,24 +10,26 @@ CONVENTIONS = ("macs", "canet", "ccnet", "cross_cbam")
 
 
 def count_flops(model, input_shape, convention="macs"):
-    """Counts the operations of one forward pass of one image.
+    """Counts the operations of one forward pass for one image.
 
-    A layer that multiplies tensors itself, as attention does, reports these multiply-adds with
-    a method `extra_macs(input_shape)`; its sublayers are counted like all others.
+    A layer that multiplies tensors itself, such as attention, reports these multiply-adds with a
+    method `extra_macs(input_shape)`; its sublayers are counted like all other layers.
 
     Args:
         model: A built `keras.Model` or `keras.layers.Layer` with one input.
         input_shape: Tuple `(height, width, channels)` of the image, without the batch.
-        convention: Operations that count. One multiply-add counts as **one** unless stated.
+        convention: Operations that count. One multiply-add counts as **one** unless stated
+            otherwise.
             - `"macs"`: the multiply-adds of convolutions, transposed convolutions and fully
               connected layers, nothing else.
-            - `"canet"`: as CANet's Table 2: multiply-adds of convolutions and fully connected
+            - `"canet"`: as in CANet's Table 2: multiply-adds of convolutions and fully connected
               layers, one addition per output for a bias, two operations per output of batch
               normalization, one per output of ReLU and ReLU6, one per input of a pooling layer.
               Transposed convolutions, resizing, sigmoids and elementwise operations count nothing.
-            - `"ccnet"`: as CCNet's Tables 3 and 5: as `"macs"`, but **two** for each multiply-add.
-            - `"cross_cbam"`: as Cross-CBAM's Tables 5 and 6: as `"canet"`, but batch normalization
-              counts nothing.
+            - `"ccnet"`: as in CCNet's Tables 3 and 5: like `"macs"`, but **two** for each
+              multiply-add.
+            - `"cross_cbam"`: as in Cross-CBAM's Tables 5 and 6: like `"canet"`, but batch
+              normalization counts nothing.
 
     Returns:
         Integer.
@@ -48,8 +50,8 @@ def count_flops(model, input_shape, convention="macs"):
         "Cross-CBAM: A Lightweight network for Scene Segmentation" (Zhang et al., 2023), Tables 5
         and 6.
 
-    **Differences from the papers**: none states its convention; they are inferred from the figures
-    of the networks and of those that they are compared with.
+    **Differences from the papers**: no paper states its convention. The conventions are inferred
+    from the published counts of the networks and of their baselines.
     """
     check_choice("convention", convention, CONVENTIONS)
     counted = [
@@ -61,8 +63,8 @@ def count_flops(model, input_shape, convention="macs"):
         kernels = hasattr(layer, "kernel") or hasattr(layer, "depthwise_kernel")
         if kernels and layer not in counted:
             raise ValueError(
-                f"Layer {layer.name!r} is a {type(layer).__name__}, whose operations are not "
-                "counted. Give it a method `extra_macs(input_shape)`, or build it of other layers."
+                f"Layer {layer.name!r} is a {type(layer).__name__}, whose operations cannot be "
+                "counted. Add a method `extra_macs(input_shape)`, or build it from other layers."
             )
     total = 0
 
@@ -80,8 +82,8 @@ def count_flops(model, input_shape, convention="macs"):
     try:
         for layer in counted:
             watch(layer)
-        # Shapes suffice: a Lambda layer without an output shape traces its function, and a symbolic
-        # call of the model itself would stop at the layers that tell their output shape.
+        # Shapes are enough: a Lambda layer without an output shape traces its function. A symbolic
+        # call of the model itself would not trace layers that compute their output shape.
         keras.layers.Lambda(lambda x: model.call(x))(keras.Input(batch_shape=(1, *input_shape)))
     finally:
         for layer in counted:
@@ -113,10 +115,10 @@ def _operations(layer, x, y, convention):
     x_shape, y_shape = tuple(x.shape), tuple(y.shape)
     bare = convention in ("macs", "ccnet")
     if isinstance(layer, keras.layers.Conv2DTranspose):
-        # Every input pixel meets the whole kernel once.
+        # Each input pixel is multiplied by the whole kernel once.
         return math.prod(x_shape[:3]) * math.prod(layer.kernel.shape) if bare else 0
     if isinstance(layer, (*_CONVOLUTIONS, keras.layers.Dense)):
-        # Every output pixel (or vector) meets the whole kernel once.
+        # Each output pixel (or vector) takes the whole kernel once.
         macs = math.prod(y_shape[:-1]) * math.prod(layer.kernel.shape)
         return macs if bare else macs + math.prod(y_shape) * (layer.use_bias + _rectifies(layer))
     if bare:

@@ -1,8 +1,8 @@
 """Checks of labels and void pixels, shared by losses, metrics and data sets.
 
-A label is a class from `0` to `classes - 1`, or void. Anything else is a fault: labels in NumPy
-arrays are checked and refused by name; inside compiled code, where nothing can be raised, one such
-label makes the loss and the scores NaN on every backend.
+A label is a class from `0` to `classes - 1`, or void. Any other label is a fault. In NumPy arrays,
+faulty labels raise an error that names them. Compiled code cannot raise; there, a faulty label
+makes the loss and the scores NaN on every backend.
 """
 
 import numpy as np
@@ -32,8 +32,8 @@ def check_labels(labels, classes, ignore_class, where="the labels"):
             f"{where[0].upper()}{where[1:]} must be classes from 0 to {classes - 1}"
             f"{'' if ignore_class is None else f', or {ignore_class} for void'}. Received {listed} "
             f"in {faulty.sum()} of {labels.size} pixels."
-            " Check the number of classes, or map the labels to classes, as `label_map` of "
-            "SegmentationFolder does."
+            " Check the number of classes, or map the labels to classes, with `label_map` of "
+            "SegmentationFolder for example."
         )
 
 
@@ -49,13 +49,13 @@ def check_logits(y_pred, from_logits, name):
     """
     if from_logits and hasattr(y_pred, "_keras_logits"):
         raise ValueError(
-            f"{name!r} expects logits, and the model ends in a softmax or sigmoid: results would "
-            "be wrong without an error. Pass it from_logits=False."
+            f"{name!r} expects logits, but the model ends in a softmax or sigmoid: results would "
+            "be silently wrong. Pass from_logits=False to it."
         )
 
 
 def match_shapes(y_true, y_pred, classes=None, task="multiclass"):
-    """Returns the labels in the shape that the task has, or raises a ValueError.
+    """Returns the labels in the shape of the task, or raises a ValueError.
 
     Args:
         y_true: Labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; with
@@ -65,7 +65,7 @@ def match_shapes(y_true, y_pred, classes=None, task="multiclass"):
         task: A task of `keras_segattn.task`. Defaults to `"multiclass"`.
 
     Returns:
-        Labels of shape `(batch, height, width)`; with `"multilabel"` as they are.
+        Labels of shape `(batch, height, width)`; with `"multilabel"`, the unchanged labels.
     """
     labels, outputs = tuple(y_true.shape), tuple(y_pred.shape)
     if classes not in (None, outputs[-1]):
@@ -106,13 +106,13 @@ def _check_several_labels(labels, outputs):
         advice = " For one label per pixel pass task='multiclass'."
     raise ValueError(
         "Labels of a multilabel network must be 0 or 1 for each pixel and class: shape (batch, "
-        f"height, width, classes), as the outputs. Received: y_true.shape={labels}, "
+        f"height, width, classes), like the outputs. Received: y_true.shape={labels}, "
         f"y_pred.shape={outputs}.{advice}"
     )
 
 
 def split_labels(y_true, classes, ignore_class):
-    """Tells classes, void and faults apart, in compiled code too.
+    """Separates classes, void and faults; also works in compiled code.
 
     Args:
         y_true: Tensor of labels, of any dtype.
@@ -153,7 +153,7 @@ def expand_sample_weight(sample_weight, rank=3):
     if len(shape) != rank:
         raise ValueError(
             "`sample_weight` must have one number per image, of shape (batch,), or per pixel, of "
-            f"shape (batch, height, width). Received: shape {shape}. Weights of classes go to the "
+            f"shape (batch, height, width). Received: shape {shape}. Pass class weights to the "
             "loss: WeightedCrossEntropy(class_weights=...)."
         )
     return sample_weight

@@ -1,19 +1,19 @@
-"""Packages whose names are imported when they are first used."""
+"""Packages whose names are imported on first use."""
 
 import importlib
 import sys
 
 
 def lazy_imports(package, modules):
-    """Returns the `__getattr__` of a package that imports names when they are first used.
+    """Returns a `__getattr__` for a package, which imports names on first use.
 
-    Running an exported network uses a part of this library that needs no Keras. Importing that
-    part must not import its neighbors, which do.
+    Running an exported network needs only the part of this library that works without Keras.
+    Importing that part must not import the parts that need Keras.
 
     Args:
         package: Name of the package, its `__name__`.
-        modules: Dict from names to the modules of the package that define them. A module may be
-            `None` for a name that is a module itself.
+        modules: Dict from names to the modules of the package that define them; `None` for a name
+            that is itself a module.
 
     Example:
 

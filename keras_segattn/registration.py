@@ -1,9 +1,9 @@
-"""Registering the layers with Keras, whichever of Keras and this package is imported first.
+"""Registers the layers with Keras, whether Keras or this package is imported first.
 
-`keras.saving.load_model` finds the layers of a file by their registered names only, and a layer
-registers when its module is imported. Importing this package must therefore import all of them,
-except in a program that never imports Keras: one that runs an exported network saves hundreds of
-megabytes. So they are imported at once if Keras is there, and otherwise as soon as it is.
+`keras.saving.load_model` finds layers only by their registered names, and a layer registers when
+its module is imported. Importing this package must therefore import all layers. The exception is a
+program that runs an exported network without Keras and saves hundreds of megabytes. So the layers
+are imported immediately if Keras is imported, and otherwise as soon as it is.
 """
 
 import importlib
@@ -14,7 +14,7 @@ PACKAGE = __name__.partition(".")[0]
 
 
 def import_with_keras(rooms):
-    """Imports subpackages now if Keras is imported, and else as soon as it has been.
+    """Imports subpackages now if Keras is imported, otherwise as soon as it is.
 
     Args:
         rooms: Names of the subpackages and modules of this package.
@@ -31,10 +31,10 @@ def _import(rooms):
 
 
 class _AfterKeras(MetaPathFinder):
-    """Imports the rooms once Keras is imported and no module of this package is half imported.
+    """Imports the subpackages once Keras is imported and no module here is half imported.
 
-    It follows the imports of Keras and of this package, whose modules import Keras too: within
-    one of them an import of the rooms would be circular.
+    It watches the imports of Keras and of this package. Modules of this package also import Keras,
+    and importing the subpackages in the middle of such a module would be circular.
     """
 
     def __init__(self, rooms):

@@ -1,4 +1,4 @@
-"""Choosing some of many."""
+"""Selection of evenly spread items."""
 
 import numpy as np
 

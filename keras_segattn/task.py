@@ -6,7 +6,7 @@
 | `"binary"` | one logit, sigmoid | `(height, width)`, 0 and 1 | 1 above the threshold |
 | `"multilabel"` | a logit per class, sigmoid | `(height, width, classes)`, 0 and 1 | all above it |
 
-Nothing here imports Keras: exported networks are run by it too.
+Nothing here imports Keras, because exported networks use this module too.
 """
 
 import math
@@ -23,7 +23,7 @@ DEFAULT_THRESHOLD = 0.5
 
 
 def check_task(task, channels):
-    """Raises a ValueError unless outputs of some channels fit a task.
+    """Raises a ValueError unless a number of output channels fits a task.
 
     Args:
         task: One of `TASKS`.
@@ -32,31 +32,31 @@ def check_task(task, channels):
     check_choice("task", task, TASKS)
     if task == "binary" and channels != 1:
         raise ValueError(
-            "A binary network has one logit, the foreground's: leave `classes` out or pass "
+            "A binary network has one logit, the foreground's: omit `classes` or pass "
             f"classes=1. Received: classes={channels}. For a softmax over "
-            f"{counted(channels, 'class')} pass task='multiclass', for several labels per pixel "
+            f"{counted(channels, 'class')} pass task='multiclass'; for several labels per pixel, "
             "task='multilabel'."
         )
     if task == "multiclass" and channels == 1:
         raise ValueError(
-            "The softmax of one class is always 1, and nothing is learned. Pass task='binary' for "
+            "The softmax of one class is always 1, so nothing is learned. Pass task='binary' for "
             "foreground and background, or at least 2 classes. Received: classes=1, "
             "task='multiclass'"
         )
 
 
 def count_labels(task, channels):
-    """Returns how many class names outputs of some channels have: two for a binary network."""
+    """Returns the number of class names for output channels: two for a binary network."""
     return 2 if task == "binary" else channels
 
 
 def labels_of_mask(task, classes):
-    """Returns how many values besides void a mask may hold: 0 to one less."""
+    """Returns the number of valid labels in a mask, not counting void."""
     return classes if task == "multiclass" else 2
 
 
 def check_threshold(task, threshold, classes):
-    """Returns the threshold of the probabilities for a task, or raises a ValueError.
+    """Returns the probability threshold for a task, or raises a ValueError.
 
     Args:
         task: One of `TASKS`.
@@ -70,7 +70,7 @@ def check_threshold(task, threshold, classes):
     if task == "multiclass":
         if threshold is not None:
             raise ValueError(
-                "A multiclass network takes the best class, and no `threshold`: leave it out. "
+                "A multiclass network predicts the best class: omit `threshold`. "
                 f"Received: threshold={threshold}"
             )
         return None
@@ -88,7 +88,7 @@ def check_threshold(task, threshold, classes):
 
 
 def as_logits(threshold):
-    """Returns the logits at which a sigmoid reaches a threshold, a float or a tuple."""
+    """Returns the logits at which a sigmoid reaches a threshold, as a float or a tuple."""
     if isinstance(threshold, tuple):
         return tuple(as_logits(value) for value in threshold)
     return math.log(threshold) - math.log1p(-threshold)
@@ -98,25 +98,25 @@ def probabilities_of(logits, task):
     """Returns the probabilities of NumPy logits `(..., channels)` in float32."""
     logits = np.asarray(logits, dtype="float32")
     if task != "multiclass":
-        # The logistic function, without an overflow.
+        # The logistic function, without overflow.
         return 0.5 + 0.5 * np.tanh(0.5 * logits)
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
 
 def choose_classes(outputs, task, threshold=None):
-    """Returns the classes of the pixels from NumPy outputs, as a network's class map.
+    """Returns the class map for a network's NumPy outputs.
 
     Args:
-        outputs: Array `(..., channels)`: logits or probabilities with `"multiclass"`, else
-            whatever `threshold` is compared with.
+        outputs: Array `(..., channels)`: logits or probabilities with `"multiclass"`; otherwise the
+            values to compare with `threshold`.
         task: One of `TASKS`.
-        threshold: Number or sequence of one per class, above which a class is there. Not used with
+        threshold: Number or sequence of one per class; a class is present above it. Not used with
             `"multiclass"`.
 
     Returns:
-        uint8 array, int32 above 256 classes: labels of shape `(...)`, or with `"multilabel"` 0 and
-        1 of shape `(..., channels)`.
+        uint8 array, int32 above 256 classes: labels of shape `(...)`; with `"multilabel"`, zeros
+        and ones of shape `(..., channels)`.
     """
     if task == "multiclass":
         dtype = "uint8" if outputs.shape[-1] <= 256 else "int32"
@@ -126,10 +126,10 @@ def choose_classes(outputs, task, threshold=None):
 
 
 def name_classes(names, task):
-    """Returns the class names of a network; one name of a binary network is its foreground's."""
+    """Returns a network's class names; a single name of a binary network is the foreground's."""
     return (BACKGROUND, *names) if task == "binary" and len(names) == 1 else tuple(names)
 
 
 def color_classes(colors, task):
-    """Returns the colors of the classes; one color of a binary network is its foreground's."""
+    """Returns the class colors; a single color of a binary network is the foreground's."""
     return ((0, 0, 0), *colors) if task == "binary" and len(colors) == 1 else tuple(colors)

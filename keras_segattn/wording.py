@@ -1,4 +1,4 @@
-"""Numbers in messages."""
+"""Numbers with nouns for messages."""
 
 
 def counted(number, noun):

@@ -40,7 +40,7 @@ def shapes_only():
     with keras.StatelessScope(initialize_variables=False):
         yield
     # Or the next scope would give them their values.
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)
 
 
 @pytest.fixture

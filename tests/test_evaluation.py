@@ -101,11 +101,11 @@ def test_images_by_score_worst_first(task, tmp_path):
 
 
 def test_a_model_and_data_of_other_tasks_are_refused():
-    with pytest.raises(ValueError, match=r"has 3 classes, the data set 2"):
+    with pytest.raises(ValueError, match=r"has 3 classes, but the data set has 2"):
         evaluate(network("multilabel"), Bright("binary"))
     data = Bright("multilabel")
     data.class_names = ("red", "green")
-    with pytest.raises(ValueError, match=r"is for task='binary', and the masks.*multilabel"):
+    with pytest.raises(ValueError, match=r"is for task='binary', but the masks.*multilabel"):
         evaluate(network("binary"), data)
 
 
@@ -142,7 +142,7 @@ def test_a_recipe_for_a_binary_network_on_masks_of_two_classes():
     data.class_names = ("a", "b", "c")
     with pytest.raises(ValueError, match=r"two classes, background and foreground.*'c'"):
         build_model(recipe, data)
-    with pytest.raises(ValueError, match=r"is for task='binary', and the masks.*'multilabel'"):
+    with pytest.raises(ValueError, match=r"is for task='binary', but the masks.*'multilabel'"):
         build_model(recipe, Bright("multilabel"))
 
 

@@ -55,25 +55,47 @@ def test_the_first_code_installs_this_version_where_it_is_missing(path, tmp_path
     assert all(f"\n{extra} = [" in settings for extra in extras.split(","))
 
 
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory):
+    """The outputs of the cells of every notebook.
+
+    One kernel imports TensorFlow once for all; each notebook begins without names, in an empty
+    folder.
+    """
+    nbclient = pytest.importorskip("nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    cells, ends = [], []
+    for path in NOTEBOOKS:
+        folder = str(tmp_path_factory.mktemp(path.stem))
+        start = f"%reset -f\nimport os\nos.chdir({folder!r})\n%reset -f"
+        book = notebook(path)
+        for cell in book.cells:
+            for large, small in SMALLER:
+                cell.source = cell.source.replace(large, small)
+        cells += [nbformat.v4.new_code_cell(start), *book.cells]
+        ends.append(len(cells))
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"  # each notebook numbers its own
+    whole = nbformat.v4.new_notebook(cells=cells)
+    with pytest.MonkeyPatch.context() as patch:
+        paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
+        patch.setenv("PYTHONPATH", os.pathsep.join(paths))
+        nbclient.NotebookClient(
+            whole, timeout=300, kernel_name="python3", allow_errors=True
+        ).execute()
+    starts = [0, *ends[:-1]]
+    return {
+        path: [output for cell in whole.cells[start:end] for output in cell.get("outputs", [])]
+        for path, start, end in zip(NOTEBOOKS, starts, ends, strict=True)
+    }
+
+
 @pytest.mark.tensorflow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebooks_run(path, tmp_path, monkeypatch):
-    nbclient = pytest.importorskip("nbclient")
-    book = notebook(path)
-    for cell in book.cells:
-        for large, small in SMALLER:
-            cell.source = cell.source.replace(large, small)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
-    client = nbclient.NotebookClient(
-        book, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
-    )
-    client.execute()
-    pictures = [
-        output
-        for cell in book.cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    ]
+def test_notebooks_run(path, outputs):
+    errors = [output for output in outputs[path] if output.output_type == "error"]
+    assert not errors, "\n".join(errors[0].traceback)
+    pictures = [output for output in outputs[path] if "image/png" in output.get("data", {})]
     assert pictures or path.stem == "export_and_compare"
 
 

@@ -140,7 +140,9 @@ def test_layers_of_one_name_have_one_factor(factors, named):
     inner, image = small_model().get_layer("inner"), keras.Input((3,))
     model = keras.Model(image, keras.layers.Dense(1, name="body")(inner(image)))
     factors = {name: factors[name] for name in factors if name in named}
-    with pytest.raises(ValueError, match=r"weight body/kernel would have the factor .* names of"):
+    with pytest.raises(
+        ValueError, match=r"weight body/kernel would get the factor .* unique names"
+    ):
         expand_rate_factors(model, factors)
 
 

@@ -133,7 +133,7 @@ def test_nothing_left_to_do(artifact, tmp_path):
     for path in (photos / "0.png", results / "0.png.png"):
         path.parent.mkdir(exist_ok=True)
         path.touch()
-    with pytest.raises(SystemExit, match="holds 1 mask of an unknown model"):
+    with pytest.raises(SystemExit, match="contains 1 mask of an unknown model"):
         example("predict_ray").main([str(artifact), str(photos), str(results)])
     (results / "0.png.png").unlink()
     claim_results(results, artifact, {}, [])
@@ -142,7 +142,7 @@ def test_nothing_left_to_do(artifact, tmp_path):
     main = example("predict_ray").main
     main([str(artifact), str(photos), str(results)])
     assert not (results / "failed.txt").exists()
-    with pytest.raises(SystemExit, match="are, or contain, the folder of the images"):
+    with pytest.raises(SystemExit, match="is or contains the image folder"):
         main([str(artifact), str(photos), str(tmp_path)])
 
 

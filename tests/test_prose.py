@@ -27,6 +27,12 @@ BRITISH = re.compile(
 # Docstrings that begin as a question: a noun phrase, an imperative or "Returns" says the same.
 QUESTION = re.compile(r"(What|Which|How|Whether|Where|Why|Who)\b")
 
+SECTION = re.compile(
+    r"^(?:Args|Attributes|Call arguments|Raises):\n((?:(?: {4}.*)?\n)*(?: {4}.*)?)", re.MULTILINE
+)
+# A line at the margin of such a section begins an entry; what goes on is indented further.
+STRAY = re.compile(r"^ {4}(?! |\*{0,2}[\w., ]+:).*", re.MULTILINE)
+
 
 def relative(path):
     return str(path.relative_to(ROOT))
@@ -53,4 +59,14 @@ def test_no_docstring_begins_as_a_question():
         for path in SOURCES
         for node, text in docstrings(path)
         if QUESTION.match(text)
+    ]
+
+
+def test_entries_of_docstrings_go_on_indented():
+    assert not [
+        f"{relative(path)}:{node.lineno}: {line}"
+        for path in SOURCES
+        for node, text in docstrings(path)
+        for section in SECTION.findall(text)
+        for line in STRAY.findall(section)
     ]

@@ -84,11 +84,12 @@ def test_recipes_hold_the_figures_of_the_papers():
     assert ccnet.short_sides == (300, 375, 450, 525, 600)
     assert (attanet.batch_size, attanet.steps, attanet.weight_decay) == (16, 200_000, 5e-4)
     assert attanet.scales == (0.75, 1.0, 1.5, 1.75, 2.0)
-    # A sixteenth of all pixels of a batch, as on each GPU of the authors.
+    # A sixteenth of all pixels of a batch, as on each GPU of the authors: a share, which follows
+    # other batch sizes and crops.
     for recipe in RECIPES.values():
         if recipe.loss == "ohem":
-            pixels = recipe.batch_size * recipe.crop[0] * recipe.crop[1]
-            assert recipe.loss_arguments["min_kept"] == pixels // 16
+            assert recipe.loss_arguments["min_kept"] == 1 / 16
+            assert "share" in recipe.our_choices["loss_arguments"]
 
 
 def test_schedule_ends_with_the_training():
@@ -150,7 +151,7 @@ def test_void_crops_are_told_with_a_figure():
     void = void_shares(recipe, (360, 480))
     assert void.mean() == pytest.approx(1 - ((2**3 - 0.5**3) / 12 + 0.5) / 2, abs=1e-3)
     assert np.quantile(void, 0.9) == pytest.approx(1 - 0.35**2, abs=1e-3)
-    with pytest.warns(UserWarning, match=r"of 720x960 .* has 360x480: .* 42% void .* least 88%"):
+    with pytest.warns(UserWarning, match=r"of 720x960 .* has 360x480. .* 42% void .* least 88%"):
         warn_of_void_crops(recipe, RoadScenes("train", 1, size=(360, 480)))
     warn_of_void_crops(recipe, RoadScenes("train", 1, size=(720, 960)))
     warn_of_void_crops(RECIPES["ccnet_camvid"], RoadScenes("train", 1, size=(360, 480)))
@@ -167,6 +168,35 @@ def test_recipes_start_from_what_their_papers_do():
     assert options_of(parser.parse_args([])).backbone_weights == "recipe"
     arguments = parser.parse_args(["--backbone-weights", "none"])
     assert options_of(arguments).backbone_weights is None
+
+
+def test_another_backbone_comes_with_its_imagenet_weights():
+    light = RECIPES["attanet_light_camvid"]
+    assert light.with_backbone("resnet18").backbone_weights == "imagenet"
+    assert light.with_backbone("keras.applications/MobileNet").backbone_weights == "imagenet"
+    # Of which there are none; a recipe that starts from ImageNet says so before it trains.
+    assert light.with_backbone("df1").backbone_weights is None
+    assert RECIPES["canet1_camvid"].with_backbone("stdc1").backbone_weights == "imagenet"
+    # It brings its weights.
+    preset = RECIPES["canet1_camvid"].with_backbone("keras_hub/resnet_18_imagenet")
+    assert preset.backbone_weights is None
+    deep = dataclasses.replace(
+        light, network="CCNet", network_arguments={"backbone": "light", "stem": "deep"}
+    )
+    assert deep.with_backbone("resnet18").backbone_weights is None
+    recipe = parse("--backbone", "resnet18", "--epochs", "2", recipe="attanet_light_camvid")
+    assert dataclasses.replace(recipe, epochs=None, steps=light.steps) == light.with_backbone(
+        "resnet18"
+    )
+
+
+def test_a_recipe_keeps_the_weights_of_its_own_backbone():
+    """That of a folder starts from nothing where weights cannot be had."""
+    without = dataclasses.replace(RECIPES["canet1_camvid"], backbone_weights=None)
+    arguments = argument_parser("", "canet1_camvid").parse_args(["--backbone", "mobilenet_v2"])
+    assert recipe_of(arguments, without) == without
+    own = RECIPES["own_folder"].with_backbone("resnet18")
+    assert own.rate_factors == {"resnet18": 0.25}
 
 
 def parse(*arguments, recipe="canet1_camvid"):
@@ -234,10 +264,10 @@ def test_options_replace_fields():
         ({"warmup_steps": -1}, "`warmup_steps` must be at least 0. Received: -1"),
         ({"crop": (0, 32)}, r"`crop` must be two positive sides. Received: \(0, 32\)"),
         ({"scale": (2.0, 0.5)}, r"`scale` must be .* Received: \(2.0, 0.5\)"),
-        ({"evaluation": {"crop": 64}}, r"An evaluation holds .*'overlap'\) only.*'crop': 64"),
-        ({"evaluation": {"tile": 64, "size": (64, 64)}}, "give one of them. Received"),
-        ({"evaluation": {"overlap": 0.5}}, "`overlap` is of the windows of a `tile`"),
-        ({"validation": {"tile": (64, 64)}}, r"An evaluation holds \('size', 'scales', 'flip'\)"),
+        ({"evaluation": {"crop": 64}}, r"An evaluation may contain only .*'overlap'\).*'crop': 64"),
+        ({"evaluation": {"tile": 64, "size": (64, 64)}}, "pass only one of them. Received"),
+        ({"evaluation": {"overlap": 0.5}}, "`overlap` requires `tile`"),
+        ({"validation": {"tile": (64, 64)}}, r"may contain only \('size', 'scales', 'flip'\)"),
         ({"validation": {"size": (16, 64)}}, r"`size` must be .* Received: \(16, 64\)"),
         ({"auxiliary_loss": "dize"}, "`auxiliary_loss` must be one of .* Received: 'dize'"),
     ],
@@ -258,7 +288,7 @@ def test_epochs_are_validated_without_the_sliding_window_of_the_evaluation():
 
 
 def test_unknown_recipes_are_refused():
-    with pytest.raises(ValueError, match=r"no recipe 'canet9'.*'canet1_camvid'"):
+    with pytest.raises(ValueError, match=r"Unknown recipe 'canet9'.*'canet1_camvid'"):
         recipes.get("canet9")
 
 
@@ -269,7 +299,7 @@ def test_a_run_goes_on_only_as_it_was_started(tmp_path):
     run.open(recipe, TrainingOptions(seed=1), data, resume=False)
     run.checkpoints.mkdir()
     (run.checkpoints / "epoch-0002.keras").touch()
-    with pytest.raises(ValueError, match=r"holds a run\. Go on with `resume=True`"):
+    with pytest.raises(ValueError, match=r"contains a run\. Resume with `resume=True`"):
         run.open(recipe, TrainingOptions(seed=1), data, resume=False)
     run.open(recipe, TrainingOptions(seed=1, strategy="mirrored", tensorboard=True), data)
     other = dataclasses.replace(recipe, epochs=5)
@@ -286,7 +316,7 @@ def test_a_run_replaces_nothing_of_other_origin(name, tmp_path):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_text('{"mine": 1}')
-    with pytest.raises(ValueError, match=f"{name} is not of a run"):
+    with pytest.raises(ValueError, match=f"{name} does not belong to a run"):
         RunFolder(tmp_path).open(RECIPES["canet1_camvid"], TrainingOptions(), {"train": DATA})
     assert path.read_text() == '{"mine": 1}'
 
@@ -328,11 +358,14 @@ def test_flags_become_options():
 @pytest.mark.parametrize(
     ("message", "translated"),
     [
-        ("Go on with `resume=True`, or choose another `folder`.", "--resume, or choose another --"),
+        (
+            "Resume with `resume=True`, or choose another `folder`.",
+            "--resume, or choose another --",
+        ),
         ("`jit_compile=False` or `jit_compile='auto'`", "--jit off or --jit auto"),
         ("`gradient_accumulation_steps` and `fit`", "--accumulate and `fit`"),
         ("`strategy='data_parallel'`", "--strategy data_parallel"),
-        ("Take `batch_size` 8", "Take --batch-size 8"),
+        ("Use `batch_size` 8", "Use --batch-size 8"),
     ],
 )
 def test_the_command_line_speaks_of_flags(message, translated):
@@ -397,7 +430,7 @@ def test_evaluation_counts_by_hand():
         with pytest.raises(ValueError, match=r"must return a uint8 image .* sample train_00000"):
             use()
     assert "image of float32 and a mask of uint8; both" in data.verify()[0]
-    with pytest.raises(ValueError, match="has 3 classes, the data set 11"):
+    with pytest.raises(ValueError, match="has 3 classes, but the data set has 11"):
         evaluate(model, RoadScenes("train", 2))
 
 

@@ -316,7 +316,7 @@ def test_what_cannot_be_served(tmp_path, artifact):
         (logits, "returns logits; export it with"),
         (other, "has no metadata of `export_model`, or is damaged"),
         (tmp_path / "none.onnx", "There is no artifact at"),
-        (tmp_path, "not an artifact of a known format"),
+        (tmp_path, "not an artifact in a known format"),
     ]:
         with pytest.raises(SystemExit, match=f"cannot be served: .*{message}"):
             serve.load(serve.parse_arguments([str(path)]))
@@ -381,15 +381,15 @@ def test_folder(tmp_path, capsys, monkeypatch):
     (results / "failed.txt").write_text("broken.jpg")
     main([str(model), str(photos), str(results)])
     assert not (results / "failed.txt").exists()
-    with pytest.raises(SystemExit, match="are, or contain, the folder of the images"):
+    with pytest.raises(SystemExit, match="is or contains the image folder"):
         main([str(model), str(photos), str(photos)])
     # Masks of another model, or made with other options, are not mixed in either.
     other = tmp_path / "other.keras"
     color_network().save(other)
     (photos / "2.png").write_bytes((photos / "1.png").read_bytes())
     for arguments, message in (
-        ([other], r"holds 3 masks of model\.keras .* others of other\.keras"),
-        ([model, "--flip"], r"others of model\.keras .* with .*flip=True"),
+        ([other], r"contains 3 masks of model\.keras .* other masks of other\.keras"),
+        ([model, "--flip"], r"other masks of model\.keras .* with .*flip=True"),
     ):
         path, *flags = map(str, arguments)
         with pytest.raises(SystemExit, match=message):
@@ -427,7 +427,7 @@ def test_images_that_end_the_process(tmp_path, monkeypatch, capsys):
     for attempt in range(3):
         (results / f".b.png.png.{attempt}.part").touch()
     asked.clear()
-    with pytest.raises(SystemExit, match=r"3 processes died while they worked on .*b.png"):
+    with pytest.raises(SystemExit, match=r"3 processes died while working on .*b.png"):
         module.main(arguments)
     assert asked == ["c.png", "a.png"]
     hidden = sorted(path.name for path in results.glob(".*"))

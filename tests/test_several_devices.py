@@ -129,7 +129,7 @@ def test_killed_worker_ends_the_job_which_goes_on(tmp_path, one_device):
     workers = start_two(tmp_path, "multi_worker", "--sync-batch-norm", kill="10")
     (chief, worker), outputs = finish(tmp_path, workers)
     assert (chief, worker) == (1, -9), outputs
-    assert "another process was lost" in outputs[0]
+    assert "another process, or the connection to it, was lost" in outputs[0]
     assert "start all processes again with --resume" in outputs[0]
     assert AtomicCheckpoint.latest(run / "checkpoints")[1] == 2
     before = {path.name for path in run.iterdir()}
@@ -158,7 +158,7 @@ def test_killed_process_ends_the_job_which_goes_on(tmp_path, one_device):
     processes = start_two(tmp_path, "data_parallel", kill="10")
     (chief, process), outputs = finish(tmp_path, processes)
     assert (chief, process) == (1, -9), outputs
-    assert "another process was lost" in outputs[0]
+    assert "another process, or the connection to it, was lost" in outputs[0]
     codes, outputs = finish(tmp_path, start_two(tmp_path, "data_parallel", "--resume"))
     assert codes == [0, 0], outputs
     assert_same(history(tmp_path, "data_parallel"), one_device)
@@ -170,27 +170,27 @@ def opened(strategy, batch_size=4, **options):
 
 def test_wrong_combinations_are_refused(monkeypatch):
     other = {"tensorflow": "data_parallel", "jax": "mirrored", "torch": "multi_worker"}[BACKEND]
-    message = f"`strategy='{other}'` needs KERAS_BACKEND=.*{BACKEND}"
+    message = f"`strategy='{other}'` requires KERAS_BACKEND=.*{BACKEND}"
     with pytest.raises(ValueError, match=message):
         opened(other)
-    with pytest.raises(ValueError, match="`virtual_devices` goes with"):
+    with pytest.raises(ValueError, match="`virtual_devices` requires"):
         opened("none", virtual_devices=2)
-    with pytest.raises(ValueError, match="`sync_batch_norm=True` goes with"):
+    with pytest.raises(ValueError, match="`sync_batch_norm=True` requires"):
         opened("none", sync_batch_norm=True)
     if BACKEND != "tensorflow":
-        with pytest.raises(ValueError, match=f"`deterministic=True` needs .* It is {BACKEND}"):
+        with pytest.raises(ValueError, match=f"`deterministic=True` requires .* It is {BACKEND}"):
             opened("none", deterministic=True)
 
 
 @pytest.mark.tensorflow
 def test_what_tensorflow_cannot_do_is_refused(monkeypatch):
-    jit = "`jit_compile=True` does not go with `strategy='{}'`"
+    jit = "`jit_compile=True` does not work with `strategy='{}'`"
     with pytest.raises(ValueError, match=jit.format("mirrored")):
         opened("mirrored", jit_compile=True)
-    with pytest.raises(ValueError, match="`gradient_accumulation_steps` does not go with"):
+    with pytest.raises(ValueError, match="`gradient_accumulation_steps` does not work with"):
         opened("mirrored", gradient_accumulation_steps=2)
     for name in ("mirrored", "multi_worker"):
-        with pytest.raises(ValueError, match=f"float16'` does not go with `strategy='{name}'`"):
+        with pytest.raises(ValueError, match=f"float16'` does not work with `strategy='{name}'`"):
             opened(name, mixed_precision="float16")
     with pytest.raises(ValueError, match=jit.format("multi_worker")):
         opened("multi_worker", jit_compile=True)
@@ -205,7 +205,7 @@ def test_what_tensorflow_cannot_do_is_refused(monkeypatch):
 def test_a_batch_that_devices_do_not_divide_is_refused():
     strategy = opened("none", batch_size=10)
     strategy.devices = 4
-    with pytest.raises(ValueError, match=r"10 cannot be divided among 4 devices.*8 or 12"):
+    with pytest.raises(ValueError, match=r"10 cannot be split across 4 devices.*8 or 12"):
         strategy.check(10, "auto")
 
 
@@ -232,7 +232,7 @@ def test_shares_make_up_the_batches_of_one_process():
     image, mask = sampler().read(0, -1)
     assert not image.any()
     assert np.all(mask == 255)
-    with pytest.raises(ValueError, match="batch of 4 cannot be divided among 3 processes"):
+    with pytest.raises(ValueError, match="batch of 4 cannot be split across 3 processes"):
         sampler(share=(0, 3))
     with pytest.raises(ValueError, match="index from 0 to count - 1"):
         sampler(share=(2, 2))

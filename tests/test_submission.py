@@ -39,11 +39,23 @@ def test_a_server_gets_its_own_labels(hidden, tmp_path):
             assert image.mode == "L"
             np.testing.assert_array_equal(np.asarray(image), np.array(LABEL_IDS)[found])
     assert set(np.unique(np.array(LABEL_IDS)[found])) == {7, 8, 11}
-    with pytest.raises(ValueError, match="has 3 classes, the server 19"):
+    with pytest.raises(ValueError, match="has 3 classes, but the server has 19"):
         write_submission(pixelwise(), hidden, tmp_path / "other")
-    with pytest.raises(ValueError, match="no labels of an evaluation server"):
+    with pytest.raises(ValueError, match="no labels for an evaluation server"):
         write_submission(model, RoadScenes("val", 2), tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_parts_and_sums_keep_the_labels_of_the_server(hidden, tmp_path):
+    model = pixelwise(classes=19)
+    (path,) = write_submission(model, hidden[1:], tmp_path / "part")
+    assert path.name == "bonn_000001_000019_leftImg8bit.png"
+    assert len(write_submission(model, hidden[:1] + hidden[1:], tmp_path / "sum")) == 2
+    # Those of two servers are those of none.
+    other = hidden[1:]
+    other.submission_labels = range(19)
+    with pytest.raises(ValueError, match="no labels for an evaluation server"):
+        write_submission(model, hidden[:1] + other, tmp_path / "other")
 
 
 def test_no_image_is_segmented_where_there_are_no_labels(hidden, monkeypatch):

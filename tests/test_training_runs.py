@@ -146,7 +146,7 @@ def test_a_damaged_checkpoint_gives_the_best_epoch(tmp_path, capsys):
     last = run.checkpoints / "epoch-0002.keras"
     last.write_bytes(last.read_bytes()[:5000])
     go(tmp_path, epochs=3)
-    assert "epoch-0002.keras is damaged: going on from the best epoch, 1" in capsys.readouterr().out
+    assert "epoch-0002.keras is damaged: resuming from the best epoch, 1" in capsys.readouterr().out
     assert [row["epoch"] for row in rows(tmp_path)] == ["0", "1", "2"]
     names = {path.name for path in run.checkpoints.iterdir()}
     assert {"damaged-epoch-0002.keras", "epoch-0003.keras"} <= names
@@ -172,7 +172,7 @@ FAULTS = {
     ),
     "stray checkpoint": (
         lambda run: (run.checkpoints / "epoch-9999.keras").write_bytes(run.best.read_bytes()),
-        r"epoch-9999\.keras holds 9999 finished epochs; the training has 2",
+        r"epoch-9999\.keras contains 9999 finished epochs; the training has 2",
     ),
     "no config": (lambda run: (run.path / "config.json").unlink(), r"config\.json is missing"),
     "empty config": (
@@ -190,11 +190,11 @@ FAULTS = {
     "log of bytes": (lambda run: run.log.write_bytes(b"\xff\xfe\x00"), r"log\.csv is damaged"),
     "other log": (
         lambda run: run.log.write_text("a,b\n1,2\n"),
-        r"log\.csv is damaged or of another program: there is no column 'epoch'",
+        r"log\.csv is damaged or from another program: it has no column 'epoch'",
     ),
     "log of words": (
         lambda run: run.log.write_text("epoch,loss,val_mean_iou\none,2,3\n"),
-        r"log\.csv is damaged or of another program: .*'one'",
+        r"log\.csv is damaged or from another program: .*'one'",
     ),
 }
 
@@ -216,7 +216,7 @@ def test_lost_checkpoints_are_told_before_training(tmp_path):
         path.unlink()
     run.checkpoints.rmdir()
     before = contents(tmp_path)
-    with pytest.raises(ValueError, match=r"log\.csv has 2 epochs, and .* holds no checkpoint"):
+    with pytest.raises(ValueError, match=r"log\.csv has 2 epochs, but .* contains no checkpoint"):
         go(tmp_path, epochs=3)
     assert contents(tmp_path) == before
 
@@ -247,7 +247,7 @@ def commanded(monkeypatch, *arguments):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [([], "Go on with --resume"), (["--resume", "--seed", "7"], "seed was 0, is 7")],
+    [([], "Resume with --resume"), (["--resume", "--seed", "7"], "seed was 0, is 7")],
 )
 def test_the_command_refuses_to_mix_runs(arguments, message, one_epoch, monkeypatch, capsys):
     before = contents(one_epoch)
@@ -297,8 +297,8 @@ def test_a_signal_leaves_one_line_and_a_state_to_go_on_from(heeded, tmp_path, mo
     assert signal.getsignal(number) == handler
     error = capsys.readouterr().err.splitlines()[-1]
     assert error == (
-        f"stopped by {heeded}: {tmp_path} holds 1 finished epoch. Go on with the same command and "
-        "--resume."
+        f"stopped by {heeded}: {tmp_path} contains 1 finished epoch. Resume with the same "
+        "command and --resume."
     )
     go(tmp_path)
     assert [row["epoch"] for row in rows(tmp_path)] == ["0", "1"]
@@ -321,10 +321,10 @@ class Unlabeled(RoadScenes):
 @pytest.mark.parametrize(
     ("changes", "options", "data", "message"),
     [
-        ({"batch_size": 8}, {}, {}, "train data, 4 samples, do not fill a batch of 8"),
-        ({"steps": 9, "epochs": None, "batch_size": 8}, {}, {}, "do not fill a batch of 8"),
+        ({"batch_size": 8}, {}, {}, "train data have 4 samples, too few for a batch of 8"),
+        ({"steps": 9, "epochs": None, "batch_size": 8}, {}, {}, "too few for a batch of 8"),
         ({"warmup_steps": 4}, {}, {}, "`warmup_steps=4` does not fit into a training of 4 steps"),
-        ({}, {"gradient_accumulation_steps": 3}, {}, "=3` is more than an epoch has, 2 steps"),
+        ({}, {"gradient_accumulation_steps": 3}, {}, "=3` exceeds an epoch of 2 steps"),
         ({}, {"initial_model": "none.keras"}, {}, "`initial_model=none.keras` is no file"),
         ({}, {}, {"val": Unlabeled("val", 4)}, "No image of the val data has a mask"),
     ],
@@ -343,9 +343,9 @@ def test_a_single_value_is_not_normalized():
     pooled = keras.layers.GlobalAveragePooling2D(keepdims=True)(image)
     model = keras.Model(image, keras.layers.BatchNormalization()(pooled))
     check_batch_norm(model, 2)
-    with pytest.raises(ValueError, match="`batch_size=1` on each device does not train"):
+    with pytest.raises(ValueError, match="`batch_size=1` per device cannot train"):
         check_batch_norm(model, 1)
-    with pytest.raises(ValueError, match="does not train 'attanet'"):
+    with pytest.raises(ValueError, match="cannot train 'attanet'"):
         check_batch_norm(AttaNet(backbone="light", classes=11), 1)
     maps = keras.Model(image, keras.layers.BatchNormalization()(image))
     check_batch_norm(maps, 1)
@@ -402,24 +402,46 @@ def test_of_large_files_the_beginning_the_middle_and_the_end_are_hashed(tmp_path
     assert len(found) == 4
 
 
-def test_weights_that_cannot_be_had_are_told_with_the_way_out(monkeypatch):
+def test_weights_that_cannot_be_had_are_told_with_the_way_out(monkeypatch, tmp_path):
     def build(recipe, data, backbone_weights=None):
         if backbone_weights == "imagenet":
             raise ConnectionError("no network")
         return backbone_weights
 
     monkeypatch.setattr(run_module, "build_model", build)
+    # Before any sample is read, which may take minutes.
+    monkeypatch.setattr(run_module, "_verify", lambda data: pytest.fail("data were read first"))
     with pytest.raises(
         RuntimeError, match=r"imagenet weights.*no network\n.*_weights=None`"
     ) as told:
-        run_module._build(RECIPE, DATA["train"], TrainingOptions())
+        go(tmp_path / "run")
+    assert not (tmp_path / "run").exists()
     assert "with --backbone-weights none." in flags.in_flags(str(told.value))
     for options, weights in (
         ({"backbone_weights": None}, None),
         ({"backbone_weights": "file.npz"}, "file.npz"),
-        ({"initial_model": "model.keras"}, None),
     ):
         assert run_module._build(RECIPE, DATA["train"], TrainingOptions(**options)) == weights
+
+
+def test_what_a_network_starts_from_is_said(tmp_path, capsys):
+    def told(backbone, **options):
+        arguments = {"backbone": backbone}
+        recipe = dataclasses.replace(RECIPE, network_arguments=arguments, backbone_weights=None)
+        model = run_module._build(recipe, DATA["train"], TrainingOptions(**options))
+        return model, capsys.readouterr().out.strip()
+
+    start = "the backbone starts from"
+    model, said = told("resnet18")
+    assert said == f"{start} nothing, though there are ImageNet weights of it"
+    assert told("resnet18", backbone_weights=None)[1] == f"{start} nothing"
+    assert told("stdc1")[1] == f"{start} nothing"
+    assert told("keras_hub/resnet_18_imagenet")[1] == f"{start} the weights of its preset"
+    model.save(tmp_path / "first.keras")
+    second, said = told("resnet18", initial_model=str(tmp_path / "first.keras"))
+    assert said == f"the network starts from {tmp_path / 'first.keras'}"
+    for one, other in zip(model.weights, second.weights, strict=True):
+        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (one, other)))
 
 
 def test_a_network_that_cannot_be_built_is_not_blamed_on_its_weights(monkeypatch, capsys):

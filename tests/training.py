@@ -3,9 +3,19 @@
 import keras
 import numpy as np
 
+# For steps that are about something else: tracing one takes TensorFlow ten times its run.
+RUN_EAGERLY = keras.backend.backend() == "tensorflow"
+
 
 def to_numpy(tensor):
     return keras.ops.convert_to_numpy(tensor)
+
+
+def call(model, inputs):
+    """Returns the outputs in the quickest way: only JAX would compile every operation of a call."""
+    if keras.backend.backend() == "jax":
+        return model.predict(inputs, verbose=0)
+    return to_numpy(model(inputs))
 
 
 def predict_unknown_sizes(model, inputs):
@@ -16,13 +26,25 @@ def predict_unknown_sizes(model, inputs):
     """
     if keras.backend.backend() != "tensorflow":
         return to_numpy(model(inputs))
+    return _of_unknown_sizes(model, inputs)(inputs)
+
+
+def predict_any_size(model):
+    """Returns `predict` of a model of images, which TensorFlow traces once for all sizes."""
+    if keras.backend.backend() != "tensorflow":
+        return lambda images: model.predict(images, verbose=0)
+    channels = model.input_shape[-1]
+    return _of_unknown_sizes(model, np.zeros((1, 1, 1, channels), "float32"))
+
+
+def _of_unknown_sizes(model, inputs):
     import tensorflow as tf
 
     signature = keras.tree.map_structure(
         lambda x: tf.TensorSpec((None, None, None, x.shape[-1]), x.dtype), inputs
     )
     function = tf.function(lambda values: model(values), input_signature=[signature])
-    return to_numpy(function(keras.tree.map_structure(tf.constant, inputs)))
+    return lambda values: to_numpy(function(keras.tree.map_structure(tf.constant, values)))
 
 
 def trained_step(model, inputs, targets, loss="mse", **compile_arguments):

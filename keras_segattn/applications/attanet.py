@@ -6,7 +6,7 @@ from keras_segattn.applications.bundled_arguments import takes_bundled_arguments
 from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
-from keras_segattn.applications.network_frame import NetworkFrame, check_attention
+from keras_segattn.applications.network_frame import NetworkFrame, attend, check_attention
 from keras_segattn.arguments import check_choice
 from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
 
@@ -193,7 +193,7 @@ def AttaNet(
             narrow, orientation=attention, normalize=normalize_attention, name="attention"
         )
     if attention is not None:
-        x = attention(x)
+        x = attend(attention, x)
     if not light:
         x = ResizeLike(interpolation, name="up")([x, levels["P3"]])
     x = ConvNormAct(filters, name="decoder2")(x)

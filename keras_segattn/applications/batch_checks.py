@@ -53,7 +53,9 @@ def _batch_size_of(data, batch_size):
     if isinstance(known, int):
         return known
     if hasattr(data, "element_spec"):
-        return keras.tree.flatten(data.element_spec)[0].shape[0]
+        # The spec of a distributed data set has no shape.
+        shape = getattr(keras.tree.flatten(data.element_spec)[0], "shape", None)
+        return shape[0] if shape else None
     if isinstance(data, keras.utils.PyDataset):
         return len(keras.tree.flatten(data[0])[0])
     if isinstance(data, np.ndarray) or keras.ops.is_tensor(data):

@@ -5,7 +5,7 @@ import keras
 from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
-from keras_segattn.applications.network_frame import NetworkFrame, check_attention
+from keras_segattn.applications.network_frame import NetworkFrame, attend, check_attention
 from keras_segattn.arguments import check_choice
 from keras_segattn.backbones.output_stride import check_output_stride
 from keras_segattn.backbones.resnet import STEMS
@@ -205,7 +205,7 @@ def _head(x, filters, attention, recurrence, use_gamma):
     channels = x.shape[-1] // 4
     y = ConvNormAct(channels, activation=leaky_relu, name="reduce")(x)
     if attention is not None:
-        y = _attention_layer(attention, channels, recurrence, use_gamma)(y)
+        y = attend(_attention_layer(attention, channels, recurrence, use_gamma), y)
     y = ConvNormAct(channels, activation=leaky_relu, name="context")(y)
     y = keras.layers.Concatenate(name="concat")([x, y])
     return ConvNormAct(filters, activation=leaky_relu, name="fuse")(y)

@@ -76,7 +76,7 @@ class DeepSupervision(SegmentationModel):
         names and palette.
         """
         return SegmentationModel(
-            self.inputs,
+            self.input,
             self.outputs[0],
             name=self.name,
             preprocessing=self.preprocessing,

@@ -20,19 +20,22 @@ def run_protocol(network, images, from_logits, task, size=None, scales=(1.0,), f
         flip: Boolean, whether to average over the mirrored images too. Defaults to `False`.
 
     Returns:
-        Tensor `(batch, height, width, classes)` of the averaged probabilities, or their logits if
-        the network returns logits.
+        Tensor `(batch, height, width, classes)`: the outputs of a single pass, or the average of
+        the probabilities of several, as logits if the network returns logits.
     """
     original = ops.shape(images)[1:3]
-    outputs = []
+    outputs, single = [], len(scales) == 1 and not flip
     for scale in scales:
         target = [_scaled(side, scale) for side in (size or original)]
         scaled = _resized(images, original, target)
         for mirrored in (False, True) if flip else (False,):
             found = network(ops.flip(scaled, axis=2) if mirrored else scaled)
             found = ops.cast(found, "float32")
-            found = to_probabilities(found, task) if from_logits else found
             found = ops.flip(found, axis=2) if mirrored else found
+            if single:
+                # As at the end of a network, and in exports.
+                return _resized(found, target, original)
+            found = to_probabilities(found, task) if from_logits else found
             outputs.append(_resized(found, target, original))
     mean = sum(outputs) / len(outputs)
     return to_logits(mean, task) if from_logits else mean

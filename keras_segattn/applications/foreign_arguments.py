@@ -2,6 +2,8 @@
 
 import functools
 
+from keras_segattn.arguments import by_name_only
+
 OURS = {
     "activation": "`classifier_activation`",
     "aux_params": "`auxiliary_heads`",
@@ -17,17 +19,12 @@ OURS = {
 def refuse_foreign_arguments(constructor):
     """Decorates a network function: for another library's argument, the error gives our name.
 
-    Positional arguments, which `keras.applications` accepts, are rejected too.
+    Positional arguments are rejected too.
     """
 
+    @by_name_only
     @functools.wraps(constructor)
-    def checked(*args, **kwargs):
-        if args:
-            raise TypeError(
-                f"{constructor.__name__} takes its arguments by name only, such as "
-                f"include_top=False: their order differs from function to function of "
-                f"keras.applications. Received: {args}"
-            )
+    def checked(**kwargs):
         for name in kwargs.keys() & OURS.keys():
             ours = OURS[name].format(value=kwargs[name])
             raise TypeError(

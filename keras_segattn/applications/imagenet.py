@@ -25,7 +25,7 @@ def preprocess_input(images, data_format=None):
 
     Raises:
         ValueError: If the images do not have three channels, or `data_format` is
-            `"channels_first"`.
+            `"channels_first"` or unknown.
 
     Example:
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_segattn.applications import mask_rcnn_losses as losses
+from keras_segattn.applications.optimizer_variables import make_optimizer_variables
 from keras_segattn.backbones.pyramid import LEVELS
 from keras_segattn.weights.preprocessing import IMAGENET
 
@@ -103,6 +104,10 @@ class InstanceSegmentationModel(keras.Model):
                 f"Received: loss={kwargs['loss']!r}"
             )
         super().compile(optimizer, **kwargs)
+
+    def fit(self, *args, **kwargs):
+        make_optimizer_variables(self)
+        return super().fit(*args, **kwargs)
 
     def call(self, inputs, training=None, mask=None):
         if training:

@@ -10,7 +10,7 @@ from keras_segattn.applications.instance_segmentation_model import (
     find_objects,
 )
 from keras_segattn.applications.network_frame import check_attention, check_image
-from keras_segattn.arguments import check_at_least, check_choice
+from keras_segattn.arguments import by_name_only, check_at_least, check_choice
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.pyramid import LEVELS
 from keras_segattn.backbones.registry import build_backbone
@@ -29,6 +29,7 @@ ATTENTIONS = ("criss_cross", "non_local", None)
 BOX_SIZE, MASK_SIZE = 7, 14
 
 
+@by_name_only
 def MaskRCNN(
     *,
     backbone="resnet50",

@@ -8,7 +8,7 @@ from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.applications.logits import ACTIVATIONS, full_size_logits
 from keras_segattn.applications.segmentation_model import SegmentationModel
 from keras_segattn.arguments import check_at_least, check_choice
-from keras_segattn.backbones.image_input import image_input
+from keras_segattn.backbones.image_input import check_input_shape, image_input
 from keras_segattn.backbones.registry import build_backbone
 from keras_segattn.task import TASKS, check_task
 from keras_segattn.weights.bundled import (
@@ -36,6 +36,23 @@ def check_attention(attention, choices):
         )
 
 
+def attend(attention, x):
+    """Returns the map of an attention layer, which must have the size of its input.
+
+    Raises:
+        ValueError: If it has another size, which would show only where the network is used.
+    """
+    y = attention(x)
+    probe = keras.KerasTensor((1, 64, 96, x.shape[-1]))
+    found = tuple(attention.compute_output_spec(probe).shape)
+    if found[:-1] != (1, 64, 96):
+        raise ValueError(
+            "`attention` must be a layer from a map to a map of the same size. Received: "
+            f"{type(attention).__name__}, which turns {tuple(probe.shape)} into {found}"
+        )
+    return y
+
+
 class NetworkFrame:
     """Common frame of the networks; each network function adds a decoder.
 
@@ -48,9 +65,9 @@ class NetworkFrame:
         align_corners: Boolean, for resizing the logits. Defaults to `False`.
         backbone_options: Dict of further arguments of a backbone by name. Defaults to `None`.
         **arguments: The arguments common to all networks, described in their docstrings:
-        `input_shape`, `classes`, `task`, `weights`, `backbone_weights`, `preprocessing`,
-        `freeze_backbone`, `classifier_activation`, `input_tensor`, `include_top`, `pooling` and
-        `auxiliary_heads`.
+            `input_shape`, `classes`, `task`, `weights`, `backbone_weights`, `preprocessing`,
+            `freeze_backbone`, `classifier_activation`, `input_tensor`, `include_top`, `pooling` and
+            `auxiliary_heads`.
 
     Attributes:
         image: Keras tensor of the images.
@@ -112,6 +129,7 @@ class NetworkFrame:
             check_task(task, self.classes)
             _check_activation(classifier_activation, task)
         self.image, self._input = image_input(input_shape, input_tensor)
+        check_image(tuple(self.image.shape[1:]), smallest_side)
         self.pyramid = build_backbone(
             backbone,
             channels=self.image.shape[-1],
@@ -206,14 +224,8 @@ def _check_activation(activation, task):
 
 def check_image(input_shape, smallest_side):
     """Raises a ValueError unless a network can read images of `input_shape`."""
-    if input_shape is None:
-        return
-    if len(input_shape) != 3:
-        raise ValueError(
-            "`input_shape` must be (height, width, channels), without the batch. Received: "
-            f"{input_shape}"
-        )
-    for size in input_shape[:2]:
+    check_input_shape(input_shape)
+    for size in (input_shape or ())[:2]:
         if size is not None and size < smallest_side:
             raise ValueError(
                 f"Height and width must be at least {smallest_side}, the stride of the deepest "

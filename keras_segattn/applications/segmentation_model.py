@@ -15,6 +15,7 @@ from keras_segattn.applications.loss_checks import (
     fit_losses,
     guard_labels,
 )
+from keras_segattn.applications.optimizer_variables import make_optimizer_variables
 from keras_segattn.arguments import check_evaluation
 from keras_segattn.images.palette import to_palette
 from keras_segattn.task import check_task, color_classes, count_labels, name_classes
@@ -195,6 +196,7 @@ class SegmentationModel(keras.Model):
         if hasattr(x, "element_spec") or getattr(x, "shuffles_itself", False):
             kwargs.setdefault("shuffle", False)
         warn_of_batches_of_one(self, x, *args[:1] or [kwargs.get("batch_size")])
+        make_optimizer_variables(self)
         return super().fit(x, y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):

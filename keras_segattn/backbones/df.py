@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.arguments import by_name_only
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights.backbone_weights import load_backbone_weights
@@ -19,6 +20,7 @@ DF2_STAGES = (
 )
 
 
+@by_name_only
 def DF1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="df1"):
     """DF1 without its classifier, as a feature pyramid.
 
@@ -52,6 +54,7 @@ def DF1(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="d
     return _df(DF1_STAGES, input_shape, weights, input_tensor, name, "df1")
 
 
+@by_name_only
 def DF2(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="df2"):
     """DF2 without its classifier, as a feature pyramid.
 

@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from keras_segattn.arguments import by_name_only
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.inverted_residual import inverted_residual
 from keras_segattn.backbones.output_stride import dilate
@@ -27,6 +28,7 @@ CONVOLUTION = {"padding": "same", "epsilon": 1e-3}
 CHANNEL_MULTIPLE = 8
 
 
+@by_name_only
 def EfficientNetLite0(
     *,
     input_shape=(None, None, 3),
@@ -80,6 +82,7 @@ def EfficientNetLite0(
     )
 
 
+@by_name_only
 def EfficientNetLite1(
     *,
     input_shape=(None, None, 3),
@@ -127,6 +130,7 @@ def EfficientNetLite1(
     )
 
 
+@by_name_only
 def EfficientNetLite2(
     *,
     input_shape=(None, None, 3),

@@ -2,14 +2,38 @@
 
 import keras
 
+from keras_segattn.arguments import check_choice
+
+FORMATS = ("channels_last", "channels_first")
+# Gray, RGB and RGBA images, which no image has as few rows as.
+LIKELY_CHANNELS = (1, 3, 4)
+
 
 def check_channels_last(data_format):
-    """Raises a ValueError for the data format `"channels_first"`."""
+    """Raises a ValueError for any data format but `"channels_last"` and `None`."""
+    check_choice("data_format", data_format, (None, *FORMATS))
     if data_format == "channels_first":
         raise ValueError(
             "Images must be (batch, height, width, channels) on every backend; channels first is "
             "not supported. Call keras.config.set_image_data_format('channels_last'), and "
             "transpose images by keras.ops.transpose(images, (0, 2, 3, 1))."
+        )
+
+
+def check_input_shape(input_shape):
+    """Raises a ValueError unless a shape is `(height, width, channels)`, or `None`."""
+    if input_shape is None:
+        return
+    if len(input_shape) != 3:
+        raise ValueError(
+            "`input_shape` must be (height, width, channels), without the batch. Received: "
+            f"{input_shape}"
+        )
+    channels, *size = input_shape
+    if channels in LIKELY_CHANNELS and input_shape[-1] not in LIKELY_CHANNELS:
+        raise ValueError(
+            "`input_shape` is (height, width, channels) on every backend: channels come last, such "
+            f"as ({size[0]}, {size[1]}, {channels}). Received: {tuple(input_shape)}"
         )
 
 
@@ -27,10 +51,12 @@ def image_input(input_shape, input_tensor=None):
         of a layer.
 
     Raises:
-        ValueError: If `input_tensor` is not a Keras tensor of images or has several inputs, or if
-            Keras is set to channels first.
+        ValueError: If `input_shape` does not have three entries or has the channels first, if
+            `input_tensor` is not a Keras tensor of images or has several inputs, or if Keras is set
+            to channels first.
     """
     check_channels_last(keras.config.image_data_format())
+    check_input_shape(input_shape)
     if input_tensor is None:
         image = keras.Input(shape=input_shape or (None, None, 3), name="image")
         return image, image

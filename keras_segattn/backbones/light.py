@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.arguments import by_name_only
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.layers.conv_norm_act import ConvNormAct
 from keras_segattn.weights.backbone_weights import load_backbone_weights
@@ -19,6 +20,7 @@ CONVOLUTIONS = (
 )
 
 
+@by_name_only
 def LightBackbone(*, input_shape=(None, None, 3), weights=None, input_tensor=None, name="light"):
     """The backbone of AttaNet's network without pretraining, as a feature pyramid.
 

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.arguments import by_name_only
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.inverted_residual import inverted_residual
 from keras_segattn.backbones.output_stride import dilate
@@ -22,6 +23,7 @@ STAGES = (
 LEVEL_OF_BLOCK = {2: "P2", 5: "P3", 12: "P4", 16: "P5"}
 
 
+@by_name_only
 def MobileNetV2(
     *,
     input_shape=(None, None, 3),

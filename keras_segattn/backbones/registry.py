@@ -8,7 +8,7 @@ from keras_segattn.backbones.efficientnet_lite import (
     EfficientNetLite1,
     EfficientNetLite2,
 )
-from keras_segattn.backbones.keras_applications import keras_application
+from keras_segattn.backbones.keras_applications import application_names, keras_application
 from keras_segattn.backbones.keras_hub_presets import keras_hub_preset
 from keras_segattn.backbones.light import LightBackbone
 from keras_segattn.backbones.mobilenet_v2 import MobileNetV2
@@ -18,6 +18,7 @@ from keras_segattn.backbones.resnet import ResNet18, ResNet50, ResNet101, archit
 from keras_segattn.backbones.shufflenet_v2 import ShuffleNetV2
 from keras_segattn.backbones.stdc import STDC1, STDC2
 from keras_segattn.weights.backbone_weights import load_backbone_weights
+from keras_segattn.weights.imagenet import IMAGENET_WEIGHTS
 from keras_segattn.wording import counted
 
 BACKBONES = {
@@ -100,6 +101,30 @@ def build_backbone(
     if freeze:
         pyramid.trainable = False
     return pyramid
+
+
+def has_imagenet_weights(backbone, stem="standard"):
+    """Tells whether a backbone by name takes `weights="imagenet"`, fetched or not.
+
+    Args:
+        backbone: A name that `build_backbone` takes. A preset of KerasHub brings its own weights.
+        stem: `"standard"`, or `"deep"` for a ResNet with that stem. Defaults to `"standard"`.
+
+    Example:
+
+    >>> has_imagenet_weights("resnet18"), has_imagenet_weights("light")
+    (True, False)
+    """
+    library, _, name = backbone.partition("/")
+    if library == KERAS_APPLICATIONS:
+        return name in application_names()
+    return architecture_with(stem, backbone) in IMAGENET_WEIGHTS
+
+
+def is_preset(backbone):
+    """Tells whether a backbone by name is a preset of KerasHub, which brings its weights."""
+    library, _, name = backbone.partition("/")
+    return library == KERAS_HUB and bool(name)
 
 
 def _by_name(backbone, channels, weights, options):

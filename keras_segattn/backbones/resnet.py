@@ -2,7 +2,7 @@
 
 import keras
 
-from keras_segattn.arguments import check_choice
+from keras_segattn.arguments import by_name_only, check_choice
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.output_stride import check_output_stride
 from keras_segattn.backbones.pyramid import LEVELS
@@ -12,6 +12,7 @@ from keras_segattn.weights.backbone_weights import load_backbone_weights
 STEMS = ("standard", "deep")
 
 
+@by_name_only
 def ResNet18(
     *,
     input_shape=(None, None, 3),
@@ -79,6 +80,7 @@ def ResNet18(
     )
 
 
+@by_name_only
 def ResNet50(
     *,
     input_shape=(None, None, 3),
@@ -147,6 +149,7 @@ def ResNet50(
     )
 
 
+@by_name_only
 def ResNet101(
     *,
     input_shape=(None, None, 3),

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_segattn.arguments import by_name_only
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.output_stride import dilate
 from keras_segattn.layers.channel_shuffle import ChannelShuffle
@@ -18,6 +19,7 @@ STAGES = (
 )
 
 
+@by_name_only
 def ShuffleNetV2(
     *,
     input_shape=(None, None, 3),

@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.arguments import by_name_only
 from keras_segattn.backbones.image_input import image_input
 from keras_segattn.backbones.output_stride import dilate
 from keras_segattn.layers.conv_norm_act import ConvNormAct
@@ -9,6 +10,7 @@ from keras_segattn.layers.stdc_block import STDCBlock
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 
 
+@by_name_only
 def STDC1(
     *,
     input_shape=(None, None, 3),
@@ -58,6 +60,7 @@ def STDC1(
     )
 
 
+@by_name_only
 def STDC2(
     *,
     input_shape=(None, None, 3),

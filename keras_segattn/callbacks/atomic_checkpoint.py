@@ -1,4 +1,4 @@
-"""Checkpoints of every epoch, and of the best one."""
+"""Checkpoints of every epoch and of the best epoch."""
 
 import contextlib
 import json
@@ -19,30 +19,29 @@ CHECKPOINT = re.compile(r"epoch-(\d{4,})\.keras")
 
 
 class AtomicCheckpoint(keras.callbacks.Callback):
-    """Saves the model, its optimizer and metrics after every epoch, whole or not at all.
+    """Saves the model, its optimizer and its metrics after every epoch, atomically.
 
-    The folder holds `epoch-0007.keras` after seven epochs, `best.keras` from the epoch with the
-    best monitored value, and `best.json` with this value and its epoch. A process that is killed
-    while it writes leaves the files of the epoch before; Keras's `ModelCheckpoint` and
-    `BackupAndRestore` would leave half a file. Training that goes on reads the best value from the
-    folder.
+    After seven epochs, the folder contains `epoch-0007.keras`, `best.keras` from the epoch with the
+    best monitored value, and `best.json` with this value and its epoch. A process killed while
+    writing leaves the files of the previous epoch; Keras's `ModelCheckpoint` and `BackupAndRestore`
+    would leave a partial file. Resumed training reads the best value from the folder.
 
-    An epoch without validation (`validation_freq`) is saved, and cannot be the best one. Neither
-    can an epoch whose value is NaN, unless no epoch has a value yet.
+    An epoch without validation (`validation_freq`) is saved but cannot be the best epoch. Nor can
+    an epoch whose value is NaN, unless no epoch has a value yet.
 
     Args:
-        folder: The folder, made if need be.
-        monitor: Key of the logs that tells the best epoch. Defaults to `"val_mean_iou"`.
-        mode: `"max"`, `"min"`, or `"auto"`, which is `"min"` for names that end in `loss` or
-            `error` and `"max"` for all others. Defaults to `"auto"`.
-        averaged: Boolean, whether `best.keras` gets the moving averages of the weights that the
-            optimizer keeps with `use_ema=True`. Set it together with
-            `keras.callbacks.SwapEMAWeights`, which validates the averages. Defaults to `False`.
+        folder: The folder, created if needed.
+        monitor: Key of the logs that determines the best epoch. Defaults to `"val_mean_iou"`.
+        mode: `"max"`, `"min"`, or `"auto"`, which means `"min"` for names that end in `loss` or
+            `error` and `"max"` otherwise. Defaults to `"auto"`.
+        averaged: Boolean, whether `best.keras` gets the moving averages of the weights from an
+            optimizer with `use_ema=True`. Use it together with `keras.callbacks.SwapEMAWeights`,
+            which validates the averages. Defaults to `False`.
 
     Raises:
-        RuntimeError: At the end of an epoch whose loss is not finite; nothing is saved then.
-        ValueError: If the folder holds a later epoch than the one that training begins with, or
-            the logs never hold the monitored value.
+        RuntimeError: At the end of an epoch with a loss that is not finite; nothing is saved then.
+        ValueError: If the folder contains a later epoch than the first epoch of the training, or
+            the logs never contain the monitored value.
 
     Example:
 
@@ -83,9 +82,9 @@ class AtomicCheckpoint(keras.callbacks.Callback):
         loss = logs.get("loss", 0.0)
         if not math.isfinite(loss):
             raise RuntimeError(
-                f"The loss is {loss} after epoch {epoch + 1}. {self.folder} holds the model of the "
-                "epoch before. Look for labels that are neither classes nor void by the data set's "
-                "verify(), lower the learning rate, or train without mixed precision."
+                f"The loss is {loss} after epoch {epoch + 1}. {self.folder} contains the model of "
+                "the previous epoch. Find labels that are neither classes nor void with the data "
+                "set's verify(), lower the learning rate, or train without mixed precision."
             )
         value = self._value(epoch, logs)
         if value is not None and self._is_better(value):
@@ -97,42 +96,42 @@ class AtomicCheckpoint(keras.callbacks.Callback):
                 older.unlink()
 
     def _begin(self, epoch):
-        """Reads the best value so far; refuses to replace epochs that are still to come."""
+        """Reads the best value so far; raises if training would replace saved epochs."""
         path, done = self.latest(self.folder)
         best = self.read_best(self.folder) or {"epoch": 0, "value": None}
-        # A process that is killed after it saved the best epoch leaves that one without a
-        # checkpoint: it is trained again.
+        # A process killed after saving the best epoch leaves no checkpoint of this epoch, which is
+        # then trained again.
         if done > epoch or best["epoch"] > epoch + 1:
             held = path.name if done >= best["epoch"] else BEST_MODEL
             last = max(done, best["epoch"])
             raise ValueError(
-                f"{self.folder} holds {held} of epoch {last}, and training begins with epoch "
-                f"{epoch + 1}, which would replace it. Go on from it with "
+                f"{self.folder} contains {held} of epoch {last}, but training starts with epoch "
+                f"{epoch + 1}, which would replace it. Resume with "
                 f"`initial_epoch={last}`, or choose another folder."
             )
         if best["epoch"] and best["monitor"] != self.monitor:
             raise ValueError(
-                f"{self.folder} holds the best epoch by {best['monitor']!r}. Received: "
-                f"monitor={self.monitor!r}. Take the same monitor, or choose another folder."
+                f"{self.folder} contains the best epoch by {best['monitor']!r}. Received: "
+                f"monitor={self.monitor!r}. Use the same monitor, or choose another folder."
             )
         self.best = best["value"]
 
     def _value(self, epoch, logs):
-        """Returns the monitored value, or None for an epoch without validation."""
+        """Returns the monitored value, or `None` for an epoch without validation."""
         if self.monitor in logs:
             return float(logs[self.monitor])
         validated = any(name.startswith("val_") for name in logs)
         if validated or not self.monitor.startswith("val_"):
             raise ValueError(
-                f"There is no {self.monitor!r} in the logs to tell the best epoch by. There is: "
+                f"The logs do not contain {self.monitor!r}, which selects the best epoch, only: "
                 f"{sorted(logs)}"
             )
         if self.best is None and not self._told:
             self._told = True
             warnings.warn(
-                f"Epoch {epoch + 1} has no validation, so there is no {self.monitor!r} to tell the "
-                "best epoch by. Without `validation_data` there will be no best.keras: take "
-                "`monitor='loss'` then.",
+                f"Epoch {epoch + 1} has no validation, so there is no {self.monitor!r} to select "
+                "the best epoch. Without `validation_data` there will be no best.keras; use "
+                "`monitor='loss'` in this case.",
                 stacklevel=2,
             )
         return None
@@ -151,7 +150,7 @@ class AtomicCheckpoint(keras.callbacks.Callback):
 
     @staticmethod
     def latest(folder):
-        """Returns the path of the last checkpoint and the number of epochs done, or `None, 0`."""
+        """Returns the path of the last checkpoint and its number of epochs, or `None, 0`."""
         paths = _checkpoints(folder)
         if not paths:
             return None, 0
@@ -165,8 +164,8 @@ class AtomicCheckpoint(keras.callbacks.Callback):
             folder: The folder.
 
         Returns:
-            Dict with `"monitor"`, `"mode"`, `"value"` (`None` if it was NaN) and `"epoch"`, the
-            number of epochs done, or `None` if there is no record.
+            Dict with `"monitor"`, `"mode"`, `"value"` (`None` for NaN) and `"epoch"`, the number of
+            epochs; or `None` if there is no record.
 
         Raises:
             ValueError: If the record is damaged.
@@ -184,14 +183,13 @@ class AtomicCheckpoint(keras.callbacks.Callback):
             return None
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is damaged ({error}): the value of the best epoch is unknown. Put the "
-                f"file back, or move it and {BEST_MODEL} away to keep the best of the epochs to "
-                "come."
+                f"{path} is damaged ({error}), so the value of the best epoch is unknown. Restore "
+                f"the file, or move it and {BEST_MODEL} away to keep the best of the later epochs."
             ) from error
 
 
 def _checkpoints(folder):
-    """Returns the paths of the checkpoints of epochs, by number; other names are none of ours."""
+    """Returns the paths of the epoch checkpoints by number; other file names are ignored."""
     paths = (path for path in Path(folder).glob("epoch-*.keras") if CHECKPOINT.fullmatch(path.name))
     return sorted(paths, key=_epochs_of)
 
@@ -202,8 +200,8 @@ def _epochs_of(path):
 
 @contextlib.contextmanager
 def _averages(model):
-    """The weights are the optimizer's moving averages of them in this block."""
-    # A JAX array does not change. Through NumPy, all processes would be needed to put it back.
+    """Replaces the weights by the optimizer's moving averages inside the block."""
+    # JAX arrays are immutable. Restoring them through NumPy would require all processes.
     on_jax = keras.backend.backend() == "jax"
     weights = [
         variable.value if on_jax else keras.ops.convert_to_numpy(variable)

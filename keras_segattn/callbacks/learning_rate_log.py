@@ -4,9 +4,9 @@ import keras
 
 
 class LearningRateLog(keras.callbacks.Callback):
-    """Adds `learning_rate` to the logs of an epoch: the rate that it began with.
+    """Adds `learning_rate` to the logs of an epoch: the rate at its start.
 
-    Keras logs the rate of a schedule only to TensorBoard. Pass this callback before `CSVLogger`.
+    Keras logs a schedule's rate only to TensorBoard. Pass this callback before `CSVLogger`.
     """
 
     def on_epoch_begin(self, epoch, logs=None):

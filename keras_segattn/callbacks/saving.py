@@ -1,4 +1,4 @@
-"""Saving a model atomically."""
+"""Saves a model atomically."""
 
 import contextlib
 import errno
@@ -12,11 +12,11 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 def save_atomically(model, path):
-    """Saves a model so that `path` holds the complete new file or the complete old one.
+    """Saves a model so that `path` is either the complete new file or the complete old one.
 
     Raises:
         FileNotFoundError: If the folder is no longer there.
-        OSError: If the file cannot be written, as on a full disk; nothing half-written is left.
+        OSError: If the file cannot be written, on a full disk for example; no partial file is left.
     """
     try:
         with atomic_path(path) as temporary, _undistributed():
@@ -25,17 +25,17 @@ def save_atomically(model, path):
         folder = Path(path).parent
         if not folder.is_dir():
             raise FileNotFoundError(
-                f"{path} could not be written: the folder {folder} is no longer there. It was "
-                "moved or removed, or its disk was unmounted, while the model was trained. Put it "
-                "back and go on from its last checkpoint, or train anew in another folder."
+                f"{path} could not be written: the folder {folder} no longer exists. It was "
+                "moved or removed, or its disk was unmounted, during training. Restore it and "
+                "resume from its last checkpoint, or start again in another folder."
             ) from error
         if error.errno in NO_SPACE:
             fix = "Make room"
         else:
-            fix = "See to the disk and the permissions of its folder"
+            fix = "Check the disk and the permissions of the folder"
         raise OSError(
-            f"{path} could not be written: {error}. The file before is intact. {fix}, and go on "
-            "from the last checkpoint."
+            f"{path} could not be written: {error}. The previous file is intact. {fix}, and "
+            "resume from the last checkpoint."
         ) from error
 
 

@@ -1,12 +1,12 @@
-"""Measures networks, runtimes and precisions on this machine: an image in, its classes out.
+"""Measures the speed of networks, runtimes and precisions on this machine.
 
     keras-segattn benchmark                                # all networks, in Keras
     keras-segattn benchmark runs/a runs/b --formats keras onnx_cpu openvino
     keras-segattn benchmark CANet AttaNet --backbone resnet18 --size 1024 2048
     keras-segattn benchmark runs/a --formats litert --dtypes float32 int8 --csv speed.csv
 
-Networks by name have random weights, which take the same time. Times are medians; the first image,
-which compiles, does not count. Nothing else should run on the machine meanwhile.
+Networks by name have random weights; their speed is the same. Times are medians from image to
+classes, without the first image, which compiles. Run nothing else on the machine meanwhile.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from keras_segattn.inference import segment
 
 COLUMNS = ("network", "runtime", "precision", "ms", "images/s", "parameters")
 KERAS = "keras"
-# At least so many images, and so many seconds.
+# Minimum number of images, and of seconds.
 LEAST_IMAGES = 5
 
 
@@ -75,7 +75,7 @@ def main(arguments=None):
 
 
 def build(name, arguments):
-    """Returns the network of a name, with random weights, or of a run or file."""
+    """Returns a network by name, with random weights, or from a run or file."""
     if name not in NETWORKS:
         return load_model(name)
     own = {} if arguments.backbone is None else {"backbone": arguments.backbone}
@@ -83,7 +83,7 @@ def build(name, arguments):
 
 
 def measure(name, model, arguments):
-    """Yields a dict of `COLUMNS` for each runtime and precision; a fault is told in its place."""
+    """Yields a dict of `COLUMNS` for each runtime and precision; a failure is printed instead."""
     shape = (*arguments.size, model.input_shape[-1])
     image = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
     for format in arguments.formats:
@@ -106,7 +106,7 @@ def measure(name, model, arguments):
 
 
 def median_seconds(run, seconds):
-    """Returns the median of the times that a function takes, over some seconds."""
+    """Returns the median time of a function call, measured over some seconds."""
     run()
     times, end = [], time.perf_counter() + seconds
     while len(times) < LEAST_IMAGES or time.perf_counter() < end:

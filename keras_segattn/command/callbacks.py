@@ -11,14 +11,14 @@ from keras_segattn.command.configuration import FILE, write_configuration
 from keras_segattn.data import SegmentationDataset
 from keras_segattn.images.fitted_size import fitted_size
 
-# Longest side of a picture of an epoch.
+# Longest side of an epoch's picture.
 LONGEST = 512
 
 
 class WriteConfiguration(keras.callbacks.Callback):
-    """Writes the configuration of a run, and which sample is in which part, when it begins.
+    """Writes the configuration of a run and the samples of its parts, when training begins.
 
-    Not before: the folder may hold another run, which `train` refuses to replace.
+    It does not write earlier: the folder may contain another run, which `train` does not replace.
 
     Args:
         configuration: A `Configuration`.
@@ -42,22 +42,24 @@ class WriteConfiguration(keras.callbacks.Callback):
 
 
 class TimeLeft(keras.callbacks.Callback):
-    """Says after each epoch how long the rest will take."""
+    """Prints the remaining time after each epoch."""
 
     def on_train_begin(self, logs=None):
-        self.start, self.done = time.time(), 0
+        self.start, self.done, self.compiled = time.time(), 0, False
 
     def on_epoch_end(self, epoch, logs=None):
         self.done += 1
         left = self.params["epochs"] - epoch - 1
         if left:
-            # The first epoch compiles, too, so that the time left is rather too long.
-            seconds = (time.time() - self.start) / self.done * left
-            print(f"epoch {epoch + 1} of {self.params['epochs']}, {in_words(seconds)} left")
+            each = (time.time() - self.start) / self.done
+            print(f"epoch {epoch + 1} of {self.params['epochs']}, {in_words(each * left)} left")
+        if not self.compiled:
+            # The first epoch includes compilation, so later epochs give a better estimate.
+            self.start, self.done, self.compiled = time.time(), 0, True
 
 
 class SmallSamples(SegmentationDataset):
-    """A data set whose images and masks are reduced, for pictures.
+    """A data set with reduced images and masks, for pictures.
 
     Args:
         dataset: A `SegmentationDataset`.
@@ -77,7 +79,7 @@ class SmallSamples(SegmentationDataset):
     def read(self, index):
         image, mask = self.dataset.read(index)
         height, width = fitted_size(*image.shape[:2], long_side=self.longest)
-        # Every so many rows and columns: a mask must not be averaged.
+        # Subsampled rows and columns, because a mask must not be averaged.
         rows, columns = (
             np.linspace(0, side - 1, new).round().astype(int)
             for side, new in zip(image.shape[:2], (height, width), strict=True)

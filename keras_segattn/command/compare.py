@@ -3,7 +3,7 @@
     keras-segattn compare runs/*
     keras-segattn compare runs/* --split test --csv comparison.csv
 
-The columns that follow the scores are the settings in which the runs differ.
+The columns after the scores are the settings in which the runs differ.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from keras_segattn.atomic_files import atomic_path
 from keras_segattn.wording import counted
 
 SCORES = ("mean_iou", "mean_f1", "pixel_accuracy")
-# Settings that say nothing about a training.
+# Settings that do not affect a training.
 SILENT = ("our_choices", "source", "data", "hash of names and sizes of files")
 WIDEST = 40
 
@@ -44,15 +44,15 @@ def main(arguments=None):
 
 
 def print_comparison(runs, split="val", path=None):
-    """Prints the scores of runs, the best first, and the settings in which they differ.
+    """Prints the scores of runs, the best first, and their differing settings.
 
     Args:
-        runs: Paths of folders; those that hold no run are passed over.
+        runs: Paths of folders; folders without a run are skipped.
         split: `"val"` or `"test"`. Defaults to `"val"`.
         path: Path of a CSV file to write, or `None`. Defaults to `None`.
 
     Raises:
-        ValueError: If none of the folders holds a run.
+        ValueError: If no folder contains a run.
     """
     rows = comparison(runs, split)
     texts = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
@@ -69,7 +69,7 @@ def print_comparison(runs, split="val", path=None):
 
 
 def summary(runs, split="val"):
-    """Returns the mean and the deviation of the mean IoU and F1 over runs, as text."""
+    """Returns the mean and deviation of mean IoU and F1 over runs, as text."""
     rows = comparison(runs, split)
     found = {name: np.array([row[name] for row in rows], float) for name in SCORES[:2]}
     scores = ", ".join(
@@ -80,7 +80,7 @@ def summary(runs, split="val"):
 
 
 def comparison(runs, split="val"):
-    """Returns a list of a dict per run, by falling mean IoU: its path, scores and settings."""
+    """Returns a list with a dict per run, by decreasing mean IoU: path, scores and settings."""
     found = {}
     for run in map(Path, runs):
         config = run / "config.json"

@@ -17,13 +17,13 @@ HEAD = """\
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """All that decides a run.
+    """Everything that determines a run.
 
     Args:
         data: A `DataSource`.
         recipe: A `Recipe`.
         options: A `TrainingOptions`.
-        run: Path of the folder of the run.
+        run: Path of the run folder.
     """
 
     data: DataSource
@@ -39,15 +39,15 @@ def read_configuration(path):
     """Returns the `Configuration` in a YAML file.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no configuration; names the key that is wrong.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If it is not a configuration; the message names the wrong key.
     """
     path = Path(path)
     return configuration_from(_yaml().safe_load(path.read_text(encoding="utf-8")), path)
 
 
 def is_configuration(path):
-    """Returns whether a YAML file holds a configuration of a run."""
+    """Returns whether a YAML file contains the configuration of a run."""
     if path.suffix not in (".yaml", ".yml") or not path.is_file():
         return False
     content = _yaml().safe_load(path.read_text(encoding="utf-8"))
@@ -55,20 +55,20 @@ def is_configuration(path):
 
 
 def write_configuration(path, configuration):
-    """Writes a `Configuration` as YAML; values that are the default are written too."""
+    """Writes a `Configuration` as YAML, including default values."""
     text = _yaml().safe_dump(_plain(dataclasses.asdict(configuration)), sort_keys=False)
     write_text(path, HEAD.format(path=path) + text)
 
 
 def configuration_from(values, origin):
-    """Returns the `Configuration` of a dict of plain values, such as YAML gives.
+    """Returns the `Configuration` for a dict of plain values, as read from YAML.
 
     Args:
         values: The dict.
-        origin: Where it is from, for messages.
+        origin: Its source, for messages.
 
     Raises:
-        ValueError: If a key or a value is wrong; names it.
+        ValueError: If a key or a value is wrong; the message names it.
     """
     found = _parser().instantiate(_namespace(values, origin))
     return Configuration(**{name: getattr(found, name) for name in FIELDS})
@@ -79,12 +79,12 @@ def change(configuration, settings):
 
     Args:
         configuration: A `Configuration`.
-        settings: Dict from names to values. A name is a field of the recipe, or of the data or the
-            options after `data.` or `options.`; a dot leads into a dict:
+        settings: Dict from names to values. A name is a field of the recipe, or, with the prefix
+            `data.` or `options.`, of the data or the options. Further dots select dict entries:
             `network_arguments.fusion`.
 
     Raises:
-        ValueError: If there is no such field, or the value is of another type.
+        ValueError: If the field does not exist, or the value has another type.
     """
     values = dataclasses.asdict(configuration)
     for name, value in settings.items():
@@ -118,7 +118,7 @@ def read_settings(texts):
     Values are YAML: `crop=[256, 256]`, `class_weights=null`.
 
     Raises:
-        ValueError: If a text has no `=`, or its value is no YAML.
+        ValueError: If a text has no `=`, or its value is not YAML.
     """
     yaml, settings = _yaml(), {}
     for text in texts:
@@ -133,14 +133,14 @@ def read_settings(texts):
 
 
 def _plain(value):
-    """Returns a value with lists for tuples, which plain YAML has not."""
+    """Replaces tuples, which plain YAML lacks, by lists."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
 
 
 def _numbers(value):
-    """Returns a value of YAML with numbers such as 1e-3, which YAML takes for text."""
+    """Converts numbers such as 1e-3, which YAML reads as text."""
     if isinstance(value, list):
         return [_numbers(one) for one in value]
     try:

@@ -1,4 +1,4 @@
-"""The files that a run learns from, as data."""
+"""The files of a run's data, as a description."""
 
 import dataclasses
 import re
@@ -22,20 +22,21 @@ GENERATED = "generated"
 PARTS = ("train", "val", "test")
 KINDS = ("folder", "coco", "labelme", "yolo", "cvat", "rle", "voc", *DATASETS, GENERATED)
 FOLD = re.compile(r"(\d+)/(\d+)")
-# Counts of the scenes that the program draws.
+# Numbers of generated scenes.
 SCENES = {"train": 160, "val": 40, "test": 40}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """Images with masks or annotations, and their division into train, val and test.
+    """Images with masks or annotations, and their split into train, val and test.
 
-    Paths are relative to `path`. `{split}` in them stands for the name of a part, as `splits` says.
+    Paths are relative to `path`. `{split}` in a path is replaced by the name of a part from
+    `splits`.
 
     Args:
         kind: One of `KINDS`: `"folder"` of images and masks, annotations as `"coco"`, `"labelme"`,
             `"yolo"`, `"cvat"`, `"rle"` or `"voc"`, a public data set, or `"generated"` scenes.
-        path: The folder that holds everything.
+        path: The folder that contains everything.
         images: Folder of the images.
         masks: Folder of the masks, for `"folder"`.
         annotations: The annotations, a file or folder.
@@ -45,22 +46,21 @@ class DataSource:
         task: `"multiclass"`, `"binary"` or `"multilabel"`.
         label_map: Dict from the labels in the files to labels or names of classes.
         palette: List of one color per class, `None` for PASCAL VOC's colors.
-        color_masks: Boolean, whether masks hold the colors of `palette`.
-        channels: Integer, the bands of an image.
-        value_range: List of the lowest and highest value of images of more than 8 bits.
+        color_masks: Boolean, whether masks contain the colors of `palette`.
+        channels: Integer, the number of image bands.
+        value_range: List of the lowest and highest value of images with more than 8 bits.
         splits: Dict from `"train"`, `"val"` and `"test"` to the names of the parts in the files;
-            `None` where the files are not divided.
-        val_share: Float, the share of the samples to validate on, where the files have no such
-            part.
-        test_share: Float, the share to test on, where the files are not divided.
-        seed: Integer, of the division.
-        fold: Text such as `"2/5"`, the second of five folds of cross-validation, to validate on;
-            there is no test part then. Defaults to `None`.
-        group_by: Regular expression. Samples whose names have the same first group in it, or the
-            same match, come into one part. `None` divides the samples one by one.
+            `None` if the files are not split.
+        val_share: Float, the fraction of samples for validation, if the files have no such part.
+        test_share: Float, the fraction of samples for the test, if the files are not split.
+        seed: Integer, the seed of the split.
+        fold: Text such as `"2/5"`: validate on the second of five cross-validation folds, without a
+            test part. Defaults to `None`.
+        group_by: Regular expression. Samples whose names have the same first group, or the same
+            match, go into the same part. `None` splits the samples one by one.
 
     Raises:
-        ValueError: If a value cannot be.
+        ValueError: If a value is invalid.
     """
 
     kind: str
@@ -120,7 +120,7 @@ class DataSource:
         """Returns a dict of data sets: `"train"`, `"val"`, and `"test"` if there is one.
 
         Raises:
-            OSError, ValueError: If files are missing or wrong, as the classes of data sets say.
+            OSError, ValueError: If files are missing or wrong, as in the data set classes.
         """
         if self.kind == GENERATED:
             return {part: RoadScenes(part, count, seed=self.seed) for part, count in SCENES.items()}
@@ -136,11 +136,11 @@ class DataSource:
         return data
 
     def open_whole(self):
-        """Returns the data set of files that are not divided."""
+        """Returns the data set of files that are not split."""
         return self._open(None)
 
     def open_part(self, part):
-        """Returns the data set of a part of divided files."""
+        """Returns the data set of one part of split files."""
         return self._open(self.splits[part])
 
     def _divide(self, data, parts):

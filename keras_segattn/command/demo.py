@@ -1,4 +1,4 @@
-"""`keras-segattn demo`: the page of `python -m keras_segattn.demo`, of runs too."""
+"""`keras-segattn demo`: the page of `python -m keras_segattn.demo`, also for runs."""
 
 from pathlib import Path
 
@@ -7,6 +7,6 @@ from keras_segattn.demo import __main__ as demo_command
 
 
 def main(arguments=None):
-    # A folder among the arguments can only be a run.
+    # A folder argument must be a run.
     models = [str(find_model(text)) if Path(text).is_dir() else text for text in arguments or ()]
     demo_command.main(models, prog="keras-segattn demo")

@@ -13,6 +13,7 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from keras_segattn.applications.logits import task_of
 from keras_segattn.atomic_files import write_json
 from keras_segattn.command.configuration import FILE, read_configuration
 from keras_segattn.command.data_source import PARTS
@@ -21,7 +22,7 @@ from keras_segattn.command.run_model import evaluation_of, load_model
 from keras_segattn.training import draw_predictions, evaluate, print_scores
 
 OPTIONS = ("size", "scales", "flip", "tile", "threshold")
-# How the files are to be read: as those that the network learned from.
+# The files are read like the training data.
 OF_TRAINING = ("task", "class_names", "label_map", "palette", "color_masks", "channels")
 
 
@@ -66,7 +67,7 @@ def main(arguments=None):
 
 
 def open_data(arguments, model):
-    """Returns the data set to score on, and a name for it."""
+    """Returns the data set to score and a name for it."""
     config = arguments.model / FILE
     if arguments.data is None and not config.is_file():
         raise ValueError(f"{arguments.model} is no run that knows its data: name the data, too.")
@@ -74,12 +75,14 @@ def open_data(arguments, model):
     if arguments.data is None:
         parts = known.open()
         return _part(parts, arguments.part)
-    names = None if model.class_names is None else list(model.class_names)
-    guess = guess_data(arguments.data, names, model.task)
+    # A plain Keras model has none of these.
+    names = getattr(model, "class_names", None)
+    names = None if names is None else list(names)
+    guess = guess_data(arguments.data, names, task_of(model))
     source = guess.source()
     if known is not None and known.kind == source.kind:
         source = dataclasses.replace(source, **{n: getattr(known, n) for n in OF_TRAINING})
-    value_range = model.preprocessing.value_range
+    value_range = getattr(getattr(model, "preprocessing", None), "value_range", None)
     if value_range is not None:
         source = dataclasses.replace(source, value_range=value_range)
     print(*(f"  {line}" for line in guess.reasons), sep="\n")

@@ -1,4 +1,4 @@
-"""`keras-segattn export`: a run or a model, by `python -m keras_segattn.export`."""
+"""`keras-segattn export`: exports a run or a model with `python -m keras_segattn.export`."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ def main(arguments=None):
 
 
 def _complete(arguments):
-    """Fills in what the folder of a run knows: the model, its size, where to write."""
+    """Completes the arguments from the run folder: the model, its size and the output path."""
     run = arguments.model
     if not run.is_dir():
         return

@@ -1,4 +1,4 @@
-"""The flags of a training, and what they set in recipes and options."""
+"""The flags of a training, and the settings they change in recipes and options."""
 
 import argparse
 import dataclasses
@@ -9,7 +9,7 @@ from keras_segattn import recipes
 from keras_segattn.training import TrainingOptions
 from keras_segattn.training.strategies import STRATEGIES
 
-# Fields of a recipe that an option of the same name replaces, and the type of their values.
+# Recipe fields that an option of the same name replaces, with the types of their values.
 REPLACEABLE = {
     "epochs": int,
     "steps": int,
@@ -21,10 +21,10 @@ REPLACEABLE = {
     "color_jitter": float,
 }
 NETWORKS = ("CANet", "CrossCBAM", "CCNet", "AttaNet")
-# Arguments that all of them have.
+# Arguments that all networks have.
 SHARED = ("backbone", "auxiliary_heads")
 FORMATS = ("saved_model", "onnx")
-# Flags and values that are not spelled as the arguments of the library that they set.
+# Flags and values whose spelling differs from the library arguments they set.
 FLAGS = {
     "ema_momentum": "--ema",
     "folder": "--run",
@@ -36,11 +36,11 @@ OPTIONS = [field.name for field in dataclasses.fields(TrainingOptions)]
 
 
 def argument_parser(description, default_recipe):
-    """Returns the parser of the arguments of a training example.
+    """Returns the argument parser of a training example.
 
     Args:
-        description: Text of its help.
-        default_recipe: Name of a recipe. The recipes for its data set are offered.
+        description: Text of the help.
+        default_recipe: Name of a recipe. The parser offers the recipes for its data set.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -55,7 +55,7 @@ def argument_parser(description, default_recipe):
 
 
 def add_training_flags(parser):
-    """Adds the flags that every training has to a parser."""
+    """Adds the flags of every training to a parser."""
     add = parser.add_argument
     add("--resume", action="store_true", help="go on from the last finished epoch of the run")
     add("--seed", type=int, default=0)
@@ -66,20 +66,20 @@ def add_training_flags(parser):
         add(f"--{field.replace('_', '-')}", type=kind)
     add("--crop", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
     add("--scale", type=float, nargs=2, metavar=("FROM", "TO"))
-    add("--backbone", help="another backbone of the network, by name")
+    add("--backbone", help="another backbone, by name, with its ImageNet weights if there are any")
     add(
         "--evaluation-size",
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
-        help="validate, evaluate and export with images resized to it in the network",
+        help="validate, evaluate and export with images resized to this size in the network",
     )
 
-    add = parser.add_argument_group("weights to start from").add_argument
+    add = parser.add_argument_group("initial weights").add_argument
     add(
         "--backbone-weights",
         default="recipe",
-        help="'imagenet', a file with weights of the backbone, or 'none' (default: the recipe's)",
+        help="'imagenet', a file of backbone weights, or 'none' (default: the recipe's)",
     )
     add("--initial-model", help=".keras file of the same network")
 
@@ -91,7 +91,7 @@ def add_training_flags(parser):
         type=int,
         metavar="N",
         dest="gradient_accumulation_steps",
-        help="make one step of the gradients of N batches",
+        help="combine the gradients of N batches into one step",
     )
     add(
         "--ema",
@@ -104,10 +104,10 @@ def add_training_flags(parser):
         "--early-stopping-patience",
         type=int,
         metavar="EPOCHS",
-        help="stop after so many without progress",
+        help="stop after this many epochs without progress",
     )
-    add("--tensorboard", action="store_true", help="write logs and pictures into the run")
-    add("--deterministic", action="store_true", help="the same on every run; slower")
+    add("--tensorboard", action="store_true", help="write logs and pictures to the run folder")
+    add("--deterministic", action="store_true", help="same result on every run; slower")
     add("--formats", nargs="*", choices=FORMATS, default=FORMATS, help="artifacts to export")
 
     add = parser.add_argument_group("on several devices").add_argument
@@ -122,7 +122,7 @@ def add_training_flags(parser):
 
 
 def recipe_of(arguments, recipe=None):
-    """Returns the recipe that is named, or another one, with the fields that flags replace."""
+    """Returns the named or given recipe, with fields replaced by flags."""
     recipe = recipes.get(arguments.recipe) if recipe is None else recipe
     changes = {
         field: getattr(arguments, field)
@@ -142,22 +142,18 @@ def recipe_of(arguments, recipe=None):
         changes["evaluation"] = {**recipe.evaluation, **size}
         if recipe.validation is not None:
             changes["validation"] = {**recipe.validation, **size}
+    # A folder's recipe may already have this backbone, with the available weights.
+    if arguments.backbone not in (None, recipe.network_arguments.get("backbone")):
+        recipe = recipe.with_backbone(arguments.backbone)
     network_arguments = recipe.network_arguments
     if changes.get("network", recipe.network) != recipe.network:
-        # The others are not those of another network.
+        # The other arguments do not apply to another network.
         network_arguments = {k: v for k, v in network_arguments.items() if k in SHARED}
-    if arguments.backbone:
-        before = network_arguments.get("backbone")
-        network_arguments = {**network_arguments, "backbone": arguments.backbone}
-        if before in (recipe.rate_factors or {}):
-            factors = {**recipe.rate_factors, arguments.backbone: recipe.rate_factors[before]}
-            del factors[before]
-            changes["rate_factors"] = factors
     return dataclasses.replace(recipe, network_arguments=network_arguments, **changes)
 
 
 def options_of(arguments, options=None):
-    """Returns the `TrainingOptions` that the flags name, or others with what flags change."""
+    """Returns the `TrainingOptions` set by the flags, or given options changed by the flags."""
     values = {**vars(arguments), "jit_compile": JIT[arguments.jit]}
     if values["backbone_weights"] == "none":
         values["backbone_weights"] = None
@@ -168,7 +164,7 @@ def options_of(arguments, options=None):
 
 
 def in_flags(message):
-    """Returns a message of the library in the words of the command line.
+    """Translates a message of the library to command line flags.
 
     >>> in_flags("`jit_compile=True` does not go with `strategy='mirrored'`.")
     '--jit on does not go with --strategy mirrored.'

@@ -15,9 +15,9 @@ def guess_annotations(path, class_names, task, find_splits):
 
     Args:
         path: Path of a folder or a file.
-        class_names: List of class names that the user gives, or `None`.
-        task: The task that the user names, or `None`.
-        find_splits: Function from a folder to a dict of the parts in it, or `None`.
+        class_names: List of class names from the user, or `None`.
+        task: The task from the user, or `None`.
+        find_splits: Function from a folder to a dict of its parts, or `None`.
     """
     root = path if path.is_dir() else path.parent
     for guesser in (_coco, _labelme, _yolo, _cvat, _rle):
@@ -68,7 +68,7 @@ def _coco(path, root, find_splits):
 
 
 def _templates(root, parts, annotations, images):
-    """Returns paths with `{split}`, and the names of the parts, where they fit all parts."""
+    """Returns paths with `{split}` and the names of the parts, if the paths fit all parts."""
     for words in ({"train": "train", "val": "val", "test": "test"}, {"val": "valid"}):
         names = {
             part: {"train": "train", "val": "val", "test": "test", **words}[part] for part in parts
@@ -96,7 +96,7 @@ def _read_coco(path):
 
 
 def _image_folder(root, file, names):
-    """Returns the folder, relative to the root, in which the files of that name are."""
+    """Returns the folder, relative to the root, that contains the files with these names."""
     near = [file.parent, root, *(entry for entry in sorted(root.iterdir()) if entry.is_dir())]
     near += [inner for folder in near[2:] for inner in sorted(folder.iterdir()) if inner.is_dir()]
     for folder in near:
@@ -190,7 +190,7 @@ def _rle(path, root, find_splits):
 
 
 def _files(path, suffix, depth):
-    """Returns the files of a suffix: the path itself, or those up to some levels below it."""
+    """Returns the files with a suffix: the path itself, or files a few levels below it."""
     if path.is_file():
         return [path] if path.suffix.lower() == suffix else []
     return sorted(

@@ -19,7 +19,7 @@ SPLITS = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
-# Parts of the names of folders and files of masks.
+# Words in the names of mask folders and files.
 MASK_WORDS = ("mask", "label", "annot", "seg", "gt", "groundtruth", "ground_truth", "target")
 LOOKED_AT = 64
 
@@ -46,11 +46,11 @@ def guess_data(path, class_names=None, task=None):
 
     Args:
         path: Path of a folder with images and masks or annotations, or of an annotation file.
-        class_names: List of class names that the user gives, or `None`.
-        task: The task that the user names, or `None`.
+        class_names: List of class names from the user, or `None`.
+        task: The task from the user, or `None`.
 
     Raises:
-        FileNotFoundError: If there is nothing at `path`.
+        FileNotFoundError: If `path` does not exist.
         ValueError: If it is not clear which files are images and which are masks.
     """
     root = Path(path)
@@ -138,7 +138,7 @@ def _pairs(root, class_names, task):
 
 
 def _find_folders(folder):
-    """Returns the folders of the images and of the masks, which may be one."""
+    """Returns the folders of the images and of the masks; they may be the same."""
     inside = [entry for entry in sorted(folder.iterdir()) if entry.is_dir()]
     inside = [entry for entry in inside if entry.name[0] != "." and find_images(entry)]
     masks = [entry for entry in inside if _is_word(entry.name)]
@@ -163,7 +163,7 @@ def _is_word(name):
 
 
 def _pair_names(images, masks):
-    """Returns the pattern of the masks' names, `None` for the images' own, and the mask files."""
+    """Returns the mask name pattern (`None` for the image names) and the mask files."""
     image_files = find_images(images, exclude=None if images == masks else masks)
     stems = {path.relative_to(images).with_suffix("").as_posix() for path in image_files}
     mask_files = find_images(masks)

@@ -12,13 +12,13 @@ from keras_segattn.task import BACKGROUND
 
 LOOKED_AT = 100
 VOID = 255
-# More colors than this are a photo, or a mask whose borders are blurred.
+# More colors indicate a photo, or a mask with blurred borders.
 MOST_COLORS = 64
 NAME_FILES = ("classes.txt", "labels.txt", "class_names.txt", "names.txt", "classes.names")
 
 
 class MaskGuess(NamedTuple):
-    """Arguments of `SegmentationFolder` that fit some masks, and the reasons in words."""
+    """Arguments of `SegmentationFolder` that fit the masks, and the reasons as text."""
 
     arguments: dict
     reasons: list
@@ -28,12 +28,12 @@ def guess_masks(paths, names=None, task=None):
     """Returns a `MaskGuess` for mask files.
 
     Args:
-        paths: List of mask files, of which some are read.
-        names: List of class names that the user or a file gives, or `None`.
-        task: The task that the user names, or `None`.
+        paths: List of mask files; some of them are read.
+        names: List of class names from the user or a file, or `None`.
+        task: The task from the user, or `None`.
 
     Raises:
-        ValueError: If the files are no masks; says why.
+        ValueError: If the files are not masks; the message gives the reason.
     """
     labels, colors = set(), set()
     chosen = [paths[index] for index in evenly_spread(len(paths), LOOKED_AT)]
@@ -74,7 +74,7 @@ def _labels(labels, names, task, seen):
     if len(labels) == 2 and task != "multiclass":
         low, high = labels
         return _binary({low: 0, high: 1}, names, task, f"{said}: {high} is the foreground")
-    # Labels such as 0, 50, 100, 150 are gray values that a person can tell apart.
+    # Labels such as 0, 50, 100, 150 are gray values chosen to be visible.
     label_map, count = None, max(known) + 1
     if names is None and count > 2 * len(known) + 8:
         label_map = {label: index for index, label in enumerate(labels)}
@@ -139,7 +139,7 @@ def _planes(pixels, names):
 
 
 def read_names(*folders):
-    """Returns the class names in a text file of some folders, and the file; else two `None`.
+    """Returns the class names in a text file of the folders, and the file; or `None` twice.
 
     A line is a name, or a number and a name.
     """

@@ -1,4 +1,4 @@
-"""Errors and signals that end a command: one line, and how to go on."""
+"""Reports errors and signals that end a command in one line, with the way to resume."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from keras_segattn.wording import counted
 
 @contextlib.contextmanager
 def told_in_one_line(run, is_only=True):
-    """Ends the process with one line and an exit code where the block fails or a signal ends it.
+    """Exits with one line and an exit code if the block fails or a signal ends it.
 
     Args:
         run: The `RunFolder` of the training.
@@ -30,9 +30,9 @@ def told_in_one_line(run, is_only=True):
 
 @contextlib.contextmanager
 def signals_raise():
-    """SIGTERM and SIGHUP raise a KeyboardInterrupt with their number, as Ctrl-C raises one.
+    """Makes SIGTERM and SIGHUP raise a KeyboardInterrupt with their number, like Ctrl-C.
 
-    Ignored signals, as under `nohup`, stay ignored.
+    Signals that are ignored, under `nohup` for example, stay ignored.
     """
 
     def stop(number, frame):
@@ -53,15 +53,15 @@ def signals_raise():
 def _state(run):
     _, done = AtomicCheckpoint.latest(run.checkpoints)
     if not done:
-        return f"{run.path} holds no finished epoch. Give the command again to start anew."
+        return f"{run.path} contains no finished epoch. Repeat the command to start again."
     epochs = counted(done, "finished epoch")
-    return f"{run.path} holds {epochs}. Go on with the same command and --resume."
+    return f"{run.path} contains {epochs}. Resume with the same command and --resume."
 
 
 def _fail(message, code, is_only):
     print(message, file=sys.stderr, flush=True)
     if is_only:
         sys.exit(code)
-    # An ordinary end waits minutes for processes that are gone.
+    # A normal exit would wait minutes for processes that are gone.
     sys.stdout.flush()
     os._exit(code)

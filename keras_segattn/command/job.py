@@ -20,12 +20,12 @@ from keras_segattn.visualization import plot_history
 
 
 def main(arguments, open_data):
-    """Trains, evaluates, draws and exports as the flags of an example say.
+    """Trains, evaluates, draws and exports according to an example's flags.
 
     Args:
         arguments: Arguments parsed by the parser of `argument_parser`.
-        open_data: Function that takes the arguments, once they are checked, and returns a dict of
-            `SegmentationDataset`: `"train"`, `"val"`, and `"test"` if there is one.
+        open_data: Function from the checked arguments to a dict of `SegmentationDataset`:
+            `"train"`, `"val"` and, if available, `"test"`.
     """
     run = RunFolder(arguments.run or Path("runs") / arguments.recipe)
     with told_in_one_line(run, arguments.strategy in ("none", "mirrored")):
@@ -35,14 +35,14 @@ def main(arguments, open_data):
 
 
 def run_job(recipe, data, run, options, *, resume=False, formats=(), callbacks=()):
-    """Trains by a recipe; writes scores, pictures and exported models into the folder of the run.
+    """Trains with a recipe; writes scores, pictures and exported models to the run folder.
 
     Args:
         recipe: A `Recipe`.
         data: Dict of `SegmentationDataset`: `"train"`, `"val"`, and `"test"` if there is one.
         run: A `RunFolder`.
         options: A `TrainingOptions`.
-        resume: Boolean, whether a run in the folder goes on. Defaults to `False`.
+        resume: Boolean, whether to resume a run in the folder. Defaults to `False`.
         formats: Names of formats to export to. Defaults to none.
         callbacks: Further Keras callbacks. Defaults to none.
 
@@ -58,7 +58,7 @@ def run_job(recipe, data, run, options, *, resume=False, formats=(), callbacks=(
     plot_history(run.path / "curves.png", run.log)
     save_atomically(model, run.path / "model.keras")
 
-    # The best epoch was chosen on the validation set; the test set is read here, once.
+    # The validation set selected the best epoch; the test set is used only here, once.
     metrics = {}
     for split in [split for split in ("val", "test") if split in data]:
         if not has_labels(data[split]):

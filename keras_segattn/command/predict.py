@@ -1,13 +1,19 @@
 """Segments many images with a trained network.
 
-    keras-segattn predict runs/my_data photos/ --overlay
+    keras-segattn predict runs/my_data photos/ --overlay --polygons
     keras-segattn predict model.keras photos/ classes/ --tile 512 --flip
+    keras-segattn predict runs/my_data scene.tif classes.tif --tile 1024 --polygons
+    keras-segattn predict runs/my_data drive.mp4 classes.mp4 --smoothing 0.6
 
 For `photos/a/street.jpg` it writes `classes/a/street.jpg.png`, whose pixels are the labels drawn in
 the palette of the model, and with --overlay `classes/a/street.jpg.overlay.jpg`. What is there
 already is left out, so that the same command goes on where it was stopped; a file gets its name
 when it is whole. `classes/made_by.json` records the model and its options: the masks of one folder
 are of one model. A run is measured and used at the same size, by its configuration.
+
+--polygons writes the regions beside each mask as GeoJSON, in pixels, or with `coco` one file in
+COCO's format. A GeoTIFF scene is read and written by windows and keeps its georeference, in
+polygons too. A video gets its classes drawn over the frames.
 
 An image that cannot be read or segmented is named at the end, and in `classes/failed.txt`, and does
 not stop the others; the exit code is then 1. If the process dies at an image, killed for its memory
@@ -22,6 +28,8 @@ from pathlib import Path
 
 import keras
 
+from keras_segattn.applications.logits import task_of
+from keras_segattn.command.predict_file import SCENES, VIDEOS, predict_file
 from keras_segattn.command.run_model import evaluation_of, find_model
 from keras_segattn.inference import segment
 from keras_segattn.inference.mask_files import (
@@ -32,6 +40,7 @@ from keras_segattn.inference.mask_files import (
     report_failures,
     write_mask,
 )
+from keras_segattn.inference.polygon_files import POLYGONS, write_polygons
 from keras_segattn.weights import load_keras_model
 from keras_segattn.weights.preprocessing import IMAGENET
 from keras_segattn.wording import counted
@@ -46,13 +55,15 @@ def parse_arguments(arguments):
     add = parser.add_argument
     add("model", type=Path, help="folder of a run, or a .keras file")
     add(
-        "images", type=Path, help="folder, searched with its subfolders; or a file with their paths"
+        "images",
+        type=Path,
+        help="folder, searched with its subfolders; file with paths; GeoTIFF; or video",
     )
     add(
         "results",
         type=Path,
         nargs="?",
-        help="folder to write (default: predicted/NAME in the folder of the run)",
+        help="folder or file to write (default: predicted/NAME in the folder of the run)",
     )
     sides = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH")}
     add("--size", **sides, help="resize images to it for the network (default: as in the run)")
@@ -61,6 +72,15 @@ def parse_arguments(arguments):
     add("--flip", action="store_true", help="average with the mirror image")
     add("--threshold", type=float, nargs="+", help="of a binary or multilabel model (default: 0.5)")
     add("--overlay", action="store_true", help="draw the classes over the image, too")
+    add(
+        "--polygons",
+        nargs="?",
+        choices=POLYGONS,
+        const=POLYGONS[0],
+        help=f"write regions as polygons, too (default format: {POLYGONS[0]})",
+    )
+    add("--simplify", type=float, default=0.0, metavar="PIXELS", help="of the polygons' outlines")
+    add("--smoothing", type=float, default=0.0, help="of a video over time, 0 to 1 (default: 0)")
     add("--raw", action="store_true", help="write labels as gray values, without the palette")
     add("--retry", action="store_true", help="try images again at which the process died")
     add(
@@ -85,9 +105,12 @@ def main(arguments=None):
         if arguments.results is None:
             folder = run if run.is_dir() else run.parent
             arguments.results = folder / "predicted" / arguments.images.stem
+        if arguments.images.suffix.lower() in (*SCENES, *VIDEOS):
+            predict_file(load_keras_model(arguments.model), arguments)
+            return
         pairs = pair_files(arguments.images, arguments.results)
         claim_results(arguments.results, arguments.model, options, pairs)
-    except (FileNotFoundError, ValueError) as error:
+    except (ImportError, FileNotFoundError, ValueError) as error:
         sys.exit(str(error))
     todo = [pair for pair in pairs if not pair[1].exists()]
     remove_unfinished(arguments.results, but=[] if arguments.retry else [mask for _, mask in todo])
@@ -97,10 +120,12 @@ def main(arguments=None):
     if not todo:
         # Removes the report of an earlier run.
         report_failures({}, arguments.results)
-        return
+        if not arguments.polygons:
+            return
+    model = load_keras_model(arguments.model)
     segment_file = functools.partial(
         segment,
-        load_keras_model(arguments.model),
+        model,
         size=arguments.size,
         tile=arguments.tile,
         scales=arguments.scales,
@@ -120,9 +145,27 @@ def main(arguments=None):
         progress.add(1)
     remove_unfinished(arguments.results, but=[mask for _, mask in todo if not mask.exists()])
     failed = report_failures(failures, arguments.results)
+    if arguments.polygons:
+        _write_polygons(model, pairs, arguments)
     print("written:", arguments.results)
     if failed:
         sys.exit(failed)
+
+
+def _write_polygons(model, pairs, arguments):
+    # Networks without names have numbers.
+    names = getattr(model, "class_names", None) or list(map(str, range(model.output_shape[-1])))
+    try:
+        write_polygons(
+            arguments.polygons,
+            pairs,
+            arguments.results,
+            names,
+            task_of(model),
+            simplify=arguments.simplify,
+        )
+    except ImportError as error:
+        sys.exit(f"--polygons: {error}")
 
 
 if __name__ == "__main__":

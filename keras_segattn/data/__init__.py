@@ -24,7 +24,7 @@ from keras_segattn.data.subset import Subset
 from keras_segattn.data.yolo_polygons import YOLOPolygons
 
 DATASETS = {"ade20k": ADE20K, "camvid": CamVid, "cityscapes": Cityscapes}
-"""Dict from the name of each public data set, as in recipes, to its class."""
+"""Dict from the name of each public data set, as used in recipes, to its class."""
 
 __all__ = [
     "ADE20K",

@@ -24,16 +24,16 @@ HOW_TO_GET = (
 class ADE20K(PairedFiles):
     """One split of ADE20K for scene parsing: 20210 training and 2000 validation images.
 
-    Reads `images/training/*.jpg` and `annotations/training/*.png`, likewise `validation`. In the
-    files 0 is void and the classes are 1 to 150; here void is 255 and the classes are 0 to 149.
-    Images have many sizes: train with an augmentation that crops, evaluate with batches of one.
+    It reads `images/training/*.jpg` and `annotations/training/*.png`, likewise `validation`. In the
+    files, 0 is void and the classes are 1 to 150; here, void is 255 and the classes are 0 to 149.
+    Images have many sizes: train with an augmentation that crops, and evaluate with batches of one.
 
     Args:
         root: The folder. Its file `objectInfo150.txt` names the classes.
         split: `"train"` or `"val"`.
 
     Raises:
-        FileNotFoundError: If a folder or the file is missing; says how to get it.
+        FileNotFoundError: If a folder or the file is missing; the message says how to get it.
         ValueError: If an image has no mask or a mask no image, or `split` is unknown.
 
     Example:
@@ -46,7 +46,7 @@ class ADE20K(PairedFiles):
     Reference:
         "Scene Parsing through ADE20K Dataset" (Zhou et al., 2017).
 
-    **Differences from the release**: the classes have the colors of PASCAL VOC's map.
+    **Differences from the release**: the classes have PASCAL VOC's colors.
     """
 
     palette = tuple(default_palette(CLASS_COUNT))
@@ -68,7 +68,7 @@ class ADE20K(PairedFiles):
 
 
 def _class_names(path):
-    """The first name of each class, or all its names where another class has the same first."""
+    """Returns the first name of each class, or all names if another class has the same first."""
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}, which names the classes. {HOW_TO_GET}")
     with open(path, newline="", encoding="utf-8") as file:

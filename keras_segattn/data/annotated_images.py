@@ -1,4 +1,4 @@
-"""Images whose masks are drawn from annotations."""
+"""Images with masks drawn from annotations."""
 
 import os
 from collections.abc import Mapping
@@ -19,22 +19,22 @@ from keras_segattn.wording import counted
 
 
 class AnnotatedImages(SegmentationDataset):
-    """The base of data sets whose masks are drawn from annotations as they are read.
+    """Base class of data sets that draw masks from annotations when they are read.
 
-    A subclass finds the images and their regions. Where regions overlap, the later one covers the
-    earlier ones; with the task `"multilabel"` both stay.
+    A subclass finds the images and their regions. If regions overlap, a later region covers earlier
+    ones; with the task `"multilabel"`, both stay.
 
     Args:
-        samples: List of tuples of the path of an image, the path of the file that has its
-            annotations or `None`, and anything else that `regions` needs.
-        labels: Sequence of the labels that the annotations use.
+        samples: List of tuples of an image path, the path of its annotation file or `None`, and
+            anything else that `regions` needs.
+        labels: Sequence of the labels in the annotations.
         class_names: Sequence of the classes; `None` for all labels. Defaults to `None`.
-        label_map: Dict from labels to class names, to 255 for void, or to `None` for regions that
-            are left out. Labels that it lacks keep their names. Defaults to `None`.
-        background: Name of the class of pixels without annotation, which becomes the first one;
+        label_map: Dict from labels to class names, to 255 for void, or to `None` to skip regions.
+            Labels not in the dict keep their names. Defaults to `None`.
+        background: Name of the class of pixels without annotation, which becomes the first class;
             `None` to make them void. Not used with `"multilabel"`. Defaults to `"background"`.
-        task: `"multiclass"`, `"binary"` or `"multilabel"`. With `"binary"` all labels are the
-            foreground, which `class_names` names. Defaults to `"multiclass"`.
+        task: `"multiclass"`, `"binary"` or `"multilabel"`. With `"binary"`, all labels are the
+            foreground; `class_names` contains its name. Defaults to `"multiclass"`.
         palette: Sequence of one color per class. Defaults to PASCAL VOC's colors.
         channels: Integer, as for `SegmentationFolder`. Defaults to `3`.
         value_range: Tuple `(low, high)`, as for `SegmentationFolder`. Defaults to `None`.
@@ -61,8 +61,8 @@ class AnnotatedImages(SegmentationDataset):
         self.label_map = dict(label_map or {})
         self._samples = samples
         if not samples:
-            raise ValueError("The annotations name no image.")
-        # Faults of annotations that belong to no image.
+            raise ValueError("The annotations contain no images.")
+        # Faults in annotations that belong to no image.
         self.faults = []
         self._set_classes(labels, class_names, background)
         if palette is None:
@@ -83,7 +83,7 @@ class AnnotatedImages(SegmentationDataset):
         names = list(found if class_names is None else class_names)
         if self.task == "binary":
             if background is None:
-                raise ValueError("A binary data set has a background: leave background=None out.")
+                raise ValueError("A binary data set has a background: omit background=None.")
             names = [name for name in names if name != background]
             if len(names) != 1:
                 raise ValueError(
@@ -102,11 +102,11 @@ class AnnotatedImages(SegmentationDataset):
         self._unlabeled = self.ignore_class if background is None else 0
 
     def regions(self, index, size):
-        """Returns the list of the `Region` of a sample, and the size that they are for.
+        """Returns the list of a sample's regions (`Region`), and the image size they refer to.
 
         Args:
             index: Integer.
-            size: Tuple `(height, width)` of the image, upright.
+            size: Tuple `(height, width)` of the upright image.
         """
         raise NotImplementedError
 
@@ -154,7 +154,7 @@ class AnnotatedImages(SegmentationDataset):
         return mask
 
     def _label(self, region):
-        """Returns the label of a region in the mask, or `None` if it is left out."""
+        """Returns the label of a region in the mask, or `None` to skip the region."""
         name = self.label_map.get(region.label, region.label)
         if name in (None, self.ignore_class):
             return name
@@ -163,8 +163,8 @@ class AnnotatedImages(SegmentationDataset):
         if name not in self._class_of:
             raise ValueError(
                 f"{region.where} has the label {name!r}, which is none of the classes "
-                f"{list(self.class_names)}. Add it, or map it by `label_map` to a class, to 255 "
-                "for void, or to None to leave it out."
+                f"{list(self.class_names)}. Add it, or map it with `label_map` to a class, to 255 "
+                "for void, or to None to skip it."
             )
         return self._class_of[name]
 

@@ -13,7 +13,7 @@ SPLITS = ("train", "val", "test")
 ORIGINAL_IMAGES = "701_StillsRaw_full"
 ORIGINAL_LABELS = "LabeledApproved_full"
 
-# The 32 colors of the original release, folded to the 11 classes as SegNet's authors do.
+# The 32 colors of the original release, merged into the 11 classes of SegNet's authors.
 ORIGINAL_COLORS = {
     "Sky": ["Sky 128 128 128"],
     "Building": [
@@ -57,16 +57,17 @@ HOW_TO_GET = (
 class CamVid(PairedFiles):
     """One split of CamVid: 367 training, 101 validation and 233 test images with 11 classes.
 
-    Reads SegNet's layout (480x360, `train/` and `trainannot/` with the same file names, masks with
-    labels 0 to 11) and the original release (960x720, masks in 32 colors), whichever `root`
-    holds. Void (11, or black) becomes 255.
+    It reads SegNet's layout (480x360, `train/` and `trainannot/` with the same file names, masks
+    with labels 0 to 11) or the original release (960x720, masks in 32 colors), depending on the
+    content of `root`. Void (11, or black) becomes 255.
 
     Args:
         root: The folder.
         split: `"train"`, `"val"` or `"test"`.
 
     Raises:
-        FileNotFoundError: If the folder is missing or holds neither layout; says how to get it.
+        FileNotFoundError: If the folder is missing or has neither layout; the message says how to
+            get it.
         ValueError: If an image has no mask or a mask no image, or `split` is unknown.
 
     Example:
@@ -108,7 +109,7 @@ class CamVid(PairedFiles):
         (0, 128, 192),
     )
 
-    # For SegNet's masks; the masks of the original release are colors.
+    # For SegNet's masks; the masks of the original release contain colors.
     label_map = types.MappingProxyType({**{i: i for i in range(11)}, 11: IGNORE_CLASS})
 
     def __init__(self, root, split):
@@ -143,7 +144,7 @@ def _label_of_color():
 
 
 def _split_of(stem):
-    """The split of a frame of the original release: SegNet's lists, told by drive and frame."""
+    """Returns SegNet's split of a frame of the original release, by drive and frame number."""
     drive, frame = stem.split("_", 1)
     number = int("".join(filter(str.isdigit, frame)))
     if drive == "Seq05VD":

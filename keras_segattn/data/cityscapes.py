@@ -12,9 +12,9 @@ SPLITS = {
     "coarse": ("train", "train_extra", "val"),
 }
 FOLDERS = {"fine": "gtFine", "coarse": "gtCoarse"}
-# The labelIds of the 19 classes that are evaluated, in the order of their trainIds.
+# The labelIds of the 19 evaluated classes, in the order of their trainIds.
 LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
-# The masks have labelIds from 0 to 33, and 255 for the license plate, whose labelId is -1.
+# The masks have labelIds from 0 to 33, and 255 for the license plate (labelId -1).
 LABEL_ID_COUNT = 34
 
 HOW_TO_GET = (
@@ -28,23 +28,23 @@ HOW_TO_GET = (
 class Cityscapes(PairedFiles):
     """One split of Cityscapes: 2975 training, 500 validation and 1525 test images, 1024x2048.
 
-    The paper of CCNet trains on two of them for the test set: `Cityscapes(root, "train") +
-    Cityscapes(root, "val")`.
+    For the test set, the CCNet paper trains on two splits:
+    `Cityscapes(root, "train") + Cityscapes(root, "val")`.
 
-    Reads `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` and, from `gtFine/SPLIT/CITY/`, the masks
-    `*_gtFine_labelIds.png`, or `*_gtFine_labelTrainIds.png` where there are no others. The 19
-    classes that are evaluated have the labels 0 to 18 (trainIds), all else becomes 255.
+    It reads `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` and, from `gtFine/SPLIT/CITY/`, the masks
+    `*_gtFine_labelIds.png`, or `*_gtFine_labelTrainIds.png` if there are no others. The 19
+    evaluated classes have the labels 0 to 18 (trainIds); everything else becomes 255.
 
     Args:
         root: The folder.
-        split: `"train"`, `"val"` or `"test"`. Where a test split has no masks, all is void. Its
-            labels are kept by the evaluation server, whose files
-            `keras_segattn.training.write_submission` writes.
+        split: `"train"`, `"val"` or `"test"`. A test split without masks is void everywhere. The
+            evaluation server keeps its labels; `keras_segattn.training.write_submission` writes the
+            files for the server.
         annotations: `"fine"`; or `"coarse"`, `gtCoarse/SPLIT/CITY/*_gtCoarse_labelIds.png`, for
             `"train"`, `"val"` and `"train_extra"`, 19998 more images. Defaults to `"fine"`.
 
     Raises:
-        FileNotFoundError: If a folder is missing; says how to get it.
+        FileNotFoundError: If a folder is missing; the message says how to get it.
         ValueError: If an image has no mask or a mask no image, or `split` or `annotations` is
             unknown.
 
@@ -114,7 +114,7 @@ class Cityscapes(PairedFiles):
         if split == "test" and not folder.is_dir():
             pairs = [(images[key], None) for key in sorted(images)]
         else:
-            # labelTrainIds are made from labelIds by the authors' script, and may lie beside them.
+            # The authors' script makes labelTrainIds from labelIds; both may be in the folder.
             if not any(folder.glob(f"*/*_{kind}_labelIds.png")) and any(
                 folder.glob(f"*/*_{kind}_labelTrainIds.png")
             ):

@@ -1,4 +1,4 @@
-"""Objects annotated in COCO's format."""
+"""Objects annotated in COCO format."""
 
 import json
 from pathlib import Path
@@ -10,26 +10,25 @@ from keras_segattn.data.instance_dataset import InstanceDataset
 from keras_segattn.data.regions import draw_region
 from keras_segattn.images import read_image, to_uint8
 
-# An object of less than a pixel in width or height cannot be found.
+# An object less than a pixel wide or high cannot be detected.
 LEAST_SIDE = 1.0
 
 
 class COCOInstances(InstanceDataset):
-    """Images and their objects, from a JSON file of COCO's format for instances.
+    """Images and their objects, from a JSON file in COCO's instances format.
 
-    Masks are polygons, or run-length encodings in either form. Annotations of crowds are left out,
-    and so are objects whose box within the image is less than a pixel wide or high, or whose mask
-    has no pixel in the image. A class is the place of its
-    category in the order of the categories' numbers; `category_ids` has the numbers.
+    Masks are polygons or run-length encodings in either form. Crowd annotations are skipped, and so
+    are objects whose box is less than a pixel wide or high inside the image, or whose mask has no
+    pixel there. Classes are numbered in the order of the category ids; `category_ids` contains these ids.
 
     Args:
         annotations: Path of the JSON file.
-        images: Folder that the file names of the images are relative to.
+        images: Folder to which the image file names are relative.
 
     Raises:
         FileNotFoundError: If the file or an image is missing.
-        ValueError: If the file is not in COCO's format, or an annotation names an image or a
-            category that the file lacks. Polygons need the extra `coco`.
+        ValueError: If the file is not in COCO format, or an annotation names an image or category
+            that is not in the file. Polygons require the extra `coco`.
 
     Example:
 
@@ -56,7 +55,7 @@ class COCOInstances(InstanceDataset):
             found = [(a["id"], a["image_id"], a["category_id"], a["bbox"]) for a in objects]
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is no COCO JSON file of instances, with images, annotations and "
+                f"{path} is not a COCO JSON file of instances, with images, annotations and "
                 f"categories: {type(error).__name__} {error}"
             ) from error
         self._path = path
@@ -127,7 +126,7 @@ class COCOInstances(InstanceDataset):
         return content
 
     def verify(self):
-        """Returns the faults of the annotations and images, as a list of texts that name them."""
+        """Returns the faults of the annotations and images, as a list of messages."""
         faults = []
         for index, entries in enumerate(self._objects):
             for entry in entries:
@@ -136,7 +135,7 @@ class COCOInstances(InstanceDataset):
                 except ValueError as error:
                     faults.append(str(error))
             try:
-                # Its annotations have been looked at one by one.
+                # Its annotations have already been checked one by one.
                 shape = read_image(self._paths[index]).shape[:2]
                 if shape != self._sizes[index]:
                     faults.append(
@@ -149,7 +148,7 @@ class COCOInstances(InstanceDataset):
 
 
 def _box_and_mask(entry, size):
-    """The box of an object within the image, and its pixels."""
+    """Returns the box of an object inside the image, and its pixels."""
     label, box, segmentation, where = entry
     mask = draw_region(coco_region(label, segmentation, where, size), size)
     try:

@@ -1,4 +1,4 @@
-"""COCO's annotations: polygons and run-length encodings in one JSON file."""
+"""COCO annotations: polygons and run-length encodings in one JSON file."""
 
 import json
 from pathlib import Path
@@ -10,20 +10,20 @@ from keras_segattn.data.regions import Region
 
 
 class COCOJSON(AnnotatedImages):
-    """Images with annotations in a JSON file of COCO's format for instances.
+    """Images with annotations in a JSON file in COCO's instances format.
 
-    Regions are drawn from the largest to the smallest, so that small objects stay visible. Crowds
-    are drawn as their category. Polygons need the extra `coco`.
+    Regions are drawn from the largest to the smallest, so small objects stay visible. Crowds are
+    drawn as their category. Polygons require the extra `coco`.
 
     Args:
         annotations: Path of the JSON file.
-        images: Folder that the file names of the images are relative to.
+        images: Folder to which the image file names are relative.
         **kwargs: `class_names`, `label_map`, `background`, `task`, `palette`, `channels` and
-            `value_range`, as for `AnnotatedImages`. Labels are the names of the categories.
+            `value_range`, as for `AnnotatedImages`. Labels are the category names.
 
     Raises:
         FileNotFoundError: If the file or an image is missing.
-        ValueError: If the file is not in COCO's format, or an argument does not fit.
+        ValueError: If the file is not in COCO format, or an argument does not fit.
 
     Example:
 
@@ -47,7 +47,7 @@ class COCOJSON(AnnotatedImages):
             found = list(content["annotations"])
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(
-                f"{path} is no COCO JSON file of instances, with images, annotations and "
+                f"{path} is not a COCO JSON file of instances, with images, annotations and "
                 f"categories: {type(error).__name__} {error}"
             ) from error
         samples = [(Path(images) / name, path, number) for number, name in sorted(files)]
@@ -73,10 +73,10 @@ class COCOJSON(AnnotatedImages):
 
 
 def coco_region(label, segmentation, where, size):
-    """Returns the `Region` of one annotation in an image of some size.
+    """Returns the `Region` of one annotation in an image of this size.
 
     Raises:
-        ValueError: If its run lengths do not fit such an image.
+        ValueError: If its run lengths do not fit the image size.
     """
     if isinstance(segmentation, list):
         return Region(label, "coco_polygons", segmentation, where)
@@ -89,7 +89,7 @@ def coco_region(label, segmentation, where, size):
             raise ValueError(f"its counts do not make up {size[0]}x{size[1]} pixels")
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{where} has no valid segmentation: {error}") from error
-    # Runs of background and object take turns; background comes first.
+    # Runs of background and object alternate, starting with background.
     ends = counts.cumsum()
     starts, lengths = ends[:-1][::2], counts[1::2]
     return Region(label, "runs", (starts[lengths > 0], lengths[lengths > 0]), where)
@@ -98,9 +98,9 @@ def coco_region(label, segmentation, where, size):
 def decode_counts(text):
     """Returns the run lengths of a compressed COCO encoding.
 
-    Each number is in groups of five bits, the lowest first, in characters from `"0"` up, whose
-    sixth bit says that another follows. From the fourth number on it is the difference to the last
-    but one.
+    Each number is stored in groups of five bits, the lowest first, as characters from `"0"` up; the
+    sixth bit means that another group follows. From the fourth number on, the stored value is the
+    difference to the second-to-last number.
     """
     counts, value, shift = [], 0, 0
     for character in text:
@@ -121,10 +121,10 @@ def decode_counts(text):
 
 
 def check_images(samples):
-    """Raises a FileNotFoundError unless the images of samples exist."""
+    """Raises a FileNotFoundError unless the images of all samples exist."""
     missing = [image for image, *_ in samples if not Path(image).is_file()]
     if missing:
         raise FileNotFoundError(
             f"{len(missing)} of {len(samples)} annotated images are missing, the first of them "
-            f"{missing[0]}. Pass the folder that their names are relative to."
+            f"{missing[0]}. Pass the folder to which their names are relative."
         )

@@ -1,13 +1,13 @@
-"""Random changes of color."""
+"""Random color changes."""
 
 import numpy as np
 
 
 class ColorJitter:
-    """Random brightness, contrast and saturation of an image; the mask stays.
+    """Random brightness, contrast and saturation of an image; the mask stays unchanged.
 
-    Each of the three multiplies by its own factor, drawn uniformly from `1 - strength` to
-    `1 + strength`, as the training code of STDC-Seg and AttaNet does before it scales and crops.
+    Each of the three is multiplied by its own factor, drawn uniformly from `1 - strength` to
+    `1 + strength`, as in the training code of STDC-Seg and AttaNet before scaling and cropping.
 
     Args:
         brightness: Strength, from 0 to 1. Defaults to `0.5`.
@@ -35,7 +35,7 @@ class ColorJitter:
         self.strengths = strengths
 
     def __call__(self, image, mask, rng, weights=None):
-        """Returns the changed image, and the mask and the weights, if any, as they are.
+        """Returns the changed image, and the unchanged mask and weights, if any.
 
         Args:
             image: uint8 array of shape `(height, width, 3)`.
@@ -48,7 +48,7 @@ class ColorJitter:
         if image.shape[2:] != (3,):
             raise ValueError(
                 "ColorJitter changes RGB images (height, width, 3): brightness, contrast and "
-                "saturation have no meaning for other bands. Leave it out, or set "
+                "saturation have no meaning for other bands. Omit it, or set "
                 f"`color_jitter=0.0` in a recipe. Received an image of shape {image.shape}"
             )
         enhancers = {

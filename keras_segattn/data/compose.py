@@ -1,10 +1,10 @@
-"""Augmentations one after the other."""
+"""A sequence of augmentations."""
 
 from keras_segattn.data.albumentations_adapter import as_augmentation, augment
 
 
 class Compose:
-    """Applies augmentations in turn.
+    """Applies augmentations one after another.
 
     Args:
         augmentations: Sequence of callables `(image, mask, rng) -> (image, mask)`, or `Compose` of

@@ -1,4 +1,4 @@
-"""Several data sets as one."""
+"""Several data sets combined into one."""
 
 import numpy as np
 
@@ -6,14 +6,14 @@ from keras_segattn.data.dataset import SegmentationDataset
 
 
 class Concatenation(SegmentationDataset):
-    """The samples of several data sets, one after the other, as `data_a + data_b` makes them.
+    """The samples of several data sets, one after another; the result of `data_a + data_b`.
 
     Args:
-        datasets: Sequence of `SegmentationDataset` with the same classes, colors, channels and
-            void.
+        datasets: Sequence of `SegmentationDataset` with the same classes, colors, channels and void
+            label.
 
     Raises:
-        ValueError: If they differ in one of these; names both values.
+        ValueError: If they differ in one of these; the message names both values.
 
     Example:
 
@@ -23,7 +23,7 @@ class Concatenation(SegmentationDataset):
     """
 
     def __init__(self, datasets):
-        # A sum of sums is one sum.
+        # Nested sums are flattened.
         self._datasets = [
             part
             for dataset in datasets
@@ -36,10 +36,12 @@ class Concatenation(SegmentationDataset):
                 if ours != theirs:
                     raise ValueError(
                         f"Data sets to be joined must have the same `{attribute}`: {first!r} has "
-                        f"{ours}, and {other!r} has {theirs}. Make them equal, such as by "
-                        "`label_map` of SegmentationFolder."
+                        f"{ours}, but {other!r} has {theirs}. Make them equal, with `label_map` "
+                        "of SegmentationFolder for example."
                     )
         self._copy_description(first)
+        labels = {_plain(dataset.submission_labels) for dataset in self._datasets}
+        self.submission_labels = first.submission_labels if len(labels) == 1 else None
         if any(dataset.sample_weights is not None for dataset in datasets):
             self.sample_weights = np.concatenate(
                 [
@@ -75,7 +77,7 @@ class Concatenation(SegmentationDataset):
         return dataset.read(index)
 
     def _place(self, index):
-        """Returns the data set of a sample, and the index of the sample in it."""
+        """Returns the data set that contains a sample, and the sample's index in it."""
         number = int(np.searchsorted(self._ends, index, side="right"))
         before = int(self._ends[number - 1]) if number else 0
         return self._datasets[number], int(index) - before
@@ -93,7 +95,7 @@ class Concatenation(SegmentationDataset):
 
 
 def _plain(value):
-    """A list or an array of colors is equal to the same tuple."""
+    """Converts lists and arrays of colors to tuples, for comparison."""
     if isinstance(value, (list, tuple, np.ndarray)):
         return tuple(map(_plain, value))
     return value

@@ -1,4 +1,4 @@
-"""CVAT's annotations: the XML file of "CVAT for images"."""
+"""CVAT annotations: the XML file of "CVAT for images"."""
 
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,22 +11,22 @@ from keras_segattn.data.regions import Region
 
 
 class CVATImages(AnnotatedImages):
-    """Images annotated with CVAT, in its format "CVAT for images 1.1".
+    """Images annotated with CVAT, in the format "CVAT for images 1.1".
 
-    Polygons, boxes without rotation, ellipses without rotation and masks are drawn by their
-    `z_order`, and within it in the order of the file. What covers no pixels, such as points and
-    lines, is a fault unless `label_map` leaves its label out.
+    Polygons, boxes and ellipses without rotation, and masks are drawn by `z_order`, and with equal
+    `z_order` in file order. Shapes that cover no pixels, such as points and lines, are faults
+    unless `label_map` skips their label.
 
     Args:
         annotations: Path of the XML file.
-        images: Folder that the names of the images are relative to.
+        images: Folder to which the image names are relative.
         **kwargs: `class_names`, `label_map`, `background`, `task`, `palette`, `channels` and
             `value_range`, as for `AnnotatedImages`. Without `class_names`, the classes are the
             labels of the project, or of the annotations in alphabetical order.
 
     Raises:
         FileNotFoundError: If the file or an image is missing.
-        ValueError: If the file is not CVAT's, or an argument does not fit.
+        ValueError: If the file is not a CVAT file, or an argument does not fit.
 
     Example:
 
@@ -45,7 +45,7 @@ class CVATImages(AnnotatedImages):
             shapes = [[s for s in entry if "label" in s.attrib] for entry in entries]
         except (ElementTree.ParseError, KeyError, ValueError) as error:
             raise ValueError(
-                f"{path} is no file of CVAT for images: {type(error).__name__} {error}"
+                f"{path} is not a file of CVAT for images: {type(error).__name__} {error}"
             ) from error
         samples = [(Path(images) / name, path) for name in names]
         check_images(samples)

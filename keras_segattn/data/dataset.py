@@ -1,4 +1,4 @@
-"""The base of all segmentation data sets, whatever their files look like."""
+"""Base class of all segmentation data sets."""
 
 import operator
 import warnings
@@ -10,34 +10,37 @@ from keras_segattn.ground_truth import check_labels
 from keras_segattn.wording import counted
 
 IGNORE_CLASS = 255
-"""The label of void pixels in every data set of this package, and in the padding of a crop."""
+"""The label of void pixels in all data sets of this package, and in the padding of crops."""
 
 
 class SegmentationDataset:
-    """A list of images with their masks, readable one by one.
+    """A list of images with masks, readable one by one.
 
-    A subclass sets the attributes and defines `__len__`, `name` and `read`. It knows nothing of
-    TensorFlow; `to_tf_dataset` and `to_py_dataset` feed it to `fit`. It can be indexed and iterated
-    over, so torch's `DataLoader` takes it as well. `data[:100]`, `data_a + data_b`, `split` and
-    `kfold` give data sets that read the same files.
+    A subclass sets the attributes and defines `__len__`, `name` and `read`. It does not depend on
+    TensorFlow; `to_tf_dataset` and `to_py_dataset` feed it to `fit`. It supports indexing and
+    iteration, so torch's `DataLoader` accepts it too. `data[:100]`, `data_a + data_b`, `split` and
+    `kfold` return data sets that read the same files.
 
     Attributes:
-        task: `"multiclass"`: a pixel has one class. `"binary"`: it is background or foreground, the
-            two classes. `"multilabel"`: it has any of the classes, and masks are
-            `(height, width, classes)` of 0, 1 and void. Defaults to `"multiclass"`.
+        task: `"multiclass"`: a pixel has one class. `"binary"`: a pixel is background or
+            foreground, the two classes. `"multilabel"`: a pixel has any number of classes, and
+            masks are `(height, width, classes)` of 0, 1 and void. Defaults to `"multiclass"`.
         class_names: Tuple of class names; class `i` has label `i`.
         palette: Tuple of one RGB color per class.
-        channels: Integer, the bands of an image. Defaults to `3`.
-        value_range: The range of values in image files that `read` has spread over 0 to 255, as for
-            `PairedFiles`, or `None`. Networks that `build_model` makes for a data set, and
-            `Preprocessing.fit`, keep it. Defaults to `None`.
-        sample_weights: Sequence of one weight per sample for the loss, or `None` for equal weights.
-            Pipelines then give triples of images, masks and weights `(batch,)`. Defaults to `None`.
-        pixel_weights: Callable `(name, mask) -> weights` for the loss, from the name of a sample
-            and its mask to a float array `(height, width)`, read from a file or computed from the
-            mask; `None` for equal weights. Augmentations change the weights with the image.
-            Pipelines then give weights `(batch, height, width)`, times the weights of the samples.
-            Defaults to `None`.
+        channels: Integer, the number of image bands. Defaults to `3`.
+        value_range: The range of values in image files that `read` maps to 0 to 255, as for
+            `PairedFiles`, or `None`. `build_model` and `Preprocessing.fit` copy it to the network's
+            preprocessing. Defaults to `None`.
+        sample_weights: Sequence of one loss weight per sample, or `None` for equal weights.
+            Pipelines then yield triples of images, masks and weights `(batch,)`. Defaults to
+            `None`.
+        pixel_weights: Callable `(name, mask) -> weights` for the loss, from a sample's name and
+            mask to a float array `(height, width)`, read from a file or computed from the mask;
+            `None` for equal weights. Augmentations change the weights with the image. Pipelines
+            then yield weights `(batch, height, width)`, multiplied by the sample weights. Defaults
+            to `None`.
+        submission_labels: Sequence of the label of each class on the data set's evaluation server,
+            or `None` if it has no server. Defaults to `None`.
         ignore_class: The label of void pixels, 255 in all data sets.
     """
 
@@ -48,8 +51,9 @@ class SegmentationDataset:
     value_range = None
     sample_weights = None
     pixel_weights = None
+    submission_labels = None
     ignore_class = IGNORE_CLASS
-    # What describes the samples, and is equal in data sets that are joined.
+    # Attributes that describe the samples; data sets can be joined only if these are equal.
     description = ("task", "class_names", "palette", "channels", "value_range", "ignore_class")
 
     def __len__(self):
@@ -71,29 +75,30 @@ class SegmentationDataset:
             with the task `"multilabel"` of shape `(height, width, classes)` with 0, 1 and 255.
 
         Raises:
-            ValueError: If a file cannot be read or its content is wrong; names the file.
+            ValueError: If a file cannot be read or its content is wrong; the message names the
+                file.
         """
         raise NotImplementedError
 
     def files(self, index):
-        """Returns the paths of the files of a sample, `None` among them for one that is missing."""
+        """Returns the paths of a sample's files, with `None` for a missing file."""
         del index
         return ()
 
     @property
     def has_pixel_weights(self):
-        """True if pixels have weights of their own."""
+        """True if there are pixel weights."""
         return self.pixel_weights is not None
 
     def weigh(self, index, mask):
-        """Returns the weights of the pixels of a sample, float32 `(height, width)`.
+        """Returns the pixel weights of a sample, float32 `(height, width)`.
 
         Args:
             index: Integer.
             mask: The mask of the sample.
 
         Raises:
-            ValueError: If `pixel_weights` returns something else; names the sample.
+            ValueError: If `pixel_weights` returns something else; the message names the sample.
         """
         if self.pixel_weights is None:
             return np.ones(mask.shape[:2], dtype="float32")
@@ -107,12 +112,11 @@ class SegmentationDataset:
         return weights
 
     def __getitem__(self, index):
-        """Returns a sample, or a part of the data set that reads the same files.
+        """Returns a sample, or a subset of the data set that reads the same files.
 
         Args:
-            index: Integer, for `read(index)` as arrays to write to, or a slice, a sequence of
-                integers or an array of booleans, for a `Subset`. Negative integers count from the
-                end.
+            index: Integer, for `read(index)` as writable arrays; or a slice, a sequence of integers
+                or a boolean array, for a `Subset`. Negative integers count from the end.
         """
         try:
             position = operator.index(index)
@@ -120,13 +124,13 @@ class SegmentationDataset:
             return self._subset(np.arange(len(self))[index])
         if not -len(self) <= position < len(self):
             raise IndexError(f"The number of samples is {len(self)}. Received: index={index}")
-        # torch warns of arrays that it could not write to.
+        # torch warns about read-only arrays.
         return tuple(
             np.require(array, requirements="W") for array in self.read(position % len(self))
         )
 
     def __add__(self, other):
-        """Returns a data set of the samples of both, which must have the same classes."""
+        """Returns a data set with the samples of both, which must have the same classes."""
         from keras_segattn.data.concatenation import Concatenation
 
         if not isinstance(other, SegmentationDataset):
@@ -134,23 +138,23 @@ class SegmentationDataset:
         return Concatenation([self, other])
 
     def split(self, *shares, seed=0, group_by=None):
-        """Divides the samples at random into parts that read the same files.
+        """Splits the samples at random into parts that read the same files.
 
         Args:
-            *shares: The share of each part in the samples, such as `0.7, 0.15, 0.15`. Their sum
-                is 1.
+            *shares: The fraction of samples in each part, such as `0.7, 0.15, 0.15`. Their sum is
+                1.
             seed: Integer; the same seed gives the same parts. Defaults to `0`.
-            group_by: Callable from the name of a sample to its group, or a sequence of one group
-                per sample. All samples of a group, such as the frames of a video or the slices of
-                a patient, come into one part, so that parts may be smaller or larger than their
-                shares. Defaults to `None`.
+            group_by: Callable from a sample's name to its group, or a sequence of one group per
+                sample. All samples of a group, such as the frames of a video or the slices of a
+                patient, go into the same part, so parts may be smaller or larger than their
+                fractions. Defaults to `None`.
 
         Returns:
             Tuple of one `Subset` per share.
 
         Raises:
-            ValueError: If the shares are not as above, a part would be empty, or there is not one
-                group per sample.
+            ValueError: If the fractions are invalid, a part would be empty, or the number of groups
+                differs from the number of samples.
 
         Example:
 
@@ -164,7 +168,7 @@ class SegmentationDataset:
         return tuple(map(self._subset, split_indices(self, shares, seed, group_by)))
 
     def kfold(self, folds, seed=0, group_by=None):
-        """Divides the samples for cross-validation.
+        """Splits the samples for cross-validation.
 
         Args:
             folds: Integer, the number of folds.
@@ -172,12 +176,12 @@ class SegmentationDataset:
             group_by: As for `split`. Defaults to `None`.
 
         Returns:
-            List of `folds` pairs of data sets, to train on and to validate on. Each sample is in
-            the second one of exactly one pair.
+            List of `folds` pairs of data sets, for training and for validation. Each sample is in
+            the validation set of exactly one pair.
 
         Raises:
-            ValueError: If `folds` is below 2, a fold would be empty, or there is not one group per
-                sample.
+            ValueError: If `folds` is below 2, a fold would be empty, or the number of groups
+                differs from the number of samples.
 
         Example:
 
@@ -202,7 +206,7 @@ class SegmentationDataset:
 
     @property
     def has_masks(self):
-        """True if any sample has a mask; a sample without one is void everywhere."""
+        """True if any sample has a mask; a sample without a mask is void everywhere."""
         return True
 
     def has_mask(self, index):
@@ -212,7 +216,7 @@ class SegmentationDataset:
 
     @property
     def labels(self):
-        """The number of labels besides void that a mask may hold: 0 to one less."""
+        """The number of valid labels in a mask, not counting void."""
         return 2 if self.task == "multilabel" else len(self.class_names)
 
     def mask_shape(self, image):
@@ -221,22 +225,22 @@ class SegmentationDataset:
         return (*image.shape[:2], *planes)
 
     def class_frequencies(self):
-        """Returns the share of each class in the pixels that are not void, from all masks."""
+        """Returns the fraction of each class among the non-void pixels of all masks."""
         counts, known = self._pixel_counts()
         return counts.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
 
     def class_weights(self, method="enet"):
-        """Returns one weight per class, the higher the rarer.
+        """Returns one weight per class, higher for rarer classes.
 
         Args:
             method: `"enet"` for `1 / ln(1.02 + frequency)`, between 1.4 and 50.5, of "ENet: A Deep
                 Neural Network Architecture for Real-Time Semantic Segmentation" (Paszke et al.,
-                2016). `"median_frequency"` for `median(f) / f`, where `f` is the share of a class
-                in the images that hold it, of "Predicting Depth, Surface Normals and Semantic
-                Labels with a Common Multi-Scale Convolutional Architecture" (Eigen and Fergus,
-                2015); a class that no image holds weighs 0. Defaults to `"enet"`.
+                2016). `"median_frequency"` for `median(f) / f`, where `f` is the fraction of a
+                class in the images that contain it, from "Predicting Depth, Surface Normals and
+                Semantic Labels with a Common Multi-Scale Convolutional Architecture" (Eigen and
+                Fergus, 2015); a class that occurs in no image has weight 0. Defaults to `"enet"`.
 
-        Warns of classes that no mask holds, whose weights say nothing.
+        Warns about classes that occur in no mask; their weights are meaningless.
 
         Returns:
             List of floats.
@@ -288,7 +292,7 @@ class SegmentationDataset:
         return weights[0] if self.task == "binary" else weights
 
     def _pixel_counts(self):
-        """The pixels of each class (column) in each image (row), and those that are not void."""
+        """Returns the pixels of each class (column) per image (row), and the non-void pixels."""
         counts = np.zeros((len(self), len(self.class_names)), dtype="int64")
         known = np.zeros_like(counts)
         for index in range(len(self)):
@@ -306,11 +310,11 @@ class SegmentationDataset:
     def verify(self):
         """Reads everything once.
 
-        Warns of classes that no mask holds, which a small data set may lack, and passes on the
-        warnings of reading.
+        Warns about classes that occur in no mask, as may happen in a small data set, and passes on
+        warnings from reading.
 
         Returns:
-            List of all faults as text, each naming its file or sample; empty if there is none.
+            List of all faults as text, each naming its file or sample; empty if there are none.
         """
         faults = []
         occurs = np.zeros(256, dtype=bool)
@@ -318,7 +322,7 @@ class SegmentationDataset:
         for index in range(len(self)):
             try:
                 with warnings.catch_warnings(record=True) as told:
-                    # Others are for the authors of libraries.
+                    # Other warnings are for library authors.
                     warnings.simplefilter("ignore")
                     warnings.simplefilter("always", UserWarning)
                     image, mask = self.read(index)
@@ -347,7 +351,7 @@ class SegmentationDataset:
             unknown = labels[(labels >= self.labels) & (labels != self.ignore_class)]
             if len(unknown):
                 faults.append(
-                    f"{self.name(index)} holds the label {unknown[0]}; labels are from 0 to "
+                    f"{self.name(index)} contains the label {unknown[0]}; labels are from 0 to "
                     f"{self.labels - 1}, and void is {self.ignore_class}."
                 )
             known |= bool((labels != self.ignore_class).any())
@@ -366,7 +370,7 @@ class SegmentationDataset:
         names = self.class_names if names is None else names
         missing = [name for name, found in zip(names, occurs, strict=True) if not found]
         if missing:
-            warnings.warn(f"No mask of {self!r} holds: {', '.join(missing)}.", stacklevel=3)
+            warnings.warn(f"No mask of {self!r} contains: {', '.join(missing)}.", stacklevel=3)
 
     def to_tf_dataset(
         self,
@@ -380,23 +384,23 @@ class SegmentationDataset:
     ):
         """Returns a `tf.data.Dataset` of batches, for `fit` and `evaluate` on every backend.
 
-        A pass over it is an epoch. For training the samples are shuffled, those that do not fill a
-        batch are left out, and each pass is the next epoch: an epoch counts once its last batch is
-        taken. Order and augmentation depend only on `seed`, the epoch and the sample, so that a run
-        resumed by `first_epoch` sees the same samples as an uninterrupted one, and `to_py_dataset`
-        gives the same. Otherwise every sample comes in order. For epochs of another length add
-        `.repeat()` and pass `steps_per_epoch` to `fit`.
+        One pass over it is an epoch. For training, the samples are shuffled, samples that do not
+        fill a batch are dropped, and each pass is the next epoch; an epoch counts once its last
+        batch is taken. Order and augmentation depend only on `seed`, the epoch and the sample. A
+        run resumed with `first_epoch` therefore sees the same samples as an uninterrupted one, and
+        `to_py_dataset` yields the same samples. Without training, all samples come in order. For
+        epochs of another length, add `.repeat()` and pass `steps_per_epoch` to `fit`.
 
         Args:
-            batch_size: Integer. Images of different sizes need `1`, or an augmentation that gives
-                them one size.
+            batch_size: Integer. Images of different sizes require `1`, or an augmentation that
+                makes their sizes equal.
             training: Boolean. Defaults to `False`.
             augmentation: Callable `(image, mask, rng) -> (image, mask)`, such as
                 `RandomScaleCropFlip`, or a `Compose` of albumentations. Defaults to `None`.
             preprocessing: Callable for a batch of images, such as `model.preprocessing`. Defaults
                 to `None`.
             seed: Integer. Defaults to `0`.
-            first_epoch: Integer, the epoch to start at. Defaults to `0`.
+            first_epoch: Integer, the first epoch. Defaults to `0`.
             cache: Boolean, whether to keep the decoded images in memory. Defaults to `False`.
 
         Returns:
@@ -405,7 +409,7 @@ class SegmentationDataset:
             `"multilabel"`.
 
         Raises:
-            ValueError: If the data set does not fill one batch of training.
+            ValueError: If the data set does not fill one training batch.
         """
         from keras_segattn.data.sampler import Sampler
         from keras_segattn.data.tf_data import tf_dataset
@@ -426,8 +430,9 @@ class SegmentationDataset:
     ):
         """Returns a `keras.utils.PyDataset` of batches, which needs no TensorFlow.
 
-        Takes the arguments and gives the samples of `to_tf_dataset`. Pass `shuffle=False` to `fit`
-        of a model that is no `SegmentationModel`: Keras shuffles the batches once more otherwise.
+        It accepts the arguments and yields the samples of `to_tf_dataset`. If the model is not a
+        `SegmentationModel`, pass `shuffle=False` to `fit`; otherwise Keras shuffles the batches
+        again.
 
         Args:
             batch_size: Integer.
@@ -435,9 +440,9 @@ class SegmentationDataset:
             augmentation: As for `to_tf_dataset`. Defaults to `None`.
             preprocessing: Callable for a batch of images. Defaults to `None`.
             seed: Integer. Defaults to `0`.
-            first_epoch: Integer, the epoch to start at. Defaults to `0`.
+            first_epoch: Integer, the first epoch. Defaults to `0`.
             cache: Boolean, whether to keep the decoded images in memory. Defaults to `False`.
-            workers: Integer, the number of threads that read. Defaults to `2`.
+            workers: Integer, the number of reading threads. Defaults to `2`.
         """
         from keras_segattn.data.py_dataset import SegmentationPyDataset
         from keras_segattn.data.sampler import Sampler

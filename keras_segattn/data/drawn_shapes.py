@@ -1,4 +1,4 @@
-"""Shapes drawn by the program, to train instance segmentation with nothing downloaded."""
+"""Generated shapes, to train instance segmentation without downloads."""
 
 import numpy as np
 
@@ -6,17 +6,17 @@ from keras_segattn.arguments import check_choice
 from keras_segattn.data.camvid import SPLITS
 from keras_segattn.data.instance_dataset import InstanceDataset
 
-# Of an object that others hide further than this, nothing is asked.
+# Objects with a smaller visible fraction are dropped.
 LEAST_VISIBLE = 0.25
 
 
 class DrawnShapes(InstanceDataset):
-    """Drawn discs, boxes and triangles that overlap, the same for the same seed.
+    """Drawn, overlapping discs, boxes and triangles, determined by the seed.
 
-    One to five shapes of random sizes, places and colors on a random background, with noise. A
-    later shape hides the earlier ones: masks and boxes cover the visible parts, and a shape
-    of which less than a quarter is visible is left out. Easy for a network, and no substitute for
-    real images.
+    One to five shapes of random size, position and color on a random background, with noise. A
+    later shape hides earlier ones: masks and boxes cover the visible parts, and a shape with less
+    than a quarter visible is dropped. The data are easy for a network and no substitute for real
+    images.
 
     Args:
         split: `"train"`, `"val"` or `"test"`; the splits differ in every image.
@@ -84,7 +84,7 @@ class DrawnShapes(InstanceDataset):
 
 
 def _draw(kind, size, rng):
-    """Returns the pixels of one shape, all of them inside of the image."""
+    """Returns the pixels of one shape, which lies fully inside the image."""
     height, width = size
     radius = rng.uniform(0.08, 0.25) * min(size)
     y, x = np.mgrid[:height, :width] + 0.5
@@ -95,7 +95,7 @@ def _draw(kind, size, rng):
     if kind == "box":
         high, wide = rng.uniform(0.5, 1, 2) * radius
         return (abs(y) <= high) & (abs(x) <= wide)
-    # Inside of three lines, each half a radius from the center.
+    # Bounded by three lines, each half a radius from the center.
     angles = rng.uniform(0, 2 * np.pi) + np.arange(3) * 2 * np.pi / 3
     return np.all([x * np.cos(a) + y * np.sin(a) <= radius / 2 for a in angles], axis=0)
 

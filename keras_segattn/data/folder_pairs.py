@@ -1,4 +1,4 @@
-"""Pairs of images and masks: by patterns of their names, or by a list."""
+"""Pairs of images and masks, found by name patterns or by a list."""
 
 import os
 from pathlib import Path
@@ -10,14 +10,14 @@ HOW_TO_GET = "Pass the folder of the images and the folder of the masks."
 
 
 def find_pairs(images, masks, image_pattern, mask_pattern, class_names):
-    """Returns the pairs of images and masks that patterns of their names give.
+    """Returns the pairs of images and masks found by name patterns.
 
     Args:
         images: Folder of the images.
         masks: Folder of the masks, or `None`.
-        image_pattern: Text of the pattern of the images, or `None`.
-        mask_pattern: Text of the pattern of the masks, or `None`.
-        class_names: Sequence of the names that `{class}` may be.
+        image_pattern: Pattern of the image names, or `None`.
+        mask_pattern: Pattern of the mask names, or `None`.
+        class_names: Sequence of the possible values of `{class}`.
     """
     image_pattern = NamePattern(image_pattern or "{name}.*", "image_pattern")
     images = Path(images)
@@ -27,7 +27,7 @@ def find_pairs(images, masks, image_pattern, mask_pattern, class_names):
     masks = images if masks is None else Path(masks)
     if mask_pattern is None and os.path.realpath(images) == os.path.realpath(masks):
         raise ValueError(
-            f"Images and masks are in one folder, {images}: tell them apart by a pattern, such as "
+            f"Images and masks are in one folder, {images}: separate them by a pattern, such as "
             "mask_pattern='{name}_mask.png'."
         )
     mask_pattern = NamePattern(mask_pattern or "{name}.*", "mask_pattern", class_names)
@@ -46,10 +46,10 @@ def find_pairs(images, masks, image_pattern, mask_pattern, class_names):
 
 
 def list_pairs(list_file, images, masks):
-    """Returns the pairs of images and masks that a text file lists."""
+    """Returns the pairs of images and masks listed in a text file."""
     pairs = []
     for number, line in read_list(list_file):
-        # With tabs or commas, names may hold spaces.
+        # With tabs or commas, names may contain spaces.
         separator = next((mark for mark in "\t," if mark in line), None)
         names = [name.strip() for name in line.split(separator)]
         if len(names) != (1 if masks is None else 2):

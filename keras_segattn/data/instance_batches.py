@@ -9,7 +9,7 @@ from keras_segattn.arguments import check_at_least
 from keras_segattn.data.object_checks import check_objects
 from keras_segattn.images.fitted_size import fitted_size
 
-# The stride of P5: every level has whole positions.
+# The stride of P5: every level has an integer size.
 SIDES_MULTIPLE_OF = 32
 
 
@@ -115,14 +115,14 @@ class InstancePyDataset(keras.utils.PyDataset):
         return image, objects
 
     def _order_of(self, epoch):
-        """Returns the indices of each batch: wide images together, and high images."""
+        """Returns the indices of each batch, with separate batches for wide and for high images."""
         indices = np.arange(len(self.dataset))
         if not self.training:
             return np.split(indices, range(self.batch_size, len(indices), self.batch_size))
         rng = np.random.default_rng((self.seed, epoch))
         rng.shuffle(indices)
         wide = np.array([np.greater(*self.dataset.size(index)[::-1]) for index in indices])
-        # In each group whole batches first; what is left over of both shares the last ones.
+        # Full batches of each group first; the rest of both groups share the last batches.
         groups = [indices[wide], indices[~wide]]
         whole = [len(group) - len(group) % self.batch_size for group in groups]
         parts = [group[:end] for group, end in zip(groups, whole, strict=True)]
@@ -136,7 +136,7 @@ class InstancePyDataset(keras.utils.PyDataset):
 
 
 def resize(image, objects, size):
-    """Returns an image and its objects at another size `(height, width)`."""
+    """Resizes an image and its objects to a size `(height, width)`."""
     if size == image.shape[:2]:
         return image, objects
     from PIL import Image
@@ -154,7 +154,7 @@ def resize(image, objects, size):
 
 
 def mirror(image, objects):
-    """Returns an image and its objects with left and right exchanged."""
+    """Mirrors an image and its objects horizontally."""
     boxes = objects["boxes"].copy()
     boxes[:, [0, 2]] = image.shape[1] - boxes[:, [2, 0]]
     return image[:, ::-1], {
@@ -169,7 +169,7 @@ def _areas(boxes):
 
 
 def _shares(masks, stride):
-    """The share of each square of some pixels that masks cover, borders filled with nothing."""
+    """Returns the fraction of each square that masks cover, with empty padding at borders."""
     count, height, width = masks.shape
     masks = np.pad(masks, ((0, 0), (0, -height % stride), (0, -width % stride)))
     rows, columns = masks.shape[1] // stride, masks.shape[2] // stride

@@ -1,4 +1,4 @@
-"""The base of data sets of objects."""
+"""Base class of object data sets."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from keras_segattn.images.coco_masks import encode_mask
 
 
 class InstanceDataset:
-    """Images and the objects in them, each with a box, a class and a mask.
+    """Images and their objects, each with a box, a class and a mask.
 
     A subclass has `class_names`, `__len__`, `name(index)`, `size(index)` and `read(index)`.
 
@@ -99,29 +99,29 @@ class InstanceDataset:
         }
 
     def to_py_dataset(self, batch_size, training=False, preprocessing=None, **options):
-        """Returns the batches that `InstanceSegmentationModel` trains on.
+        """Returns training batches for `InstanceSegmentationModel`.
 
         They work on every backend: `model.fit(data.to_py_dataset(2, training=True))`.
 
         Args:
-            batch_size: Integer, the number of images in a batch; the last one may be smaller unless
-                `training`.
-            training: Boolean, whether to shuffle the images, to mirror half of them and to leave
-                out an incomplete batch. Defaults to `False`.
+            batch_size: Integer, the number of images per batch; the last batch may be smaller
+                unless `training`.
+            training: Boolean, whether to shuffle the images, mirror half of them and drop an
+                incomplete batch. Defaults to `False`.
             preprocessing: The model's `preprocessing`. Defaults to `None`, pixels from 0 to 255.
-            **options: `most_objects`, the objects of an image that are kept, the largest first,
-                100 by default; `mask_stride`, the pixels along a side of a place of the masks, 4 by
-                default; `short_side`, the pixels that the shorter side of an image is resized to,
-                and `long_side`, the most that the longer side may have then, 800 and 1333 for
-                COCO, unchanged by default; `seed` and `first_epoch`, which decide order and
-                mirroring, 0 by default; and `endless`, `False` by default, whether the batches of
-                all epochs are one sequence, for `fit` with `steps_per_epoch`.
+            **options: `most_objects`, the maximum number of objects per image, the largest first,
+                100 by default; `mask_stride`, the stride of the masks in pixels, 4 by default;
+                `short_side`, the length to which the shorter side is resized, and `long_side`, the
+                maximum length of the longer side after that, 800 and 1333 for COCO, no resizing by
+                default; `seed` and `first_epoch`, which decide order and mirroring, 0 by default;
+                and `endless`, whether the batches of all epochs are one sequence, for `fit` with
+                `steps_per_epoch`, `False` by default.
 
         Returns:
-            A `keras.utils.PyDataset` of pairs of images, padded with zeros below and at the right
-            to a common size that 32 divides, and a dict of boxes, classes, masks, and the sizes of
-            the images without padding. Wide and high images come in different batches as far as
-            possible. A batch with an impossible object raises a `ValueError` that names it.
+            A `keras.utils.PyDataset` of pairs of images and a dict of boxes, classes, masks and the
+            sizes of the images without padding. Images are padded with zeros below and on the right
+            to a common size divisible by 32. Wide and high images are in different batches as far
+            as possible. A batch with an impossible object raises a `ValueError` that names it.
         """
         return InstancePyDataset(self, batch_size, training, preprocessing, **options)
 

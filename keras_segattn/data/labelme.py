@@ -1,4 +1,4 @@
-"""LabelMe's annotations: a JSON file for each image."""
+"""LabelMe annotations: one JSON file per image."""
 
 import base64
 import json
@@ -11,25 +11,25 @@ from keras_segattn.data.coco_json import check_images
 from keras_segattn.data.regions import Region
 from keras_segattn.images.masks import read_labels
 
-# LabelMe writes the rectangles and circles as two points.
+# LabelMe stores rectangles and circles as two points.
 KINDS = {"polygon": "polygons", "rectangle": "box", "circle": "ellipse", "mask": "mask"}
 
 
 class LabelMe(AnnotatedImages):
     """Images annotated with LabelMe: polygons, rectangles, circles and masks.
 
-    Regions are drawn in the order of the file, as LabelMe does. Lines and points cover no pixels,
-    and are faults unless `label_map` leaves them out.
+    Regions are drawn in file order, as in LabelMe. Lines and points cover no pixels and are faults
+    unless `label_map` skips them.
 
     Args:
-        folder: Folder of the JSON files, searched with its subfolders. They name their images.
+        folder: Folder of the JSON files, searched with its subfolders. The files name their images.
         **kwargs: `class_names`, `label_map`, `background`, `task`, `palette`, `channels` and
             `value_range`, as for `AnnotatedImages`. Without `class_names`, the classes are all
             labels in alphabetical order.
 
     Raises:
         FileNotFoundError: If there are no JSON files, or an image is missing.
-        ValueError: If a file is not LabelMe's, or an argument does not fit.
+        ValueError: If a file is not a LabelMe file, or an argument does not fit.
 
     Example:
 
@@ -42,7 +42,7 @@ class LabelMe(AnnotatedImages):
     def __init__(self, folder, **kwargs):
         paths = sorted(path for path in Path(folder).rglob("*.json") if path.name[0] != ".")
         if not paths:
-            raise FileNotFoundError(f"{folder} holds no JSON files of LabelMe.")
+            raise FileNotFoundError(f"{folder} contains no JSON files of LabelMe.")
         samples, labels = [], set()
         for path in paths:
             content = _read(path)
@@ -73,7 +73,7 @@ def _read(path):
             if not {"label", "points"} <= shape.keys():
                 raise KeyError(f"shape {number} has no label or no points")
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no file of LabelMe: {type(error).__name__} {error}") from error
+        raise ValueError(f"{path} is not a LabelMe file: {type(error).__name__} {error}") from error
     return content
 
 

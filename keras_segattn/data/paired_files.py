@@ -1,4 +1,4 @@
-"""Data sets that are files: an image each, with its mask in another file."""
+"""Data sets in files: one file per image, with the mask in another file."""
 
 import os
 import warnings
@@ -14,29 +14,30 @@ from keras_segattn.images.reading import read_file
 from keras_segattn.spread import evenly_spread
 
 COUNT = "count"
-# How many images are looked at for the range of their values.
+# Number of images examined for their value range.
 COUNTED = 64
-# Images of 16 bits that are darker than this hold fewer bits: 12 are up to 4095, 14 to 16383.
+# Darker 16-bit images contain fewer bits: 12 bits go up to 4095, 14 bits to 16383.
 DARK = 16384
 
 
 class PairedFiles(SegmentationDataset):
     """Images and masks in files.
 
-    A subclass sets `label_map`, or reads its masks itself in `_read_mask`.
+    A subclass sets `label_map` or overrides `_read_mask`.
 
     Args:
-        pairs: List of `(image path, mask path)`; the mask path is `None` where there is no mask,
-            and all of the mask is then void. It is a dict from class to path where each class has
-            a file of its own.
+        pairs: List of `(image path, mask path)`. The mask path is `None` if there is no mask; the
+            mask is then void everywhere. If each class has its own file, it is a dict from class to
+            path.
 
     Attributes:
         value_range: Tuple `(low, high)` of the values in the image files that become 0 and 255, or
-            one such for each band; `None` to go by the dtype, as `to_pixels` does. Set to
-            `"count"`, it is counted from the files when it is first needed. Samples are then
-            rounded to 8 bits, to a 255th of the range; `segment` does not round.
+            one tuple per band; `None` if the dtype determines the range, as in `to_pixels`.
+            `"count"` determines it from the files on first use. Samples are then rounded to 8 bits,
+            to a 255th of the range; `segment` does not round.
         label_map: Dict from the labels in the files to the indices of `class_names` or to 255; a
-            label that it lacks is an error. `None` if the files hold the indices of `class_names`.
+            label not in the dict is an error. `None` if the files contain the indices of
+            `class_names`.
     """
 
     label_map = None
@@ -44,7 +45,7 @@ class PairedFiles(SegmentationDataset):
 
     def __init__(self, pairs):
         self._pairs = pairs
-        # Absolute, as a list of files may name some so.
+        # Absolute, because a list of files may contain absolute paths.
         folders = [os.path.abspath(image.parent) for image, _ in pairs]
         self._folder = os.path.commonpath(folders)
 
@@ -59,7 +60,7 @@ class PairedFiles(SegmentationDataset):
         return self._pairs[index][1] is not None
 
     def name(self, index):
-        """Returns the path of an image in the folder that holds all of them, without suffix."""
+        """Returns the path of an image relative to the common folder, without suffix."""
         image = Path(os.path.abspath(self._pairs[index][0]))
         return image.relative_to(self._folder).with_suffix("").as_posix()
 
@@ -123,7 +124,7 @@ class PairedFiles(SegmentationDataset):
         return self._mapped(read_labels(path, planes), path)
 
     def _read_classes(self, paths):
-        """Reads a mask whose classes have a file each; a class without a file is nowhere."""
+        """Reads a mask with one file per class; a class without a file does not occur."""
         masks = {
             name: self._mapped(read_labels(path), path)
             for name, path in paths.items()
@@ -149,19 +150,19 @@ class PairedFiles(SegmentationDataset):
         mapped = table[mask.pixels]
         if mapped.min() < 0:
             raise ValueError(
-                f"{path} holds the label {mask.pixels[mapped < 0].flat[0]}, which is none of "
+                f"{path} contains the label {mask.pixels[mapped < 0].flat[0]}, which is none of "
                 f"{sorted(label_map)}."
             )
         return mask._replace(pixels=mapped.astype("uint8"))
 
 
 def files_by_name(folder, how_to_get, ending=""):
-    """Returns the image files under a folder by their relative path, suffix and `ending` cut off.
+    """Returns the image files in a folder by relative path, without suffix and `ending`.
 
     Args:
         folder: The folder.
-        how_to_get: Text for a user who has no such folder.
-        ending: End of the names that are wanted, without the suffix; cut off.
+        how_to_get: Advice for a user without this folder.
+        ending: Required ending of the names before the suffix; it is removed.
     """
     try:
         found = find_images(folder)
@@ -180,7 +181,7 @@ def files_by_name(folder, how_to_get, ending=""):
         files[name] = path
     if not files:
         named = f" named *{ending}.png" if ending else ""
-        raise FileNotFoundError(f"{folder} holds no image files{named}. {how_to_get}")
+        raise FileNotFoundError(f"{folder} contains no image files{named}. {how_to_get}")
     return files
 
 
@@ -188,7 +189,7 @@ def pair(images, masks, root):
     """Returns the pairs of two dicts of files with the same keys, sorted.
 
     Raises:
-        ValueError: If a file has no partner; names the first one and says how many there are.
+        ValueError: If files have no partner; the message names the first one and their number.
     """
     for kind, other, lonely in (
         ("image", "mask", images.keys() - masks.keys()),

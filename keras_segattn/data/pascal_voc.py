@@ -1,4 +1,4 @@
-"""PASCAL VOC's segmentations: masks of colors beside the images."""
+"""PASCAL VOC segmentations: color masks beside the images."""
 
 from pathlib import Path
 
@@ -16,20 +16,20 @@ HOW_TO_GET = (
 
 
 class PascalVOC(PairedFiles):
-    """One list of PASCAL VOC's segmentations, or of an export in their format.
+    """One list of PASCAL VOC segmentations, or of an export in this format.
 
-    Reads the images that `ImageSets/Segmentation/SPLIT.txt` names, and the masks in
-    `SegmentationClass/`. The colors come from the file `labelmap.txt`, which annotation tools
-    such as CVAT write, or else are the colors of the 20 classes and the background of the release.
-    The borders of objects become void.
+    It reads the images named in `ImageSets/Segmentation/SPLIT.txt` and the masks in
+    `SegmentationClass/`. The colors come from the file `labelmap.txt`, if an annotation tool such
+    as CVAT wrote it; otherwise they are the release's colors of the 20 classes and the background.
+    Object borders become void.
 
     Args:
         root: The folder.
-        split: Name of the list, such as `"train"`, `"val"` or `"trainval"`; of an export often
+        split: Name of the list, such as `"train"`, `"val"` or `"trainval"`; in exports, often
             `"default"`.
 
     Raises:
-        FileNotFoundError: If a folder, a list or a file is missing; says how to get it.
+        FileNotFoundError: If a folder, a list or a file is missing; the message says how to get it.
         ValueError: If the label map cannot be read.
 
     Example:
@@ -95,7 +95,7 @@ class PascalVOC(PairedFiles):
 def _read_label_map(path):
     """Returns the names and colors of lines `NAME:R,G,B:PARTS:ACTIONS`.
 
-    A class without a color gets the color of its number in the release.
+    A class without a color gets the release's color for its number.
     """
     names, colors = [], []
     for number, line in read_list(path):

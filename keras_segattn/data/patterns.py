@@ -1,4 +1,4 @@
-"""Files found by patterns of their names, and the pairs that they make."""
+"""Finds files by name patterns and pairs them."""
 
 import os
 import re
@@ -13,23 +13,23 @@ FIELD = re.compile(r"(\{folder\}/|\{\w*\}|\*)")
 class NamePattern:
     """A pattern of paths, such as `"{folder}/masks/{name}_mask.*"`.
 
-    `{name}` is what an image and its mask share, and may reach over folders. `{folder}` is the
-    folder that they share, if any. `{class}` is the name of a class. `*` is any text without a
-    slash. Letter case does not matter.
+    `{name}` is the common part of an image's and its mask's path; it may span folders. `{folder}`
+    is their common folder, if any. `{class}` is the name of a class. `*` is any text without a
+    slash. Matching is case-insensitive.
 
     Args:
         pattern: The pattern, relative to a folder.
-        argument: Name of the argument that the pattern comes from, for messages.
-        class_names: Sequence of the names that `{class}` may be; `None` for a pattern without it.
+        argument: Name of the argument with the pattern, for messages.
+        class_names: Sequence of the possible values of `{class}`; `None` for a pattern without it.
             Defaults to `None`.
 
     Raises:
-        ValueError: If the pattern has no `{name}`, or a field of another name.
+        ValueError: If the pattern has no `{name}` or an unknown field.
     """
 
     def __init__(self, pattern, argument, class_names=None):
         fields = {"{name}": "(?P<name>.+)", "{folder}/": "(?:(?P<folder>.+)/)?", "*": "[^/]*"}
-        # Long names first: one may begin like another.
+        # Long names first: one name may be a prefix of another.
         names = sorted(map(re.escape, class_names or ()), key=len, reverse=True)
         if names:
             fields["{class}"] = f"(?P<class>{'|'.join(names)})"
@@ -47,7 +47,7 @@ class NamePattern:
         self._expression = re.compile("".join(expressions), re.IGNORECASE)
 
     def match(self, path):
-        """Returns the name, with its folder, and the class in a path, or `None`.
+        """Returns the name with its folder, and the class, from a path, or `None`.
 
         Args:
             path: Relative path.
@@ -61,17 +61,17 @@ class NamePattern:
 
 
 def find_by_pattern(folder, pattern, how_to_get, exclude=()):
-    """Returns a dict from name and class to path, of the image files in a folder.
+    """Returns a dict from name and class to path, for the image files in a folder.
 
     Args:
         folder: The folder, searched with its subfolders.
         pattern: A `NamePattern`.
-        how_to_get: Text for a user who has no such folder.
-        exclude: Set of absolute paths that are passed over. Defaults to none.
+        how_to_get: Advice for a user without this folder.
+        exclude: Set of absolute paths to skip. Defaults to none.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or no such file in it.
-        ValueError: If two files have the same name; names both.
+        FileNotFoundError: If the folder does not exist or contains no matching file.
+        ValueError: If two files have the same name; the message names both.
     """
     try:
         found = find_images(folder)
@@ -90,24 +90,24 @@ def find_by_pattern(folder, pattern, how_to_get, exclude=()):
         files[key] = path
     if not files:
         raise FileNotFoundError(
-            f"{folder} holds no image files named {pattern.pattern}. {how_to_get}"
+            f"{folder} contains no image files named {pattern.pattern}. {how_to_get}"
         )
     return files
 
 
 def pair_by_name(images, masks, root):
-    """Returns a list of pairs of an image and its mask, sorted by their names.
+    """Returns a list of pairs of an image and its mask, sorted by name.
 
-    Names are equal, or equal without regard to letter case where that is unambiguous.
+    Names must be equal; letter case is ignored if the match stays unambiguous.
 
     Args:
         images: Dict from name to path.
         masks: Dict from name to anything.
-        root: Text that says where the files are.
+        root: Description of the location of the files.
 
     Raises:
-        ValueError: If a file has no partner; names the first one, says how many there are, and
-            which patterns would pair them.
+        ValueError: If files have no partner; the message names the first one, their number, and
+            patterns that would pair them.
     """
     folded = [Counter(map(str.casefold, names)) for names in (images, masks)]
 
@@ -135,12 +135,12 @@ def pair_by_name(images, masks, root):
 
 
 def first_path(path):
-    """Returns the path of a file, or of the first one of several classes."""
+    """Returns the path of a file, or the path of the first class."""
     return next(filter(None, path.values())) if isinstance(path, dict) else path
 
 
 def _advice(images, masks):
-    """Names the patterns under which the first image would find its mask."""
+    """Suggests patterns with which the first image would find its mask."""
     image = min(images)
     for mask in sorted(masks):
         if image != mask and image in mask:

@@ -1,4 +1,4 @@
-"""Samples as a `keras.utils.PyDataset`, for users without TensorFlow."""
+"""A `keras.utils.PyDataset` of samples, for users without TensorFlow."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,12 +12,12 @@ from keras_segattn.data.sampler import MIXED_SIZES
 class SegmentationPyDataset(keras.utils.PyDataset):
     """The batches of a `Sampler`; see `SegmentationDataset`.
 
-    Keras's own workers are not used: batches that they have read ahead are lost when an epoch
-    ends. Threads of its own read one batch ahead.
+    Keras's workers are not used, because their prefetched batches are lost when an epoch ends.
+    Instead, the dataset's own threads read one batch ahead.
 
-    For training `endless` gives the batches of all epochs in one sequence. Otherwise there are the
-    batches of one epoch, of the next epoch after Keras has taken all of them: Keras signals one
-    extra epoch end while building the model, and takes a batch or none before it.
+    For training, `endless` yields the batches of all epochs in one sequence. Otherwise the dataset
+    contains one epoch and moves to the next epoch only after Keras has taken all batches: Keras
+    signals one extra epoch end while building the model, after at most one batch.
     """
 
     shuffles_itself = True
@@ -36,7 +36,7 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         self._ahead = {}
 
     def __getstate__(self):
-        # Threads and the batch that they are reading stay in their process.
+        # Threads, and the batch they are reading, stay in their process.
         return {**self.__dict__, "_threads": None, "_ahead": {}}
 
     def __setstate__(self, state):
@@ -59,13 +59,13 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         self._within_epoch = False
 
     def __getitem__(self, batch):
-        # Keras takes some to see their shapes or to build a model, and starts anew.
+        # Keras takes some batches to see shapes or to build a model, and then restarts.
         if batch in self._taken:
             self._taken = set()
         self._taken.add(batch)
         epoch, batch = self._place(batch)
         samples = self._ahead.pop((epoch, batch), None) or self._begin(epoch, batch)
-        # When Keras starts anew, the batch read ahead is of no use.
+        # After a restart, the prefetched batch is useless.
         following = self._following(epoch, batch)
         self._ahead = {following: self._begin(*following)} if following else {}
         samples = [sample.result() for sample in samples]
@@ -78,7 +78,7 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         return images, masks, *weights
 
     def _place(self, batch):
-        """Returns the epoch of a batch, and its number in it."""
+        """Returns the epoch of a batch and its index in the epoch."""
         if self.endless:
             epoch, batch = divmod(batch, self.sampler.batches)
             return self._epoch + epoch, batch
@@ -92,7 +92,7 @@ class SegmentationPyDataset(keras.utils.PyDataset):
         return (epoch + 1, 0) if self.sampler.training else None
 
     def _begin(self, epoch, batch):
-        """Starts to read a batch."""
+        """Starts reading a batch."""
         indices = self._indices(epoch, batch)
         return [self._threads.submit(self.sampler.read, epoch, index) for index in indices]
 

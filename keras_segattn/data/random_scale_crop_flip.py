@@ -1,4 +1,4 @@
-"""Random changes of an image and its mask together."""
+"""Joint random changes of an image and its mask."""
 
 import numpy as np
 
@@ -8,24 +8,23 @@ from keras_segattn.data.dataset import IGNORE_CLASS
 class RandomScaleCropFlip:
     """Random scale, crop and horizontal flip of an image and its mask.
 
-    The image is resized bilinearly and the mask by nearest neighbor, on the same pixel grid. Where
-    the crop reaches beyond the image, the mask is void and the image has the mean color of
-    ImageNet, which preprocessing turns into zero.
+    The image is resized bilinearly and the mask by nearest neighbor, on the same pixel grid. If the
+    crop extends beyond the image, the mask is void there, and the image has ImageNet's mean color,
+    which preprocessing maps to zero.
 
     Args:
         crop_size: Tuple `(height, width)` of the result.
-        scale: Tuple of the smallest and the largest factor, drawn uniformly. Defaults to
+        scale: Tuple of the smallest and largest factor; the factor is drawn uniformly. Defaults to
             `(0.5, 2.0)`, as in CANet.
         scales: Sequence of factors to draw from instead, such as AttaNet's
             `(0.75, 1.0, 1.5, 1.75, 2.0)`. Defaults to `None`.
-        short_sides: Sequence of lengths in pixels to draw from instead, which the shorter side of
-            the image is resized to, such as CCNet's `(300, 375, 450, 525, 600)` for ADE20K.
-            Defaults to `None`.
+        short_sides: Sequence of lengths in pixels to draw from instead, for the shorter side of the
+            image, such as CCNet's `(300, 375, 450, 525, 600)` for ADE20K. Defaults to `None`.
         flip: Boolean, whether to mirror half of the samples. Defaults to `True`.
-        rare_class_crops: Share of the samples, from 0 to 1, whose crop is placed to contain a
-            pixel of a class that is drawn uniformly from those in the image, so that rare classes
-            are seen as often as common ones. It acts where the crop is smaller than the resized
-            image. Defaults to `0.0`: every place is equally likely.
+        rare_class_crops: Fraction of samples, from 0 to 1, whose crop must contain a pixel of a
+            class drawn uniformly from the classes in the image. Rare classes are then seen as often
+            as common ones. It has an effect only if the crop is smaller than the resized image.
+            Defaults to `0.0`: all positions are equally likely.
 
     Raises:
         ValueError: If a size or factor is not positive, both `scales` and `short_sides` are given,
@@ -46,7 +45,7 @@ class RandomScaleCropFlip:
     **Differences from the papers**: none specifies the padding of a crop beyond the image.
     """
 
-    # One or two bands take its average, and more than three repeat it.
+    # One or two bands get the average; more than three bands repeat the color.
     fill = (124, 116, 104)
     takes_weights = True
 
@@ -82,7 +81,7 @@ class RandomScaleCropFlip:
         self.rare_class_crops = rare_class_crops
 
     def __call__(self, image, mask, rng, weights=None):
-        """Returns the changed image and mask, and the weights if there are some.
+        """Returns the changed image and mask, and the weights if any.
 
         Args:
             image: uint8 array of shape `(height, width, bands)`.
@@ -117,7 +116,7 @@ class RandomScaleCropFlip:
             return np.asarray(Image.fromarray(array).resize(size, resampling))
 
         def resize_bands(array, resampling):
-            # Band by band: Pillow would take a second or fourth band for alpha.
+            # Band by band: Pillow would treat a second or fourth band as alpha.
             bands = [
                 resize(np.ascontiguousarray(array[..., band]), resampling)
                 for band in range(array.shape[-1])
@@ -142,7 +141,7 @@ class RandomScaleCropFlip:
         )
         bands = image.shape[-1]
         cropped = np.empty((*self.crop_size, bands), dtype="uint8")
-        # As `Preprocessing.for_channels` does with the mean.
+        # Like the mean in `Preprocessing.for_channels`.
         cropped[:] = np.resize(self.fill, bands) if bands >= 3 else round(np.mean(self.fill))
         cropped_mask = np.full((*self.crop_size, *mask.shape[2:]), IGNORE_CLASS, dtype="uint8")
         cropped[out_rows, out_columns] = image[in_rows, in_columns]
@@ -155,7 +154,7 @@ class RandomScaleCropFlip:
 
 
 def _pixel_of_random_class(mask, rng):
-    """The row and column of a random pixel of a random class; `None` twice if all is void."""
+    """Returns row and column of a random pixel of a random class; `None` twice if all is void."""
     if mask.ndim == 3:
         classes = np.flatnonzero((mask == 1).any(axis=(0, 1)))
     else:
@@ -168,11 +167,11 @@ def _pixel_of_random_class(mask, rng):
 
 
 def _overlap(have, want, rng, inside=None):
-    """The slices of an axis of `have` pixels and of its crop of `want` that coincide.
+    """Returns the matching slices of an axis of `have` pixels and of its crop of `want` pixels.
 
-    With `inside` the crop contains the pixel of that index.
+    With `inside`, the crop contains the pixel with this index.
     """
-    # A negative offset puts the image inside a crop that is larger than it.
+    # A negative offset places the image inside a larger crop.
     lowest, highest = min(0, have - want), max(0, have - want)
     if inside is not None and have > want:
         lowest, highest = max(0, inside - want + 1), min(have - want, inside)

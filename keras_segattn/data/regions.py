@@ -1,10 +1,10 @@
-"""Regions of images as annotation formats have them, and their pixels."""
+"""Image regions in annotation formats, and their pixels."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-# Tools round corners of polygons to pixels, so that they may lie this far outside an image.
+# Tools round polygon corners to pixels, so corners may lie this far outside an image.
 TOLERANCE = 1.0
 
 
@@ -12,10 +12,10 @@ class Region(NamedTuple):
     """An annotated region.
 
     Attributes:
-        label: The label, as the format has it.
+        label: The label, as in the annotation format.
         kind: `"polygons"`, `"box"`, `"ellipse"`, `"mask"`, `"runs"`, `"coco_polygons"`, or the name
-            of something that covers no pixels, such as a line.
-        data: What the kind needs, see the functions of this module.
+            of a shape that covers no pixels, such as a line.
+        data: Data for the kind; see the functions of this module.
         where: Text that names the annotation.
     """
 
@@ -33,12 +33,12 @@ def draw_region(region, size):
         size: Tuple `(height, width)`.
 
     Raises:
-        ValueError: If the region covers no pixels or lies outside; names it.
+        ValueError: If the region covers no pixels or lies outside; the message names it.
     """
     if region.kind not in DRAWING:
         raise ValueError(
             f"{region.where} is a {region.kind}, which covers no pixels. Remove it, or map its "
-            "label to None by `label_map`."
+            "label to None with `label_map`."
         )
     try:
         return DRAWING[region.kind](region.data, size)
@@ -97,12 +97,12 @@ def _runs(data, size):
 
 
 def _coco_polygons(rings, size):
-    """`rings`: list of polygons `[x1, y1, x2, y2, ...]`, drawn as COCO's own library does."""
+    """`rings`: list of polygons `[x1, y1, x2, y2, ...]`, drawn with COCO's own library."""
     try:
         from pycocotools import mask as coco
     except ImportError as error:
         raise ImportError(
-            "COCO's polygons are drawn by pycocotools: pip install 'keras-segattn[coco]'"
+            "COCO polygons require pycocotools: pip install 'keras-segattn[coco]'"
         ) from error
     flat = []
     for ring in rings:
@@ -110,7 +110,7 @@ def _coco_polygons(rings, size):
             raise ValueError(f"a polygon has pairs of x and y. Received {len(ring)} numbers")
         flat.append(_points(np.reshape(ring, (-1, 2)), size, 3).ravel().tolist())
     if not flat:
-        raise ValueError("it has no polygon; a box of detection is no mask")
+        raise ValueError("it has no polygon; a detection box is not a mask")
     return coco.decode(coco.merge(coco.frPyObjects(flat, *size))).astype(bool)
 
 

@@ -1,4 +1,4 @@
-"""Run-length encodings in a CSV file, as in Kaggle's competitions."""
+"""Run-length encodings in a CSV file, as in Kaggle competitions."""
 
 import csv
 from pathlib import Path
@@ -14,22 +14,22 @@ HOW_TO_GET = "Pass the folder of the images that the CSV file names."
 
 
 class RLECSV(AnnotatedImages):
-    """Images with masks as run lengths in a CSV file, as Kaggle's competitions have them.
+    """Images with masks as run lengths in a CSV file, as in Kaggle competitions.
 
-    A row has an image and runs `START LENGTH START LENGTH ...`, with pixels counted from 1 down
-    the columns, and without runs where there is no object. Several rows may belong to an image.
+    A row has an image and runs `START LENGTH START LENGTH ...`, with pixels counted from 1 down the
+    columns. A row without runs has no object. Several rows may belong to one image.
 
     Args:
         annotations: Path of the CSV file.
-        images: Folder of the images. Only images that the file names are read.
+        images: Folder of the images. Only images named in the CSV file are read.
         image_column: Name of the column of the images, with or without suffix. Defaults to
             `"ImageId"`.
         runs_column: Name of the column of the runs. Defaults to `"EncodedPixels"`.
-        class_column: Name of the column of the labels; `None` for a file of one class. Defaults to
-            `None`.
+        class_column: Name of the column of the labels; `None` for a file with one class. Defaults
+            to `None`.
         **kwargs: `class_names`, `label_map`, `background`, `task`, `palette`, `channels` and
-            `value_range`, as for `AnnotatedImages`. Labels are text. Without `class_column` the
-            task is `"binary"`, and `class_names` has one name, `"object"` unless given.
+            `value_range`, as for `AnnotatedImages`. Labels are text. Without `class_column`, the
+            task is `"binary"`, and `class_names` has one name, `"object"` by default.
 
     Raises:
         FileNotFoundError: If the file, the folder or an image is missing.
@@ -82,7 +82,7 @@ class RLECSV(AnnotatedImages):
 
 def _region(label, where, text):
     try:
-        # Some competitions write -1 for none.
+        # Some competitions write -1 for no object.
         numbers = np.array([] if text.strip() == "-1" else text.split(), dtype="int64")
         if len(numbers) % 2:
             raise ValueError("runs are pairs of a start and a length")

@@ -1,4 +1,4 @@
-"""Road scenes drawn by the program, so that everything runs with nothing downloaded."""
+"""Generated road scenes, so that everything runs without downloads."""
 
 import numpy as np
 
@@ -7,16 +7,17 @@ from keras_segattn.data.camvid import SPLITS, CamVid
 from keras_segattn.data.dataset import IGNORE_CLASS, SegmentationDataset
 
 CLASS = {name: label for label, name in enumerate(CamVid.class_names)}
-# Scenes are drawn this much larger and reduced, which smooths the edges of the image.
+# Scenes are drawn this much larger and then reduced, which smooths edges.
 OVERSAMPLING = 2
 
 
 class RoadScenes(SegmentationDataset):
-    """Drawn road scenes with the 11 classes of CamVid, the same for the same seed.
+    """Drawn road scenes with the 11 classes of CamVid, determined by the seed.
 
-    A sky, a row of buildings and trees, a road between pavements, and on them poles, signs, fences,
-    cars, pedestrians and bicyclists at random places, in random colors and light. A strip of void
-    borders some objects. Easy for a network, and no substitute for real images.
+    A scene has a sky, a row of buildings and trees, a road between pavements, and poles, signs,
+    fences, cars, pedestrians and bicyclists at random positions, with random colors and light. A
+    strip of void borders some objects. The data are easy for a network and no substitute for real
+    images.
 
     Args:
         split: `"train"`, `"val"` or `"test"`; the splits differ in every image.
@@ -65,7 +66,7 @@ class RoadScenes(SegmentationDataset):
 
 
 class _Scene:
-    """An image and its mask, painted together. Coordinates are shares of width and height."""
+    """An image and its mask, drawn together. Coordinates are fractions of width and height."""
 
     def __init__(self, size, rng):
         from PIL import Image, ImageDraw
@@ -91,7 +92,7 @@ class _Scene:
             self.pole(sign=rng.random() < 0.7)
         objects = [self.car] * rng.integers(1, 4)
         objects += [self.pedestrian] * rng.integers(1, 4) + [self.bicyclist] * rng.integers(0, 3)
-        # The nearer, the later: near objects hide far ones.
+        # From far to near, because near objects hide far ones.
         for depth in sorted(rng.uniform(0.15, 0.9, len(objects))):
             objects.pop(rng.integers(len(objects)))(depth)
 
@@ -217,7 +218,7 @@ class _Scene:
             brush.polygon(points, fill=fill)
 
     def ellipse(self, name, color, x, y, radius):
-        # A circle in pixels: `radius` is a share of the height.
+        # A circle in pixels: `radius` is a fraction of the height.
         x, y, radius = x * self.width, y * self.height, radius * self.height
         box = (x - radius, y - radius, x + radius, y + radius)
         for brush, fill in zip(self._brushes, (color, self.label(name)), strict=True):

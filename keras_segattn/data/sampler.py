@@ -1,4 +1,4 @@
-"""The samples of an epoch, their order, and their augmentation."""
+"""The samples of an epoch, their order and their augmentation."""
 
 import numpy as np
 
@@ -13,24 +13,25 @@ MIXED_SIZES = (
 
 
 class Sampler:
-    """The samples of a data set by epoch, the same for the same seed whoever reads them.
+    """The samples of a data set by epoch, determined by the seed for every reader.
 
     Args:
         dataset: A `SegmentationDataset`.
         batch_size: Integer.
-        training: Boolean; training shuffles, and drops the samples that do not fill a batch.
+        training: Boolean; training shuffles and drops samples that do not fill a batch.
         augmentation: Callable `(image, mask, rng) -> (image, mask)`, a `Compose` of albumentations,
             or `None`.
         seed: Integer.
         cache: Boolean, whether to keep the decoded images in memory.
-        share: Tuple `(index, count)`: of every batch, the part that this one of `count` processes
-            reads. Together they read the same as one process. Defaults to `(0, 1)`, everything.
-        fill: Boolean, whether void samples fill the last batch of an evaluation, for devices that
-            all take a part, as they do for several processes. Defaults to `False`.
+        share: Tuple `(index, count)`: the part of every batch that process `index` of `count`
+            processes reads. Together they read the same samples as one process. Defaults to
+            `(0, 1)`, everything.
+        fill: Boolean, whether void samples fill the last batch of an evaluation, so that every
+            device gets a part; with several processes, this is always so. Defaults to `False`.
 
     Raises:
-        ValueError: If the samples do not fill one batch of training, or the batch cannot be
-            divided among the processes.
+        ValueError: If the samples do not fill one training batch, or the batch cannot be split
+            across the processes.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class Sampler:
             )
         if batch_size % count:
             raise ValueError(
-                f"A batch of {batch_size} cannot be divided among {count} processes. Choose a "
+                f"A batch of {batch_size} cannot be split across {count} processes. Choose a "
                 f"multiple of {count}."
             )
         if training and len(dataset) < batch_size:
@@ -78,20 +79,20 @@ class Sampler:
 
     @property
     def part_size(self):
-        """The number of samples of a batch that this process reads."""
+        """The number of samples per batch that this process reads."""
         return self.batch_size // self.share[1]
 
     @property
     def batches(self):
-        """The number of batches of an epoch."""
+        """The number of batches per epoch."""
         whole, rest = divmod(self.samples, self.batch_size)
         return whole if self.training or not rest else whole + 1
 
     def order(self, epoch):
-        """Returns the indices of the samples of an epoch, in this process; -1 is a filling."""
+        """Returns the sample indices of an epoch in this process; -1 is a filler."""
         if self.training:
             order = np.random.default_rng((self.seed, epoch)).permutation(self.samples)
-            # Whole batches only; the samples left over differ from epoch to epoch.
+            # Only full batches; the dropped samples differ between epochs.
             order = order[: self.batches * self.batch_size]
         else:
             order = np.arange(self.samples)
@@ -104,9 +105,9 @@ class Sampler:
         return order.reshape(self.batches, count, self.part_size)[:, index].ravel()
 
     def read(self, epoch, index):
-        """Returns the image, the mask and any weights of a sample as an epoch has them.
+        """Returns the image, the mask and any weights of a sample in an epoch.
 
-        The weights, float32, are of the sample, or of its pixels if these have some.
+        The weights are float32, for the sample, or for its pixels if there are pixel weights.
         """
         image, mask = self._sample(max(0, int(index)))
         weights = self._dataset.weigh(max(0, int(index)), mask) if self.weighs_pixels else None
@@ -115,7 +116,7 @@ class Sampler:
         elif self.augmentation is None:
             image, mask = self._checked(image, mask, index)
         else:
-            # The third number keeps the generators of samples apart from the generators of orders.
+            # The third number separates the generators of samples from the generators of orders.
             rng = np.random.default_rng((self.seed, int(epoch), int(index) + 1))
             image, mask, *changed = augment(self.augmentation, image, mask, rng, weights)
             image, mask = self._checked(image, mask, index)
@@ -126,7 +127,7 @@ class Sampler:
         return image, mask, weight if weights is None else weight * weights
 
     def _checked(self, image, mask, index):
-        """Refuses samples that a pipeline would misread, or report without a name."""
+        """Rejects samples that a pipeline would misread or report without a name."""
         image, mask = np.asarray(image), np.asarray(mask)
         fits = image.ndim == 3 and image.shape[2] == self.channels
         fits = fits and mask.shape == self._dataset.mask_shape(image)

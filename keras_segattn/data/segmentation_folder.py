@@ -1,4 +1,4 @@
-"""A user's own images and masks."""
+"""Your own images and masks."""
 
 import contextlib
 import operator
@@ -15,59 +15,60 @@ from keras_segattn.spread import evenly_spread
 from keras_segattn.task import BACKGROUND, TASKS
 from keras_segattn.wording import counted
 
-# How many masks are looked at to tell whether 255 is the foreground.
+# Number of masks examined to decide whether 255 is the foreground.
 LOOKED_AT = 8
 
 
 class SegmentationFolder(PairedFiles):
-    """Any images and masks: found by their names, or by a list of files.
+    """Any images and masks, found by name or by a list of files.
 
-    Masks hold labels, in gray or palette files or `.npy` arrays, or colors. They must be lossless:
-    JPEG masks are refused. In masks of labels 255 is void; in masks of colors black is void, unless
-    the palette has it. Masks of 0 and 255 are refused until `label_map` says what 255 is.
+    Masks contain labels, in gray or palette files or `.npy` arrays, or colors. They must be
+    lossless: JPEG masks are rejected. In label masks, 255 is void; in color masks, black is void
+    unless it is in the palette. Masks with only 0 and 255 are rejected until `label_map` defines
+    255.
 
-    With the task `"multilabel"` a mask has a band of 0 and 1 for each class, in a TIFF, PNG or
-    `.npy` file; or each class has a file, named by `{class}` in `mask_pattern`, and a class without
-    a file is nowhere in that image.
+    With the task `"multilabel"`, a mask has one band of 0 and 1 per class, in a TIFF, PNG or `.npy`
+    file. Alternatively, each class has its own file, with `{class}` in `mask_pattern`; a class
+    without a file does not occur in the image.
 
-    Images are turned upright as their EXIF orientation says. A mask of the size that the image is
-    stored in is turned with it, and a mask of the upright size is taken as it is. Where both sizes
-    are the same, a mask is taken to be stored like its image.
+    Images are turned upright by their EXIF orientation. A mask with the stored size of the image is
+    turned with it; a mask with the upright size stays unchanged. If both sizes are equal, the mask
+    is assumed to be stored like its image.
 
     Args:
         images: Folder of the images, searched with its subfolders.
-        masks: Folder of the masks. `None` for images without masks, or with `mask_pattern` for
-            masks in the folder of the images. Defaults to `None`.
-        class_names: Sequence of class names; class `i` has label `i`. With the task `"binary"` one
-            name is the foreground's.
+        masks: Folder of the masks. `None` for images without masks or, with `mask_pattern`, for
+            masks in the images' folder. Defaults to `None`.
+        class_names: Sequence of class names; class `i` has label `i`. With the task `"binary"`, a
+            single name is the foreground's.
         task: `"multiclass"`, `"binary"` or `"multilabel"`, as for `SegmentationDataset`. Defaults
             to `"multiclass"`.
         palette: Sequence of one color per class, RGB or text such as `"#ff8000"`. Defaults to
             PASCAL VOC's colors.
-        color_masks: Boolean, whether masks hold the colors of `palette`. Defaults to `False`.
+        color_masks: Boolean, whether masks contain the colors of `palette`. Defaults to `False`.
         label_map: Dict from the labels in the masks to labels of the data set or to 255. 0 and 255
-            need not be listed where they stay what they are: `{255: 1}` for masks of 0 and 255.
-            Defaults to `None`, where labels are the same.
-        mask_pattern: Pattern of the masks' names in their folder, such as `"{name}_mask.png"`,
-            `"{folder}/masks/{name}.*"` or `"{name}_{class}.png"`. `{name}` is what an image and its
-            mask share, `{folder}` a folder that they share, and `*` any text. Letter case does not
-            matter. Defaults to `None`, which is `"{name}.*"`.
-        image_pattern: Pattern of the images' names likewise, such as `"{folder}/images/{name}.*"`.
-            Defaults to `None`, which is `"{name}.*"` except for files that are masks.
-        list_file: Text file in UTF-8 with a line `IMAGE MASK` (or `IMAGE`) for each sample,
-            relative to `images` and `masks`, separated by a space, a tab or a comma. Lines that
-            start with `#` are comments. Defaults to `None`, which takes all files.
-        channels: Integer, the bands of an image that the network takes, as for `to_pixels`.
-            Defaults to `3`.
+            may be omitted if they stay unchanged: `{255: 1}` for masks with 0 and 255. Defaults to
+            `None`, unchanged labels.
+        mask_pattern: Pattern of the mask names in their folder, such as `"{name}_mask.png"`,
+            `"{folder}/masks/{name}.*"` or `"{name}_{class}.png"`. `{name}` is the part common to an
+            image and its mask, `{folder}` their common folder, and `*` any text. Matching is
+            case-insensitive. Defaults to `None`, which means `"{name}.*"`.
+        image_pattern: Pattern of the image names, likewise, such as `"{folder}/images/{name}.*"`.
+            Defaults to `None`, which means `"{name}.*"` without the mask files.
+        list_file: Text file in UTF-8 with a line `IMAGE MASK` (or `IMAGE`) per sample, relative to
+            `images` and `masks`, separated by a space, a tab or a comma. Lines that start with `#`
+            are comments. Defaults to `None`, all files.
+        channels: Integer, the number of the network's input bands, as for `to_pixels`. Defaults to
+            `3`.
         value_range: Tuple `(low, high)` of the values in the image files that become 0 and 255,
-            such as `(0, 4095)` for 12 bits, one such for each band, or `"count"` to count it from
-            up to 64 images. Give validation data the same range. Defaults to `None`,
-            which goes by the dtype, as `to_pixels` does.
+            such as `(0, 4095)` for 12 bits, one tuple per band, or `"count"` to determine it from
+            up to 64 images. Use the same range for validation data. Defaults to `None`: the dtype
+            determines the range, as in `to_pixels`.
 
     Raises:
-        FileNotFoundError: If a folder or a file is missing, or a folder holds no images.
+        FileNotFoundError: If a folder or a file is missing, or a folder contains no images.
         ValueError: If an image has no mask or a mask no image, a line of the list cannot be read,
-            the masks hold only 0 and 255, or an argument does not fit the others.
+            the masks contain only 0 and 255, or the arguments are inconsistent.
 
     Example:
 
@@ -112,7 +113,7 @@ class SegmentationFolder(PairedFiles):
         if list_file is None:
             pairs = find_pairs(images, masks, image_pattern, mask_pattern, self.class_names)
         elif mask_pattern or image_pattern:
-            raise ValueError("`list_file` names the files itself: leave the patterns out.")
+            raise ValueError("`list_file` already names the files: omit the patterns.")
         else:
             pairs = list_pairs(Path(list_file), Path(images), masks)
         if task != "multilabel" and any(isinstance(mask, dict) for _, mask in pairs):
@@ -146,11 +147,11 @@ class SegmentationFolder(PairedFiles):
     def _checked_palette(self, palette, color_masks):
         if color_masks and self.task == "multilabel":
             raise ValueError(
-                "A color gives a pixel one class: with `color_masks` leave task='multilabel' out."
+                "A color gives a pixel one class: with `color_masks`, omit task='multilabel'."
             )
         if palette is None:
             if color_masks:
-                raise ValueError("`color_masks=True` needs the colors of the classes: `palette`.")
+                raise ValueError("`color_masks=True` requires the class colors: pass `palette`.")
             # Its first color is black.
             palette = default_palette(len(self.class_names) + 1)[1:]
         palette = to_palette(palette)
@@ -170,7 +171,7 @@ class SegmentationFolder(PairedFiles):
 
     def _checked_map(self, label_map):
         try:
-            # The keys of a JSON file are text.
+            # Keys in a JSON file are text.
             checked = {_label(label): _label(target) for label, target in label_map.items()}
         except (TypeError, ValueError):
             checked = {None: None}
@@ -180,18 +181,19 @@ class SegmentationFolder(PairedFiles):
                 "`label_map` must map labels from 0 to 255 to labels of "
                 f"{counted(self.labels, 'class')} or to {self.ignore_class}. Received: {label_map}"
             )
-        # A map that makes another label 0 has forgotten what 0 is: that is told as masks are read.
+        # If the map sends another label to 0, label 0 itself is undefined; reading masks reports
+        # this.
         background = {} if 0 in checked.values() else {0: 0}
         return {self.ignore_class: self.ignore_class, **background, **checked}
 
     def _refuse_foreground_as_void(self):
-        """Raises a ValueError where 255, which is void, looks like the foreground."""
+        """Raises a ValueError if 255, the void label, seems to be the foreground."""
         masks = [path for index in range(len(self)) for path in self.files(index)[1:] if path]
         planes = len(self.class_names) if self.task == "multilabel" else None
         planes = None if any(isinstance(mask, dict) for _, mask in self._pairs) else planes
         labels = set()
         for index in evenly_spread(len(masks), LOOKED_AT):
-            # A mask that cannot be read raises when it is read for use.
+            # An unreadable mask raises later, when it is used.
             with contextlib.suppress(ValueError, OSError):
                 labels.update(np.unique(read_labels(masks[index], planes).pixels).tolist())
         if labels == {0, self.ignore_class}:

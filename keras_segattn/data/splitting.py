@@ -1,4 +1,4 @@
-"""Dividing samples at random, groups as a whole."""
+"""Splits samples at random and keeps groups together."""
 
 from collections import Counter
 
@@ -8,7 +8,7 @@ from keras_segattn.arguments import check_at_least
 
 
 def split_indices(dataset, shares, seed=0, group_by=None):
-    """Returns a list of sorted arrays of indices, one for each share; see `SegmentationDataset`."""
+    """Returns a list of sorted index arrays, one per part; see `SegmentationDataset`."""
     shares = np.asarray(shares, dtype=float)
     if not len(shares) or not (shares > 0).all() or not np.isclose(shares.sum(), 1):
         raise ValueError(
@@ -19,7 +19,7 @@ def split_indices(dataset, shares, seed=0, group_by=None):
 
 
 def fold_indices(dataset, folds, seed=0, group_by=None):
-    """Returns a list of sorted arrays of indices, one for each fold; see `SegmentationDataset`."""
+    """Returns a list of sorted index arrays, one per fold; see `SegmentationDataset`."""
     check_at_least("folds", folds, 2)
     return _divide(dataset, np.full(folds, 1 / folds), seed, group_by)
 
@@ -29,7 +29,7 @@ def _divide(dataset, shares, seed, group_by):
     sizes = Counter(groups)
     names = list(sizes)
     np.random.default_rng(seed).shuffle(names)
-    # Large groups first, each to the part that lacks most: the small ones fill the parts up.
+    # Large groups first, each to the part that lacks most; small groups fill the gaps.
     names.sort(key=sizes.__getitem__, reverse=True)
     lacking = shares * len(groups)
     part_of = {}
@@ -41,7 +41,7 @@ def _divide(dataset, shares, seed, group_by):
     if not all(map(len, found)):
         number = "" if group_by is None else f" The number of groups is {len(sizes)}."
         raise ValueError(
-            f"The samples of {dataset!r} leave a part of {np.round(shares, 4).tolist()} without a "
+            f"With {dataset!r}, a part of {np.round(shares, 4).tolist()} would be without a "
             f"sample.{number} Choose fewer or larger parts, or a `group_by` that gives more groups."
         )
     return found

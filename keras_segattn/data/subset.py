@@ -6,10 +6,10 @@ from keras_segattn.data.dataset import SegmentationDataset
 
 
 class Subset(SegmentationDataset):
-    """Some samples of a data set, read from it when they are needed.
+    """Some samples of a data set, read from it on demand.
 
-    `data[:100]`, `data[[3, 5]]`, `data.split` and `data.kfold` make them. A subset has the classes
-    and settings that its data set has at that moment.
+    `data[:100]`, `data[[3, 5]]`, `data.split` and `data.kfold` return subsets. A subset copies the
+    classes and settings of its data set at that moment.
 
     Args:
         dataset: A `SegmentationDataset`.
@@ -28,10 +28,11 @@ class Subset(SegmentationDataset):
     def __init__(self, dataset, indices):
         indices = np.asarray(indices, dtype=int)
         if not len(indices):
-            raise ValueError(f"A part of {dataset!r} must hold a sample. Received: no samples.")
+            raise ValueError(f"A part of {dataset!r} must contain a sample. Received: no samples.")
         self._dataset = dataset
         self._indices = indices
         self._copy_description(dataset)
+        self.submission_labels = dataset.submission_labels
         if dataset.sample_weights is not None:
             self.sample_weights = np.asarray(dataset.sample_weights)[indices].tolist()
 

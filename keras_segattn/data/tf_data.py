@@ -1,4 +1,4 @@
-"""Samples as a tf.data pipeline: read in parallel, in a fixed order."""
+"""A tf.data pipeline of samples: read in parallel, in a fixed order."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ from keras_segattn.data.sampler import MIXED_SIZES
 def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1, endless=False):
     """Returns the batches of a `Sampler` as a `tf.data.Dataset`; see `SegmentationDataset`.
 
-    Each batch comes in `split` equal parts, one after the other. For training the dataset gives one
-    epoch after the other if it is `endless`, which needs no counting; otherwise each pass over it
-    gives the next epoch.
+    Each batch comes in `split` equal parts, one after another. For training, an `endless` dataset
+    yields one epoch after another without counting; otherwise each pass over it yields the next
+    epoch.
     """
     try:
         import tensorflow as tf
@@ -47,8 +47,8 @@ def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1, endless=Fals
         epochs = tf.data.Dataset.range(1)
         epochs = epochs.map(lambda _: tf.numpy_function(epoch.current, [], tf.int64))
     pipeline = epochs.flat_map(indices).map(read, num_parallel_calls=tf.data.AUTOTUNE)
-    # Padding changes nothing where sizes are equal, and lets the message be ours.
-    # In training all batches are whole, and this tells their size.
+    # Padding has no effect if sizes are equal, and otherwise allows our own message. In training,
+    # all batches are full, and this sets their size.
     size = sampler.part_size // split
     pipeline = pipeline.padded_batch(size, drop_remainder=sampler.training)
     pipeline = pipeline.map(finish, num_parallel_calls=tf.data.AUTOTUNE)
@@ -60,7 +60,7 @@ def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1, endless=Fals
         with tf.control_dependencies([tf.numpy_function(epoch.count, [number], tf.int64)]):
             return tf.nest.map_structure(tf.identity, batch)
 
-    # After the prefetching, so that only batches that were asked for count.
+    # After prefetching, so that only requested batches count.
     pipeline = pipeline.enumerate().map(count)
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False
@@ -69,10 +69,10 @@ def tf_dataset(sampler, preprocessing=None, first_epoch=0, split=1, endless=Fals
 
 
 class _Epoch:
-    """The epoch that the next pass over a dataset gives.
+    """The epoch of the next pass over a dataset.
 
     An epoch counts when its last element is taken: to build a model, Keras takes the first batch
-    and then begins anew.
+    and then restarts.
     """
 
     def __init__(self, number, elements):

@@ -1,4 +1,4 @@
-"""YOLO's annotations of segmentation: a text file for each image."""
+"""YOLO segmentation annotations: one text file per image."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ HOW_TO_GET = "Pass the folder of the images and the folder of the text files."
 
 
 class YOLOPolygons(AnnotatedImages):
-    """Images with polygons in text files, as Ultralytics' YOLO takes them for segmentation.
+    """Images with polygons in text files, in the format of Ultralytics' YOLO segmentation.
 
-    A line is `CLASS X1 Y1 X2 Y2 ...`, with shares of the width and height. An image without a file
-    has no object. Regions are drawn in the order of the file.
+    A line is `CLASS X1 Y1 X2 Y2 ...`, with coordinates as fractions of width and height. An image
+    without a file has no objects. Regions are drawn in file order.
 
     Args:
         images: Folder of the images, searched with its subfolders.
@@ -23,7 +23,7 @@ class YOLOPolygons(AnnotatedImages):
         class_names: Sequence of the names of the classes 0, 1, ... of the files, as in the
             `data.yaml`.
         **kwargs: `label_map`, `background`, `task`, `palette`, `channels` and `value_range`, as for
-            `AnnotatedImages`. The background is one class more, the first one.
+            `AnnotatedImages`. The background is an additional class, the first one.
 
     Raises:
         FileNotFoundError: If there are no images or no text files.
@@ -46,7 +46,7 @@ class YOLOPolygons(AnnotatedImages):
             for path in sorted(labels.rglob("*.txt"))
         }
         if not files:
-            raise FileNotFoundError(f"{labels} holds no text files. {HOW_TO_GET}")
+            raise FileNotFoundError(f"{labels} contains no text files. {HOW_TO_GET}")
         names = {name for name, _ in found}
         if lonely := sorted(files.keys() - names):
             raise ValueError(
@@ -75,12 +75,12 @@ class YOLOPolygons(AnnotatedImages):
                 f"{len(self._names) - 1}. Received: {' '.join(values)[:60]!r}"
             ) from error
         if len(numbers) == 4:
-            raise ValueError(f"{where} is a box of detection, not a polygon of segmentation.")
+            raise ValueError(f"{where} is a detection box, not a segmentation polygon.")
         if len(numbers) % 2 or not ((numbers >= 0) & (numbers <= 1)).all():
             raise ValueError(
                 f"{where}: coordinates are pairs of x and y from 0 to 1. Received: "
                 f"{' '.join(values)[:60]!r}"
             )
-        # Files have five or six digits: what was pixel 19 may come back as 18.9999.
+        # Files have five or six digits, so pixel 19 may come back as 18.9999.
         points = np.round(numbers.reshape(-1, 2) * (width, height), 2)
         return Region(label, "polygons", [points], where)

@@ -1,8 +1,8 @@
-"""A page to try networks in the browser, `python -m keras_segattn.demo`, and a photo to try."""
+"""A demo page for the browser, `python -m keras_segattn.demo`, and a sample photo."""
 
 from pathlib import Path
 
 __all__ = ["PHOTO"]
 
 PHOTO = Path(__file__).parent / "street.jpg"
-"""Path of a photo of a street, to try a network on; `street.txt` beside it names the source."""
+"""Path of a sample photo of a street; `street.txt` beside it names the source."""

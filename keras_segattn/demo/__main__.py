@@ -1,12 +1,11 @@
-"""Opens a page to try networks on images, in the browser, with no need of a network connection.
+"""Opens a page in the browser to try networks on images; it works offline.
 
     python -m keras_segattn.demo                          # the networks of the package
-    python -m keras_segattn.demo runs/camvid/model.keras  # a network of one's own
+    python -m keras_segattn.demo runs/camvid/model.keras  # your own network
     python -m keras_segattn.demo --port 9000 --no-browser
 
-Drop an image or take an example, see its classes and their shares, and click a pixel to see the
-attention of the network from there. Only this computer can open the page, unless --host says
-otherwise.
+Drop an image or choose an example to see its classes and their shares. Click a pixel to see the
+network's attention from there. Only this computer can open the page, unless --host allows others.
 """
 
 import argparse
@@ -23,15 +22,17 @@ def parse_arguments(arguments=None, prog="python -m keras_segattn.demo"):
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "models", nargs="*", metavar="MODEL", help=".keras files to offer first (default: none)"
+        "models", nargs="*", metavar="MODEL", help=".keras files to list first (default: none)"
     )
     parser.add_argument(
         "--host",
         default="127.0.0.1",
-        help="address to listen at; 0.0.0.0 for all computers around (default: 127.0.0.1)",
+        help="address to listen on; 0.0.0.0 for all interfaces (default: 127.0.0.1)",
     )
     parser.add_argument("--port", type=int, default=8080, help="default: 8080")
-    parser.add_argument("--no-browser", action="store_true", help="only say where the page is")
+    parser.add_argument(
+        "--no-browser", action="store_true", help="only print the address of the page"
+    )
     return parser.parse_args(arguments)
 
 
@@ -45,7 +46,7 @@ def main(arguments=None, prog="python -m keras_segattn.demo"):
     try:
         from nicegui import app, ui
     except ImportError:
-        sys.exit("The page is drawn with NiceGUI: pip install 'keras-segattn[demo]'")
+        sys.exit("The page requires NiceGUI: pip install 'keras-segattn[demo]'")
     from keras_segattn.demo.limits import BodyLimit
     from keras_segattn.demo.page import build
 

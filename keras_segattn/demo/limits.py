@@ -1,19 +1,19 @@
-"""Limits on the size of the files that visitors send."""
+"""Limits the size of uploaded files."""
 
 MOST_BYTES = 20_000_000
 MOST_PIXELS = 50_000_000
-TOO_LARGE = f"The file is larger than {MOST_BYTES / 1e6:g} MB. Save it smaller."
+TOO_LARGE = f"The file is larger than {MOST_BYTES / 1e6:g} MB. Save a smaller version."
 
 
 class BodyLimit:
-    """ASGI middleware that ends a request whose body is larger than a limit, with status 413.
+    """ASGI middleware that rejects requests with too large a body, with status 413.
 
-    The browser keeps to the limit by itself; this is for clients that do not. NiceGUI would write
-    a body of any size to the disk.
+    The browser already enforces the limit; the middleware handles clients that do not. NiceGUI
+    would write a body of any size to disk.
 
     Args:
         app: The ASGI application.
-        most_bytes: Integer. Defaults to `MOST_BYTES` and some for the form around a file.
+        most_bytes: Integer. Defaults to `MOST_BYTES` plus the overhead of the form.
     """
 
     def __init__(self, app, most_bytes=MOST_BYTES + 100_000):

@@ -1,4 +1,4 @@
-"""The networks that the page offers."""
+"""The networks offered on the page."""
 
 import functools
 from pathlib import Path
@@ -9,7 +9,7 @@ from keras_segattn.weights import load_keras_model
 
 CLASSES = len(RoadScenes.class_names)
 FOR_PHOTOS, FOR_DRAWINGS = "CANet, for photos of roads", "AttaNet, for drawn roads"
-# Networks to try without a file. Untrained ones find nothing, but show their attention.
+# Networks to try without a file. Untrained networks find nothing but show their attention.
 OFFERED = {
     FOR_PHOTOS: lambda: CANet(weights="camvid"),
     FOR_DRAWINGS: lambda: AttaNet(backbone="light", weights="road_scenes"),
@@ -20,14 +20,14 @@ OFFERED = {
 
 @functools.lru_cache(maxsize=2)
 def load_network(choice):
-    """Returns the network of a name of `OFFERED`, or of the path of a `.keras` file.
+    """Returns a network by a name in `OFFERED`, or by the path of a `.keras` file.
 
     Raises:
-        ValueError: If there is no such file, or it holds no network for images.
+        ValueError: If the file does not exist or contains no network for images.
     """
     if choice in OFFERED:
         model = OFFERED[choice]()
-        # Those of CamVid, all of them.
+        # The same classes as in CamVid.
         model.class_names, model.palette = RoadScenes.class_names, RoadScenes.palette
         return model
     path = Path(choice).expanduser()
@@ -38,5 +38,5 @@ def load_network(choice):
     except Exception as error:
         raise ValueError(f"{choice} cannot be loaded: {error}") from error
     if not hasattr(model, "preprocessing"):
-        raise ValueError(f"{choice} holds no network of keras_segattn.applications.")
+        raise ValueError(f"{choice} contains no network of keras_segattn.applications.")
     return model

@@ -1,4 +1,4 @@
-"""The page itself, drawn with NiceGUI, which brings all that the browser needs with it."""
+"""The page itself, built with NiceGUI, which includes everything the browser needs."""
 
 import asyncio
 import base64
@@ -15,37 +15,37 @@ from keras_segattn.images import read_image
 
 DRAWN_EXAMPLES = 3
 DRAWN_SIZE = (192, 256)
-# Sides of the examples in the list, in pixels.
+# Side of the example thumbnails, in pixels.
 THUMBNAIL = 256
 JPEG_QUALITY = 90
 
 
 @functools.cache
 def examples():
-    """Returns images, each with the trained network that knows its kind."""
+    """Returns example images, each with the trained network for its kind."""
     scenes = RoadScenes("test", DRAWN_EXAMPLES, DRAWN_SIZE)
     drawn = [(scenes.read(i)[0], FOR_DRAWINGS) for i in range(DRAWN_EXAMPLES)]
     return [(read_image(PHOTO), FOR_PHOTOS), *drawn]
 
 
 def build(paths):
-    """Draws the page for one visitor.
+    """Builds the page for one visitor.
 
     Args:
-        paths: Paths of `.keras` files that are offered first.
+        paths: Paths of `.keras` files to offer first.
     """
     Page(paths).draw()
 
 
 class Page:
-    """The elements of the page, and their callbacks."""
+    """The elements of the page and their callbacks."""
 
     def __init__(self, paths):
         self.choices = [*map(str, paths), *OFFERED]
         self.session = Session()
         self.pixel = None
         self.closed = False
-        # One thing at a time: a click may come while a network is still being loaded.
+        # One action at a time: a click may come while a network is loading.
         self.busy = asyncio.Lock()
 
     def draw(self):
@@ -67,7 +67,7 @@ class Page:
         ui.timer(0, self.start, once=True)
 
     def close(self):
-        """Forgets the visitor's image and its classes. Called when the visitor has left."""
+        """Discards the visitor's image and its classes when the visitor has left."""
         self.closed = True
         self.session.close()
 
@@ -84,7 +84,7 @@ class Page:
             max_file_size=MOST_BYTES,
         )
         self.upload.classes("w-full").props("accept=image/* flat bordered")
-        ui.label("or take an example: a photo, or a road that the program draws")
+        ui.label("or choose an example: a photo, or a drawn road")
         with ui.row().classes("gap-1"):
             for image, fitting in examples():
                 example = ui.image(_picture(image, THUMBNAIL)).classes("w-32 cursor-pointer")
@@ -100,7 +100,7 @@ class Page:
         await self._update(self.session.open, examples()[0][0], self.network.value)
 
     async def choose(self):
-        # Not if the selection only follows what is shown.
+        # Not if the selection only follows the displayed network.
         if self.network.value != self.session.choice:
             await self._update(self.session.choose, self.network.value)
 
@@ -108,7 +108,7 @@ class Page:
         await self._update(self.session.choose, self.path.value)
 
     async def show(self, image, fitting):
-        """Shows an image. Of the networks that come trained it takes the one that fits."""
+        """Shows an image and selects the bundled network that fits it."""
         trained = self.session.choice in (FOR_PHOTOS, FOR_DRAWINGS)
         await self._update(self.session.open, image, fitting if trained else None)
         if self.session.choice in self.choices:
@@ -120,14 +120,14 @@ class Page:
         await self.show(data, FOR_PHOTOS)
 
     async def _update(self, action, *arguments):
-        """Changes the session, and shows the result."""
+        """Changes the session and shows the result."""
         self.hint.set_text("one moment ...")
         self.pixel = None
         self.attention.set_visibility(False)
         await self._run(action, *arguments)
         if self.closed:
             return
-        # Whatever happens below, the visitor is not told to wait any longer.
+        # In any case, remove the message to wait.
         self.hint.set_text("")
         names = self.session.layers()
         self.layer.set_options(names, value=names[-1] if names else None)
@@ -135,14 +135,14 @@ class Page:
         self.show_legend()
 
     async def _run(self, action, *arguments):
-        """Runs a slow action in a thread, and shows its error if it fails."""
+        """Runs a slow action in a thread and shows its error if it fails."""
         from nicegui import run, ui
 
         async with self.busy:
             try:
                 return await run.io_bound(action, *arguments)
             except Exception as error:
-                # Backends fail in many ways, where memory is short for example.
+                # Backends fail in many ways, for example without enough memory.
                 if not self.closed:
                     ui.notify(str(error) or repr(error), type="negative", multi_line=True)
                 return None
@@ -154,7 +154,7 @@ class Page:
     def show_overlay(self):
         if self.session.result is not None:
             self.picture.set_source(_picture(self.session.result.overlay(self.opacity.value)))
-            self.hint.set_text("Click a pixel to see the attention of the network.")
+            self.hint.set_text("Click a pixel to see the network's attention.")
 
     def show_legend(self):
         from nicegui import ui
@@ -184,7 +184,7 @@ class Page:
         if pixel is None or self.layer.value is None:
             return
         png = await self._run(self.session.attention, pixel, self.layer.value)
-        # A newer change shows its own result.
+        # A newer change will show its own result.
         if png is None or pixel != self.pixel or self.closed:
             return
         self.attention.set_source("data:image/png;base64," + base64.b64encode(png).decode())
@@ -194,7 +194,7 @@ class Page:
 
 
 def _picture(image, longest_side=None):
-    """Returns an image as text for the browser. NiceGUI would keep a Pillow image in a file."""
+    """Returns an image as text for the browser; NiceGUI would store a Pillow image in a file."""
     from PIL import Image
 
     picture, file = Image.fromarray(image), io.BytesIO()

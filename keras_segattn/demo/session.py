@@ -12,18 +12,18 @@ from keras_segattn.images import read_image, to_uint8
 from keras_segattn.inference import segment
 from keras_segattn.visualization import attention_layers, model_attention, plot_attention
 
-# Larger images are reduced to this: on a CPU they would take long.
+# Larger images are reduced to this side, because they would take long on a CPU.
 LONGEST_SIDE = 1024
-# For one visitor at a time: memory does not grow with their number.
+# One visitor at a time, so that memory does not grow with their number.
 COMPUTING = threading.Lock()
 
 
 class Session:
-    """A network, an image, and the result of segmenting the image with the network.
+    """A network, an image, and the result of segmenting the image.
 
     Attributes:
         model: The network, or `None` at first.
-        choice: The name or path that it was taken by, or `None` at first.
+        choice: The name or path of the network, or `None` at first.
         image: uint8 array of shape `(height, width, 3)`, or `None` at first.
         result: The `Segmentation` of the image, or `None` if the network or the image is missing.
     """
@@ -32,21 +32,21 @@ class Session:
         self.close()
 
     def close(self):
-        """Forgets the image, its result, and the network."""
+        """Discards the image, its result and the network."""
         self.model = None
         self.choice = None
         self.image = None
         self.result = None
 
     def choose(self, choice):
-        """Takes a network by a name that the page offers, or by the path of a `.keras` file."""
+        """Selects a network by an offered name or by the path of a `.keras` file."""
         self.model, self.choice = load_network(choice), choice
         self._segment()
 
     def open(self, image, choice=None):
-        """Takes an image: a file, its bytes, or an array; a large one is reduced.
+        """Opens an image: a file, its bytes, or an array; a large image is reduced.
 
-        With a choice it takes that network, too.
+        With `choice`, it also selects that network.
         """
         from PIL import Image
 
@@ -60,20 +60,20 @@ class Session:
     def _segment(self):
         self.result = None
         with COMPUTING:
-            # The visitor may have left while others were computed for.
+            # The visitor may have left while waiting for others.
             if self.model is not None and self.image is not None:
                 self.result = segment(self.model, self.image, keep_probabilities=False)
 
     def legend(self):
-        """Returns `(name, color, share)` of the classes that were found, the largest first."""
+        """Returns `(name, color, share)` of the classes found, the largest first."""
         found = zip(self.result.shares().items(), self.result.palette, strict=True)
         rows = [(str(name), tuple(color), share) for (name, share), color in found if share > 0]
         return sorted(rows, key=lambda row: -row[2])
 
     def class_at(self, pixel):
-        """Returns the name of the class that was found at a pixel `(row, column)`.
+        """Returns the name of the class at a pixel `(row, column)`.
 
-        Several labels of a pixel are separated by commas; without any the text is empty.
+        Several labels of a pixel are separated by commas; without labels, the text is empty.
         """
         found = self.result.class_map[pixel]
         labels = [found] if found.ndim == 0 else np.flatnonzero(found)

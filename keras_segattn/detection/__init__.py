@@ -1,7 +1,7 @@
-"""Boxes: layers that propose, align and select them, always as many, on every backend.
+"""Boxes: layers that propose, align and select a fixed number of them, on every backend.
 
 Boxes are `(x1, y1, x2, y2)` in pixels, `"xyxy"` in `keras.utils.bounding_boxes`: the left, upper,
-right and lower edge, so that the width is `x2 - x1`.
+right and lower edge, so the width is `x2 - x1`.
 """
 
 from keras_segattn.detection.box_coding import decode_boxes, encode_boxes

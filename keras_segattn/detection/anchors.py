@@ -12,13 +12,14 @@ def level_stride(level):
 def level_anchors(height, width, stride, size, ratios):
     """Returns the anchors of one feature map, position by position, row by row.
 
-    An anchor of aspect ratio `r` is `size / sqrt(r)` wide and `size * sqrt(r)` high, its edges
-    rounded to whole pixels around the upper left corner of its position, as in torchvision.
+    An anchor with aspect ratio `r` has width `size / sqrt(r)` and height `size * sqrt(r)`. It is
+    centered at the upper left corner of its position, with edges rounded to whole pixels, as in
+    torchvision.
 
     Args:
         height: Height of the map; an integer, or a scalar tensor.
         width: Width of the map, likewise.
-        stride: Integer, the pixels of the image from one position to the next.
+        stride: Integer, the distance of positions in image pixels.
         size: Number, the square root of the area of an anchor in pixels.
         ratios: Sequence of heights over widths.
 

@@ -1,17 +1,17 @@
-"""Boxes as shifts and scalings of anchors."""
+"""Encodes boxes as shifts and scalings of anchors."""
 
 import math
 
 from keras import ops
 
-# A box becomes at most this many times as large as its anchor: the exponential stays finite.
+# Limits the size of a box relative to its anchor, so that the exponential stays finite.
 LARGEST_SCALE = math.log(1000 / 16)
-# Below a thousandth of a pixel a side is counted as such: its logarithm stays finite.
+# Shorter sides count as a thousandth of a pixel, so that the logarithm stays finite.
 SMALLEST_SIDE = 1e-3
 
 
 def encode_boxes(boxes, anchors, weights=(1, 1, 1, 1)):
-    """Returns boxes as shifts of the centers and logarithms of the scales of anchors.
+    """Encodes boxes as shifts of anchor centers and logarithms of anchor scales.
 
     ```
     dx = weights[0] * (center_x(box) - center_x(anchor)) / width(anchor)
@@ -48,11 +48,11 @@ def encode_boxes(boxes, anchors, weights=(1, 1, 1, 1)):
 
 
 def decode_boxes(deltas, anchors, weights=(1, 1, 1, 1)):
-    """Returns the boxes that `encode_boxes` encoded.
+    """Inverts `encode_boxes`.
 
     Args:
-        deltas: Tensor of shape `(..., 4)`, shifts and logarithms of scales. A box becomes at most
-            62.5 times as wide and high as its anchor.
+        deltas: Tensor of shape `(..., 4)`, shifts and logarithms of scales. A box is at most 62.5
+            times as wide and high as its anchor.
         anchors: Tensor of boxes `(x1, y1, x2, y2)` of the same shape, or one that broadcasts to it.
         weights: Four factors, as in `encode_boxes`. Defaults to `(1, 1, 1, 1)`.
 
@@ -73,12 +73,12 @@ def decode_boxes(deltas, anchors, weights=(1, 1, 1, 1)):
 
 
 def clip_boxes(boxes, image):
-    """Returns boxes `(batch, count, 4)` within the borders of their images.
+    """Clips boxes `(batch, count, 4)` to the borders of their images.
 
     Args:
         boxes: Tensor of shape `(batch, count, 4)`.
         image: Tensor of shape `(batch, height, width, channels)`; or `(batch, 2)`, the height and
-            width of each image before it was padded below and at the right.
+            width of each image without padding.
     """
     if len(image.shape) == 2:
         height, width = (ops.cast(image[:, i : i + 1], "float32") for i in range(2))
@@ -92,7 +92,7 @@ def clip_boxes(boxes, image):
 
 
 def has_area(boxes):
-    """Returns for each box whether it is wider and higher than nothing."""
+    """Returns whether each box has positive width and height."""
     return ops.logical_and(boxes[..., 2] > boxes[..., 0], boxes[..., 3] > boxes[..., 1])
 
 

@@ -1,4 +1,4 @@
-"""The head that classifies and refines the boxes of Mask R-CNN."""
+"""Mask R-CNN head that classifies and refines boxes."""
 
 import math
 
@@ -10,9 +10,9 @@ from keras_segattn.layers.composite_layer import CompositeLayer
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class BoxHead(CompositeLayer):
-    """Tells the class of each box, and how to move the box for each class.
+    """Predicts the class of each box and a box refinement per class.
 
-    `y = ReLU(W2 ReLU(W1 x))`, `logits = W3 y`, `deltas = W4 y` of the flattened map `x` of a box.
+    `y = ReLU(W2 ReLU(W1 x))`, `logits = W3 y`, `deltas = W4 y` for the flattened map `x` of a box.
     Class 0 is the background.
 
     Args:

@@ -1,4 +1,4 @@
-"""The boxes that Mask R-CNN returns."""
+"""Selection of the boxes that Mask R-CNN returns."""
 
 import keras
 from keras import ops
@@ -12,35 +12,34 @@ BOX_WEIGHTS = (10, 10, 5, 5)
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class BoxSelection(keras.layers.Layer):
-    """Moves the proposals to the objects, and keeps the best boxes of each class.
+    """Refines the proposals and keeps the best boxes of each class.
 
-    `box = clip(decode(deltas of the class, proposal))`, of the `candidates` pairs of a proposal and
-    a class with the highest probability; then non-maximum suppression class by class.
+    `box = clip(decode(deltas of the class, proposal))` for the `candidates` pairs of proposal and
+    class with the highest probability, followed by non-maximum suppression per class.
 
     Args:
-        count: Integer, the number of boxes of an image. Defaults to `100`.
+        count: Integer, the number of boxes per image. Defaults to `100`.
         score_threshold: Float, the probability that a box must exceed. Defaults to `0.05`.
-        iou_threshold: Float, the intersection over union above which the lower of two boxes of a
-            class is dropped. Defaults to `0.5`.
-        candidates: Integer, the most boxes among which is chosen. Defaults to `1000`.
+        iou_threshold: Float, the intersection over union above which the box with the lower score
+            is dropped, within a class. Defaults to `0.5`.
+        candidates: Integer, the maximum number of boxes to choose from. Defaults to `1000`.
         **kwargs: `name` and `dtype`, as in every Keras layer.
 
     Call arguments:
         proposals: Tensor of shape `(batch, proposals, 4)`.
-        proposal_scores: Tensor of shape `(batch, proposals)`; below zero for no proposal.
+        proposal_scores: Tensor of shape `(batch, proposals)`; a negative score means no proposal.
         logits: Tensor of shape `(batch, proposals, 1 + classes)`, the background first.
         deltas: Tensor of shape `(batch, proposals, 1 + classes, 4)`.
-        image: Tensor of shape `(batch, height, width, channels)`, of which only the size is used;
-            or `(batch, 2)`, the height and width of each image before it was padded below and at
-            the right.
+        image: Tensor of shape `(batch, height, width, channels)`, used only for its size; or
+            `(batch, 2)`, the height and width of each image without padding.
 
     Returns:
         Tuple of boxes `(batch, count, 4)`, scores `(batch, count)`, the highest first, and int32
-        classes `(batch, count)`. Where fewer boxes are left the last are zero, with the score 0
-        and the class -1.
+        classes `(batch, count)`. If fewer boxes remain, the last boxes are zero, with score 0 and
+        class -1.
 
-    **Differences from maskrcnn-benchmark**: there any number of boxes may be candidates. Here the
-    count is fixed, which makes a difference only if more than `candidates` exceed the threshold.
+    **Differences from maskrcnn-benchmark**: there, the number of candidates is unlimited. Here it
+    is fixed, which matters only if more than `candidates` boxes exceed the threshold.
     """
 
     def __init__(

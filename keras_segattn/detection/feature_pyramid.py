@@ -1,4 +1,4 @@
-"""Feature pyramid network: every level sees what the coarser levels found."""
+"""Feature pyramid network: passes features from coarser to finer levels."""
 
 import keras
 
@@ -11,7 +11,7 @@ KERNEL = {"scale": 1.0, "mode": "fan_in", "distribution": "uniform"}
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class FeaturePyramid(CompositeLayer):
-    """Adds each level's 1x1 convolution to the level above it, and smooths the sums.
+    """Adds the upsampled coarser level to each level's 1x1 convolution and smooths the sums.
 
     ```
     M5 = conv1x1(P5),  Mn = conv1x1(Pn) + nearest(Mn+1)
@@ -27,7 +27,7 @@ class FeaturePyramid(CompositeLayer):
             `(batch, height, width, channels)`.
 
     Returns:
-        Dict of the same levels and one more, of twice the stride, with `filters` channels.
+        Dict of the same levels and one more level with twice the stride, with `filters` channels.
 
     Example:
 

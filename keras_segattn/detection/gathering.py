@@ -1,4 +1,4 @@
-"""Rows of a batch by their indices."""
+"""Gathers rows of a batch by index."""
 
 from keras import ops
 

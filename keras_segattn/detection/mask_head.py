@@ -1,4 +1,4 @@
-"""The head that draws the masks of Mask R-CNN."""
+"""Mask R-CNN head that predicts masks."""
 
 import keras
 from keras import ops
@@ -8,10 +8,10 @@ from keras_segattn.layers.composite_layer import CompositeLayer
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class MaskHead(CompositeLayer):
-    """Draws a mask of twice the size for each box and class.
+    """Predicts a mask of twice the size for each box and class.
 
-    `logits = conv1x1(ReLU(deconv2x2(y)))`, where `y` is the map of a box after four times
-    `ReLU(conv3x3(y))`. Class 0 is the background, whose mask nobody reads; checkpoints have it.
+    `logits = conv1x1(ReLU(deconv2x2(y)))`, where `y` is the map of a box after `ReLU(conv3x3(y))`
+    four times. Class 0 is the background; its mask exists in checkpoints but is unused.
 
     Args:
         classes: Integer, the number of classes without the background.
@@ -35,7 +35,7 @@ class MaskHead(CompositeLayer):
         self.filters = filters
 
     def build(self, x_shape, classes_shape):
-        # PyTorch's kaiming_normal by the outputs, as in maskrcnn-benchmark.
+        # PyTorch's kaiming_normal with fan_out, as in maskrcnn-benchmark.
         options = {
             "kernel_initializer": keras.initializers.VarianceScaling(2.0, "fan_out", "normal"),
             "activation": "relu",
@@ -61,7 +61,7 @@ class MaskHead(CompositeLayer):
         for layer in (*self.hidden, self.upsample, self.logits):
             x = layer(x)
         chosen = ops.one_hot(ops.reshape(classes, (-1,)), 1 + self.classes, dtype="float32")
-        # The other masks are multiplied by zero.
+        # The masks of the other classes are multiplied by zero.
         mask = ops.einsum("nhwk,nk->nhw", x, chosen)
         return ops.reshape(mask, (-1, count, 2 * size, 2 * size))
 

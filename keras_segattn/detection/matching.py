@@ -1,4 +1,4 @@
-"""Matching of boxes with the objects that they are trained towards."""
+"""Matches boxes with their target objects for training."""
 
 from keras import ops
 from keras.utils.bounding_boxes import compute_iou
@@ -10,18 +10,18 @@ def match_boxes(boxes, objects, present, positive_iou, negative_iou, every_objec
     """Finds the object of each box.
 
     Args:
-        boxes: Tensor `(batch, count, 4)`, or `(count, 4)` of boxes that all images share.
-        objects: Tensor `(batch, objects, 4)`, the boxes of objects.
-        present: Boolean tensor `(batch, objects)`, `False` for objects that only fill up.
-        positive_iou: Float, the intersection over union from which a box shows an object.
-        negative_iou: Float, the intersection over union below which it shows none. Boxes between
-            the two are ignored.
-        every_object: Boolean, whether the boxes that overlap an object most show it in any case.
+        boxes: Tensor `(batch, count, 4)`, or `(count, 4)` of boxes shared by all images.
+        objects: Tensor `(batch, objects, 4)`, the boxes of the objects.
+        present: Boolean tensor `(batch, objects)`, `False` for padding.
+        positive_iou: Float, the minimum intersection over union for a box to match an object.
+        negative_iou: Float, the intersection over union below which a box matches no object. Boxes
+            between the two values are ignored.
+        every_object: Boolean, whether the boxes that overlap an object most always match it.
             Defaults to `False`.
 
     Returns:
         Tuple of integer tensors `(batch, count)`: the index of the object that a box overlaps most,
-        and 1 for a box that shows it, 0 for one that shows none, and -1 for one to be ignored.
+        and a label: 1 for a match, 0 for no object, -1 for an ignored box.
     """
     present = ops.expand_dims(present, 1)
     iou = ops.where(present, compute_iou(boxes, objects, "xyxy"), -1.0)  # (batch, count, objects)
@@ -36,18 +36,18 @@ def match_boxes(boxes, objects, present, positive_iou, negative_iou, every_objec
 
 
 def sample_labels(label, noise, count, most_positive):
-    """Draws as many boxes of every image, some with an object and the rest without.
+    """Samples the same number of boxes in every image, with and without objects.
 
     Args:
-        label: Integer tensor `(batch, boxes)` of `match_boxes`.
-        noise: Tensor `(batch, boxes)` of random numbers from 0 to 1, without 1.
-        count: Integer, the number of boxes to draw.
-        most_positive: Integer, the most boxes with an object.
+        label: Integer tensor `(batch, boxes)` from `match_boxes`.
+        noise: Tensor `(batch, boxes)` of random numbers, at least 0 and below 1.
+        count: Integer, the number of boxes to sample.
+        most_positive: Integer, the maximum number of boxes with an object.
 
     Returns:
-        Tuple of `(batch, count)` tensors: the indices of the boxes, and float32 weights 1 or 0 that
-        tell which boxes show an object, and which were drawn at all. Boxes with an object come
-        first, and boxes that fill up last.
+        Tuple of `(batch, count)` tensors: the indices of the boxes, and two float32 tensors of 0
+        and 1 that mark boxes with an object and sampled boxes. Boxes with an object come first, and
+        padding comes last.
     """
     positive = ops.where(label == POSITIVE, noise, -1.0)
     least = ops.top_k(positive, most_positive)[0][:, -1:]

@@ -7,20 +7,20 @@ from keras.utils.bounding_boxes import compute_iou
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class NonMaximumSuppression(keras.layers.Layer):
-    """Keeps the best of boxes that overlap.
+    """Keeps the best of overlapping boxes.
 
     ```
     keep[i] = no j with keep[j], rank[j] < rank[i], class[j] = class[i]
               and intersection(i, j) / union(i, j) > iou_threshold
     ```
 
-    `rank` orders the boxes of an image by their scores, the highest first, and equal scores by
-    their index. The result equals the greedy algorithm's, which takes the best box that is left
+    `rank` orders the boxes of an image by score, the highest first, and boxes with equal scores by
+    index. The result equals the greedy algorithm's, which repeatedly takes the best remaining box
     and drops the boxes that overlap it.
 
-    The equation is applied to all boxes at once until nothing changes. The first step is right for
-    the best box, every further step at least for the next one, and in practice a few steps are
-    right for all.
+    The equation is applied to all boxes at once until nothing changes. The first step is correct
+    for the best box, and every further step for at least one more box. In practice, a few steps are
+    enough.
 
     Args:
         iou_threshold: Float from 0 to 1, the intersection over union above which a box is dropped.
@@ -31,8 +31,8 @@ class NonMaximumSuppression(keras.layers.Layer):
     Call arguments:
         boxes: Tensor of shape `(batch, count, 4)`, boxes `(x1, y1, x2, y2)`.
         scores: Tensor of shape `(batch, count)`.
-        classes: Integer tensor of shape `(batch, count)`; boxes of different classes do not drop
-            each other. Defaults to `None`, one class.
+        classes: Integer tensor of shape `(batch, count)`; boxes of different classes do not
+            suppress each other. Defaults to `None`, one class.
 
     Returns:
         Boolean tensor of shape `(batch, count)`, whether each box is kept.
@@ -48,7 +48,7 @@ class NonMaximumSuppression(keras.layers.Layer):
     [[False, True, True]]
 
     **Differences from others**: `tf.image.non_max_suppression` takes one image and one class, and
-    returns as many indices as there are boxes left.
+    returns a variable number of indices.
     """
 
     def __init__(self, iou_threshold=0.5, **kwargs):
@@ -66,7 +66,7 @@ class NonMaximumSuppression(keras.layers.Layer):
         keep = ops.ones_like(scores)
 
         def step(keep, previous):
-            # The number of kept boxes that drop each.
+            # For each box, the number of kept boxes that suppress it.
             count = ops.squeeze(ops.matmul(drops, ops.expand_dims(keep, -1)), -1)
             return ops.cast(count < 0.5, "float32"), keep
 

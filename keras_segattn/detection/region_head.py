@@ -1,4 +1,4 @@
-"""The head of a region proposal network, which all levels share."""
+"""Head of a region proposal network, shared by all levels."""
 
 import keras
 
@@ -7,13 +7,13 @@ from keras_segattn.layers.composite_layer import CompositeLayer
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class RegionHead(CompositeLayer):
-    """Tells for every anchor whether it shows an object, and how to move it there.
+    """Predicts for every anchor whether it contains an object, and a box refinement.
 
     `objectness = conv1x1(y)`, `deltas = conv1x1(y)` with `y = ReLU(conv3x3(x))`. All levels share
     the weights.
 
     Args:
-        ratios: Integer, the number of anchors at a position. Defaults to `3`.
+        ratios: Integer, the number of anchors per position. Defaults to `3`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
     Call arguments:

@@ -10,7 +10,7 @@ from keras_segattn.detection.gathering import gather_rows
 from keras_segattn.detection.non_maximum_suppression import NonMaximumSuppression
 
 ANCHOR_SIZES = {"P2": 32, "P3": 64, "P4": 128, "P5": 256, "P6": 512}
-# Below every logit. Half precision cannot hold it, but scores are float32 here.
+# Below every logit. Too small for half precision, but scores are float32 here.
 NO_BOX = -1e30
 
 
@@ -24,31 +24,29 @@ class RegionProposal(keras.layers.Layer):
     ```
 
     Args:
-        count: Integer, the number of boxes of an image, and the most of a level. Defaults to
+        count: Integer, the number of boxes per image, and the maximum per level. Defaults to
             `1000`.
         training_count: Integer, the same for `training=True`. Defaults to `2000`.
-        iou_threshold: Float, the intersection over union above which the lower of two boxes of a
-            level is dropped. Defaults to `0.7`.
-        anchor_sizes: Dict from levels to the square root of the area of their anchors in pixels.
-            Level `"Pn"` has stride `2**n`. Defaults to 32 pixels for P2, 64 for P3 up to 512 for
-            P6.
-        aspect_ratios: Sequence of the heights of anchors over their widths. Defaults to
+        iou_threshold: Float, the intersection over union above which the box with the lower score
+            is dropped, within a level. Defaults to `0.7`.
+        anchor_sizes: Dict from levels to the square root of their anchors' area in pixels. Level
+            `"Pn"` has stride `2**n`. Defaults to 32 pixels for P2, 64 for P3, up to 512 for P6.
+        aspect_ratios: Sequence of ratios of anchor height to anchor width. Defaults to
             `(0.5, 1.0, 2.0)`.
         **kwargs: `name` and `dtype`, as in every Keras layer. Boxes are float32 in any precision.
 
     Call arguments:
         objectness: Dict from levels to logits `(batch, height, width, ratios)`.
-        deltas: Dict from levels to the box encodings `(batch, height, width, 4 * ratios)`, the four
-            numbers of a ratio side by side. See `decode_boxes`.
-        image: Tensor of shape `(batch, height, width, channels)`, of which only the size is used;
-            or `(batch, 2)`, the height and width of each image before it was padded below and at
-            the right.
+        deltas: Dict from levels to box encodings `(batch, height, width, 4 * ratios)`, with the
+            four numbers of a ratio in sequence. See `decode_boxes`.
+        image: Tensor of shape `(batch, height, width, channels)`, used only for its size; or
+            `(batch, 2)`, the height and width of each image without padding.
         training: Boolean, whether to return `training_count` boxes. Defaults to `None`.
 
     Returns:
         Tuple of the boxes `(batch, count, 4)`, each `(x1, y1, x2, y2)` in pixels, and the scores
-        `(batch, count)` from 0 to 1, the highest first. Where fewer boxes are left the last have
-        the score -1 and are zero. No gradient flows through them.
+        `(batch, count)` from 0 to 1, the highest first. If fewer boxes remain, the last boxes are
+        zero with score -1. No gradient flows through the result.
 
     Raises:
         ValueError: If a count is below 1.
@@ -66,8 +64,8 @@ class RegionProposal(keras.layers.Layer):
         "Faster R-CNN" (Ren et al., 2015), section 3.1, and "Feature Pyramid Networks for Object
         Detection" (Lin et al., 2017), section 4.1.
 
-    **Differences from the paper**: the counts are maskrcnn-benchmark's. Without the sizes of
-    the images, the boxes of a batch share the borders of its images, padding included.
+    **Differences from the paper**: the counts follow maskrcnn-benchmark. Without the sizes of the
+    images, boxes of an image padded below and on the right may extend into the padding.
     """
 
     def __init__(
@@ -93,7 +91,7 @@ class RegionProposal(keras.layers.Layer):
         self.suppression.built = True
 
     def anchors(self, maps):
-        """Returns the anchors of a dict of maps by levels, as a dict of tensors `(anchors, 4)`."""
+        """Returns the anchors for a dict of maps by level, as a dict of tensors `(anchors, 4)`."""
         return {
             level: level_anchors(
                 *ops.shape(maps[level])[1:3], level_stride(level), size, self.aspect_ratios
@@ -108,7 +106,7 @@ class RegionProposal(keras.layers.Layer):
             for level, anchors in self.anchors(objectness).items()
         ]
         boxes, logits = (ops.concatenate(parts, axis=1) for parts in zip(*levels, strict=True))
-        # Ranked by logits: many scores are rounded to 1.
+        # Ranked by logits, because many scores round to 1.
         logits, best = ops.top_k(logits, count)
         scores = ops.where(logits > NO_BOX, ops.sigmoid(logits), -1.0)
         return ops.stop_gradient(gather_rows(boxes, best)), ops.stop_gradient(scores)
@@ -117,7 +115,7 @@ class RegionProposal(keras.layers.Layer):
         batch = ops.shape(objectness)[0]
         logits = ops.reshape(ops.cast(objectness, "float32"), (batch, -1))  # (batch, anchors)
         deltas = ops.reshape(deltas, (batch, -1, 4))
-        # A small map has fewer anchors than boxes are asked for.
+        # A small map has fewer anchors than the requested boxes.
         logits = ops.pad(logits, ((0, 0), (0, count)), constant_values=NO_BOX)
         deltas = ops.pad(deltas, ((0, 0), (0, count), (0, 0)))
         anchors = ops.pad(anchors, ((0, count), (0, 0)))

@@ -1,4 +1,4 @@
-"""ROIAlign: a small map of each box, from the pyramid level that fits its size."""
+"""ROIAlign: samples a small map for each box, from the pyramid level that fits its size."""
 
 import math
 
@@ -8,7 +8,7 @@ from keras import ops
 from keras_segattn.arguments import check_at_least
 from keras_segattn.detection.anchors import level_stride
 
-# A box of 224x224 pixels, the images of ImageNet, is read from P4.
+# A box of 224x224 pixels, the size of ImageNet images, is read from P4.
 CANONICAL_SIZE, CANONICAL_LEVEL = 224, 4
 
 
@@ -23,23 +23,23 @@ class ROIAlign(keras.layers.Layer):
 
     Args:
         size: Integer, height and width of the result.
-        samples: Integer, the samples along each side of a bin. Defaults to `2`.
+        samples: Integer, the number of samples along each side of a bin. Defaults to `2`.
         aligned: Boolean, whether position `i` of a map is at `i + 0.5` strides, the center of its
-            pixels. `False` puts it half a stride to the upper left, and takes a box narrower than
-            a position for as wide as one, as maskrcnn-benchmark and torchvision's Mask R-CNN have
-            it. Defaults to `True`.
+            pixels. `False` shifts it half a stride to the upper left and treats a box narrower than
+            a position as one position wide, as in maskrcnn-benchmark and torchvision's Mask R-CNN.
+            Defaults to `True`.
         **kwargs: `name` and `dtype`, as in every Keras layer. Positions are float32 in any
             precision.
 
     Call arguments:
-        boxes: Tensor of shape `(batch, count, 4)`, boxes `(x1, y1, x2, y2)` in pixels of the image.
+        boxes: Tensor of shape `(batch, count, 4)`, boxes `(x1, y1, x2, y2)` in image pixels.
         features: Dict from levels to maps `(batch, height, width, channels)`. Level `"Pn"` has
             stride `2**n`.
 
     Returns:
-        Tensor of shape `(batch, count, size, size, channels)`. A sample more than a position
-        outside of its map is zero; between, it is the value at the border. Gradients flow to the
-        features only.
+        Tensor of shape `(batch, count, size, size, channels)`. A sample more than one position
+        outside its map is zero; closer to the map, it is the border value. Gradients flow only to
+        the features.
 
     Raises:
         ValueError: If `size` or `samples` is below 1.
@@ -55,7 +55,7 @@ class ROIAlign(keras.layers.Layer):
         "Mask R-CNN" (He et al., 2017), section 3, and "Feature Pyramid Networks for Object
         Detection" (Lin et al., 2017), equation 1.
 
-    **Differences from the paper**: none known. The number of samples is maskrcnn-benchmark's.
+    **Differences from the paper**: none known. The number of samples follows maskrcnn-benchmark.
     """
 
     def __init__(self, size, samples=2, aligned=True, **kwargs):
@@ -75,7 +75,7 @@ class ROIAlign(keras.layers.Layer):
         maps = [ops.cast(features[level], self.compute_dtype) for level in levels]
         channels = maps[0].shape[-1]
         batch = ops.shape(maps[0])[0]
-        # All positions of all levels below each other.
+        # All positions of all levels, concatenated.
         flat = ops.concatenate([ops.reshape(x, (batch, -1, channels)) for x in maps], axis=1)
         sizes = [ops.shape(x)[1:3] for x in maps]
         starts, total = [], 0
@@ -101,9 +101,9 @@ class ROIAlign(keras.layers.Layer):
         )
 
     def _levels(self, boxes, levels):
-        """Equation 1: the index of the level of each box."""
+        """Equation 1: returns the level index of each box."""
         area = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-        # A box without area is on the finest level.
+        # A box without area uses the finest level.
         scale = ops.sqrt(ops.maximum(area, 1e-6)) / CANONICAL_SIZE
         number = ops.floor(CANONICAL_LEVEL + ops.log(scale) / math.log(2) + 1e-6)
         index = ops.zeros_like(number, dtype="int32")
@@ -130,15 +130,15 @@ class ROIAlign(keras.layers.Layer):
 
 
 def sample_boxes(flat, starts, sizes, boxes, size, samples, aligned):
-    """Samples maps, whose positions are the rows of one matrix, in boxes.
+    """Samples maps inside boxes; the positions of the maps are the rows of one matrix.
 
     Args:
         flat: Tensor of shape `(positions, channels)`, maps row by row.
         starts: Integer tensor of shape `(batch, count)`, the first row of the map of each box.
         sizes: Pair of integer tensors `(batch, count)`, the height and width of these maps.
-        boxes: float32 tensor `(batch, count, 4)`, in positions of these maps.
+        boxes: float32 tensor `(batch, count, 4)`, in map positions.
         size: Integer, height and width of the result.
-        samples: Integer, the samples along each side of a bin.
+        samples: Integer, the number of samples along each side of a bin.
         aligned: Boolean. See `ROIAlign`.
 
     Returns:
@@ -154,8 +154,8 @@ def sample_boxes(flat, starts, sizes, boxes, size, samples, aligned):
         return ops.expand_dims(start, -1) + (bins + (sample + 0.5) / samples) * step
 
     result = 0.0
-    # One sample of all bins at a time: together they would take as much memory as there are
-    # samples.
+    # One sample of all bins at a time: all samples together would multiply the memory by their
+    # number.
     for sample in range(samples**2):
         y = positions(y1, y2, sample // samples)  # (batch, count, size)
         x = positions(x1, x2, sample % samples)
@@ -174,7 +174,7 @@ def sample_boxes(flat, starts, sizes, boxes, size, samples, aligned):
 
 
 def _neighbors(position, length):
-    """Returns the two positions around each, with their weights in a linear interpolation."""
+    """Returns the two neighbors of each position, with their linear interpolation weights."""
     length = ops.expand_dims(length, -1)
     last = ops.cast(length - 1, "float32")
     inside = ops.logical_and(position >= -1.0, position <= last + 1.0)

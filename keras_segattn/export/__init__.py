@@ -1,4 +1,4 @@
-"""Exporting trained models for serving, and running them without Keras."""
+"""Exports trained models for serving, and runs them without Keras."""
 
 from typing import TYPE_CHECKING
 

@@ -14,14 +14,14 @@ from keras_segattn.weights.preprocessing import IMAGENET
 
 DESCRIPTION = """Exports a trained model for a runtime, and verifies the artifact there.
 
-Images go in as uint8, of any size unless --size is given; out comes the class of every pixel.
+Input: uint8 images, of any size unless --size is given. Output: the class of every pixel.
 
   saved_model  for TensorFlow, TensorFlow Serving and TF-TRT
   onnx         for ONNX Runtime, Triton and TensorRT
-  onnx_cpu     for ONNX Runtime on a processor only, faster
+  onnx_cpu     for ONNX Runtime only on a CPU, faster
   litert       for phones and small devices
-  openvino     for Intel's processors
-  tensorrt     for NVIDIA's GPUs; made on a machine that has one
+  openvino     for Intel CPUs and GPUs
+  tensorrt     for NVIDIA GPUs; built on a machine that has one
 """
 EXAMPLES = """examples:
   # for ONNX Runtime, Triton and TensorRT; images of any size
@@ -34,7 +34,7 @@ EXAMPLES = """examples:
   python -m keras_segattn.export model.keras --format litert --dtype int8 --batch 1 \\
       --size 360 480 --images CamVid/train
 
-  # a model that was trained on ImageNet's mean and deviation and does not know it
+  # a model trained with ImageNet's mean and deviation that does not record them
   python -m keras_segattn.export old.keras --format openvino --preprocessing imagenet
 
 The artifact is reloaded in its own runtime, compared with the model, and removed if they disagree.
@@ -72,7 +72,7 @@ def parse_arguments(arguments, prog="python -m keras_segattn.export"):
         "--preprocessing",
         choices=["model", "imagenet", "outside"],
         default="model",
-        help="the model's own (default), ImageNet's, or none: images come preprocessed",
+        help="the model's own (default), ImageNet's, or none for preprocessed images",
     )
     add(
         "--size",
@@ -86,14 +86,14 @@ def parse_arguments(arguments, prog="python -m keras_segattn.export"):
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
-        help="resize images to it for the network, and the logits back (default: not)",
+        help="resize images to this size for the network, and the logits back (default: no)",
     )
     add(
         "--threshold",
         type=float,
         nargs="+",
         metavar="P",
-        help="probability of a class in the map of a binary or multilabel model (default: 0.5)",
+        help="probability threshold of a binary or multilabel model (default: 0.5)",
     )
     add("--batch", type=int, metavar="N", help="images per batch (default: any)")
     add(
@@ -103,25 +103,25 @@ def parse_arguments(arguments, prog="python -m keras_segattn.export"):
         metavar="PATH",
         help="image files or folders to verify and calibrate with (default: noise)",
     )
-    add("--opset", type=int, metavar="N", help="version of ONNX's operators (default: 17)")
+    add("--opset", type=int, metavar="N", help="ONNX operator version (default: 17)")
     bounds = ", ".join(f"{bound} for {dtype}" for dtype, bound in LEAST_AGREEMENT.items())
     add(
         "--least-agreement",
         type=float,
         metavar="SHARE",
-        help=f"least share of pixels with the same class as in Keras (default: {bounds})",
+        help=f"minimum fraction of pixels with the same class as in Keras (default: {bounds})",
     )
     return parser.parse_args(arguments)
 
 
 def all_images(paths):
-    """Returns the image files among some paths and in the folders among them."""
+    """Returns the image files among paths, and in the folders among them."""
     files = []
     for path in paths:
         if path.is_dir():
             found = find_images(path)
             if not found:
-                raise FileNotFoundError(f"{path} holds no images {IMAGE_SUFFIXES}")
+                raise FileNotFoundError(f"{path} contains no images {IMAGE_SUFFIXES}")
             files += found
         elif path.is_file():
             files.append(path)

@@ -1,4 +1,4 @@
-"""An exported model that takes images of any kind."""
+"""An exported model that accepts images of any format."""
 
 import threading
 import time
@@ -14,51 +14,51 @@ from keras_segattn.task import probabilities_of
 
 
 class ExportedSegmenter(Segmenter):
-    """Finds the class of every pixel of an image with an artifact, in its own runtime.
+    """Segments images with an artifact in its own runtime.
 
-    It takes the same images as `keras_segattn.inference.segment`. An image with a side below 32
-    pixels is continued by its border pixels, and cut back; for an artifact of fixed size images are
-    resized, without antialiasing as in `segment`, and the classes back. A TensorRT engine of free
-    sizes takes sides from 64 to 2048 only.
+    It accepts the same images as `keras_segattn.inference.segment`. An image with a side below 32
+    pixels is padded with its border pixels, and the result is cropped. For an artifact with a fixed
+    size, images are resized, without antialiasing as in `segment`, and the classes are resized
+    back. A TensorRT engine with free sizes accepts only sides from 64 to 2048.
 
-    Neither Keras nor a backend is imported, except for a SavedModel: TensorFlow runs it, and
-    imports Keras. Threads may share an instance. It can be pickled, and is then loaded from the
-    same path.
+    Neither Keras nor a backend is imported, except for a SavedModel: TensorFlow runs it and imports
+    Keras. Threads may share an instance. An instance can be pickled; unpickling loads the artifact
+    from the same path.
 
     Args:
-        path: Path of an artifact with preprocessing inside and class maps out, in batches of
-            any size or of one.
+        path: Path of an artifact with preprocessing inside and class maps as output, for batches of
+            any size or of one image.
         threads: Integer, as for `load_exported`. Defaults to `None`: the runtime chooses.
-        tile: `None` to take an image whole; or the side, or `(height, width)`, of a window that
-            slides over it, as for `segment`. The probabilities of windows are computed from the
-            logits, which ONNX files give with the package `onnx` installed. An artifact of fixed
-            size takes windows of its size. Defaults to `None`.
-        overlap: Float, the least share of a window that its neighbor overlaps, as for `segment`.
-            Defaults to `0.25`.
-        batch_size: Integer, how many windows are computed at once, if the artifact takes any
-            batch. Defaults to `1`.
+        tile: `None` for the whole image at once; or the side, or `(height, width)`, of a sliding
+            window, as for `segment`. The probabilities of windows are computed from the logits; for
+            ONNX files, this requires the package `onnx`. An artifact with a fixed size accepts only
+            windows of this size. Defaults to `None`.
+        overlap: Float, the minimum overlap of neighboring windows, as for `segment`. Defaults to
+            `0.25`.
+        batch_size: Integer, the number of windows per call, if the artifact accepts batches of any
+            size. Defaults to `1`.
 
     Call arguments:
         image: Path of a file, bytes of one, `PIL.Image.Image`, or array `(height, width)` or
             `(height, width, channels)`.
-        channel_order: `"RGB"` or `"BGR"`, the order of the colors of an array, as for
+        channel_order: `"RGB"` or `"BGR"`, the color order of an array, as for
             `keras_segattn.images.read_image`. Defaults to `"RGB"`.
-        timeout: Float, the seconds after which the runtime ends the computation, of all windows
+        timeout: Float, seconds after which the runtime aborts the computation of all windows
             together, as for `load_exported`. Defaults to `None`, no limit.
 
     Returns:
         A `Segmentation` without probabilities.
 
     Attributes:
-        metadata: Dict, as from `read_metadata`.
-        value_range: Tuple `(low, high)` of the values of an image that become 0 and 255, or one
-            such for each band, as it was trained; `None` to go by the dtype.
-        takes_timeout: Boolean, whether the runtime can end a computation.
+        metadata: Dict, as returned by `read_metadata`.
+        value_range: Tuple `(low, high)` of the image values that become 0 and 255, or one tuple per
+            band, as in training; `None` if the dtype determines the range.
+        takes_timeout: Boolean, whether the runtime can abort a computation.
 
     Raises:
         TimeoutError: If the computation takes longer than `timeout`.
-        ValueError: If the artifact takes or returns something else; or the image is empty, damaged
-            or of the wrong channels; or `tile` does not fit the artifact.
+        ValueError: If the artifact has another kind of input or output; if the image is empty or
+            damaged or has wrong channels; or if `tile` does not fit the artifact.
 
     Example:
 
@@ -74,7 +74,7 @@ class ExportedSegmenter(Segmenter):
         self.metadata = self.check(path)
         self.shape = self.metadata["input"]["shape"]
         self.sides, self.channels = tuple(self.shape[1:3]), self.shape[-1]
-        # Files of earlier versions have none.
+        # Files from earlier versions have no task.
         self.task = self.metadata.get("task", "multiclass")
         threshold = self.metadata.get("threshold")
         self.threshold = tuple(threshold) if isinstance(threshold, list) else threshold
@@ -97,17 +97,17 @@ class ExportedSegmenter(Segmenter):
 
     @staticmethod
     def check(path):
-        """Returns the metadata of an artifact that an instance can be made of, without loading it.
+        """Returns the metadata of an artifact that fits this class, without loading it.
 
         Raises:
-            FileNotFoundError: If there is nothing.
-            ValueError: If it is no such artifact; says how to export one.
+            FileNotFoundError: If `path` does not exist.
+            ValueError: If the artifact does not fit; the message says how to export one that fits.
         """
         metadata = read_metadata(path)
         (batch, *_), dtype = metadata["input"]["shape"], metadata["input"]["dtype"]
         if (dtype, metadata["output"]) != ("uint8", "class_map") or batch not in (None, 1):
             raise ValueError(
-                f"{path} takes {dtype} images in batches of {batch or 'any size'} and returns "
+                f"{path} expects {dtype} images in batches of {batch or 'any size'} and returns "
                 f"{metadata['output']}; export it with preprocessing=None, output='class_map' and "
                 "a free batch."
             )
@@ -128,14 +128,14 @@ class ExportedSegmenter(Segmenter):
         return self.result(image, self._cut_back(outputs["class_map"][0], image.shape[:2]))
 
     def probabilities(self, pixels, timeout=None):
-        """Returns the probabilities of images, computed from the logits of the artifact.
+        """Returns the probabilities of images, computed from the artifact's logits.
 
         Args:
             pixels: float32 array `(count, height, width, channels)` from 0 to 255.
             timeout: Float, seconds, or `None`.
 
         Raises:
-            ValueError: If the artifact resizes images or class maps inside, or does not say
+            ValueError: If the artifact resizes images or class maps internally, or does not record
                 whether it has logits.
         """
         self._load_logits()
@@ -165,13 +165,13 @@ class ExportedSegmenter(Segmenter):
         if resized is not None or self.metadata["resized"] == "class_map":
             option = "output='coarse_class_map'" if resized is None else f"network_size={resized}"
             raise ValueError(
-                f"{self._path} was exported with {option}, and has no logits of the size of its "
-                "images, from which the probabilities of windows and frames are computed. Export "
-                "it without that."
+                f"{self._path} was exported with {option} and has no logits of the image size, "
+                "which are needed for the probabilities of windows and frames. Export it without "
+                "this option."
             )
         if self.metadata.get("from_logits") is None:
             raise ValueError(
-                f"It cannot be told whether {self._path} has logits or probabilities inside. Set "
+                f"It is unknown whether {self._path} contains logits or probabilities. Set "
                 "model.from_logits to True or False, and export the model again."
             )
 
@@ -202,7 +202,7 @@ class ExportedSegmenter(Segmenter):
 
 
 class _Deadline:
-    """The end of several computations that have a time together."""
+    """A common deadline for several computations."""
 
     def __init__(self, timeout):
         self._end = None if timeout is None else time.monotonic() + timeout
@@ -224,7 +224,7 @@ def _resized(values, size):
 
 
 def _bilinear(channel, size):
-    """Resizes as `keras.ops.image.resize`, without a backend; Pillow's `resize` would antialias."""
+    """Resizes like `keras.ops.image.resize`, without a backend; Pillow would antialias."""
     from PIL import Image
 
     steps = (channel.shape[1] / size[1], 0, 0, 0, channel.shape[0] / size[0], 0)

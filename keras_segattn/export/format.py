@@ -1,9 +1,9 @@
-"""The base of all formats of artifacts."""
+"""Base class of all artifact formats."""
 
 import importlib.util
 from fnmatch import fnmatchcase
 
-# The files that every artifact has beside it; those of a folder are inside.
+# The files beside every artifact; for a folder, they are inside.
 SIDECARS = DESCRIPTION, LABELS = "model.json", "labels.txt"
 
 
@@ -11,19 +11,20 @@ class Format:
     """A format that `export_model` writes and `load_exported` runs.
 
     A subclass sets the attributes and defines `write`, `load` and `read_metadata`. Its module
-    imports neither Keras nor a backend: writing and running import the rest.
+    imports neither Keras nor a backend; the methods import them when needed.
 
     Attributes:
-        name: As `export_model` takes it.
+        name: Name of the format for `export_model`.
         suffix: Suffix of the file; empty for a folder.
-        files: Patterns of the files in a folder. The first is a name, which tells the format.
-        dtypes: Precisions that it offers.
-        fixed_size_dtypes: Precisions that free image sizes would spoil.
-        opsets: Range of the versions of ONNX's operators that it offers.
-        takes_timeout: Boolean, whether its runtime can end a computation.
+        files: Patterns of the files in a folder. The first is a file name that identifies the
+            format.
+        dtypes: Supported precisions.
+        fixed_size_dtypes: Precisions that require fixed image sizes.
+        opsets: Range of the supported ONNX operator versions.
+        takes_timeout: Boolean, whether its runtime can abort a computation.
         runtime: Packages that run it.
-        writers: Packages that write it, beside TensorFlow.
-        extras: Extras of keras-segattn that install the runtime, and the writers.
+        writers: Packages that write it, in addition to TensorFlow.
+        extras: Extras of keras-segattn that install the runtime and the writers.
     """
 
     name = None
@@ -44,8 +45,8 @@ class Format:
         """Writes an artifact.
 
         Args:
-            served: A model as `serving_model` returns it.
-            path: Path of the file or folder, which does not exist yet.
+            served: A model returned by `serving_model`.
+            path: Path of the file or folder; it must not exist yet.
             metadata: Dict for `read_metadata` to return.
             dtype: One of `dtypes`.
             calibration: List of batches of images, for int8.
@@ -55,28 +56,29 @@ class Format:
     def load(self, path, threads=None, logits=True):
         """Returns a function from a batch of images to a dict of outputs.
 
-        Several threads may call it at once. With `takes_timeout` it has the argument `timeout`:
+        Several threads may call it at once. With `takes_timeout`, it has the argument `timeout`:
         seconds after which it raises a `TimeoutError`, or `None`.
 
         Args:
             path: Path of an artifact.
-            threads: Integer, the processor's threads per call, or `None` for the runtime's choice.
-            logits: Boolean, whether the outputs have the key `"logits"` too.
+            threads: Integer, the number of CPU threads per call, or `None` for the runtime's
+                choice.
+            logits: Boolean, whether the outputs also have the key `"logits"`.
         """
         raise NotImplementedError
 
     def read_metadata(self, path):
-        """Returns the metadata that `write` was given, without the runtime."""
+        """Returns the metadata passed to `write`, without using the runtime."""
         raise NotImplementedError
 
     def recognizes(self, path):
-        """Returns whether a path that exists looks like an artifact of this format."""
+        """Returns whether an existing path looks like an artifact of this format."""
         if self.suffix:
             return path.is_file() and path.suffix == self.suffix
         return (path / self.files[0]).is_file()
 
     def has_other_files(self, path):
-        """Returns whether an artifact is a folder that holds files beside its own."""
+        """Returns whether an artifact is a folder that contains unrelated files."""
         for file in path.rglob("*"):
             name = file.relative_to(path).as_posix()
             if file.is_dir() and not file.is_symlink():
@@ -86,7 +88,7 @@ class Format:
         return False
 
     def check_packages(self, writing=False):
-        """Raises an ImportError that names the package to install, if one is missing."""
+        """Raises an ImportError with the install command if a package is missing."""
         packages, extras = self.runtime, self.extras
         if writing:
             packages = dict.fromkeys((*packages, *self.writers, "tensorflow"))

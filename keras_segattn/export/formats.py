@@ -1,4 +1,4 @@
-"""The formats by name, and running of artifacts."""
+"""The formats by name, and functions to run artifacts."""
 
 from pathlib import Path
 
@@ -16,31 +16,31 @@ FORMATS = {
 
 
 class LoadedArtifact:
-    """An artifact in its own runtime, as `load_exported` returns it.
+    """An artifact in its own runtime, returned by `load_exported`.
 
-    Several threads may call it at once. It can be pickled: another process loads the artifact from
-    the same path.
+    Several threads may call it at once. It can be pickled; another process then loads the artifact
+    from the same path.
 
     Call arguments:
-        images: Array `(batch, height, width, channels)`, uint8 unless preprocessing was left
-            outside.
-        timeout: Float, the seconds after which the computation is ended. Only ONNX Runtime and
-            OpenVINO can end one; ONNX Runtime does so between two operators. Defaults to `None`,
-            no limit.
+        images: Array `(batch, height, width, channels)`, uint8 unless preprocessing is outside.
+        timeout: Float, seconds after which the computation is aborted. Only ONNX Runtime and
+            OpenVINO support this; ONNX Runtime stops between two operators. Defaults to `None`, no
+            limit.
 
     Returns:
-        Dict of arrays: the exported output by its name, `"class_map"` for example, and `"logits"`.
+        Dict of arrays: the exported output under its name, `"class_map"` for example, and
+        `"logits"`.
 
     Attributes:
-        takes_timeout: Boolean, whether the runtime can end a computation.
+        takes_timeout: Boolean, whether the runtime can abort a computation.
 
     Raises:
         TimeoutError: If the computation takes longer than `timeout`.
-        ValueError: If the runtime cannot end a computation, and `timeout` is passed.
+        ValueError: If `timeout` is given and the runtime cannot abort a computation.
     """
 
     def __init__(self, path, threads=None, logits=True):
-        # Where it is unpickled the working folder may be another.
+        # The working folder may differ where the object is unpickled.
         self._arguments = Path(path).absolute(), threads, logits
         format = format_of(Path(path))
         format.check_packages()
@@ -50,9 +50,9 @@ class LoadedArtifact:
         except (ImportError, MemoryError):
             raise
         except Exception as error:
-            # Each runtime has errors of its own for a damaged file.
+            # Each runtime has its own errors for a damaged file.
             raise ValueError(
-                f"{path} cannot be loaded by {format.runtime[0]}, and may be damaged: {error!r}"
+                f"{path} cannot be loaded by {format.runtime[0]} and may be damaged: {error!r}"
             ) from error
 
     def __call__(self, images, timeout=None):
@@ -60,7 +60,7 @@ class LoadedArtifact:
             return self._run(images)
         if not self.takes_timeout:
             raise ValueError(
-                f"The runtime of {self._name!r} cannot end a computation; leave `timeout` out, or "
+                f"The runtime of {self._name!r} cannot abort a computation; omit `timeout`, or "
                 f"export to 'onnx' or 'openvino'. Received: timeout={timeout}"
             )
         return self._run(images, timeout)
@@ -74,23 +74,23 @@ def load_exported(path, threads=None, logits=True):
 
     Args:
         path: Path of the artifact.
-        threads: Integer, the processor's threads that a call computes with. TensorFlow shares
-            them within a process, and takes the number before it first computes. Defaults to
-            `None`: the runtime chooses.
-        logits: Boolean, whether to return the logits as well, which costs memory and time. With
-            ONNX they need the package `onnx`. Defaults to `True`.
+        threads: Integer, the number of CPU threads per call. TensorFlow shares threads within a
+            process and must get the number before its first computation. Defaults to `None`: the
+            runtime chooses.
+        logits: Boolean, whether to also return the logits, which costs memory and time. With ONNX,
+            this requires the package `onnx`. Defaults to `True`.
 
     Returns:
         A callable from a batch of images `(batch, height, width, channels)`, uint8 unless
-        preprocessing was left outside, to a dict of arrays: the exported output by its name,
+        preprocessing is outside, to a dict of arrays: the exported output under its name,
         `"class_map"` for example, and `"logits"`. Several threads may call it at once. It can be
-        pickled, and is then loaded from the same path. ONNX Runtime and OpenVINO take the argument
-        `timeout`, in seconds, and raise a `TimeoutError` after it.
+        pickled; unpickling loads the artifact from the same path. For ONNX Runtime and OpenVINO, it
+        has the argument `timeout`, in seconds, after which it raises a `TimeoutError`.
 
     Raises:
-        FileNotFoundError: If there is nothing at `path`.
-        ImportError: If the runtime is not installed; names the extra.
-        ValueError: If `path` is not an artifact of a known format, is damaged, or is an ONNX file
+        FileNotFoundError: If `path` does not exist.
+        ImportError: If the runtime is not installed; the message names the extra.
+        ValueError: If `path` is not an artifact in a known format, is damaged, or is an ONNX file
             that refers to other files.
 
     Example:
@@ -116,9 +116,9 @@ def read_metadata(path):
         `threshold` of its class map.
 
     Raises:
-        FileNotFoundError: If there is nothing at `path`.
-        ValueError: If `path` is not an artifact of a known format, or `export_model` did not write
-            it.
+        FileNotFoundError: If `path` does not exist.
+        ValueError: If `path` is not an artifact in a known format, or was not written by
+            `export_model`.
     """
     path = Path(path)
     format = format_of(path)
@@ -127,17 +127,17 @@ def read_metadata(path):
     except ImportError:
         raise
     except Exception as error:
-        # Each reader has errors of its own for a damaged file.
+        # Each reader has its own errors for a damaged file.
         raise ValueError(
             f"{path} has no metadata of `export_model`, or is damaged: {error!r}"
         ) from error
 
 
 def is_artifact(path, folder):
-    """Returns whether a path holds an artifact of `export_model`, and nothing else.
+    """Returns whether a path contains an artifact of `export_model` and nothing else.
 
     Args:
-        path: Path of a file or folder that exists.
+        path: Path of an existing file or folder.
         folder: Boolean, whether the artifact is a folder.
     """
     if path.is_dir() != folder:
@@ -153,8 +153,8 @@ def format_of(path):
     """Returns the `Format` of an artifact.
 
     Raises:
-        FileNotFoundError: If there is nothing at `path`.
-        ValueError: If `path` is not an artifact of a known format.
+        FileNotFoundError: If `path` does not exist.
+        ValueError: If `path` is not an artifact in a known format.
     """
     if not path.exists():
         raise FileNotFoundError(f"There is no artifact at {path}")
@@ -163,6 +163,6 @@ def format_of(path):
             return format
     folders = [format.files[0] for format in FORMATS.values() if format.files]
     raise ValueError(
-        f"{path} is not an artifact of a known format: a .onnx or .tflite file, or a folder with "
+        f"{path} is not an artifact in a known format: a .onnx or .tflite file, or a folder with "
         f"one of {folders}"
     )

@@ -12,17 +12,17 @@ METADATA = b"keras_segattn"
 
 
 class LiteRT(Format):
-    """A file with the signature `serving_default`, of builtin operators only.
+    """A file with the signature `serving_default` and only builtin operators.
 
-    float16 stores the weights in half precision; int8 computes in 8 bits from the first
-    convolution to the last.
+    float16 stores the weights in half precision. int8 computes in 8 bits from the first convolution
+    to the last.
     """
 
     name = "litert"
     suffix = ".tflite"
     dtypes = ("float32", "float16", "int8")
-    # LiteRT quantizes the arithmetic of free sizes too: 8 bits misplace the pixels of a resized
-    # map.
+    # LiteRT also quantizes the arithmetic of free sizes, and 8 bits misplace the pixels of a
+    # resized map.
     fixed_size_dtypes = ("int8",)
     runtime = ("ai_edge_litert", "flatbuffers")
     extras = ("litert",)
@@ -43,7 +43,7 @@ class LiteRT(Format):
                 converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
                 converter.representative_dataset = lambda: ({"images": x} for x in calibration)
             with warnings.catch_warnings():
-                # TensorFlow calibrates with its own interpreter, which it deprecates.
+                # TensorFlow calibrates with its own, deprecated interpreter.
                 warnings.filterwarnings("ignore", r"(?s)\s*Warning: .*LiteRT interpreter")
                 content = converter.convert()
         path.write_bytes(_finish(content, metadata))
@@ -54,7 +54,7 @@ class LiteRT(Format):
         content = path.read_bytes()
         if logits:
             content = _with_logits(content)
-        # An interpreter has one set of tensors: each thread gets its own.
+        # An interpreter has one set of tensors, so each thread gets its own interpreter.
         local = threading.local()
 
         def runner():
@@ -63,7 +63,7 @@ class LiteRT(Format):
                 local.run = interpreter.get_signature_runner("serving_default")
             return local.run
 
-        # A damaged file is found here, not at the first image.
+        # Detects a damaged file here instead of at the first image.
         runner()
         return lambda images: runner()(images=images)
 
@@ -91,7 +91,7 @@ def _pack(model):
 
 
 def _finish(content, metadata):
-    """Adds the metadata, and takes the logits from the outputs; their tensor keeps that name."""
+    """Adds the metadata and removes the logits from the outputs; their tensor keeps its name."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = _parse(content)

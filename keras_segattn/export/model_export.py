@@ -1,4 +1,4 @@
-"""Exporting a model, and verifying that the artifact agrees with it."""
+"""Exports a model and verifies that the artifact agrees with it."""
 
 import json
 import os
@@ -32,9 +32,9 @@ from keras_segattn.export.staging import check_replaceable, replace, staging_fol
 from keras_segattn.export.verification import LEAST_AGREEMENT, compare, input_batches
 from keras_segattn.task import as_logits, check_threshold, count_labels
 from keras_segattn.version import __version__
-from keras_segattn.weights.preprocessing import Preprocessing
+from keras_segattn.weights.preprocessing import Preprocessing, known_preprocessing
 
-# A folder with such a name would be a mistake.
+# Suffixes that a folder should not have.
 FILES = (".onnx", ".tflite", ".xml", ".engine", ".plan")
 
 
@@ -55,15 +55,16 @@ def export_model(
 ):
     """Exports a segmentation model for serving, and verifies the artifact.
 
-    By default the artifact takes a batch of uint8 images of any height and width that the model
-    takes, and returns the class map `(batch, height, width)`; preprocessing and argmax are inside.
-    The class map of a binary model is 1 in the foreground; the map of a multilabel model holds 0
-    and 1 for each class, `(batch, height, width, classes)`; their threshold is inside. It is
-    reloaded in its own runtime and compared with the model before it gets its name: `path` holds
-    the complete, verified artifact, or the old one. Task, class names, palette and preprocessing
-    are recorded in it; `read_metadata` returns them.
+    By default, the artifact's input is a batch of uint8 images of any height and width that the
+    model supports, and its output is the class map `(batch, height, width)`; preprocessing and
+    argmax are inside. The class map of a binary model is 1 in the foreground. The map of a
+    multilabel model contains 0 and 1 for each class, `(batch, height, width, classes)`. The
+    threshold of both is inside. The artifact is reloaded in its own runtime and compared with the
+    model before it is renamed: `path` is either the complete, verified artifact or the old one.
+    Task, class names, palette and preprocessing are recorded in the artifact; `read_metadata`
+    returns them.
 
-    Programs in other languages read them from JSON, with the names of the classes in a text file:
+    Programs in other languages read them from JSON, and the class names from a text file:
     `model.json` and `labels.txt` inside a folder, `canet.onnx.json` and `canet.onnx.labels.txt`
     beside a file `canet.onnx`. The page "Files of an artifact" of the documentation has the schema.
 
@@ -76,57 +77,61 @@ def export_model(
     | `"openvino"` | folder | float32, float16, int8 | OpenVINO |
     | `"tensorrt"` | folder | float32, float16 | TensorRT, on the GPU it was built on |
 
-    float16 halves the weights; the runtime chooses the precision it computes in. int8 is
-    quantization after training. An ONNX file in int8 is for ONNX Runtime. OpenVINO computes it
-    wrongly where sizes are free: pass `input_shape`, or take `"openvino"`. TensorRT refuses it, as
-    its zero points are not 0. For TF-TRT export `"saved_model"`, which
-    `keras_segattn/export/tf_trt.py` converts.
+    float16 halves the size of the weights; the runtime chooses the precision of the computation.
+    int8 is post-training quantization. An ONNX file in int8 is for ONNX Runtime. With free sizes,
+    OpenVINO computes it incorrectly: pass `input_shape`, or use `"openvino"`. TensorRT rejects it
+    because its zero points are not 0. For TF-TRT, export `"saved_model"` and convert it with
+    `keras_segattn/export/tf_trt.py`.
 
-    TensorFlow does the export. On the JAX and torch backends it does so in a process of its own.
+    TensorFlow writes the artifact. On the JAX and torch backends, it runs in a separate process.
 
     Args:
-        model: A functional model from preprocessed images to logits, such as `CANet`. A model in
-            mixed precision is exported in float32.
-        path: The folder or file to write. An artifact that is there is replaced; anything else is
-            refused.
+        model: A functional model from preprocessed images to logits, such as `CANet`. A mixed
+            precision model is exported in float32.
+        path: The folder or file to write. An existing artifact is replaced; anything else raises an
+            error.
         format: One of the formats above. Defaults to `"saved_model"`.
-        preprocessing: `None` to put `model.preprocessing` inside; `False` to leave it outside, the
-            artifact then taking float32 images that are preprocessed; or a callable for a Keras
-            tensor of images to put inside. Defaults to `None`.
+        preprocessing: `None` to include `model.preprocessing` in the artifact; `False` to leave it
+            outside, so that the artifact expects preprocessed float32 images; or a callable for a
+            Keras tensor of images, to include in the artifact. Defaults to `None`.
         output: `"class_map"`, `"probabilities"`, `"logits"`, or `"coarse_class_map"`: the class map
-            as it is before the logits are resized, enlarged by repeating pixels. It is faster, and
-            its contours have steps of the decoder's stride, 8 pixels. The artifact
-            calls it `class_map` as well. Defaults to `"class_map"`.
-        input_shape: Tuple `(batch, height, width)`; `None` leaves a size free. LiteRT in int8 needs
-            a fixed height and width; elsewhere they may make a faster artifact. Defaults to all
-            free, as far as the model's are.
+            before the logits are resized, enlarged by repeating pixels. It is faster, but its
+            contours have steps of the decoder's stride, 8 pixels. In the artifact, it is also named
+            `class_map`. Defaults to `"class_map"`.
+        input_shape: Tuple `(batch, height, width)`; `None` leaves a size free. LiteRT in int8
+            requires a fixed height and width; in other formats, they may make the artifact faster.
+            Defaults to free sizes, as far as the model allows.
         network_size: Tuple `(height, width)` at which the network works inside the artifact: images
             are resized to it, and the logits back, as papers do that measure 1024x2048 images at
-            512x1024. Defaults to `None`, the size of the images.
+            512x1024, and as `segment(size=)` and `evaluate` do. Defaults to `None`, the size of the
+            images.
         threshold: Float between 0 and 1, the probability above which the class map of a binary or
-            multilabel model has a class; or a sequence of one per class. It is put inside and
-            recorded. Defaults to `None`: 0.5, and the best class of a multiclass model.
+            multilabel model contains a class; or a sequence of one per class. It is included in the
+            artifact and recorded. Defaults to `None`, which means 0.5; a multiclass model has its
+            best class.
         dtype: `"float32"`, `"float16"` or `"int8"`. Defaults to `"float32"`.
-        images: Images to compare with, and to calibrate int8 with, as it will meet them: a data set
-            of `keras_segattn.data`, or a sequence of anything that `segment` takes as an image. Up
-            to 8 of them, evenly spread, are compared, and up to 64 others calibrated with. They
-            are resized where `input_shape` is fixed. Where preprocessing is outside and the model
-            knows none, they are preprocessed float arrays. Defaults to noise, which int8 refuses.
-        least_agreement: The share of equal pixels, over the worst image, below which the artifact
-            is withdrawn. Defaults to 0.999 for float32, 0.99 for float16 and 0.95 for int8.
-        opset: Integer, the version of ONNX's operators, for older runtimes: 13 to 18 for `"onnx"`,
-            15 to 17 for `"onnx_cpu"`. Defaults to 17.
+        images: Representative images for the comparison and for int8 calibration: a data set of
+            `keras_segattn.data`, or a sequence of images of any kind that `segment` accepts. Up to
+            8 of them, evenly spread, are compared, and up to 64 others are used for calibration. If
+            `input_shape` is fixed, they are resized. If preprocessing is outside and the model has
+            none, they must be preprocessed float arrays. Defaults to noise, which int8 does not
+            accept.
+        least_agreement: The minimum fraction of equal pixels in the worst image; below it, the
+            artifact is discarded. Defaults to 0.999 for float32, 0.99 for float16 and 0.95 for
+            int8.
+        opset: Integer, the ONNX operator version, for older runtimes: 13 to 18 for `"onnx"`, 15 to
+            17 for `"onnx_cpu"`. Defaults to 17.
 
     Returns:
         An `ExportReport`.
 
     Raises:
-        ImportError: If a package that the format needs is missing; names the extra.
-        ValueError: If an argument has a value that is not named above, or `path` is a symbolic
-            link or holds something that `export_model` did not write, or so do the files beside it.
-        RuntimeError: If the export fails, the format cannot be written on this machine, logits
-            are not finite, the share of equal pixels is too low, or another process exports to
-            `path`; nothing is then written.
+        ImportError: If a package required by the format is missing; the message names the extra.
+        ValueError: If an argument has a value not listed above, if `path` is a symbolic link, or if
+            `path` or the files beside it exist and were not written by `export_model`.
+        RuntimeError: If the export fails, the format cannot be written on this machine, logits are
+            not finite, the fraction of equal pixels is too low, or another process exports to
+            `path`. In all cases, nothing is written.
 
     Example:
 
@@ -137,9 +142,9 @@ def export_model(
     """
     if format == "tf_trt":
         raise ValueError(
-            "TF-TRT ended with TensorFlow 2.17, which cannot run this package. Export "
-            "format='saved_model' and convert the folder where TensorFlow 2.17 and TensorRT are "
-            "installed: python tf_trt.py SAVED_MODEL CONVERTED, with the file "
+            "TF-TRT was last in TensorFlow 2.17, which cannot run this package. Export "
+            "format='saved_model' and convert the folder on a machine with TensorFlow 2.17 and "
+            "TensorRT: python tf_trt.py SAVED_MODEL CONVERTED, with the file "
             "keras_segattn/export/tf_trt.py."
         )
     check_functional(model)
@@ -151,7 +156,7 @@ def export_model(
         check_choice(f"opset of {format}", opset, tuple(target.opsets) or (None,))
     if path.suffix != target.suffix and (target.suffix or path.suffix in FILES):
         kind = f"file that ends in {target.suffix}" if target.suffix else "folder"
-        raise ValueError(f"{format!r} is written to a {kind}. Received: path={str(path)!r}")
+        raise ValueError(f"{format!r} requires a {kind}. Received: path={str(path)!r}")
     check_replaceable(path, lambda path: is_artifact(path, folder=not target.suffix))
     check_sidecars(path, folder=not target.suffix)
     if isinstance(images, (str, os.PathLike)):
@@ -159,7 +164,9 @@ def export_model(
     if images is not None and not len(images):
         raise ValueError("`images` is empty.")
     if dtype == "int8" and images is None:
-        raise ValueError("int8 is calibrated with images: pass `images`, a data set for example.")
+        raise ValueError(
+            "int8 requires images for calibration: pass `images`, a data set for example."
+        )
     finds_objects = isinstance(model, InstanceSegmentationModel)
     if finds_objects:
         arguments = {"output": output, "network_size": network_size, "threshold": threshold}
@@ -184,7 +191,7 @@ def export_model(
         least = LEAST_AGREEMENT
     if dtype in target.fixed_size_dtypes and None in served.input_shape[1:3]:
         raise ValueError(
-            f"{format!r} in {dtype} needs a fixed height and width: pass `input_shape`, such as "
+            f"{format!r} in {dtype} requires a fixed height and width: pass `input_shape`, such as "
             f"(1, 360, 480). Received: input_shape={input_shape}"
         )
     metadata["network_size"] = None if network_size is None else list(network_size)
@@ -211,11 +218,11 @@ def export_model(
             fault, kind, numbers = "differs from the model in", "objects", "scores"
         else:
             agreement, difference = compare(served, run, output, compared, task, least_output)
-            fault, kind, numbers = "gives another class than the model to", "pixels", "logits"
+            fault, kind, numbers = "gives another class than the model for", "pixels", "logits"
         if not agreement >= least_agreement:
             raise RuntimeError(
                 f"The {format} artifact in {dtype} {fault} {1 - agreement:.2%} of the {kind} of an "
-                f"image, more than the {1 - least_agreement:.2%} allowed; the largest difference "
+                f"image, more than the allowed {1 - least_agreement:.2%}; the largest difference "
                 f"of the {numbers} is {difference:.3g}. It was not written to {path}."
             )
         files = artifact.rglob("*") if artifact.is_dir() else [artifact]
@@ -261,28 +268,22 @@ def _write_with_tensorflow(format, served, artifact, metadata, dtype, calibratio
     )
     if result.returncode:
         raise RuntimeError(
-            "TensorFlow, which writes the artifact in a process of its own, failed:\n"
+            "TensorFlow, which writes the artifact in a separate process, failed:\n"
             f"{result.stderr[-2000:]}"
         )
 
 
 def _preprocessing(model, preprocessing):
-    """Returns the preprocessing inside the artifact, and the part left to do before it."""
-    own = getattr(model, "preprocessing", None)
+    """Returns the preprocessing inside the artifact and the part that remains outside."""
     if preprocessing is False:
-        return None, own
+        return None, getattr(model, "preprocessing", None)
     if preprocessing not in (None, True):
         return preprocessing, None
-    if own is None:
-        raise ValueError(
-            f"Model {model.name!r} does not know its preprocessing; pass `preprocessing`, such as "
-            "keras_segattn.weights.Preprocessing(...), or False to leave it outside."
-        )
-    return own, None
+    return known_preprocessing(model, ", or False to leave it outside"), None
 
 
 def _value_range(model, preprocessing):
-    """Returns the values of image files that become 0 and 255, `None` to go by the dtype."""
+    """Returns the file values that become 0 and 255; `None` if the dtype determines them."""
     known = preprocessing or getattr(model, "preprocessing", None)
     return getattr(known, "value_range", None)
 
@@ -299,7 +300,7 @@ def _metadata(model, served, inside, output, dtype, target):
         "network": model.name,
         "input": {"name": "images", "dtype": served.input.dtype, "shape": served.input_shape},
         "output": "class_map" if output == "coarse_class_map" else output,
-        # `None` where neither the model nor its layers tell.
+        # `None` if neither the model nor its layers determine it.
         "from_logits": are_logits(model.outputs[0]) if from_logits is None else from_logits,
         "resized": "class_map" if output == "coarse_class_map" else "logits",
         "dtype": dtype,

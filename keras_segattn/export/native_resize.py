@@ -1,4 +1,4 @@
-"""Exports resize by TensorFlow's operators, which converters turn into each runtime's own."""
+"""Resizing with TensorFlow's operators in exports; converters map them to each runtime's own."""
 
 import math
 
@@ -6,11 +6,11 @@ from keras_segattn.layers.resize_like import nearest, resize_kernels
 
 
 def native_resize():
-    """Context manager, within which `ResizeLike` resizes by TensorFlow's operators where it can.
+    """Context manager: makes `ResizeLike` use TensorFlow's operators where possible.
 
-    Bilinear maps: `ResizeLike` multiplies by matrices where sizes are unknown or corners aligned,
-    because Keras has no operation that takes both. TensorFlow has one, and runtimes have kernels
-    for it. Nearest pixels: `ResizeLike` gathers them, and runtimes repeat them faster.
+    Bilinear: for unknown sizes or aligned corners, `ResizeLike` multiplies by matrices because
+        Keras has no operation that supports them. TensorFlow has one, and runtimes have kernels for
+        it. Nearest: `ResizeLike` gathers pixels; runtimes are faster at repeating them.
     """
     return resize_kernels(nearest=_nearest, bilinear=_bilinear)
 
@@ -18,15 +18,15 @@ def native_resize():
 def _nearest(x, source, target, align_corners):
     import tensorflow as tf
 
-    # Runtimes find a pixel by a product in float32, which is exact for powers of two. LiteRT has
-    # no kernel for class maps, whose numbers are whole.
+    # Runtimes locate a pixel by a float32 product, which is exact for powers of two. LiteRT has no
+    # kernel for class maps, which contain integers.
     if align_corners or not x.dtype.is_floating or not _is_doubled(source, target):
         return nearest(x, source, target, align_corners)
     return tf.raw_ops.ResizeNearestNeighbor(images=x, size=target)
 
 
 def _is_doubled(source, target):
-    """Returns whether sizes are known, and the target is the source times a power of two."""
+    """Returns whether sizes are known and the target is the source times a power of two."""
     if not all(isinstance(size, int) and size > 0 for size in (*source, *target)):
         return False
     times = [large / small for small, large in zip(source, target, strict=True)]

@@ -1,4 +1,4 @@
-"""Resizing images to the size at which an exported network works."""
+"""Resizes images to the size at which an exported network runs."""
 
 import keras
 from keras import ops
@@ -8,9 +8,9 @@ from keras_segattn.layers import ResizeLike
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class ResizeTo(keras.layers.Layer):
-    """Resizes images of any size bilinearly to one size.
+    """Resizes images of any size bilinearly to a fixed size.
 
-    `keras.layers.Resizing` refuses images of unknown size in Keras 3.14 and 3.15.
+    `keras.layers.Resizing` rejects images of unknown size in Keras 3.14 and 3.15.
 
     Args:
         size: Tuple `(height, width)`.
@@ -32,7 +32,7 @@ class ResizeTo(keras.layers.Layer):
         pass
 
     def call(self, images):
-        # Only the size of the reference is used.
+        # The reference is used only for its size.
         return self._resize([images, ops.zeros((1, *self.size, 1))])
 
     def compute_output_shape(self, images_shape):

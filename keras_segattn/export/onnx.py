@@ -1,4 +1,4 @@
-"""ONNX, as ONNX Runtime, TensorRT, OpenVINO and Triton load it."""
+"""ONNX, for ONNX Runtime, TensorRT, OpenVINO and Triton."""
 
 import contextlib
 import json
@@ -10,15 +10,15 @@ from keras_segattn.export.onnx_graph import pad_for_each_reader
 from keras_segattn.export.onnx_metadata import check_self_contained, read_properties
 
 METADATA = "keras_segattn"
-# Attention is left in float32: its products have no fixed range.
+# Attention stays in float32, because its products have no fixed range.
 QUANTIZED = ("Add", "Clip", "Concat", "Conv", "ConvTranspose", "Mul", "Relu")
 
 
 class ONNX(Format):
-    """A file from `images` to the exported output, of standard operators.
+    """A file from `images` to the exported output, with standard operators.
 
-    float16 stores the weights in half precision and computes in float32; int8 quantizes
-    convolutions, per channel, and the operators between them, by pairs of QuantizeLinear and
+    float16 stores the weights in half precision and computes in float32. int8 quantizes
+    convolutions (per channel) and the operators between them with pairs of QuantizeLinear and
     DequantizeLinear.
     """
 
@@ -26,7 +26,7 @@ class ONNX(Format):
     suffix = ".onnx"
     dtypes = ("float32", "float16", "int8")
     opset = 17
-    # tf2onnx refuses 19 and more.
+    # tf2onnx rejects 19 and above.
     opsets = range(13, 19)
     takes_timeout = True
     runtime = ("onnxruntime",)
@@ -34,14 +34,14 @@ class ONNX(Format):
     extras = ("onnx",)
 
     def rewrites(self, dtype):
-        """Returns the functions that change the graph in place, with batch normalization folded."""
+        """Returns functions that rewrite the graph in place, with batch normalization folded."""
         return ()
 
     def write(self, served, path, metadata, dtype="float32", calibration=None, opset=None):
         """Writes the file.
 
         Args:
-            opset: Version of ONNX's operators, one of `opsets`. Defaults to `self.opset`.
+            opset: ONNX operator version, one of `opsets`. Defaults to `self.opset`.
         """
         import onnx
 
@@ -62,11 +62,11 @@ class ONNX(Format):
             for dimension, name in zip(dimensions, ("batch", "height", "width"), strict=False):
                 if not dimension.HasField("dim_value"):
                     dimension.dim_param = name
-        # They describe maps that rewrites replaced.
+        # These describe maps that rewrites have replaced.
         del exported.graph.value_info[:]
         hidden = [value for value in exported.graph.output if value.name == "logits"]
         if hidden and len(exported.graph.output) > 1:
-            # The tensor keeps its name, by which `with_logits` finds it.
+            # The tensor keeps its name, so `with_logits` can find it.
             (hidden,) = hidden
             exported.graph.output.remove(hidden)
             exported.graph.value_info.append(hidden)
@@ -80,7 +80,8 @@ class ONNX(Format):
         check_self_contained(path)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or 0
-        # Images of many sizes: an arena would keep the memory of the largest, and is not faster.
+        # With images of many sizes, an arena would keep the memory of the largest and is not
+        # faster.
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
         session = onnxruntime.InferenceSession(
@@ -104,7 +105,7 @@ class ONNX(Format):
 
 @contextlib.contextmanager
 def _terminated(options, timeout):
-    """Lets ONNX Runtime end a computation after its present operator, when time is over."""
+    """Makes ONNX Runtime stop after its current operator when the time is over."""
     if timeout is None:
         yield
         return
@@ -121,7 +122,7 @@ def _terminated(options, timeout):
 
 
 def with_logits(path):
-    """Reads a file and makes the logits, if it has some, an output again."""
+    """Reads a file and restores the logits, if there are some, as an output."""
     try:
         import onnx
     except ImportError as error:
@@ -142,12 +143,12 @@ def _export(served, path, opset):
 
     from keras_segattn.export.native_resize import native_resize
 
-    # Keras refuses to export a model to ONNX that was never called.
+    # Keras does not export a model to ONNX that was never called.
     batch, height, width, channels = served.input_shape
     served(np.zeros((batch or 1, height or 64, width or 64, channels), served.input.dtype))
     images = keras.InputSpec(served.input.dtype, served.input_shape, name="images")
     with warnings.catch_warnings(), native_resize():
-        # Keras looks for a name that NumPy reserves.
+        # Keras looks up a name that NumPy reserves.
         warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
         served.export(
             str(path),
@@ -159,7 +160,7 @@ def _export(served, path, opset):
 
 
 def _halve(graph):
-    """Stores float32 weights as float16, cast to float32 where they are used."""
+    """Stores float32 weights as float16, with casts to float32 where they are used."""
     import numpy as np
     from onnx import TensorProto, helper, numpy_helper
 
@@ -178,9 +179,9 @@ def _halve(graph):
 
 
 def _folded(exported, path):
-    """Returns the graph as ONNX Runtime simplifies it: batch normalization is in the convolutions.
+    """Returns the graph simplified by ONNX Runtime, with batch normalization in convolutions.
 
-    It writes that to `path`.
+    The simplified graph is written to `path`.
     """
     import onnx
     import onnxruntime
@@ -192,7 +193,7 @@ def _folded(exported, path):
         exported.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     folded = onnx.load(path)
-    # ONNX Runtime lists every domain that it knows.
+    # ONNX Runtime lists every domain it knows.
     used = {node.domain for node in folded.graph.node}
     for opset in [opset for opset in folded.opset_import if opset.domain not in used]:
         folded.opset_import.remove(opset)
@@ -200,7 +201,7 @@ def _folded(exported, path):
 
 
 def _quantized(folded, path, calibration):
-    """Quantizes a folded graph: between a convolution and its normalization nothing is rounded."""
+    """Quantizes a folded graph, so nothing is rounded between convolution and normalization."""
     import onnx
     from onnxruntime import quantization
 
@@ -225,7 +226,7 @@ def _quantized(folded, path, calibration):
 
 
 def _not_of_pixels(graph):
-    """The names of the nodes that compute with sizes, which 8 bits cannot hold."""
+    """Returns the names of nodes that compute with sizes, which do not fit in 8 bits."""
     of_pixels, others = {"images"}, []
     for node in graph.node:
         if node.op_type != "Shape" and of_pixels.intersection(node.input):

@@ -1,4 +1,4 @@
-"""Rewrites of an exported ONNX graph: the same results by fewer passes over memory."""
+"""Rewrites of an exported ONNX graph: the same results with fewer passes over memory."""
 
 import hashlib
 
@@ -10,19 +10,19 @@ COLUMNS_CHANNELS_LAST = (0, 3, 2, 1)
 
 
 class Replacement:
-    """Nodes in the place of one, named after its result and their purpose, and their constants."""
+    """Nodes that replace one node, named after its result and their purpose, with constants."""
 
     def __init__(self, node, purpose, constants):
         self.prefix, self.nodes = f"{node.output[0]}_{purpose}", []
         self.constants = constants
 
     def constant(self, values):
-        """Returns the name of a tensor, which is the same for the same values."""
+        """Returns the name of a constant tensor; equal values share a name."""
         from onnx import numpy_helper
 
         values = np.array(values, order="C")
         if values.dtype.kind == "i":
-            # NumPy's integers are shorter on some platforms than ONNX's of shapes.
+            # On some platforms, NumPy's default integers are shorter than ONNX's shape integers.
             values = values.astype("int64")
         digest = hashlib.sha256(values.tobytes()).hexdigest()[:16]
         name = f"{values.dtype}_{values.shape}_{digest}"
@@ -31,7 +31,7 @@ class Replacement:
         return name
 
     def add(self, operator, *inputs, outputs=1, **attributes):
-        """Adds a node, and returns the name of its output or a list of them."""
+        """Adds a node and returns its output name or a list of output names."""
         from onnx import helper
 
         name = f"{self.prefix}_{len(self.nodes)}"
@@ -56,9 +56,9 @@ def replace_nodes(graph, replace):
 
 
 def pad_for_each_reader(graph):
-    """Gives every reader of a padded map a `Pad` of its own, in place.
+    """Gives every reader of a padded map its own `Pad`, in place.
 
-    ONNX Runtime makes a `Pad` part of the convolution or the pooling that reads it, but not if it
+    ONNX Runtime fuses a `Pad` into the convolution or pooling that reads it, but not if the `Pad`
     has several readers.
     """
     nodes = []
@@ -75,11 +75,10 @@ def pad_for_each_reader(graph):
 
 
 def resize_channels_last(graph):
-    """Moves a transposition after a linear `Resize` before it, in place.
+    """Moves a transposition from after a linear `Resize` to before it, in place.
 
-    On a processor ONNX Runtime resizes faster with the channels last, and the map that is
-    transposed is smaller where it is enlarged. Its kernels for GPUs would take the last two axes
-    for height and width.
+    On a CPU, ONNX Runtime resizes faster with channels last, and the transposed map is smaller if
+    the resize enlarges it. Its GPU kernels would treat the last two axes as height and width.
     """
     outputs, moved = {value.name for value in graph.output}, set()
 
@@ -93,7 +92,7 @@ def resize_channels_last(graph):
             return None
         moved.add(readers[0].name)
         new = Replacement(node, "channels_last", constants)
-        # The last input are the sizes, or without them the scales.
+        # The last input contains the sizes, or the scales if there are no sizes.
         image, *others, sizes = node.input
         image = new.add("Transpose", image, perm=CHANNELS_LAST)
         sizes = new.add("Gather", sizes, new.constant(CHANNELS_LAST))
@@ -104,10 +103,10 @@ def resize_channels_last(graph):
 
 
 def gather_columns(graph):
-    """Orders maps by columns, which criss-cross attention multiplies along, by gathering, in place.
+    """Orders maps by columns, for criss-cross attention, with a gather, in place.
 
-    ONNX Runtime makes one transposition of that order and of the channels last, and is slow at it:
-    it moves single numbers, and not the channels of a pixel at once.
+    ONNX Runtime combines this order and channels-last into one transposition, which is slow: it
+    moves single numbers instead of all channels of a pixel at once.
     """
     replace_nodes(graph, _gather_columns)
 
@@ -121,7 +120,7 @@ def _gather_columns(node, constants):
     by_rows = new.add("Range", new.constant(0), count, new.constant(1))
     by_columns = new.add("Transpose", new.add("Reshape", by_rows, rows_columns), perm=[1, 0])
 
-    # In the shape of a `Reshape` 0 keeps the batch, and -1 are all pixels.
+    # In the shape of a `Reshape`, 0 keeps the batch, and -1 stands for all pixels.
     batch, pixels = new.constant([0]), new.constant([-1])
     channels = new.add("Shape", image, start=1, end=2)
     channels_last = new.add("Transpose", image, perm=CHANNELS_LAST)
@@ -138,7 +137,7 @@ def _is_linear_resize(node):
 
 
 def attributes(node):
-    """Returns the attributes of an ONNX node, by name."""
+    """Returns the attributes of an ONNX node by name."""
     from onnx import helper
 
     return {value.name: helper.get_attribute_value(value) for value in node.attribute}

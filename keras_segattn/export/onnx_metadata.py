@@ -1,8 +1,8 @@
-"""Reading an ONNX file without the package `onnx`: its metadata, and whether it is whole."""
+"""Reads an ONNX file's metadata, and checks that it is self-contained, without `onnx`."""
 
 # Fields of `ModelProto` and `StringStringEntryProto` in onnx.proto.
 METADATA_PROPS, KEY, VALUE = 14, 1, 2
-# The fields of each message in onnx.proto that hold tensors, and which message each of them is.
+# The fields of each message in onnx.proto that contain tensors, and their message types.
 HOLDERS = {
     "model": {7: "graph", 20: "training_info", 25: "function"},
     "training_info": {1: "graph", 2: "graph"},
@@ -21,7 +21,7 @@ HOLDERS = {
     "tensor": {},
 }
 EXTERNAL_DATA = 13
-# Wire types of protocol buffers, and the number of bytes of the types of a fixed length.
+# Wire types of protocol buffers, and the number of bytes of fixed-length types.
 VARINT, LENGTH_DELIMITED = 0, 2
 FIXED = {1: 8, 5: 4}
 
@@ -29,11 +29,11 @@ FIXED = {1: 8, 5: 4}
 def read_properties(path):
     """Returns the `metadata_props` of an ONNX file as a dict of strings.
 
-    The file is a sequence of fields, each with its length. All but the metadata are skipped, so
-    that neither the package `onnx` nor memory for the weights is needed.
+    The file is a sequence of fields with lengths. All fields except the metadata are skipped, so
+    neither the package `onnx` nor memory for the weights is needed.
 
     Raises:
-        ValueError: If the file is not such a sequence.
+        ValueError: If the file is not a sequence of fields.
     """
     with open(path, "rb") as file:
         end = file.seek(0, 2)
@@ -46,10 +46,10 @@ def read_properties(path):
 
 
 def check_self_contained(path):
-    """Raises a ValueError if a tensor of an ONNX file lies in another file.
+    """Raises a ValueError if a tensor of an ONNX file is stored in another file.
 
-    No export writes such a file, and the other file may be any that the process can read: versions
-    of the package `onnx` before 1.21 follow links out of the folder of the model.
+    No export writes such a file, and the other file may be any file that the process can read:
+    versions of the package `onnx` before 1.21 follow links out of the model's folder.
     """
     with open(path, "rb") as file:
         messages = [("model", 0, file.seek(0, 2))]
@@ -57,13 +57,13 @@ def check_self_contained(path):
             kind, *span = messages.pop()
             for field, start, stop in list(_fields(file, *span)):
                 if kind == "tensor" and field == EXTERNAL_DATA:
-                    raise ValueError("it has a tensor whose numbers are in another file")
+                    raise ValueError("it has a tensor stored in another file")
                 if field in HOLDERS[kind]:
                     messages.append((HOLDERS[kind][field], start, stop))
 
 
 def _fields(file, start, end):
-    """Yields the number of each length-delimited field, and where its content starts and stops."""
+    """Yields the number of each length-delimited field and the start and end of its content."""
     while start < end:
         file.seek(start)
         tag = _varint(file)

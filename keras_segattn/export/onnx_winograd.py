@@ -1,4 +1,4 @@
-"""Winograd's form of 3x3 convolutions in an ONNX graph: fewer products, the same result."""
+"""Winograd 3x3 convolutions in an ONNX graph: fewer products, the same result."""
 
 import math
 
@@ -6,9 +6,9 @@ import numpy as np
 
 from keras_segattn.export.onnx_graph import Replacement, attributes, replace_nodes
 
-# F(4, 3) along an axis: six pixels of the map, transformed, times the kernel's three, transformed
-# to six, give four pixels of the result, which would take twelve products. The sums that end it
-# are in `four_of_six`.
+# F(4, 3) along an axis: six transformed pixels of the map times the kernel's three taps,
+# transformed to six, give four pixels of the result, which would otherwise take twelve products.
+# The final sums are in `four_of_six`.
 FROM_MAP = np.array(
     [
         [4, 0, -5, 0, 1, 0],
@@ -20,44 +20,44 @@ FROM_MAP = np.array(
     ],
     "float32",
 )
-# Over 24: whole numbers keep their values in a file of float16.
+# Divided by 24: integers are exact in a float16 file.
 FROM_KERNEL = np.array(
     [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], "float32"
 )
-# With fewer, the transformations take the time that the products save. A map of an image with at
-# most so many numbers, 4 MiB, stays in caches, and is transformed faster.
+# With fewer, the transformations cost as much time as the products save. An image's map with at
+# most this many numbers, 4 MiB, stays in caches and is transformed faster.
 MIN_CHANNELS, MIN_FILTERS = 128, 64
 MIN_CHANNELS_SMALL, SMALL_MAP = 64, 2**20
-# From here on the second axis saves more than it takes. A dilation would need too many nodes.
+# From here on, the second axis saves more than it costs. A dilation would need too many nodes.
 MIN_CHANNELS_BOTH, MIN_FILTERS_BOTH = 512, 256
 # Multiply-adds of one image. Below this size the fixed overhead (extra nodes, transformed kernels,
 # twice as many for each axis) outweighs the saving.
 MIN_PRODUCTS, MIN_PRODUCTS_BOTH = 0.2e9, 3e9
-# ONNX Runtime's layout for convolutions has blocks of 8 or 16 channels, and only takes depthwise
+# ONNX Runtime's convolution layout has blocks of 8 or 16 channels and supports only depthwise
 # convolutions of whole blocks.
 BLOCK = 16
-# Pixels are computed in groups of four times the dilation: of the last group, some in vain.
+# Pixels are computed in groups of four times the dilation; some of the last group are wasted.
 MAX_WASTE, MAX_DILATION = 0.3, 4
 HEIGHT, WIDTH = 2, 3
 
 
 def winograd_convolutions(graph):
-    """Writes large 3x3 convolutions of stride 1 with half or a quarter of the products.
+    """Rewrites large 3x3 convolutions of stride 1 with half or a quarter of the products.
 
-    Six depthwise convolutions with six taps down and stride four transform the map; each result is
-    convolved with kernels of one row; four sums of those are the rows of the result in turns. The
-    largest convolutions have their kernels of one row treated so along the width. A dilation sets
-    pixels apart that have nothing in common, and each set is computed by itself. A depthwise
-    convolution of one pixel, with ones, adds the bias at the end: its result is in the layout that
-    ONNX Runtime has for convolutions on most processors, so that maps added to it or joined with it
-    can stay there.
+    Six depthwise convolutions with six vertical taps and stride four transform the map. Each result
+    is convolved with one-row kernels, and four sums of these results give the interleaved rows of
+    the output. For the largest convolutions, the one-row kernels are treated in the same way along
+    the width. With a dilation, pixels form independent sets, and each set is computed separately.
+    At the end, a 1x1 depthwise convolution with ones adds the bias. Its result is in ONNX Runtime's
+    convolution layout on most CPUs, so maps added to it or concatenated with it can stay in this
+    layout.
 
-    The file becomes no larger, for the kernels are transformed when it is loaded.
+    The file does not grow, because the kernels are transformed at load time.
 
     Args:
-        graph: ONNX `GraphProto`, changed in place. Batch normalization should be folded already:
-            it could not be folded into sums. Sizes are taken from its `value_info`; a map of
-            unknown height or width is taken for large.
+        graph: ONNX `GraphProto`, changed in place. Batch normalization should already be folded,
+            because it cannot be folded into sums. Sizes come from `value_info`; a map of unknown
+            height or width counts as large.
 
     Reference:
 
@@ -81,7 +81,7 @@ def winograd_convolutions(graph):
 
 
 class _Winograd(Replacement):
-    """Nodes equal to `node`, a convolution with `weight`, on a map of this size."""
+    """Nodes equivalent to `node`, a convolution with `weight`, on a map of this size."""
 
     def __init__(self, node, weight, size, axes, constants):
         super().__init__(node, "winograd", constants)
@@ -91,7 +91,7 @@ class _Winograd(Replacement):
         row = {"dilations": [1, dilation], "pads": [0, dilation, 0, dilation]}
         self.of_products = {} if WIDTH in axes else row
         result = self.convolve(image, self.kernels(kernel, axes), axes)
-        # The last group may reach over the edge.
+        # The last group may extend beyond the edge.
         if any(not length or length % (4 * dilation) for length in size[: len(axes)]):
             first = self.constant([0] * len(axes))
             end = self.add("Shape", image, start=HEIGHT, end=HEIGHT + len(axes))
@@ -101,10 +101,10 @@ class _Winograd(Replacement):
         self.add("Conv", result, ones, *bias, group=filters)
 
     def kernels(self, kernel, axes):
-        """Transforms the kernel to six of one row, or to six lists of six of one pixel."""
+        """Transforms the kernel to six one-row kernels, or to six lists of six 1x1 kernels."""
         across = FROM_KERNEL if WIDTH in axes else np.eye(3, dtype="float32")
         transform = np.kron(FROM_KERNEL, across)
-        # In an order that keeps few copies of the large tensor of six or 36 parts of nine.
+        # In an order that needs few copies of the large tensor.
         pixels = self.add("Reshape", kernel, self.constant([0, 0, 1, 9]))
         pixels = self.add("Mul", pixels, self.constant(np.float32(24.0 ** -len(axes))))
         pixels = self.add("MatMul", pixels, self.constant(transform.T))
@@ -112,7 +112,7 @@ class _Winograd(Replacement):
         return [kernels[i : i + 6] for i in range(0, 36, 6)] if WIDTH in axes else kernels
 
     def convolve(self, image, kernel, axes):
-        """Convolves along `axes` by six products for the first, each of which does the others."""
+        """Convolves along `axes`: six products for the first axis, each covering the other axes."""
         if not axes:
             return self.add("Conv", image, kernel, **self.of_products)
         (axis, *others), groups = axes, [None] * 4 * self.dilation
@@ -125,7 +125,7 @@ class _Winograd(Replacement):
         return self.in_turns(groups, axis)
 
     def from_map(self, image, number, axis, phase):
-        """Transforms every pixel of a group of `4 * dilation` to one of six maps of a phase."""
+        """Transforms the pixels of each group of `4 * dilation` to one of six maps of a phase."""
 
         def along(length, other):
             return [length, other] if axis == HEIGHT else [other, length]
@@ -138,7 +138,7 @@ class _Winograd(Replacement):
             group=self.channels,
             dilations=along(self.dilation, 1),
             strides=along(4 * self.dilation, 1),
-            # So much after them lets the last pixels of any map have a group.
+            # This much padding at the end completes the last group of any map.
             pads=[*along(self.dilation - phase, 0), *along(4 * self.dilation + phase, 0)],
         )
 
@@ -155,13 +155,13 @@ class _Winograd(Replacement):
         )
 
     def in_turns(self, groups, axis):
-        """Puts the pixels of maps along an axis: the first of each, then the second of each."""
+        """Interleaves the pixels of maps along an axis: first pixels, then second pixels."""
         if axis == WIDTH:
             inner = self.constant([WIDTH + 1])
             pixels = [self.add("Unsqueeze", group, inner) for group in groups]
             pixels = self.add("Concat", *pixels, axis=WIDTH + 1)
             return self.add("Reshape", pixels, self.constant([0, 0, 0, -1]))
-        # Joined side by side, rows lie in memory in turns: it takes another shape, and no new axis.
+        # Concatenated side by side, rows are interleaved in memory; a reshape is enough.
         rows = self.add("Concat", *groups, axis=WIDTH)
         width = self.add("Shape", groups[0], start=WIDTH, end=WIDTH + 1)
         shape = self.add("Concat", self.constant([0, 0, -1]), width, axis=0)
@@ -169,7 +169,7 @@ class _Winograd(Replacement):
 
 
 def _axes(node, weight, size):
-    """The axes along which products are saved: none, the height, or the width too."""
+    """Returns the axes along which to save products: none, the height, or height and width."""
     filters, channels, *window = weight.dims
     of_node, dilations = attributes(node), _dilations(node)
     if (

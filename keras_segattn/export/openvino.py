@@ -1,4 +1,4 @@
-"""OpenVINO, for processors and graphics of Intel."""
+"""OpenVINO, for Intel CPUs and GPUs."""
 
 import contextlib
 import json
@@ -13,15 +13,15 @@ from keras_segattn.export.saved_model import write_both_outputs
 MODEL = "model.xml"
 CHANNELS_FIRST = "logits_channels_first"
 METADATA = ["keras_segattn", "metadata"]
-# Attention: its products have no fixed range.
+# Attention products have no fixed range.
 NOT_QUANTIZED = ("Einsum", "MatMul", "Softmax")
 
 
 class OpenVINO(Format):
     """A folder with `model.xml` and `model.bin`.
 
-    float16 stores the weights in half precision; int8 is NNCF's quantization after training, which
-    leaves attention in float.
+    float16 stores the weights in half precision. int8 is NNCF's post-training quantization, with
+    attention left in float.
     """
 
     name = "openvino"
@@ -48,7 +48,7 @@ class OpenVINO(Format):
             openvino.save_model(converted, path / MODEL, compress_to_fp16=dtype == "float16")
 
     def load(self, path, threads=None, logits=True):
-        """Computes in float32, where OpenVINO would take bfloat16 on processors that have it."""
+        """Computes in float32; OpenVINO would use bfloat16 on CPUs that support it."""
         import openvino
 
         model = openvino.Core().read_model(path / MODEL)
@@ -57,7 +57,7 @@ class OpenVINO(Format):
             model.add_outputs("logits" if "logits" in known else CHANNELS_FIRST)
         options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or 0}
         compiled = openvino.compile_model(model, "CPU", options)
-        # A request has one set of tensors: each thread gets its own.
+        # A request has one set of tensors, so each thread gets its own request.
         local = threading.local()
 
         def run(images, timeout=None):
@@ -69,7 +69,7 @@ class OpenVINO(Format):
                 local.request.start_async(images)
                 if not local.request.wait_for(round(1000 * timeout)):
                     local.request.cancel()
-                    # It would answer the next call with the results of this one.
+                    # Otherwise the next call would get the results of this one.
                     del local.request
                     raise TimeoutError(f"It was not computed within {timeout:.3g} s.")
                 results = local.request.results
@@ -87,9 +87,9 @@ class OpenVINO(Format):
 
 @contextlib.contextmanager
 def _without_reports():
-    """Keeps OpenVINO and NNCF from reporting what they are used for to their makers.
+    """Disables the telemetry of OpenVINO and NNCF.
 
-    They do unless these variables say that a program is tested.
+    They send telemetry unless these variables mark a test.
     """
     before = {name: os.environ.get(name) for name in ("CI", "NNCF_CI")}
     os.environ.update(dict.fromkeys(before, "true"))
@@ -103,13 +103,13 @@ def _without_reports():
 
 
 def _hide_logits(model):
-    """Takes the logits from the outputs; their tensor gets a name by which `load` finds it."""
+    """Removes the logits from the outputs; their tensor gets a name for `load`."""
     (result,) = (value.get_node() for value in model.outputs if "logits" in value.get_names())
     source, name = result.input_value(0), "logits"
     moves = source.get_node().get_type_name() in ("Transpose", "Reshape")
     if moves and len(source.get_target_inputs()) == 1:
-        # OpenVINO computes channels first, and nothing but the result needs them last. One channel
-        # is moved by a reshape.
+        # OpenVINO computes with channels first, and only the result needs them last. A single
+        # channel is moved by a reshape.
         source, name = source.get_node().input_value(0), CHANNELS_FIRST
     model.remove_result(result)
     source.get_tensor().add_names({name})

@@ -1,4 +1,4 @@
-"""TensorFlow SavedModel, as TensorFlow Serving loads it."""
+"""TensorFlow SavedModel, for TensorFlow Serving."""
 
 import json
 from pathlib import Path
@@ -11,10 +11,10 @@ METADATA = Path("assets.extra", "keras_segattn.json")
 class SavedModel(Format):
     """A folder with the signatures `serving_default`, `serve_encoded` and `serve_logits`.
 
-    `serving_default` takes `images`. `serve_encoded` takes `image_bytes`, a vector of JPEG, PNG,
-    GIF or BMP files of one size, where preprocessing is inside; images are resized to a model of
-    fixed size. Both return the exported output, `serve_logits` the logits. A network that finds
-    objects has no logits, and several outputs.
+    `serving_default` has the input `images`. `serve_encoded` exists if preprocessing is inside; its
+    input is `image_bytes`, a vector of JPEG, PNG, GIF or BMP files of one size, which are resized
+    for a model with a fixed size. Both return the exported output; `serve_logits` returns the
+    logits. A network that finds objects has several outputs and no logits.
     """
 
     name = "saved_model"
@@ -55,7 +55,7 @@ class SavedModel(Format):
         (path / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
 
     def load(self, path, threads=None, logits=True):
-        """Threads belong to the process, and are chosen before it computes anything."""
+        """Threads belong to the process and must be set before its first computation."""
         import tensorflow as tf
 
         if threads is not None:
@@ -77,7 +77,7 @@ class SavedModel(Format):
 
 
 def write_both_outputs(served, path):
-    """Writes a SavedModel for other converters: one signature, the output and the logits."""
+    """Writes a SavedModel for other converters: one signature with the output and the logits."""
     import keras
     import tensorflow as tf
 

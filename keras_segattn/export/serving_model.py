@@ -1,4 +1,4 @@
-"""The model that is exported: from images to the chosen output, in float32."""
+"""The model to export: from images to the chosen output, in float32."""
 
 import json
 
@@ -24,41 +24,41 @@ def serving_model(
     network_size=None,
     threshold=None,
 ):
-    """Wraps a segmentation model with its preprocessing and the choice of the class.
+    """Wraps a segmentation model with its preprocessing and the class decision.
 
     Args:
         model: A functional model from preprocessed images to logits
             `(batch, height, width, classes)`.
-        preprocessing: Callable for a Keras tensor of uint8 images, or `None` if images come
+        preprocessing: Callable for a Keras tensor of uint8 images, or `None` if the input is
             preprocessed.
         output: One of `"class_map"`, `"coarse_class_map"`, `"probabilities"`, `"logits"`. Defaults
             to `"class_map"`.
-        input_shape: Tuple `(batch, height, width)`, `None` standing for any. Defaults to any.
-        network_size: Tuple `(height, width)` that images are resized to for the network, whose
-            logits are resized back; or `None`. Defaults to `None`.
-        threshold: Probability above which a binary or multilabel model gives a class, as in
+        input_shape: Tuple `(batch, height, width)`; `None` means any size. Defaults to any.
+        network_size: Tuple `(height, width)`, the size to which images are resized for the network;
+            the logits are resized back. Defaults to `None`.
+        threshold: Probability above which a binary or multilabel model predicts a class, as in
             `keras_segattn.inference.segment`. Defaults to `None`.
 
     Returns:
         A functional float32 model from `images` `(batch, height, width, channels)`, uint8, or
         float32 without `preprocessing`. Its outputs are a dict with the key `output` and the key
-        `"logits"`, by which exports are verified. The class map `(batch, height, width)` is uint8,
-        or int32 above 256 classes; of a multilabel model it holds 0 and 1 and is of shape
-        `(batch, height, width, classes)`. The map of `"coarse_class_map"` has the key `"class_map"`
-        too, and its `"logits"` are not resized.
+        `"logits"`, which serves to verify exports. The class map `(batch, height, width)` is uint8,
+        or int32 above 256 classes; for a multilabel model, it contains 0 and 1 and has shape
+        `(batch, height, width, classes)`. The map of `"coarse_class_map"` also has the key
+        `"class_map"`, and its `"logits"` are not resized.
 
     Raises:
-        ValueError: If a coarse class map is asked of a model that is not one of
-            `keras_segattn.applications`, the model's sizes are fixed and others are asked for, or
-            it returns probabilities and logits are asked for. Such a model's `"logits"` here are
-            its probabilities.
+        ValueError: If a coarse class map is requested for a model that is not from
+            `keras_segattn.applications`, if a size differs from the model's fixed size, or if
+            logits are requested from a model that returns probabilities. For other outputs of a
+            model with probabilities, `"logits"` contains the probabilities.
     """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
     task, channels = task_of(model), model.output_shape[-1]
     check_task(task, channels)
     threshold = check_threshold(task, threshold, channels)
-    # The best class is the same of both.
+    # Logits and probabilities have the same best class.
     logits_returned = (task == "multiclass" and "class_map" in output) or returns_logits(model)
     try:
         model = in_float32(model)
@@ -112,14 +112,14 @@ def input_sizes(model, input_shape, network_size):
         check_size(network_size)
         if any(side not in (None, asked) for side, asked in zip(taken, network_size, strict=True)):
             raise ValueError(
-                f"The model takes only images of {taken}. Received: network_size={network_size}"
+                f"The model reads only images of {taken}. Received: network_size={network_size}"
             )
         taken = (None, None)
     sizes = []
     for fixed, asked in zip(taken, sides, strict=True):
         if None not in (fixed, asked) and fixed != asked:
             raise ValueError(
-                f"The model takes only images of {model.input_shape[1:3]}. Received: "
+                f"The model reads only images of {model.input_shape[1:3]}. Received: "
                 f"input_shape={input_shape}"
             )
         sizes.append(fixed if asked is None else asked)
@@ -127,10 +127,10 @@ def input_sizes(model, input_shape, network_size):
 
 
 def preprocessed(images, preprocessing):
-    """Preprocesses a Keras tensor, by a 1x1 convolution where that is the same but for rounding.
+    """Preprocesses a Keras tensor, with a 1x1 convolution if it is equivalent up to rounding.
 
-    Its numbers are one per channel, and runtimes whose convolutions have channels first are slow
-    at arithmetic along the last axis, unless it is a convolution.
+    The normalization has one number per channel. Runtimes with channels-first convolutions are slow
+    at arithmetic along the last axis, except in a convolution.
     """
     if not isinstance(preprocessing, Preprocessing):
         return preprocessing(images)
@@ -144,12 +144,12 @@ def preprocessed(images, preprocessing):
 
 
 def _before_resizing(model):
-    """The network up to the logits of its decoder, at a fraction of the size of the image."""
+    """Returns the network up to the decoder's logits, before they are resized."""
     names = [layer.name for layer in model.layers]
     if "logits" not in names or not isinstance(model.get_layer("logits"), ResizeLike):
         raise ValueError(
-            f"Model {model.name!r} has no layer 'logits' that resizes them, as the networks of "
-            "keras_segattn.applications have; export 'class_map'."
+            f"Model {model.name!r} has no layer 'logits' that resizes the logits, unlike the "
+            "networks of keras_segattn.applications; export 'class_map'."
         )
     coarse, _ = model.get_layer("logits").input
     return keras.Model(model.inputs, coarse)
@@ -163,7 +163,7 @@ def _resized(class_map, images, align_corners):
 
 
 def _chosen(logits, task, least):
-    """The class map as int32; `least` is what outputs of sigmoids must exceed."""
+    """Returns the class map as int32; sigmoid outputs must exceed `least`."""
     if task == "multiclass":
         return _best(logits)
     # A tensor would become an input of an ONNX file.
@@ -173,19 +173,19 @@ def _chosen(logits, task, least):
 
 
 def _best(logits):
-    # Keras's argmax of floats looks for negative zeros bit by bit, which ONNX cannot express. A
-    # comparison with the maximum could be expressed, but OpenVINO's int8 kernels make it false.
+    # Keras's argmax of floats checks for negative zeros bit by bit, which ONNX cannot express. It
+    # can express a comparison with the maximum, but OpenVINO's int8 kernels break it.
     _, best = ops.top_k(logits, 1, sorted=False)
     return ops.cast(ops.squeeze(best, axis=-1), "int32")
 
 
 def _as_pixels(class_map, logits):
-    # Last: within a graph TensorRT knows no uint8.
+    # Last, because TensorRT has no uint8 inside a graph.
     return ops.cast(class_map, "uint8") if logits.shape[-1] <= 256 else class_map
 
 
 def in_float32(model):
-    """Returns a float32 copy of a model in mixed precision, whose weights are float32 anyway."""
+    """Returns a float32 copy of a mixed precision model; its weights are already float32."""
     if all(layer.dtype_policy.name == "float32" for layer in model._flatten_layers()):
         return model
 

@@ -1,7 +1,7 @@
-"""The files beside an artifact: what it takes and gives as JSON, and the names of its classes.
+"""The files beside an artifact: its inputs and outputs as JSON, and its class names.
 
-Readers in JavaScript, C++ and other languages need no library for ONNX or FlatBuffers, and ONNX
-Runtime for the web does not show the metadata of a file. docs/artifact_files.md has the schema.
+Readers in JavaScript, C++ and other languages then need no library for ONNX or FlatBuffers, and
+ONNX Runtime for the web does not expose a file's metadata. docs/artifact_files.md has the schema.
 """
 
 import hashlib
@@ -18,8 +18,8 @@ SCHEMA = 1
 def sidecar_paths(path, folder):
     """Returns the paths of the description and the labels of an artifact.
 
-    Those of a folder are inside. Several files may stand in one folder, so that the names of a file
-    begin with its own: `canet.onnx.json` and `canet.onnx.labels.txt`.
+    For a folder, they are inside. A folder may contain several artifact files, so the names start
+    with the artifact's own: `canet.onnx.json` and `canet.onnx.labels.txt`.
 
     Args:
         path: Path of the artifact.
@@ -32,7 +32,7 @@ def sidecar_paths(path, folder):
 
 
 def check_sidecars(path, folder):
-    """Raises a ValueError if a file that is not of `export_model` stands where one would."""
+    """Raises a ValueError if a sidecar would replace a file not written by `export_model`."""
     description, labels = sidecar_paths(path, folder)
     if not description.exists() and not labels.exists():
         return
@@ -40,8 +40,8 @@ def check_sidecars(path, folder):
         return
     strange = labels if not description.exists() or _is_own(description) else description
     raise ValueError(
-        f"{strange} is a file that `export_model` did not write, and would be replaced. Pass "
-        "another path, or move it away."
+        f"{strange} was not written by `export_model` and would be replaced. Pass another path, or "
+        "move it away."
     )
 
 
@@ -50,12 +50,12 @@ def write_sidecars(artifact, path, format, metadata):
 
     Args:
         artifact: Path of the staged artifact.
-        path: Path that it will have.
+        path: The final path of the artifact.
         format: Its `Format`.
-        metadata: Dict, as `read_metadata` returns it.
+        metadata: Dict, as returned by `read_metadata`.
 
     Returns:
-        The paths of the files: inside a folder, else beside the staged artifact.
+        The paths of the files: inside a folder, otherwise beside the staged artifact.
     """
     folder = not format.suffix
     content = {
@@ -82,8 +82,8 @@ def move_sidecars(sources, path):
 def remove_sidecars(path):
     """Removes the files beside an artifact that is about to be replaced.
 
-    So they never describe another artifact: a process that is killed here leaves none. The labels
-    go first, as they are known by the description.
+    They therefore never describe another artifact: a process killed here leaves none. The labels
+    are removed first, because the description identifies them.
     """
     for target in reversed(sidecar_paths(path, folder=False)):
         target.unlink(missing_ok=True)
@@ -103,7 +103,7 @@ def _are_own(description, labels):
 
 
 def _lines(metadata):
-    """The names of the classes, or their numbers; a name of several lines would be several."""
+    """Returns the class names, or numbers, each on one line."""
     names = metadata["class_names"] or range(metadata["classes"])
     return [" ".join(str(name).split()) for name in names]
 

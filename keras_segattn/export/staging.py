@@ -1,4 +1,4 @@
-"""Writing an artifact whole in the place of an older one, and of nothing else."""
+"""Writes an artifact atomically; it may replace only an older artifact."""
 
 import contextlib
 import os
@@ -11,19 +11,21 @@ LOCK, PREVIOUS = "lock", "previous"
 
 
 def check_replaceable(path, is_artifact):
-    """Raises unless an artifact can be written to a path without a loss.
+    """Raises unless an artifact can be written to a path without losing other data.
 
     Args:
         path: Path of the file or folder to write.
-        is_artifact: Callable from a path that exists; returns whether all of it was written by
-            `export_model`, which may replace it.
+        is_artifact: Callable from an existing path; returns whether `export_model` wrote all of it
+            and may replace it.
 
     Raises:
-        ValueError: If the path names no file or folder, is a symbolic link, or holds something
+        ValueError: If the path names no file or folder, is a symbolic link, or contains something
             that is not an artifact.
     """
     if path.name in ("", ".."):
-        raise ValueError(f"The path of an artifact ends in its name. Received: path={str(path)!r}")
+        raise ValueError(
+            f"The path of an artifact must end in its name. Received: path={str(path)!r}"
+        )
     if path.is_symlink():
         raise ValueError(
             f"{path} is a symbolic link to {path.resolve()}: pass that path, or remove the link."
@@ -32,23 +34,23 @@ def check_replaceable(path, is_artifact):
         return
     kind = "a folder" if path.is_dir() else "a file"
     raise ValueError(
-        f"{path} is {kind} that `export_model` did not write, or holds more than it wrote. It is "
-        "not replaced: pass another path, or remove it first."
+        f"{path} is {kind} that `export_model` did not write, or contains other files. It is not "
+        "replaced: pass another path, or remove it first."
     )
 
 
 @contextlib.contextmanager
 def staging_folder(path):
-    """Context manager that gives a hidden folder beside `path`, to prepare an artifact in.
+    """Context manager that yields a hidden folder beside `path` for preparing an artifact.
 
     The folder is `.NAME.export`. One process at a time holds it. If a process was killed, the next
-    one clears the folder, and first puts back the artifact that it had moved away from `path`.
+    process restores the artifact that was moved away from `path` and clears the folder.
 
     Args:
         path: Path of the artifact. Its parent must exist.
 
     Yields:
-        The `pathlib.Path` of the folder, which is removed at the end.
+        The `pathlib.Path` of the folder; it is removed at the end.
 
     Raises:
         RuntimeError: If another process exports to the same path.
@@ -61,15 +63,16 @@ def staging_folder(path):
     finally:
         _clear(folder, path)
         release(lock, folder / LOCK)
-        # From here on the next process may have files in it.
+        # From here on, the next process may have files in it.
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
 def replace(source, path, folder):
-    """Moves an artifact from a staging folder to its path, which may hold an older one.
+    """Moves an artifact from a staging folder to its path, replacing an older one.
 
-    A folder cannot replace another in one step: the older one is moved into the staging folder.
+    A folder cannot replace another folder in one step, so the older one is moved into the staging
+    folder.
     """
     for entry in (*source.rglob("*"), source):
         sync(entry)
@@ -84,7 +87,7 @@ def _is_empty(path):
 
 
 def _hold(folder, path):
-    """Returns the descriptor of the folder's lock, which lasts as long as the process."""
+    """Returns the descriptor of the folder's lock, which the process holds until it ends."""
     while True:
         folder.mkdir(exist_ok=True)
         try:

@@ -1,4 +1,4 @@
-"""TensorRT, for GPUs of NVIDIA: an engine built from ONNX on the GPU that it will run on."""
+"""TensorRT, for NVIDIA GPUs: an engine built from ONNX on the GPU that will run it."""
 
 import json
 import tempfile
@@ -8,15 +8,15 @@ from pathlib import Path
 from keras_segattn.export.format import Format
 from keras_segattn.export.onnx import ONNX, with_logits
 
-# As Triton calls it.
+# Triton's file name.
 ENGINE = "model.plan"
 METADATA = "keras_segattn.json"
-# The range of a free size: least, best and most.
+# The range of a free size: minimum, optimum and maximum.
 BATCH, SIDE = (1, 1, 8), (64, 512, 2048)
 
 
 class TensorRT(Format):
-    """A folder with the engine, from `images` to the output and the logits.
+    """A folder with an engine from `images` to the output and the logits.
 
     Free sizes become ranges: batches up to 8, sides from 64 to 2048.
     """
@@ -29,7 +29,7 @@ class TensorRT(Format):
     extras = ("onnx",)
 
     def check_machine(self):
-        """Raises a RuntimeError that names the missing part and the command to build the engine."""
+        """Raises a RuntimeError with the missing parts and the command to build the engine."""
         missing = []
         try:
             import tensorrt
@@ -47,7 +47,7 @@ class TensorRT(Format):
             missing.append("torch with CUDA, which verifies the engine")
         if missing:
             raise RuntimeError(
-                f"A TensorRT engine is built on the GPU it runs on. Missing: {'; '.join(missing)}. "
+                f"A TensorRT engine must be built on its GPU. Missing: {'; '.join(missing)}. "
                 "Export with format='onnx' here, and build there: "
                 "trtexec --onnx=model.onnx --saveEngine=model.plan "
                 f"--minShapes=images:{_shape(0)} --optShapes=images:{_shape(1)} "
@@ -59,8 +59,8 @@ class TensorRT(Format):
         """Writes a folder with the engine and the metadata.
 
         Raises:
-            RuntimeError: If TensorRT cannot read the network or build the engine; or float16 is
-                asked of TensorRT 11, which takes the precision from the network only.
+            RuntimeError: If TensorRT cannot read the network or build the engine; or if float16 is
+                requested from TensorRT 11, which takes the precision only from the network.
         """
         import tensorrt
 
@@ -94,13 +94,13 @@ class TensorRT(Format):
         config.add_optimization_profile(profile)
         engine = builder.build_serialized_network(network, config)
         if engine is None:
-            raise RuntimeError("TensorRT could not build the engine; its log above says why.")
+            raise RuntimeError("TensorRT could not build the engine; see its log above.")
         path.mkdir()
         (path / ENGINE).write_bytes(bytes(engine))
         (path / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
 
     def load(self, path, threads=None, logits=True):
-        """Runs on the GPU: threads of the processor play no part."""
+        """Runs on the GPU; `threads` is ignored."""
         import tensorrt
         import torch
 
@@ -109,7 +109,7 @@ class TensorRT(Format):
         context = engine.create_execution_context()
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         names.remove("images")
-        # A context holds the GPU's memory for one image: threads take turns.
+        # A context holds GPU memory for one image, so threads take turns.
         lock = threading.Lock()
 
         def run(images):
@@ -124,7 +124,7 @@ class TensorRT(Format):
                     context.set_tensor_address(name, buffer.data_ptr())
                 stream = torch.cuda.current_stream()
                 if not context.execute_async_v3(stream.cuda_stream):
-                    raise RuntimeError(f"TensorRT could not run {path}; its log above says why.")
+                    raise RuntimeError(f"TensorRT could not run {path}; see its log above.")
                 stream.synchronize()
             wanted = [name for name in names if logits or name != "logits" or len(names) == 1]
             return {name: buffers[name].cpu().numpy() for name in wanted}
@@ -135,7 +135,7 @@ class TensorRT(Format):
         return json.loads((path / METADATA).read_text())
 
     def install_command(self, extras):
-        return f"pip install tensorrt torch, beside {super().install_command(extras)}"
+        return f"pip install tensorrt torch, and {super().install_command(extras)}"
 
 
 def _limits():

@@ -1,19 +1,19 @@
-"""Converts an exported SavedModel for TF-TRT, where TensorFlow has it: up to version 2.17.
+"""Converts an exported SavedModel for TF-TRT, which TensorFlow includes up to version 2.17.
 
     python tf_trt.py SAVED_MODEL CONVERTED --shape 1x512x1024x3
     python tf_trt.py SAVED_MODEL --check
 
-TF-TRT lets TensorRT run the subgraphs of a SavedModel on a GPU of NVIDIA. This package needs a
-newer TensorFlow, so copy this file to the machine that converts. It needs TensorFlow 2.17 or older
-with TensorRT, and nothing else. `export_model(model, "saved_model")` writes its input.
+TF-TRT runs subgraphs of a SavedModel with TensorRT on an NVIDIA GPU. This package requires a newer
+TensorFlow, so copy this file to the conversion machine. The script requires only TensorFlow 2.17 or
+older with TensorRT. `export_model(model, "saved_model")` writes its input.
 
-Each --shape is a batch, height, width and channels of images. TensorRT builds its engines for them.
-Where the SavedModel has free sizes, the engines take all sizes from the smallest to the largest
-shape. The converted model is compared with the SavedModel on noise of each shape, and written only
-if it gives at least --least-agreement of the pixels the same class.
+Each --shape is the batch, height, width and channels of images; TensorRT builds its engines for
+these shapes. If the SavedModel has free sizes, the engines accept all sizes from the smallest to
+the largest shape. The converted model is compared with the SavedModel on noise of each shape, and
+written only if at least --least-agreement of the pixels have the same class.
 
---check stops before TensorRT and needs neither it nor a GPU: it loads the SavedModel, computes, and
-freezes the weights into the graph, as the conversion does first.
+--check stops before TensorRT and needs neither TensorRT nor a GPU: it loads the SavedModel, runs
+it, and freezes the weights into the graph, which is the first step of the conversion.
 """
 
 import argparse
@@ -27,9 +27,9 @@ import tensorflow as tf
 
 SIGNATURE = "serving_default"
 METADATA = Path("assets.extra", "keras_segattn.json")
-# Shapes for free sizes, unless some are given: least and largest.
+# Default shapes for free sizes: minimum and maximum.
 DEFAULT_BATCH, DEFAULT_SIDES = 1, (256, 1024)
-# How far float16 may change the class map.
+# Minimum agreement of the class maps in float16.
 LEAST_AGREEMENT = 0.99
 
 
@@ -81,7 +81,7 @@ def input_of(signature):
 
 
 def shapes_to_build(specification, given):
-    """Returns the shapes to build engines for, checked against those that the model takes."""
+    """Returns the shapes to build engines for, checked against the model's input."""
     fixed = specification.shape.as_list()
     if not given:
         sides = DEFAULT_SIDES if None in fixed[1:3] else DEFAULT_SIDES[:1]
@@ -91,7 +91,7 @@ def shapes_to_build(specification, given):
         ]
     for sizes in given:
         if not specification.shape.is_compatible_with(sizes):
-            sys.exit(f"The SavedModel takes images of shape {fixed}, not {list(sizes)}.")
+            sys.exit(f"The SavedModel expects images of shape {fixed}, not {list(sizes)}.")
     return given
 
 
@@ -120,7 +120,7 @@ def run(signature, images):
 
 
 def freeze(signature):
-    """Puts the weights into the graph, the first step of the conversion; counts its operations."""
+    """Freezes the weights into the graph, the first conversion step; counts its operations."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     graph = convert_variables_to_constants_v2(signature).graph.as_graph_def()
@@ -128,7 +128,7 @@ def freeze(signature):
 
 
 def check_tensorrt():
-    """Ends with a message if TF-TRT is missing."""
+    """Exits with a message if TF-TRT is missing."""
     try:
         from tensorflow.compiler.tf2tensorrt import _pywrap_py_utils as utils
     except ImportError:
@@ -150,7 +150,7 @@ def check_tensorrt():
 
 
 def convert(source, target, precision, profile, workspace, batches, dynamic):
-    """Writes a SavedModel whose subgraphs are TensorRT engines, built for some batches."""
+    """Writes a SavedModel with TensorRT engines as subgraphs, built for the given batches."""
     converter = tf.experimental.tensorrt.Converter(
         input_saved_model_dir=str(source),
         input_saved_model_signature_key=SIGNATURE,
@@ -203,7 +203,7 @@ def main(arguments=None):
         if not min(agreements) >= arguments.least_agreement:
             sys.exit(
                 f"The converted model agrees on {min(agreements):.3%} of the pixels of an image, "
-                f"fewer than {arguments.least_agreement:.3%}; it was not written."
+                f"less than {arguments.least_agreement:.3%}; it was not written."
             )
         converted.rename(target)
     print(f"{target}: at least {min(agreements):.3%} of the pixels as before.")

@@ -1,4 +1,4 @@
-"""Comparing an artifact with its model."""
+"""Compares an artifact with its model."""
 
 import keras
 import numpy as np
@@ -7,14 +7,14 @@ from keras_segattn.images import read_image, to_pixels
 from keras_segattn.spread import evenly_spread
 from keras_segattn.task import choose_classes
 
-# Pixels whose two best classes are equal up to rounding may differ.
+# Pixels whose two best classes are equal up to rounding may differ between runtimes.
 LEAST_AGREEMENT = {"float32": 0.999, "float16": 0.99, "int8": 0.95}
-# How many images are compared, and how many int8 is calibrated with.
+# Number of images to compare, and to calibrate int8.
 COMPARED, CALIBRATED = 8, 64
 
 
 def input_batches(served, images, outside, files_range=None):
-    """Returns the batches to compare with, and those to calibrate with."""
+    """Returns the batches for comparison and the batches for calibration."""
     batch, height, width, channels = served.input_shape
     if images is None:
         rng = np.random.default_rng(0)
@@ -29,7 +29,7 @@ def input_batches(served, images, outside, files_range=None):
 
     def read(index):
         if hasattr(images, "read"):
-            # A data set has applied its value range.
+            # A data set has already applied its value range.
             image, value_range = images.read(index)[0], None
         else:
             image, value_range = images[index], files_range
@@ -51,20 +51,20 @@ def input_batches(served, images, outside, files_range=None):
 
 
 def _spread(indices, count):
-    """Up to `count` of some indices, evenly spread."""
+    """Returns up to `count` of the indices, evenly spread."""
     return [indices[place] for place in evenly_spread(len(indices), count)]
 
 
 def compare(served, run, output, batches, task, threshold):
-    """Returns the smallest share of equal pixels, and the largest difference of the logits.
+    """Returns the smallest fraction of equal pixels and the largest logit difference.
 
     Args:
-        served: The model, as `serving_model` returns it.
+        served: The model, as returned by `serving_model`.
         run: The artifact.
         output: Name of the output.
         batches: List of batches of images.
         task: The task of the model.
-        threshold: What the outputs of sigmoids must exceed; not used for class maps.
+        threshold: Value that sigmoid outputs must exceed; not used for class maps.
 
     Raises:
         RuntimeError: If the logits of the model or the artifact are not finite, or the shapes of
@@ -81,8 +81,8 @@ def compare(served, run, output, batches, task, threshold):
             if count:
                 raise RuntimeError(
                     f"{count} of {outputs['logits'].size} logits of the {name} are NaN or "
-                    "infinite, so that the class map means nothing. Check the weights, and the "
-                    "range of the images."
+                    "infinite, so the class map is meaningless. Check the weights and the range "
+                    "of the images."
                 )
         maps = [
             outputs[output]
@@ -92,8 +92,8 @@ def compare(served, run, output, batches, task, threshold):
         ]
         if maps[0].shape != maps[1].shape:
             raise RuntimeError(
-                f"The artifact returns {output} of shape {got[output].shape}, the model "
-                f"{expected[output].shape}."
+                f"The artifact returns {output} of shape {got[output].shape}, but the model "
+                f"returns {expected[output].shape}."
             )
         shares.append(float(np.mean(maps[0] == maps[1])))
         differences.append(float(np.abs(got["logits"] - expected["logits"]).max()))

@@ -1,6 +1,6 @@
 """Writes an artifact from a saved serving model: `python -m keras_segattn.export.worker FOLDER`.
 
-Run by `export_model` with TensorFlow as the backend, where the caller has another one.
+`export_model` runs it with the TensorFlow backend if the caller uses another backend.
 """
 
 import json

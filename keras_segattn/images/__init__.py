@@ -1,6 +1,6 @@
-"""Reading images and masks: one reader for training, inference, exports and serving.
+"""Reads images and masks: one reader for training, inference, exports and serving.
 
-Needs NumPy, and Pillow for files; no backend.
+Requires NumPy, and Pillow for files, but no backend.
 """
 
 from keras_segattn.images.coco_annotations import to_coco, write_coco

@@ -1,4 +1,4 @@
-"""The regions of class maps as annotations of COCO's format."""
+"""The regions of class maps as COCO annotations."""
 
 import json
 
@@ -10,20 +10,20 @@ from keras_segattn.images.polygons import chosen_labels, labels_of, trace_polygo
 
 
 def to_coco(class_map, class_names=None, *, image_id, classes=None, simplify=0.0):
-    """Returns the regions of a class map as annotations of COCO's format, a list of dicts.
+    """Returns the regions of a class map as COCO annotations, a list of dicts.
 
-    A region is one annotation, whose category is the label. Regions without holes have a polygon,
-    whose coordinates are those of `trace_polygons`. Polygons of COCO have no holes: a region with
-    holes has run lengths instead. `keras_segattn.data.COCOJSON` and pycocotools read both.
+    Each region is one annotation; its category is the label. A region without holes becomes a
+    polygon, with coordinates as in `trace_polygons`. COCO polygons cannot have holes, so a region
+    with holes becomes run lengths. `keras_segattn.data.COCOJSON` and pycocotools read both.
     `write_coco` writes a whole file.
 
     Args:
         class_map: Array, as for `trace_polygons`.
-        class_names: Sequence of one name per class, with which `classes` may name them. Defaults to
+        class_names: Sequence of one name per class; `classes` may then contain names. Defaults to
             `None`.
         image_id: Number of the image in the annotation file.
-        classes: Collection of the labels or names to trace. Defaults to `None`: all but void and a
-            class with the name `"background"`.
+        classes: Collection of the labels or names to trace. Defaults to `None`: all except void and
+            a class named `"background"`.
         simplify: Float, as for `trace_polygons`. Defaults to `0`.
 
     Example:
@@ -41,13 +41,13 @@ def to_coco(class_map, class_names=None, *, image_id, classes=None, simplify=0.0
 
 
 def write_coco(path, images, class_names, *, classes=None, simplify=0.0):
-    """Writes class maps of many images as one COCO JSON file, whole.
+    """Writes the class maps of many images as one COCO JSON file, atomically.
 
     Args:
         path: Path of the file.
-        images: Iterable of pairs of the file name of an image and its class map. One map is held
-            in memory at a time.
-        class_names: Sequence of one name per class, the names of the categories.
+        images: Iterable of pairs of an image's file name and its class map. Only one map is in
+            memory at a time.
+        class_names: Sequence of one name per class; these become the category names.
         classes: Collection of the labels or names to trace, as for `to_coco`. Defaults to `None`.
         simplify: Float, as for `trace_polygons`. Defaults to `0`.
 
@@ -93,13 +93,13 @@ def _annotation(polygon, image_id, size):
 
 
 def _area(ring):
-    """The area that a closed ring encloses, by the shoelace formula; its sign is the direction."""
+    """Returns the area of a closed ring by the shoelace formula; the sign gives its direction."""
     x, y = ring.T
     return float(np.sum(x[:-1] * y[1:] - x[1:] * y[:-1])) / 2
 
 
 def _run_lengths(rings, size):
-    """COCO's run lengths: down the columns, background and region in turn, background first."""
+    """Returns COCO's run lengths: column by column, alternating, background first."""
     from rasterio import features
 
     height, width = size

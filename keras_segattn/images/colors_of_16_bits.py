@@ -2,8 +2,8 @@
 
 import numpy as np
 
-# Pillow's names of what a PNG file stores, and the names under which it unpacks the lower bytes. It
-# has none for gray with alpha, whose four bytes are taken as they are.
+# Pillow's names of the modes that a PNG file stores, and the names under which it unpacks the lower
+# bytes. It has none for gray with alpha, whose four bytes are taken as they are.
 LOWER_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
 

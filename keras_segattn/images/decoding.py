@@ -1,4 +1,4 @@
-"""Decoding image files, with errors that name the file."""
+"""Decodes image files, with errors that name the file."""
 
 import contextlib
 import io
@@ -18,11 +18,11 @@ TIFF_SAMPLE_FORMAT, TIFF_BITS, TIFF_SAMPLES = 339, 258, 277
 TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 TIFF_DESCRIPTION = 270
 COLORS = ("RGB", "RGBA", "RGBX")
-# The axes of files whose pages are bands, and what tifffile and ImageJ note in their descriptions.
+# Axes of files whose pages are bands, and the marks of tifffile and ImageJ in descriptions.
 PAGES_OF_BANDS = ("CYX", "QYX")
 NOTES_OF_BANDS = ('"shape"', "channels=")
 NPY_MAGIC = b"\x93NUMPY"
-# MP4 and QuickTime but for HEIC and AVIF, Matroska and WebM, AVI, and MPEG.
+# MP4 and QuickTime except HEIC and AVIF, Matroska and WebM, AVI, and MPEG.
 VIDEO_HEAD = re.compile(
     rb"....ftyp(?!hei|hev|mif|msf|avi)|\x1a\x45\xdf\xa3|RIFF....AVI |\0\0\x01[\xba\xb3]",
     re.DOTALL,
@@ -32,23 +32,23 @@ VIDEO = (
     "for example, and pass them one by one or as a generator, with channel_order='BGR' where "
     "OpenCV gives them"
 )
-# Each scan of a progressive JPEG costs a pass over all pixels; encoders write about ten.
+# Each scan of a progressive JPEG costs a pass over all pixels; encoders write about ten scans.
 MOST_SCANS = 100
-# The next marker after entropy-coded data: not a stuffed byte, a restart or a fill byte.
+# The next marker after entropy-coded data, not a stuffed byte, a restart or a fill byte.
 MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 START_OF_SCAN, END_OF_IMAGE = 0xDA, 0xD9
-# By SampleFormat and BitsPerSample. Pillow reads the first as uint8 and the others as int32.
+# By SampleFormat and BitsPerSample. Pillow reads the first type as uint8 and the others as int32.
 TIFF_INTEGERS = {(2, 8): "int8", (2, 16): "int16", (2, 32): "int32", (1, 32): "uint32"}
 
 
 class Decoded(NamedTuple):
-    """An image.
+    """A decoded image.
 
     Attributes:
         pixels: Array `(height, width)` or `(height, width, bands)`.
-        orientation: EXIF orientation, 1 to 8, that the file was stored in.
+        orientation: EXIF orientation of the file, 1 to 8.
         format: Name of the format, such as `"JPEG"`.
-        turned: Boolean, whether the pixels have been turned upright from that orientation.
+        turned: Boolean, whether the pixels have been turned upright.
     """
 
     pixels: np.ndarray
@@ -63,27 +63,27 @@ def decode(source, from_pillow, most_pixels=None, upright=True):
     Args:
         source: Path of a file, bytes, or binary file object.
         from_pillow: Callable from a `PIL.Image.Image` to an array.
-        most_pixels: Integer, the number of pixels above which an image is refused. Defaults to
-            `None`, Pillow's bound.
-        upright: Boolean, whether to turn the image as its orientation says. TIFF files are turned
-            in any case. Defaults to `True`.
+        most_pixels: Integer, the maximum number of pixels; a larger image is rejected. Defaults to
+            `None`, Pillow's limit.
+        upright: Boolean, whether to apply the EXIF orientation. It is always applied to TIFF files.
+            Defaults to `True`.
 
     Returns:
         A `Decoded`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ImportError: If Pillow is not installed.
-        ImageFormatError: If the content is not an image of a known format.
+        ImageFormatError: If the content is not an image in a known format.
         ImageSizeError: If the image has too many pixels or scans.
-        ValueError: If the content is damaged, or `from_pillow` raises this itself. The message of
-            this and of the two above, which are ValueErrors too, names the file.
+        ValueError: If the content is damaged, or `from_pillow` raises this error. The two errors
+            above are also ValueErrors; all messages name the file.
     """
     try:
         from PIL import Image
     except ImportError as error:
         raise ImportError(
-            "Images are read with Pillow: pip install 'keras-segattn[data]'"
+            "Reading images requires Pillow: pip install 'keras-segattn[data]'"
         ) from error
     faults = (OSError, SyntaxError, ValueError, EOFError, struct.error, MemoryError, OverflowError)
     name = source if isinstance(source, (str, os.PathLike)) else "The data"
@@ -107,9 +107,9 @@ def decode_pillow(image, from_pillow, upright=True):
 
     orientation = image.getexif().get(ORIENTATION, 1)
     format = image.format
-    # Loading a TIFF file turns it, and removes the orientation.
+    # Loading a TIFF file applies the orientation and removes it.
     image.load()
-    # Without an orientation `exif_transpose` would copy the image.
+    # Without an orientation, `exif_transpose` would copy the image.
     turn = upright and image.getexif().get(ORIENTATION, 1) != 1
     turned = ImageOps.exif_transpose(image) if turn else image
     pixels = _file_dtype(image, from_pillow(turned))
@@ -140,7 +140,7 @@ def _decode(file, from_pillow, formats, most_pixels, upright):
     from PIL import Image, UnidentifiedImageError
 
     Image.init()
-    # Older versions of Pillow lack some, and some are left out when it is built.
+    # Older Pillow versions lack some formats, and a build may omit some.
     formats = tuple(format for format in formats if format in Image.OPEN)
 
     head = file.read(12)
@@ -169,10 +169,10 @@ def _decode(file, from_pillow, formats, most_pixels, upright):
         if not head.startswith(TIFF_MAGIC):
             video = VIDEO if VIDEO_HEAD.match(head) else ""
             raise ImageFormatError(
-                f"it is in none of the formats {', '.join(formats)} and NPY{video}"
+                f"it has none of the formats {', '.join(formats)} and NPY{video}"
             ) from None
-    # Pillow knows no TIFF of floats in several bands, leaves bands beyond the third out, and reads
-    # colors of 16 bits with 8.
+    # Pillow cannot read TIFF files with several bands of floats, drops bands after the third, and
+    # reduces 16-bit colors to 8 bits.
     file.seek(0)
     return _decode_tiff(file, most_pixels)
 
@@ -186,7 +186,7 @@ def _decode_16_bits(image, file, upright):
 
 
 def _has_bands_in_pages(image):
-    """Tells the pages of bands from those of a document or a video, by what the writer noted."""
+    """Returns whether pages are bands, not those of a document or video, by the writer's mark."""
     description = str(image.tag_v2.get(TIFF_DESCRIPTION, ""))
     noted = any(note in description for note in NOTES_OF_BANDS)
     return noted and getattr(image, "n_frames", 1) > 1
@@ -214,7 +214,7 @@ def _decode_tiff(file, most_pixels):
     except ImageSizeError:
         raise
     except Exception as error:
-        # Its decoders fail in many ways, all of them because of the file.
+        # tifffile's decoders fail in many ways, always because of the file.
         raise ValueError(str(error) or type(error).__name__) from error
     if axes == "SYX":
         array = np.moveaxis(array, 0, -1)
@@ -226,7 +226,7 @@ def _decode_tiff(file, most_pixels):
 
 
 def check_shape(image):
-    """Returns an array, or raises a ValueError if it has not the shape of an image."""
+    """Returns an array, or raises a ValueError if its shape is not an image's."""
     if image.ndim not in (2, 3) or 0 in image.shape:
         raise ValueError(
             "An image has shape (height, width) or (height, width, channels), and no side is 0. "
@@ -247,9 +247,9 @@ def turn_upright(array, orientation):
 
 
 def _file_dtype(image, pixels):
-    """Undoes Pillow's conversions of integers: the values stay as they are in the file."""
+    """Undoes Pillow's integer conversions, to restore the values in the file."""
     if image.mode == "I" and image.format in ("PNG", "PPM"):
-        # Older versions of Pillow read 16 bits as int32.
+        # Older Pillow versions read 16 bits as int32.
         return pixels.astype("uint16")
     if image.format != "TIFF" or image.mode not in ("L", "I"):
         return pixels
@@ -262,9 +262,9 @@ def _file_dtype(image, pixels):
 
 
 def _npy_sizes(file):
-    """Returns the height, the width and the number of bands by the header of an `.npy` file.
+    """Returns height, width and number of bands from the header of an `.npy` file.
 
-    `np.load` takes the memory that the header asks for before it looks for the values.
+    `np.load` allocates the memory declared in the header before it reads the values.
     """
     versions = {(1, 0): np.lib.format.read_array_header_1_0}
     versions[2, 0] = np.lib.format.read_array_header_2_0
@@ -278,10 +278,10 @@ def _npy_sizes(file):
 
 
 def _check_pixels(size, most, bands=1):
-    """Raises an ImageSizeError for too many pixels; many bands count as several images of four."""
+    """Raises an ImageSizeError for too many pixels; every four bands count as an image."""
     from PIL import Image
 
-    # The number above which Pillow itself refuses.
+    # The limit above which Pillow itself raises.
     most = 2 * Image.MAX_IMAGE_PIXELS if most is None and Image.MAX_IMAGE_PIXELS else most
     if most is not None and size[0] * size[1] * -(-bands // 4) > most:
         of_bands = f" of {bands} bands" if bands > 4 else ""
@@ -291,8 +291,8 @@ def _check_pixels(size, most, bands=1):
 
 
 def _check_scans(data):
-    """Counts the scans of a JPEG file, walking from marker to marker as libjpeg does."""
-    # Most files are told by this count, which takes no time.
+    """Raises an ImageSizeError for a JPEG file with too many scans, found as in libjpeg."""
+    # This cheap count is enough for most files.
     if data.count(bytes([0xFF, START_OF_SCAN])) <= MOST_SCANS:
         return
     scans, at = 0, 2

@@ -1,4 +1,4 @@
-"""Finding image files."""
+"""Finds image files."""
 
 import os
 from pathlib import Path
@@ -9,18 +9,18 @@ from keras_segattn.images.formats import IMAGE_SUFFIXES
 def find_images(folder, exclude=None):
     """Returns the image files in a folder and its subfolders, sorted.
 
-    Links to folders are followed. Names that start with a dot are passed over: editors, notebooks
-    and macOS keep copies, checkpoints and icons under such names.
+    Links to folders are followed. Names that start with a dot are skipped: editors, notebooks and
+    macOS use them for copies, checkpoints and icons.
 
     Args:
         folder: Path of the folder.
-        exclude: Path of a folder that is passed over with all that it holds. Defaults to `None`.
+        exclude: Path of a folder to skip with all its contents. Defaults to `None`.
 
     Returns:
         List of paths that start with `folder`, empty if it holds no image files.
 
     Raises:
-        FileNotFoundError: If there is no such folder.
+        FileNotFoundError: If the folder does not exist.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -30,9 +30,9 @@ def find_images(folder, exclude=None):
 
 
 def read_list(path):
-    """Returns the lines of a text file that lists files, as pairs of their number and text.
+    """Returns the lines of a text file that lists files, as pairs of line number and text.
 
-    Blank lines and lines that start with `#` are left out, and so is a byte-order mark.
+    Blank lines, lines that start with `#` and a byte-order mark are skipped.
 
     Raises:
         ValueError: If the file is not text in UTF-8.
@@ -51,7 +51,7 @@ def _walk(folder, excluded, above):
             continue
         if entry.is_dir():
             real = os.path.realpath(entry.path)
-            # A link may lead back to a folder that the walk is in.
+            # A link may lead back to a parent folder of the walk.
             if real != excluded and real not in above:
                 yield from _walk(entry.path, excluded, above | {real})
         elif entry.name.lower().endswith(IMAGE_SUFFIXES):

@@ -1,16 +1,16 @@
-"""The size at which a network sees an image, where sides have bounds."""
+"""The size at which a network sees an image, given bounds for its sides."""
 
 from keras_segattn.arguments import check_at_least
 
 
 def fitted_size(height, width, short_side=None, long_side=None):
-    """Returns the height and width of an image scaled to its bounds, with about the same shape.
+    """Returns the height and width of an image scaled to bounds, with about the same aspect ratio.
 
     Args:
         height: Integer, the height of the image.
         width: Integer, its width.
-        short_side: Integer that the shorter side becomes. Defaults to `None`, the side itself.
-        long_side: Integer, the most that the longer side may have then. Defaults to `None`.
+        short_side: Integer, the new length of the shorter side. Defaults to `None`, no change.
+        long_side: Integer, the maximum length of the longer side after that. Defaults to `None`.
 
     Raises:
         ValueError: If a bound is below 1.

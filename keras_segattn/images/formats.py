@@ -1,7 +1,7 @@
-"""Image formats that are read, and the files that have them."""
+"""The supported image formats and their file suffixes."""
 
-# Pillow knows some fifty formats, among them EPS, which it hands to Ghostscript. Files may come
-# from anywhere, so only these reach a decoder.
+# Pillow supports some fifty formats, including EPS, which it passes to Ghostscript. Files may come
+# from anywhere, so only these formats reach a decoder.
 FORMATS = {
     "BMP": (".bmp",),
     "GIF": (".gif",),
@@ -11,7 +11,7 @@ FORMATS = {
     "TIFF": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
-# Of these only files on the disk are read, which a user has chosen, and no bytes of a request.
+# These formats are read only from files on disk, chosen by the user, not from request bytes.
 FILE_FORMATS = {
     "AVIF": (".avif",),
     "JPEG2000": (".jp2", ".j2k", ".jpx"),
@@ -24,12 +24,12 @@ IMAGE_SUFFIXES = (
     *(suffix for suffixes in (FORMATS | FILE_FORMATS).values() for suffix in suffixes),
     ".npy",
 )
-"""Tuple of the suffixes that image files may have, in lower case."""
+"""Tuple of the suffixes of image files, in lower case."""
 
 
 class ImageFormatError(ValueError):
-    """Raised for content that is not an image of a known format."""
+    """Raised for content that is not an image in a known format."""
 
 
 class ImageSizeError(ValueError):
-    """Raised for an image with more pixels, or more JPEG scans, than are decoded."""
+    """Raised for an image with too many pixels or JPEG scans."""

@@ -6,15 +6,15 @@ from keras_segattn.images.polygons import chosen_labels, trace_polygons
 def to_geojson(class_map, class_names=None, *, classes=None, simplify=0.0):
     """Returns the regions of a class map as GeoJSON, a dict of a `FeatureCollection`.
 
-    Each region is a feature with the properties `label` and, where there are names, `class`.
-    Coordinates are those of `trace_polygons`, in pixels with y downward; GeoTIFF files are traced
-    in the coordinates of their scene by `keras_segattn.inference.segment_geotiff`.
+    Each region is a feature with the property `label` and, if there are names, `class`. Coordinates
+    are in pixels with y downward, as in `trace_polygons`. For a GeoTIFF file,
+    `keras_segattn.inference.segment_geotiff` uses the coordinates of its scene.
 
     Args:
         class_map: Array, as for `trace_polygons`.
         class_names: Sequence of one name per class. Defaults to `None`.
-        classes: Collection of the labels or names to trace. Defaults to `None`: all but void and a
-            class with the name `"background"`.
+        classes: Collection of the labels or names to trace. Defaults to `None`: all except void and
+            a class named `"background"`.
         simplify: Float, as for `trace_polygons`. Defaults to `0`.
 
     Example:
@@ -29,7 +29,7 @@ def to_geojson(class_map, class_names=None, *, classes=None, simplify=0.0):
 
 
 def geojson_feature(polygon, class_names=None):
-    """Returns a polygon as a feature of GeoJSON."""
+    """Returns a polygon as a GeoJSON feature."""
     properties = {"label": polygon.label}
     if class_names is not None and polygon.label < len(class_names):
         properties["class"] = class_names[polygon.label]
@@ -37,5 +37,5 @@ def geojson_feature(polygon, class_names=None):
 
 
 def to_geometry(rings):
-    """Returns the rings of a polygon as a geometry of GeoJSON."""
+    """Returns the rings of a polygon as a GeoJSON geometry."""
     return {"type": "Polygon", "coordinates": [ring.tolist() for ring in rings]}

@@ -11,11 +11,11 @@ def pack_labels(class_map):
     """Packs the labels of a multilabel class map into the bits of one number per pixel.
 
     Args:
-        class_map: Array `(height, width, classes)` of 0 and 1, of up to 16 classes.
+        class_map: Array `(height, width, classes)` of 0 and 1, with at most 16 classes.
 
     Returns:
         Array `(height, width)`, uint8, or uint16 above 8 classes: the sum of `2**i` over the labels
-        `i` of a pixel. A PNG file holds both.
+        `i` of a pixel. PNG files support both types.
 
     Raises:
         ValueError: If there are more than 16 classes, or other values than 0 and 1.
@@ -44,14 +44,14 @@ def pack_labels(class_map):
 
 
 def unpack_labels(pixels, classes):
-    """Returns the labels that `pack_labels` packed, as uint8 0 and 1 `(height, width, classes)`.
+    """Inverts `pack_labels`: returns uint8 labels 0 and 1, `(height, width, classes)`.
 
     Args:
         pixels: Integer array `(height, width)`.
         classes: Integer, the number of classes.
 
     Raises:
-        ValueError: If a pixel has a bit of a class beyond them.
+        ValueError: If a pixel has a bit of a class beyond `classes`.
 
     Example:
 
@@ -68,9 +68,9 @@ def unpack_labels(pixels, classes):
 
 
 def palette_of_bits(palette):
-    """Returns the color of each number that `pack_labels` gives for up to 8 classes.
+    """Returns the color of each value of `pack_labels`, for up to 8 classes.
 
-    It is the mean color of its labels, and black for none.
+    The color is the mean color of the labels, or black without labels.
 
     Args:
         palette: Sequence of one RGB color per class.

@@ -1,28 +1,28 @@
-"""Reading mask files, with errors that name the file."""
+"""Reads mask files, with errors that name the file."""
 
 import numpy as np
 
 from keras_segattn.images.decoding import decode, turn_upright
 
-# Labels and colors change when a file is compressed with losses.
+# Lossy compression changes labels and colors.
 LOSSY = ("JPEG", "MPO", "JPEG2000", "AVIF")
 
 
 def read_labels(path, planes=None):
-    """Reads a mask file whose pixels are labels, gray or palette.
+    """Reads a mask file whose pixels are labels, in gray or with a palette.
 
     Args:
         path: The file.
-        planes: Integer, the number of bands that hold labels, each of another class; or `None` for
-            a file without bands. Defaults to `None`.
+        planes: Integer, the number of bands with labels, one per class; or `None` for a file
+            without bands. Defaults to `None`.
 
     Returns:
         A `Decoded`, whose pixels are uint8 labels `(height, width)`, or `(height, width, planes)`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, lossy, or holds anything but one band of labels from 0
-            to 255. Names the file.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged, lossy, or contains anything except labels from 0 to 255
+            in the expected bands. The message names the file.
     """
 
     def read(image):
@@ -30,8 +30,8 @@ def read_labels(path, planes=None):
             return np.asarray(image)
         if image.mode not in ("L", "P", "1", "I") and not image.mode.startswith("I;16"):
             raise ValueError(
-                f"a mask of labels has one band of integers, this file has mode {image.mode!r}; "
-                "for a mask of colors pass `color_masks=True` and `palette`"
+                f"a mask of labels has one band of integers, but this file has mode "
+                f"{image.mode!r}; for a mask of colors pass `color_masks=True` and `palette`"
             )
         return np.asarray(image)
 
@@ -48,7 +48,7 @@ def read_labels(path, planes=None):
         )
     if labels.min() < 0 or labels.max() > 255:
         outside = labels[(labels < 0) | (labels > 255)].flat[0]
-        raise ValueError(f"{path} holds the label {outside}; labels are from 0 to 255.")
+        raise ValueError(f"{path} contains the label {outside}; labels must be from 0 to 255.")
     return mask._replace(pixels=labels.astype("uint8"))
 
 
@@ -63,9 +63,9 @@ def read_colors(path, label_of_color):
         A `Decoded`, whose pixels are uint8 labels `(height, width)`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is damaged, lossy, or holds a color that has no label. Names the
-            file.
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the file is damaged, lossy, or contains a color without a label. The message
+            names the file.
     """
     mask = _decode(path, lambda image: np.asarray(image.convert("RGB")))
     rgb = mask.pixels
@@ -86,26 +86,25 @@ def read_colors(path, label_of_color):
     if unknown:
         value = unknown[0]
         color = (value >> 16, value >> 8 & 255, value & 255)
-        raise ValueError(f"{path} holds the color {color}, which belongs to no class.")
+        raise ValueError(f"{path} contains the color {color}, which belongs to no class.")
     labels = np.array([label_of_packed[int(value)] for value in values], dtype="uint8")
     return mask._replace(pixels=labels[inverse].reshape(packed.shape))
 
 
 def fit_mask(mask, image):
-    """Returns a mask upright, as its image is.
+    """Returns a mask turned upright like its image.
 
-    A mask of the size that the image is stored in is turned with it, and a mask of the upright
-    size is taken as it is. Where the two sizes are equal, the mask is turned: annotation tools
-    that ignore EXIF are the ones that write such masks. A TIFF mask with an orientation of its own
-    has been turned when it was read.
+    A mask with the stored size of the image is turned like the image; a mask with the upright size
+    is left unchanged. If the two sizes are equal, the mask is turned, because such masks come from
+    annotation tools that ignore EXIF. A TIFF mask with its own orientation was already turned by
+    the reader.
 
     Args:
         mask: The `Decoded` mask.
         image: The `Decoded` image.
 
     Returns:
-        Array `(height, width)`, with further axes as the mask has them, or `None` if the mask does
-        not fit.
+        Array `(height, width)`, with the mask's further axes, or `None` if the mask does not fit.
     """
     upright = image.pixels.shape[:2]
     if mask.turned:
@@ -117,7 +116,7 @@ def fit_mask(mask, image):
 
 
 def _decode(path, read):
-    # Tools that copy a photo's EXIF data to its mask have not turned either: `fit_mask` does.
+    # Tools that copy a photo's EXIF data to its mask turn neither of them; `fit_mask` does.
     mask = decode(path, read, upright=False)
     if mask.format in LOSSY:
         raise ValueError(

@@ -4,7 +4,7 @@ import operator
 
 
 def default_palette(classes):
-    """Returns one RGB color per class, PASCAL VOC's: far apart, black first.
+    """Returns one RGB color per class: PASCAL VOC's distinct colors, black first.
 
     Args:
         classes: Integer, the number of classes.
@@ -17,7 +17,8 @@ def default_palette(classes):
     palette = []
     for label in range(classes):
         color = [0, 0, 0]
-        # Three bits of the label at a time go to red, green and blue, from the highest bit down.
+        # Each three bits of the label set one bit of red, green and blue, from the highest bit
+        # down.
         for i in range(8):
             for channel in range(3):
                 color[channel] |= (label >> (3 * i + channel) & 1) << (7 - i)
@@ -32,7 +33,7 @@ def to_palette(colors):
         colors: Sequence of colors, each three integers from 0 to 255, or text such as `"#ff8000"`.
 
     Raises:
-        ValueError: If a color is something else; names it.
+        ValueError: If a color is invalid; the message names it.
 
     Example:
 

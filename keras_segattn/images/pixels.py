@@ -1,4 +1,4 @@
-"""From the values of an image to the pixels that a network takes."""
+"""Converts image values to network input."""
 
 import warnings
 
@@ -12,20 +12,20 @@ LUMINANCE = np.array([0.299, 0.587, 0.114], dtype="float32")
 
 
 def to_pixels(image, channels, value_range=None):
-    """Returns an image, or a part of one, as float32 `(height, width, channels)` from 0 to 255.
+    """Returns an image or a part of it as float32 `(height, width, channels)` from 0 to 255.
 
     Args:
         image: Array `(height, width)` or `(height, width, bands)` of bool, uint8, uint16, other
-            integers from 0 to 255, or floats from 0 to 1; with a value range, of any numbers.
+            integers from 0 to 255, or floats from 0 to 1; with a value range, any numbers.
         channels: Integer, the channels of the network. With 3, gray is repeated and the fourth
             band, alpha, is dropped, with a warning unless it is opaque everywhere. With 1, colors
             become gray. Any other number must be the number of bands.
-        value_range: Tuple `(low, high)` of the values that become 0 and 255, or one such for each
-            band; values beyond are cut off. Defaults to `None`, which goes by the dtype: 0 to 1
+        value_range: Tuple `(low, high)` of the values that become 0 and 255, or one tuple per band;
+            values outside are clipped. Defaults to `None`: the dtype determines the range, 0 to 1
             for floats and bool, 0 to 65535 for uint16, 0 to 255 for other integers.
 
     Raises:
-        ValueError: If the values or the number of bands are not as above.
+        ValueError: If the values or the number of bands do not match the description above.
 
     Example:
 
@@ -51,7 +51,7 @@ def to_pixels(image, channels, value_range=None):
 
 
 def to_uint8(image, channels, value_range=None):
-    """Returns the pixels of an image as `to_pixels` does, rounded to uint8.
+    """Returns the pixels of an image like `to_pixels`, rounded to uint8.
 
     Args:
         image: Array, as for `to_pixels`.
@@ -69,9 +69,9 @@ def to_uint8(image, channels, value_range=None):
 
 
 def to_rgb(image, value_range=None):
-    """Returns an image of any number of bands as uint8 RGB, to be shown.
+    """Returns an image with any number of bands as uint8 RGB, for display.
 
-    One or two bands become gray, and bands beyond the third are left out.
+    One or two bands become gray; bands after the third are dropped.
 
     Args:
         image: Array, as for `to_pixels`.
@@ -95,16 +95,16 @@ def _scaled(image):
     if image.dtype == "uint16":
         return image.astype("float32") / 257
     if image.dtype.kind not in "iuf":
-        raise ValueError(f"Pixels are integers or floats. Received dtype {image.dtype}")
+        raise ValueError(f"Pixels must be integers or floats. Received dtype {image.dtype}")
     pixels = image.astype("float32")
     if image.dtype == "uint8":
         return pixels
     highest = 1 if image.dtype.kind == "f" else 255
-    # Written so that NaN fails too.
+    # Written so that NaN also fails.
     if not (pixels.min() >= 0 and pixels.max() <= highest):
         raise ValueError(
-            f"An image of {image.dtype} has values from 0 to {highest}: scale it, or give the data "
-            "set and the preprocessing of the model its `value_range`. Received values from "
+            f"A {image.dtype} image must have values from 0 to {highest}: scale it, or pass its "
+            "`value_range` to the data set and the model's preprocessing. Received values from "
             f"{pixels.min()} to {pixels.max()}"
         )
     return pixels * np.float32(255 / highest)
@@ -115,8 +115,8 @@ def _tell_of_alpha(band, channels, count):
     opaque = np.iinfo(kind).max if kind.kind == "u" else 255 if kind.kind == "i" else 1
     if not np.all(band == opaque):
         warnings.warn(
-            f"The last of {count} bands of an image is taken for alpha and dropped, though it is "
-            f"not opaque everywhere. If it holds data, use a network and a data set of {count} "
+            f"The last of {count} bands of an image is treated as alpha and dropped, although it "
+            f"is not opaque everywhere. If it holds data, use a network and a data set of {count} "
             f"channels, not {channels}.",
             stacklevel=3,
         )

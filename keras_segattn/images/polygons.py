@@ -16,8 +16,8 @@ class ClassPolygon(NamedTuple):
 
     Attributes:
         label: Integer, the class.
-        rings: Tuple of float64 arrays `(points, 2)` of `(x, y)`, closed: the first point is
-            repeated at the end. The first ring is the outline and the others are holes.
+        rings: Tuple of float64 arrays `(points, 2)` of `(x, y)`. Rings are closed: the last point
+            repeats the first. The first ring is the outline; the others are holes.
     """
 
     label: int
@@ -25,27 +25,26 @@ class ClassPolygon(NamedTuple):
 
 
 def trace_polygons(class_map, classes=None, simplify=0.0):
-    """Yields the regions of a class map as polygons along the edges of their pixels.
+    """Yields the regions of a class map as polygons along pixel edges.
 
     Pixel `(row, column)` is the square from `(x, y) = (column, row)` to `(column + 1, row + 1)`, so
-    that coordinates are whole numbers from 0 to the width and the height. Pixels that touch at a
-    corner only are of different regions. Drawn back without simplification, the polygons give the
-    same map.
+    coordinates are integers from 0 to the width and height. Pixels that touch only at a corner
+    belong to different regions. Without simplification, rasterizing the polygons restores the map.
 
     Args:
-        class_map: Integer array `(height, width)` of labels, of which 255 is void in uint8 only;
-            or `(height, width, classes)` of 0 and 1, whose labels are traced one by one.
-        classes: Collection of the labels to trace. Defaults to `None`: all but void.
-        simplify: Float, how far outlines may be simplified, in pixels: corners that span a triangle
-            of less than `simplify**2` are left out. Regions keep the borders that they share, and
-            the edge of the map stays. Defaults to `0`, exact outlines.
+        class_map: Integer array `(height, width)` of labels; in uint8, 255 is void. Or array
+            `(height, width, classes)` of 0 and 1; its labels are traced one by one.
+        classes: Collection of the labels to trace. Defaults to `None`: all except void.
+        simplify: Float, the simplification of outlines, in pixels: corners that span a triangle
+            smaller than `simplify**2` are dropped. Shared borders stay shared, and the edge of the
+            map stays. Defaults to `0`, exact outlines.
 
     Yields:
         A `ClassPolygon` per region.
 
     Raises:
-        ImportError: If rasterio, or with `simplify` shapely, is not installed.
-        ValueError: If `simplify` is negative or `class_map` is of another shape or dtype.
+        ImportError: If rasterio is not installed, or shapely with `simplify`.
+        ValueError: If `simplify` is negative or `class_map` has another shape or dtype.
 
     Example:
 
@@ -89,7 +88,7 @@ def labels_of(class_names, count, classes):
     Args:
         class_names: Sequence of one name per class, or `None`.
         count: Integer, the number of classes, or `None` if it is not known.
-        classes: Collection of labels and names. `None` stands for all but the background.
+        classes: Collection of labels and names. `None` means all except the background.
     """
     names = list(class_names or ())
     if classes is None:
@@ -108,7 +107,7 @@ def labels_of(class_names, count, classes):
 
 
 def _as_traced(class_map):
-    """The map in a dtype that GDAL traces."""
+    """Returns the map in a dtype that GDAL traces."""
     if class_map.dtype == bool:
         return class_map.astype("uint8")
     if class_map.dtype.name in ("uint8", "uint16", "int16", "int32"):
@@ -117,19 +116,19 @@ def _as_traced(class_map):
 
 
 def trace(labels, simplify=0.0):
-    """Yields a `ClassPolygon` per region of a map, void ones too.
+    """Yields a `ClassPolygon` per region of a map, including void regions.
 
     Args:
-        labels: Array of a dtype that GDAL traces, or a band of a data set of rasterio's.
+        labels: Array of a dtype that GDAL traces, or a band of a rasterio data set.
         simplify: Float, as for `trace_polygons`.
     """
     try:
         from rasterio import features
     except ImportError as error:
         raise ImportError(
-            "Regions are traced by rasterio: pip install 'keras-segattn[geo]'"
+            "Tracing regions requires rasterio: pip install 'keras-segattn[geo]'"
         ) from error
-    # GDAL gives the regions of a file in the coordinates of its scene.
+    # GDAL returns the regions of a file in scene coordinates.
     transform = ~labels.ds.transform if hasattr(labels, "ds") else None
     polygons = (
         ClassPolygon(
@@ -146,22 +145,22 @@ def _in_pixels(ring, transform):
 
 
 def apply_affine(points, transform):
-    """Returns points `(count, 2)` moved by a transform of the package `affine`."""
+    """Applies a transform of the package `affine` to points `(count, 2)`."""
     matrix = np.array([[transform.a, transform.b], [transform.d, transform.e]])
     return points @ matrix.T + [transform.c, transform.f]
 
 
 def _simplified(polygons, tolerance):
-    """Simplifies polygons that cover an area without gaps, together; see `trace_polygons`."""
+    """Jointly simplifies polygons that cover an area without gaps; see `trace_polygons`."""
     try:
         import shapely
     except ImportError as error:
         raise ImportError(
-            "Outlines are simplified by shapely: pip install 'keras-segattn[geo]'"
+            "Simplifying outlines requires shapely: pip install 'keras-segattn[geo]'"
         ) from error
     polygons = list(polygons)
     shapes = [shapely.Polygon(polygon.rings[0], polygon.rings[1:]) for polygon in polygons]
-    # Neighbors share borders only where both have the same points.
+    # A border is only simplified if both neighbors have the same points.
     covering = shapely.segmentize(shapes, 1.0)
     covering = shapely.coverage_simplify(covering, tolerance, simplify_boundary=False)
     for polygon, shape in zip(polygons, shapely.simplify(covering, 0), strict=True):

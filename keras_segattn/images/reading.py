@@ -1,4 +1,4 @@
-"""Reading an image from anything that holds one."""
+"""Reads an image from a path, bytes, a file object, a Pillow image, an array or a tensor."""
 
 import os
 import sys
@@ -8,15 +8,15 @@ import numpy as np
 from keras_segattn.arguments import check_choice
 from keras_segattn.images.decoding import check_shape, decode, decode_pillow
 
-# Values of these modes are returned as they are; other modes become RGB.
+# Values of these modes are returned unchanged; other modes become RGB.
 PLAIN_MODES = ("L", "LA", "RGB", "RGBA", "RGBX", "F", "I")
 
 
 def read_image(image, most_pixels=None, channel_order="RGB"):
     """Returns an image as an array `(height, width)` or `(height, width, bands)`.
 
-    All of the package reads images here: data sets, `segment`, exports and their calibration, the
-    server and the page.
+    The whole package uses this function: data sets, `segment`, exports and their calibration, the
+    server and the demo page.
 
     Files are BMP, GIF, JPEG, PNG, PPM, TIFF, WebP or NumPy's `.npy`; from a path also AVIF,
     JPEG 2000, PCX, QOI, SGI and TGA, as far as the installed Pillow reads them. The first image of
@@ -31,19 +31,19 @@ def read_image(image, most_pixels=None, channel_order="RGB"):
 
     Args:
         image: Path of a file, bytes of a file, binary file object, `PIL.Image.Image`, array or
-            tensor. An array is returned as it is, even if it is mapped from a file.
-        most_pixels: Integer, the number of pixels above which a file is refused before it is
-            decoded. Defaults to `None`, Pillow's bound.
-        channel_order: `"RGB"` or `"BGR"`, the order of the colors of an array or tensor of three or
-            four bands; OpenCV's are in BGR. Files and Pillow's images know their own. Defaults to
-            `"RGB"`.
+            tensor. An array is returned unchanged, even if it is memory-mapped.
+        most_pixels: Integer, the maximum number of pixels; a larger file is rejected before
+            decoding. Defaults to `None`, Pillow's limit.
+        channel_order: `"RGB"` or `"BGR"`, the color order of an array or tensor with three or four
+            bands; OpenCV uses BGR. Ignored for files and Pillow images. Defaults to `"RGB"`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        TypeError: If `image` is none of these.
-        ImageFormatError: If the content is not an image of a known format.
-        ImageSizeError: If it has more than `most_pixels`, or is a JPEG file of more than 100 scans.
-        ValueError: If it is empty or damaged. The two errors above are ValueErrors too.
+        FileNotFoundError: If the file does not exist.
+        TypeError: If `image` has another type.
+        ImageFormatError: If the content is not an image in a known format.
+        ImageSizeError: If it has more than `most_pixels` pixels, or is a JPEG file with more than
+            100 scans.
+        ValueError: If it is empty or damaged. The two errors above are also ValueErrors.
 
     Example:
 
@@ -61,7 +61,7 @@ def read_image(image, most_pixels=None, channel_order="RGB"):
         return decode_pillow(image, pillow_array).pixels
     if hasattr(image, "read") and not hasattr(image, "seekable"):
         raise TypeError(
-            "A binary file can be sought in; a video gives its frames one by one, or as a "
+            "A binary file must be seekable; pass the frames of a video one by one, or as a "
             f"generator. Received: {image!r}"
         )
     if hasattr(image, "read"):
@@ -73,14 +73,14 @@ def read_image(image, most_pixels=None, channel_order="RGB"):
 
 
 def read_file(source, most_pixels=None):
-    """Reads an image file, as `read_image` does.
+    """Reads an image file like `read_image`.
 
     Args:
         source: Path, bytes, or binary file object.
         most_pixels: As for `read_image`.
 
     Returns:
-        A `Decoded`, which knows the orientation that the file was stored in.
+        A `Decoded`, with the stored orientation of the file.
     """
     return decode(source, pillow_array, most_pixels)
 
@@ -101,13 +101,13 @@ def pillow_array(image):
 def _as_array(image):
     if isinstance(image, np.ndarray):
         return image
-    # A tensor can only come from a program that has imported its library, so none is imported here.
+    # A tensor exists only if its library is already imported, so no library is imported here.
     keras = sys.modules.get("keras")
     if keras is not None and keras.ops.is_tensor(image):
         return keras.ops.convert_to_numpy(image)
     if hasattr(image, "__array__"):
         return np.asarray(image)
     raise TypeError(
-        "An image is a path, the bytes of a file, a PIL.Image or an array. Received: "
+        "An image must be a path, the bytes of a file, a PIL.Image or an array. Received: "
         f"{type(image).__name__}"
     )

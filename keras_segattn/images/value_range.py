@@ -1,23 +1,23 @@
-"""The values of images that become 0 and 255, for those of more than 8 bits."""
+"""Value ranges for images with more than 8 bits: the values that become 0 and 255."""
 
 import warnings
 
 import numpy as np
 
-# Of each image, so many pixels are counted.
+# Number of pixels counted per image.
 COUNTED_PIXELS = 65536
-# Shares of the values that a counted range leaves out below and above: dead and hot pixels.
+# Fraction of the values excluded at each end of a counted range: dead and hot pixels.
 LEFT_OUT = 0.001
 
 
 def to_value_range(value):
-    """Returns a value range as a tuple `(low, high)`, or a tuple of one such for each band.
+    """Returns a value range as a tuple `(low, high)`, or as a tuple of one pair per band.
 
     Args:
         value: Pair of numbers, or sequence of one pair per band, or `None`.
 
     Raises:
-        ValueError: If it is something else, or `low` is not below `high`.
+        ValueError: If `value` has another form, or `low` is not below `high`.
 
     Example:
 
@@ -34,20 +34,20 @@ def to_value_range(value):
     if not pairs or not np.isfinite(array).all() or not (array[..., 0] < array[..., 1]).all():
         raise ValueError(
             "`value_range` must be (low, high), such as (0, 4095) for 12 bits, or a sequence of "
-            f"one such pair for each band. Received: {value!r}"
+            f"one pair per band. Received: {value!r}"
         )
     return tuple(array.tolist()) if array.ndim == 1 else tuple(map(tuple, array.tolist()))
 
 
 def scale_to_range(image, value_range):
-    """Returns an image as float32 from 0 to 255, cut off below and above a value range.
+    """Returns an image as float32 from 0 to 255, clipped to a value range.
 
     Args:
         image: Array `(height, width, bands)` of numbers.
-        value_range: As `to_value_range` returns it.
+        value_range: A result of `to_value_range`.
 
     Raises:
-        ValueError: If the image has another number of bands, or values that are not finite.
+        ValueError: If the number of bands differs or values are not finite.
     """
     array = np.array(value_range, dtype="float32")
     if array.ndim == 2 and len(array) != image.shape[-1]:
@@ -66,8 +66,8 @@ def scale_to_range(image, value_range):
     pixels = image.astype("float32")
     if image.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise ValueError(
-            "The image holds NaN or infinite values: replace them, such as by the lowest value, "
-            "and make their pixels void in the mask."
+            "The image contains NaN or infinite values. Replace them, by the lowest value for "
+            "example, and make their pixels void in the mask."
         )
     pixels -= array[..., 0]
     pixels *= 255 / (array[..., 1] - array[..., 0])
@@ -75,15 +75,15 @@ def scale_to_range(image, value_range):
 
 
 def count_value_range(images):
-    """Returns the value range that images fill, but for a thousandth at each end.
+    """Returns the value range of images, without a thousandth of the values at each end.
 
-    Images of up to three bands have one range, so that colors stay; others have one for each band.
+    Images with up to three bands get one range, which keeps colors; others get one range per band.
 
     Args:
         images: Iterable of arrays `(height, width)` or `(height, width, bands)`.
 
     Raises:
-        ValueError: If there is no image, their bands differ, or all values are equal.
+        ValueError: If there are no images, their bands differ, or all values are equal.
 
     Example:
 
@@ -96,7 +96,7 @@ def count_value_range(images):
         samples.append(pixels[:: max(1, len(pixels) // COUNTED_PIXELS)])
     if len({sample.shape[1] for sample in samples}) != 1:
         bands = sorted({sample.shape[1] for sample in samples})
-        raise ValueError(f"Images of equal bands have a value range. Received bands: {bands}")
+        raise ValueError(f"A value range needs images with equal bands. Received bands: {bands}")
     values = np.concatenate(samples)
     if values.dtype.kind == "f":
         values = values[np.isfinite(values).all(axis=1)]

@@ -1,4 +1,4 @@
-"""From any image to its classes, or to the objects in it."""
+"""Segments any image into classes, or finds the objects in it."""
 
 from typing import TYPE_CHECKING
 

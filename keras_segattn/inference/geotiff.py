@@ -1,4 +1,4 @@
-"""Segmenting GeoTIFF scenes of any size, a row of windows at a time."""
+"""Segments GeoTIFF scenes of any size, one row of windows at a time."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from keras_segattn.inference.scene_rows import SceneRows
 from keras_segattn.inference.segmenter import as_segmenter, check_overlap
 from keras_segattn.task import count_labels
 
-# GDAL's own cache of blocks would take a share of the machine's memory.
+# GDAL's default block cache takes a fraction of the machine's memory.
 CACHE_MEGABYTES = 64
 BLOCK = 256
 
@@ -35,48 +35,47 @@ def segment_geotiff(
     simplify=0.0,
     progress=None,
 ):
-    """Segments a GeoTIFF file into a GeoTIFF file of classes with the same georeference.
+    """Segments a GeoTIFF file to a GeoTIFF file of classes with the same georeference.
 
-    Both files are read and written by windows: memory holds one row of windows, whatever the height
-    of the scene. Windows are blended where they overlap, as in `segment`.
+    Both files are accessed by windows: only one row of windows is in memory, for a scene of any
+    height. Overlapping windows are blended, as in `segment`.
 
-    Pixels without data have no class. They are told by the nodata value, the mask or the alpha band
-    of the file, or by a band that is not finite. In the target they are 255, its nodata value, or
-    65535 above 255 classes. Windows without any data are not computed.
+    Pixels without data have no class. The file's nodata value, mask or alpha band identifies them,
+    or a band that is not finite. In the target, they have its nodata value: 255, or 65535 above 255
+    classes. Windows without data are skipped.
 
-    The target has one band of labels, with the colors of the classes; of a multilabel model it has
-    one band of 0 and 1 for each class. Its tag `CLASS_NAMES` is a JSON list.
+    The target has one band of labels, with the class colors; for a multilabel model, it has one
+    band of 0 and 1 per class. Its tag `CLASS_NAMES` is a JSON list.
 
     Args:
         model: A Keras model as for `segment`, or a `keras_segattn.export.ExportedSegmenter`.
         source: Path of a GeoTIFF file.
         target: Path of the GeoTIFF file to write. An existing file is replaced when the new one is
-            whole.
+            complete.
         tile: The side, or `(height, width)`, of the window. Defaults to `512`.
-        overlap: Float from 0 to below 1, the least share of a window that its neighbor overlaps.
-            Defaults to `0.25`.
-        batch_size: Integer, the windows that go through the model at once. Defaults to `1`.
-        bands: Sequence of the bands that the model takes, counted from 1, such as `(4, 3, 2)`.
-            Defaults to `None`: all bands but alpha.
+        overlap: Float, at least 0 and below 1, the minimum overlap of neighboring windows as a
+            fraction of a window. Defaults to `0.25`.
+        batch_size: Integer, the number of windows per model call. Defaults to `1`.
+        bands: Sequence of the model's input bands, counted from 1, such as `(4, 3, 2)`. Defaults to
+            `None`: all bands except alpha.
         threshold: As for `segment`. Defaults to `None`.
-        polygons: Path of a GeoJSON file to write as well, with the regions in the coordinates of
-            the scene. Its member `crs` names their reference system, as QGIS and GDAL read it.
+        polygons: Path of an additional GeoJSON file to write, with the regions in scene
+            coordinates. Its member `crs` names the reference system, as read by QGIS and GDAL.
             Defaults to `None`.
         classes: Collection of the labels or names of the classes that become polygons. Defaults to
-            `None`: all but the background.
-        simplify: Float, how far outlines may be simplified, in pixels, as for
+            `None`: all except the background.
+        simplify: Float, the simplification of outlines, in pixels, as for
             `keras_segattn.images.trace_polygons`. Defaults to `0`.
-        progress: Callable that is given the share of the rows that are done, up to 1. Defaults to
-            `None`.
+        progress: Callable that receives the fraction of finished rows, up to 1. Defaults to `None`.
 
     Returns:
-        Dict of the share of each class in the pixels with data, as from `Segmentation.shares`.
+        Dict of the share of each class among the pixels with data, as in `Segmentation.shares`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ImportError: If rasterio is not installed.
-        ValueError: If the file is no GeoTIFF, its bands are not those of the model, or an argument
-            has a value that is not named above.
+        ValueError: If the file is not a GeoTIFF, its bands do not match the model, or an argument
+            has a value not listed above.
 
     Example:
 
@@ -117,7 +116,7 @@ def _rasterio():
         import rasterio
     except ImportError as error:
         raise ImportError(
-            "GeoTIFF files are read and written by rasterio: pip install 'keras-segattn[geo]'"
+            "GeoTIFF files require rasterio: pip install 'keras-segattn[geo]'"
         ) from error
     return rasterio
 
@@ -126,7 +125,7 @@ def _opened(rasterio, source):
     if not Path(source).is_file():
         raise FileNotFoundError(f"There is no file {source}")
     try:
-        # Other drivers read from other files and from the network.
+        # Other drivers may read other files or the network.
         return rasterio.open(source, driver="GTiff")
     except rasterio.errors.RasterioIOError as error:
         raise ValueError(f"{source} cannot be read as a GeoTIFF file: {error}") from error
@@ -173,7 +172,7 @@ def _describe(classified, segmenter):
 
 
 def _count(found, segmenter):
-    """The pixels of each class among the classes of pixels with data."""
+    """Returns the number of pixels of each class among the pixels with data."""
     if segmenter.task == "multilabel":
         return found.sum(axis=0, dtype="int64")
     labels = count_labels(segmenter.task, segmenter.outputs)

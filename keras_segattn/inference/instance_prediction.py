@@ -1,4 +1,4 @@
-"""Finding the objects in an image of any kind and size."""
+"""Finds the objects in an image of any format and size."""
 
 import weakref
 
@@ -11,33 +11,32 @@ from keras_segattn.inference.instances import Instances
 
 # A model compiles its `predict` once for each size of images.
 _PADDED = weakref.WeakKeyDictionary()
-# Every level of the pyramid has whole positions then.
+# Every pyramid level then has an integer size.
 SIDES_MULTIPLE_OF = 32
 
 
 def segment_instances(
     model, image, *, short_side=None, long_side=None, score_threshold=0.5, channel_order="RGB"
 ):
-    """Finds the objects in an image, each with a box, a class and a mask of the image's size.
+    """Finds the objects in an image, each with a box, a class and a mask of the image size.
 
     Args:
-        model: A `keras_segattn.applications.InstanceSegmentationModel`, such as `MaskRCNN` returns.
-        image: The path of a file, the bytes of one, a `PIL.Image.Image`, or an array, as for
-            `segment`.
-        short_side: Integer, the pixels that the shorter side of the image is resized to for the
+        model: A `keras_segattn.applications.InstanceSegmentationModel`, such as `MaskRCNN`.
+        image: The path or the bytes of a file, a `PIL.Image.Image`, or an array, as for `segment`.
+        short_side: Integer, the length in pixels to which the shorter side is resized for the
             network; 800 for a model trained on COCO. Defaults to `None`, the image's own size.
-        long_side: Integer, the most pixels that the longer side may have then; 1333 for a model
-            trained on COCO. Defaults to `None`, no bound.
-        score_threshold: Float, the least score of an object that is returned. For COCO's average
-            precision take all: `0`. Defaults to `0.5`.
-        channel_order: `"RGB"` or `"BGR"`, the order of the colors of arrays. Defaults to `"RGB"`.
+        long_side: Integer, the maximum length of the longer side after that; 1333 for a model
+            trained on COCO. Defaults to `None`, no limit.
+        score_threshold: Float, the minimum score of a returned object. Use `0`, all objects, for
+            COCO's average precision. Defaults to `0.5`.
+        channel_order: `"RGB"` or `"BGR"`, the color order of arrays. Defaults to `"RGB"`.
 
     Returns:
         An `Instances`.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the image is empty, damaged, or of the wrong channels or values, or a side is
+        FileNotFoundError: If the file does not exist.
+        ValueError: If the image is empty or damaged, its channels or values are wrong, or a side is
             below 1.
 
     Example:
@@ -58,7 +57,7 @@ def segment_instances(
             pixels, (rows, columns), antialias=True, data_format="channels_last"
         )
     batch = keras.ops.convert_to_numpy(model.preprocessing(pixels))[None]
-    # Zeros, the mean color, below and at the right.
+    # Pads below and on the right with zeros, the mean color.
     batch = np.pad(
         batch, ((0, 0), (0, -rows % SIDES_MULTIPLE_OF), (0, -columns % SIDES_MULTIPLE_OF), (0, 0))
     )

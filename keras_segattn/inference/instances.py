@@ -7,10 +7,10 @@ from keras_segattn.images.coco_masks import encode_mask
 
 
 class Instances:
-    """The objects of one image, as `segment_instances` returns them, the best first.
+    """The objects in one image, as returned by `segment_instances`, the best first.
 
     Attributes:
-        boxes: float32 array `(objects, 4)`, each `(x1, y1, x2, y2)` in pixels of the image.
+        boxes: float32 array `(objects, 4)`, each `(x1, y1, x2, y2)` in image pixels.
         scores: float32 array `(objects,)` from 0 to 1.
         classes: int32 array `(objects,)`, the index of each class.
         masks: Boolean array `(objects, height, width)`.
@@ -39,7 +39,7 @@ class Instances:
     def overlay(self, alpha=0.6):
         """Draws the objects over the image; returns a uint8 array `(height, width, 3)`.
 
-        Every object has a color of its own; where masks overlap, the better object is in front.
+        Each object has its own color; if masks overlap, the better object is in front.
 
         Args:
             alpha: Opacity of the masks, from 0 to 1. Defaults to `0.6`.
@@ -51,15 +51,15 @@ class Instances:
         return np.rint(picture).astype("uint8")
 
     def to_coco(self, image_id, category_ids=None):
-        """Returns the objects in COCO's format of results, as a list of dicts.
+        """Returns the objects in COCO's results format, as a list of dicts.
 
         Args:
             image_id: Number of the image in the annotation file.
-            category_ids: Sequence of the category of each class. Defaults to `None`, the index of
-                the class.
+            category_ids: Sequence of the category of each class. Defaults to `None`, the class
+                index.
 
         Raises:
-            ImportError: If pycocotools is not installed, which encodes the masks.
+            ImportError: If pycocotools, which encodes the masks, is not installed.
         """
         results = []
         for box, score, label, mask in zip(
@@ -83,17 +83,17 @@ class Instances:
 
 
 def paste_masks(probabilities, boxes, size):
-    """Returns the masks of boxes in the whole image, where the probability is at least a half.
+    """Returns the masks of boxes in the whole image, with a threshold of 0.5.
 
     Args:
-        probabilities: Array `(objects, n, n)` from 0 to 1 within each box.
+        probabilities: Array `(objects, n, n)` from 0 to 1 inside each box.
         boxes: Array `(objects, 4)`, boxes `(x1, y1, x2, y2)` in pixels.
-        size: Tuple, height and width of the image.
+        size: Tuple `(height, width)` of the image.
     """
     height, width = size
     masks = np.zeros((len(boxes), height, width), bool)
     for mask, values, (x1, y1, x2, y2) in zip(masks, probabilities, boxes, strict=True):
-        # The pixels whose centers are in the box.
+        # The pixels whose centers lie in the box.
         top, bottom = _inside(y1, y2, height)
         left, right = _inside(x1, x2, width)
         if bottom > top and right > left:
@@ -109,6 +109,6 @@ def _inside(start, end, length):
 
 
 def _interpolation(pixels, start, end, count):
-    """The matrix that interpolates the values along a side of a box at the centers of pixels."""
+    """Returns the matrix that interpolates values along a box side at pixel centers."""
     position = np.clip((pixels + 0.5 - start) / (end - start) * count - 0.5, 0, count - 1)
     return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(count)))

@@ -1,4 +1,4 @@
-"""A Keras model that gives the probabilities of pixels."""
+"""A Keras model as a source of pixel probabilities."""
 
 import keras
 import numpy as np
@@ -8,10 +8,11 @@ from keras_segattn.applications.logits import returns_logits, task_of, to_probab
 from keras_segattn.arguments import LEAST_SIDE, check_functional, check_scales, check_size
 from keras_segattn.inference.segmenter import Segmenter
 from keras_segattn.task import check_task, check_threshold
+from keras_segattn.weights.preprocessing import known_preprocessing
 
 
 class KerasSegmenter(Segmenter):
-    """Probabilities of pixels from a Keras model, averaged over scales and mirror images.
+    """Pixel probabilities from a Keras model, averaged over scales and mirrored images.
 
     Args:
         model: A functional model, as for `keras_segattn.inference.segment`.
@@ -30,15 +31,15 @@ class KerasSegmenter(Segmenter):
     ):
         check_functional(model)
         self.model = model
-        self.preprocessing = _preprocessing(model) if preprocessing is None else preprocessing
+        self.preprocessing = known_preprocessing(model) if preprocessing is None else preprocessing
         self.sides = tuple(model.input_shape[1:3])
         self.channels, self.outputs = model.input_shape[-1], model.output_shape[-1]
         self._check_size(size)
         check_scales(scales)
         if any(self.sides) and any(scale != 1 for scale in scales):
             raise ValueError(
-                f"The model takes only images of {self.sides}, at which `scales` would change "
-                f"nothing; leave it out. Received: {scales}"
+                f"The model accepts only images of {self.sides}, so `scales` would have no "
+                f"effect; omit it. Received: {scales}"
             )
         self.size, self.scales, self.flip = size, scales, flip
         self.task = task_of(model)
@@ -50,7 +51,7 @@ class KerasSegmenter(Segmenter):
         self._logits = returns_logits(model)
 
     def probabilities(self, pixels, timeout=None):
-        """Returns probabilities; Keras cannot end a computation, and `timeout` is not used."""
+        """Returns probabilities; `timeout` is ignored because Keras cannot abort a computation."""
         del timeout
         original = pixels.shape[1:3]
         total = 0.0
@@ -60,25 +61,28 @@ class KerasSegmenter(Segmenter):
                 for fixed, side in zip(self.sides, self.size or original, strict=True)
             ]
             scaled = _resize(pixels, target)
-            total = total + _resize(self._run(scaled), original)
-            if self.flip:
-                mirrored = self._run(np.ascontiguousarray(scaled[:, :, ::-1]))[:, :, ::-1]
-                total = total + _resize(np.ascontiguousarray(mirrored), original)
+            for mirror in (False, True) if self.flip else (False,):
+                total = total + self._run(scaled, mirror, original)
         return total / (len(self.scales) * (2 if self.flip else 1))
 
-    def _run(self, pixels):
+    def _run(self, pixels, mirror, original):
         height, width = pixels.shape[1:3]
         missing = [max(0, LEAST_SIDE - side) for side in (height, width)]
+        pixels = pixels[:, :, ::-1] if mirror else pixels
         padded = np.pad(pixels, [(0, 0), (0, missing[0]), (0, missing[1]), (0, 0)], mode="edge")
         outputs = self.model.predict_on_batch(self.preprocessing(padded))[:, :height, :width]
+        outputs = np.ascontiguousarray(outputs[:, :, ::-1]) if mirror else outputs
+        if len(self.scales) == 1 and not self.flip:
+            # As at the end of a network, and in exports.
+            outputs = _resize(outputs, original)
         probabilities = to_probabilities(outputs, self.task) if self._logits else outputs
-        probabilities = ops.convert_to_numpy(probabilities)
-        # A sum is quicker than a test of each, and a NaN or infinity does not leave it.
+        probabilities = _resize(ops.convert_to_numpy(probabilities), original)
+        # A sum is faster than a test of each value, and NaN or infinity persists in it.
         if not np.isfinite(probabilities.sum(dtype="float32")):
             raise ValueError(
                 f"Model {self.model.name!r} returns NaN or infinite values for an image of "
                 f"{height}x{width} pixels. Its weights are damaged, its training diverged, or the "
-                "image is not preprocessed as it expects."
+                "image is not preprocessed as the model expects."
             )
         return probabilities
 
@@ -87,17 +91,7 @@ class KerasSegmenter(Segmenter):
         if size is not None and any(
             side not in (None, given) for side, given in zip(self.sides, size, strict=True)
         ):
-            raise ValueError(f"The model takes only images of {self.sides}. Received: size={size}")
-
-
-def _preprocessing(model):
-    preprocessing = getattr(model, "preprocessing", None)
-    if preprocessing is None:
-        raise ValueError(
-            f"Model {model.name!r} does not know its preprocessing; pass `preprocessing`, such as "
-            "keras_segattn.weights.Preprocessing(...)."
-        )
-    return preprocessing
+            raise ValueError(f"The model reads only images of {self.sides}. Received: size={size}")
 
 
 def _resize(images, size):

@@ -1,4 +1,4 @@
-"""Masks of many image files: which are wanted, and how one is written, by one process or many."""
+"""Masks of many image files: pairing, and writing by one or more processes."""
 
 import contextlib
 import hashlib
@@ -13,27 +13,30 @@ from keras_segattn.wording import counted
 
 FAILED = "failed.txt"
 MADE_BY = "made_by.json"
-# How many processes may die at an image before it is passed over.
+# Number of processes that may die at an image before it is skipped.
 ATTEMPTS = 3
 
 
 def pair_files(images, results):
-    """Returns the paths of images and of their masks, as a list of pairs.
+    """Returns the paths of images and their masks, as a list of pairs.
 
-    The mask of `a/street.jpg` is `a/street.jpg.png` among the results.
+    The mask of `a/street.jpg` is `a/street.jpg.png` in the results folder.
 
     Args:
-        images: Path of a folder, searched with its subfolders but for `results`; or of a text file
-            with the path of an image per line, absolute or from the folder of that file.
+        images: Path of a folder, searched with its subfolders except `results`; of an image; or of
+            a text file with one image path per line, absolute or relative to the folder of the text
+            file.
         results: Path of the folder of the masks.
 
     Raises:
-        FileNotFoundError: If there is nothing at `images`.
-        ValueError: If the folder holds no images, or is in the masks' folder; a line leads out of
-            the folder of its file; or two images would have one mask.
+        FileNotFoundError: If `images` does not exist.
+        ValueError: If the folder contains no images or is inside the masks' folder; if a line leads
+            out of the folder of the text file; or if two images would share a mask.
     """
     if images.is_dir():
         names = dict(_found(images, results))
+    elif images.is_file() and images.suffix.lower() in IMAGE_SUFFIXES:
+        names = {images: Path(images.name)}
     elif images.is_file():
         names = dict(_listed(images))
     else:
@@ -48,17 +51,17 @@ def pair_files(images, results):
 
 
 def claim_results(results, model, options, pairs):
-    """Records which model makes the masks of a folder, so that no other one continues them.
+    """Records which model writes the masks of a folder, so that no other model continues them.
 
     Args:
         results: Path of the folder of the masks.
         model: Path of the model, a file or a folder.
-        options: Dict of the options that change masks, of values that JSON has.
-        pairs: List of pairs as `pair_files` returns it.
+        options: Dict of the options that affect masks, with JSON values.
+        pairs: List of pairs, as returned by `pair_files`.
 
     Raises:
-        ValueError: If the folder holds masks of another model or other options, or masks of which
-            nothing is recorded.
+        ValueError: If the folder contains masks of another model, of other options, or without a
+            record.
     """
     record = results / MADE_BY
     own = {"model": model.name, "sha256": _hash_of(model), "options": options}
@@ -69,30 +72,30 @@ def claim_results(results, model, options, pairs):
     if masks:
         before = "an unknown model" if there is None else _described(there)
         raise ValueError(
-            f"{results} holds {counted(masks, 'mask')} of {before}, and would get others of "
-            f"{_described(own)}. Write to another folder, or remove these masks and {MADE_BY}."
+            f"{results} contains {counted(masks, 'mask')} of {before}, and would get other masks "
+            f"of {_described(own)}. Write to another folder, or remove these masks and {MADE_BY}."
         )
     for path in (record, results / FAILED):
         if there is None and path.exists():
             raise ValueError(
-                f"{path} is not of earlier masks, and would be replaced. Write to another folder, "
-                "or move it away."
+                f"{path} does not belong to earlier masks and would be replaced. Write to another "
+                "folder, or move it away."
             )
     results.mkdir(parents=True, exist_ok=True)
     write_json(record, own)
 
 
 def deaths(mask):
-    """Returns how many processes died while they worked on a mask; see `write_mask`."""
+    """Returns the number of processes that died while working on a mask; see `write_mask`."""
     return sum(_part_of(mask, attempt).exists() for attempt in range(ATTEMPTS))
 
 
 def remove_unfinished(results, but=()):
-    """Removes unfinished files of processes that died. One job at a time works on a folder.
+    """Removes unfinished files of dead processes. Only one job may work on a folder at a time.
 
     Args:
         results: Path of the folder of the masks.
-        but: Masks for which it stays, so that `deaths` are remembered. Defaults to none.
+        but: Masks whose unfinished files stay, so that `deaths` are remembered. Defaults to none.
     """
     kept = {_part_of(mask, attempt) for mask in but for attempt in range(ATTEMPTS)}
     for attempt in range(ATTEMPTS):
@@ -102,27 +105,27 @@ def remove_unfinished(results, but=()):
 
 
 def write_mask(segment, image, mask, overlay=False, raw=False):
-    """Segments an image file and writes its classes, in the palette of the model, as a PNG file.
+    """Segments an image file and writes its classes as a PNG file with the model's palette.
 
-    The file is that of `Segmentation.label_image`: of a multilabel model bit `i` of a pixel is
-    class `i`.
+    The file is the `Segmentation.label_image`: for a multilabel model, bit `i` of a pixel is class
+    `i`.
 
-    `mask` is at any time the whole file or nothing, whoever else writes it. The file that becomes
-    the mask is there before the image is segmented, and stays if the process dies: an image at
-    which `ATTEMPTS` processes died is refused, until `remove_unfinished` forgets them.
+    The mask is written atomically: readers see the complete file or no file. Its temporary file is
+    created before the image is segmented and remains if the process dies. An image at which
+    `ATTEMPTS` processes died is rejected until `remove_unfinished` removes their files.
 
     Args:
         segment: Callable from the path of an image to a `Segmentation`.
         image: Path of the image.
         mask: Path of the mask; an existing file is replaced.
-        overlay: Boolean, whether to draw the classes over the image too, as
+        overlay: Boolean, whether to also draw the classes over the image, as
             `street.jpg.overlay.jpg` beside the mask. Defaults to `False`.
-        raw: Boolean, whether to leave out the palette, so that every program reads the labels as
-            gray values. Defaults to `False`.
+        raw: Boolean, whether to omit the palette, so that every program reads the labels as gray
+            values. Defaults to `False`.
 
     Raises:
-        OSError, ValueError: If the image cannot be read, or nothing be written.
-        RuntimeError: If the image was the end of `ATTEMPTS` processes since `remove_unfinished`.
+        OSError, ValueError: If the image cannot be read, or the mask cannot be written.
+        RuntimeError: If `ATTEMPTS` processes have died at the image since `remove_unfinished`.
     """
     from PIL import Image
 
@@ -135,22 +138,22 @@ def write_mask(segment, image, mask, overlay=False, raw=False):
                 Image.fromarray(result.overlay()).save(drawn_part, "JPEG")
                 sync(drawn_part)
                 os.replace(drawn_part, drawn)
-        # Last: a mask means that the image is done.
+        # Last, because a mask marks its image as finished.
         result.label_image(colors=not raw).save(part, "PNG")
-        # Else a power failure may leave an empty file, which would count as done.
+        # Otherwise a power failure may leave an empty file, which would count as finished.
         sync(part)
         os.replace(part, mask)
 
 
 def report_failures(failures, results):
-    """Writes a line per image that failed to `failed.txt`; returns the text that tells of them.
+    """Writes a line per failed image to `failed.txt` and returns a message about them.
 
     Args:
         failures: Dict from images to error messages.
         results: Path of the folder of the masks.
 
     Returns:
-        String, empty if none failed. The file of an earlier run is then removed.
+        String, empty if no image failed. In this case, an earlier run's file is removed.
     """
     report = results / FAILED
     if not failures:
@@ -166,16 +169,16 @@ def report_failures(failures, results):
 
 
 def _found(folder, results):
-    # However the two are written: masks of an earlier run are no images.
+    # Resolved, to compare the two: masks of an earlier run are not images.
     whole, masks = folder.resolve(), results.resolve()
     if masks in (whole, *whole.parents):
         raise ValueError(
-            f"The results {results} are, or contain, the folder of the images {folder}, where "
-            "masks would be taken for images; write to a folder beside or inside it."
+            f"The results folder {results} is or contains the image folder {folder}, so masks "
+            "would be read as images; write to a folder beside or inside it."
         )
     found = find_images(folder, exclude=results)
     if not found:
-        raise ValueError(f"{folder} holds no images {IMAGE_SUFFIXES}")
+        raise ValueError(f"{folder} contains no images {IMAGE_SUFFIXES}")
     return [(path, path.relative_to(folder)) for path in found]
 
 
@@ -184,8 +187,8 @@ def _listed(file):
         path = Path(line)
         if ".." in path.parts:
             raise ValueError(
-                f"{file} names {path}, which leads out of its folder, and its mask out of the "
-                "results; write an absolute path."
+                f"{file} names {path}, which is outside its folder, so the mask would be outside "
+                "the results folder; write an absolute path."
             )
         yield file.parent / path, path.relative_to(path.anchor)
 
@@ -195,7 +198,7 @@ def _part_of(path, attempt):
 
 
 def _hash_of(model):
-    """The SHA-256 of a file, or of the names and contents of all files of a folder."""
+    """Returns the SHA-256 of a file, or of the names and contents of all files in a folder."""
     digest = hashlib.sha256()
     files = [model] if model.is_file() else sorted(p for p in model.rglob("*") if p.is_file())
     for path in files:
@@ -208,7 +211,7 @@ def _hash_of(model):
 
 
 def _read_record(path):
-    """Returns the record of `claim_results`, or None if the file is missing or damaged."""
+    """Returns the record of `claim_results`, or `None` if the file is missing or damaged."""
     try:
         record = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -227,11 +230,11 @@ def _described(record):
 
 @contextlib.contextmanager
 def _part(path):
-    """Makes the file of another name that is written first; removes it if that fails."""
+    """Creates the temporary file to write; removes it if the block fails."""
     for attempt in range(ATTEMPTS):
         part = _part_of(path, attempt)
         try:
-            # Fails where it is there: no other process has this one.
+            # Fails if the file exists, so no other process has the same one.
             part.touch(exist_ok=False)
         except FileExistsError:
             continue
@@ -240,4 +243,4 @@ def _part(path):
         finally:
             part.unlink(missing_ok=True)
         return
-    raise RuntimeError(f"{ATTEMPTS} processes died while they worked on {path}")
+    raise RuntimeError(f"{ATTEMPTS} processes died while working on {path}")

@@ -1,4 +1,4 @@
-"""Polygons of the masks that prediction wrote into a folder."""
+"""Polygons of the masks in a results folder."""
 
 import json
 
@@ -8,6 +8,7 @@ from keras_segattn.arguments import check_choice
 from keras_segattn.atomic_files import atomic_path
 from keras_segattn.images import to_geojson, unpack_labels, write_coco
 from keras_segattn.images.polygons import labels_of
+from keras_segattn.task import name_classes
 
 POLYGONS = ("geojson", "coco")
 COCO_FILE = "annotations.coco.json"
@@ -16,31 +17,32 @@ COCO_FILE = "annotations.coco.json"
 def write_polygons(
     format, pairs, results, class_names, task="multiclass", classes=None, simplify=0.0
 ):
-    """Writes the regions of the masks of a folder as polygons.
+    """Writes the regions of the masks in a folder as polygons.
 
-    The masks are read from their files, so that it does not matter which run wrote them, and in how
-    many processes. Images that have no mask are left out.
+    Masks are read from their files, so they may come from any run and any number of processes.
+    Images without a mask are skipped.
 
     Args:
         format: `"geojson"` for a file beside each mask, `street.jpg.geojson` beside
             `street.jpg.png`; or `"coco"` for one file `annotations.coco.json` in the folder, whose
             file names are relative to the folder of the images.
-        pairs: List of pairs of an image and its mask, as `pair_files` returns it.
+        pairs: List of pairs of an image and its mask, as returned by `pair_files`.
         results: Path of the folder of the masks.
-        class_names: Sequence of one name per class.
+        class_names: Sequence of one name per class; of a binary model the foreground's will do.
         task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `"multiclass"`.
-        classes: Collection of the labels or names to trace. Defaults to `None`: all but the
+        classes: Collection of the labels or names to trace. Defaults to `None`: all except the
             background.
-        simplify: Float, how far outlines may be simplified, in pixels. Defaults to `0`.
+        simplify: Float, the simplification of outlines, in pixels. Defaults to `0`.
 
     Returns:
-        List of the paths that were written.
+        List of the written paths.
 
     Raises:
-        ImportError: If rasterio, or with `simplify` shapely, is not installed.
-        ValueError: If `format` or `classes` are not as above.
+        ImportError: If rasterio is not installed, or shapely with `simplify`.
+        ValueError: If `format` or `classes` has a value not listed above.
     """
     check_choice("polygons", format, POLYGONS)
+    class_names = name_classes(tuple(class_names), task)
     if classes is None and task == "binary":
         classes = [1]
     options = {
@@ -65,7 +67,7 @@ def write_polygons(
 
 
 def read_classes(mask, class_names, task):
-    """Returns the class map of a mask file, as `Segmentation.label_image` wrote it."""
+    """Returns the class map of a mask file written from `Segmentation.label_image`."""
     from PIL import Image
 
     with Image.open(mask) as image:

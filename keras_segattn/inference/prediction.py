@@ -1,4 +1,4 @@
-"""Segmenting images of any kind and size."""
+"""Segments images of any format and size."""
 
 import itertools
 from collections.abc import Iterator
@@ -26,51 +26,52 @@ def segment(
     batch_size=1,
     channel_order="RGB",
 ):
-    """Finds the class of every pixel of an image, or of each of several images.
+    """Segments an image, or each of several images: finds the class of every pixel.
 
-    An image is the path of a file, the bytes of one, a `PIL.Image.Image`, or an array
-    `(height, width)` or `(height, width, channels)` of uint8, uint16, bool or floats from 0 to 1;
-    of any numbers where the preprocessing has a `value_range`.
-    Gray, alpha and 16 bits are handled; EXIF rotation is applied; an image with a side below 32
-    pixels is continued by its border pixels for the network, and cut back.
+    An image is the path or the bytes of a file, a `PIL.Image.Image`, or an array `(height, width)`
+    or `(height, width, channels)` of uint8, uint16, bool or floats from 0 to 1; with a
+    `value_range` in the preprocessing, of any numbers. Gray, alpha and 16 bits are supported, and
+    EXIF rotation is applied. An image with a side below 32 pixels is padded with its border pixels
+    for the network, and the result is cropped.
 
     Args:
         model: A functional model from preprocessed images to logits or probabilities
-            `(batch, height, width, classes)`, such as `CANet`. Its attribute `task` says what they
-            mean; without it one channel is binary, and several sigmoids are multilabel. Images are
-            resized to a model of fixed size, and its probabilities back.
+            `(batch, height, width, classes)`, such as `CANet`. Its attribute `task` defines their
+            meaning; without it, one channel is binary, and several sigmoids are multilabel. For a
+            model with a fixed size, images are resized, and its outputs are resized back.
         image: An image; or a list, tuple or generator of images, or an array
             `(batch, height, width, channels)`.
-        tile: `None` to take the image whole; or the side, or `(height, width)`, of a window that
-            slides over it. One row of windows is held in memory at a time. Defaults to `None`.
-        overlap: Float from 0 to below 1, the least share of a window that its neighbor overlaps.
-            They are blended there. Defaults to `0.25`.
+        tile: `None` for the whole image at once; or the side, or `(height, width)`, of a sliding
+            window. Only one row of windows is in memory at a time. Defaults to `None`.
+        overlap: Float, at least 0 and below 1, the minimum overlap of neighboring windows as a
+            fraction of a window. Overlapping windows are blended. Defaults to `0.25`.
         size: Tuple `(height, width)` that the image is resized to for the network, as papers do
-            that measure 1024x2048 images at 512x1024; its probabilities are resized back. Not with
-            `tile`. Defaults to `None`, the image's own size.
+            that measure 1024x2048 images at 512x1024; its logits are resized back. Not with `tile`.
+            Defaults to `None`, the image's own size.
         scales: Sequence of positive floats, factors of that size. The probabilities of the image at
-            these scales are averaged; a model of fixed size has one scale. Defaults to `(1.0,)`.
-        flip: Boolean, whether to average with the mirrored image too. Defaults to `False`.
-        keep_probabilities: Boolean, whether the result holds the probabilities, which are
-            4 bytes per pixel and class. Defaults to `True` without `tile`, else `False`.
+            these scales are resized and averaged; a model of fixed size has one scale. Defaults to
+            `(1.0,)`.
+        flip: Boolean, whether to also average over the mirrored image. Defaults to `False`.
+        keep_probabilities: Boolean, whether the result contains the probabilities, 4 bytes per
+            pixel and class. Defaults to `True` without `tile`, otherwise `False`.
         threshold: Float between 0 and 1, the probability above which a binary or multilabel model
-            gives a class; or a sequence of one per class. Defaults to `None`: 0.5, and the best
-            class of a multiclass model, which takes no threshold.
+            predicts a class; or a sequence of one per class. Defaults to `None`, which means 0.5.
+            Not allowed for a multiclass model, which predicts the best class.
         preprocessing: Callable for arrays `(batch, height, width, channels)` from 0 to 255.
             Defaults to `model.preprocessing`.
-        batch_size: Integer, how many images of the same size, or windows, go through the model at
-            once. Defaults to `1`.
-        channel_order: `"RGB"` or `"BGR"`, the order of the colors of arrays, as for `read_image`.
-            Defaults to `"RGB"`.
+        batch_size: Integer, the number of windows, or of images with the same size, per model call.
+            Defaults to `1`.
+        channel_order: `"RGB"` or `"BGR"`, the color order of arrays, as for `read_image`. Defaults
+            to `"RGB"`.
 
     Returns:
         A `Segmentation`, or a list of them, one per image.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        TypeError: If `image` is of another type.
-        ValueError: If an image is empty, damaged or of the wrong channels or values, an argument
-            has a value that is not named above, or the model returns NaN or infinite values.
+        FileNotFoundError: If the file does not exist.
+        TypeError: If `image` has another type.
+        ValueError: If an image is empty or damaged, its channels or values are wrong, an argument
+            has a value not listed above, or the model returns NaN or infinite values.
 
     Example:
 
@@ -84,14 +85,14 @@ def segment(
     window = None if tile is None else segmenter.window(tile)
     if None not in (size, tile):
         raise ValueError(
-            "`size` resizes the whole image, and `tile` takes it in parts: pass one of them. "
+            "`size` resizes the whole image, and `tile` splits it: pass only one of them. "
             f"Received: size={size}, tile={tile}"
         )
     check_overlap(overlap)
     check_at_least("batch_size", batch_size, 1)
     if keep_probabilities is None:
         keep_probabilities = tile is None
-    # A file is an iterator, too.
+    # A file is also an iterator.
     generator = isinstance(image, Iterator) and not hasattr(image, "read")
     if generator or isinstance(image, (list, tuple)) or getattr(image, "ndim", None) == 4:
         several, images = True, image

@@ -7,12 +7,12 @@ from keras_segattn.wording import counted
 
 
 class SceneRows:
-    """The pixels of an open scene, of which one row of windows is held in memory.
+    """The pixels of an open scene; only one row of windows is in memory.
 
     Args:
-        scene: A data set of rasterio's, open for reading.
+        scene: A rasterio data set, open for reading.
         segmenter: A `Segmenter`.
-        bands: Sequence of the bands that it takes, counted from 1; `None` for all but alpha.
+        bands: Sequence of its input bands, counted from 1; `None` for all bands except alpha.
 
     Raises:
         ValueError: If the bands do not fit.
@@ -25,12 +25,12 @@ class SceneRows:
         self._top = self._pixels = self._valid = None
 
     def classified(self, window, overlap, batch_size):
-        """Yields the first row of a band, its classes, and a map of the pixels that have data.
+        """Yields the first row of a band of rows, its classes, and a map of pixels with data.
 
         Args:
             window: Tuple `(height, width)`.
-            overlap: Float, the least share of a window that its neighbor overlaps.
-            batch_size: Integer, the windows that are computed at once.
+            overlap: Float, the minimum overlap of neighboring windows as a fraction of a window.
+            batch_size: Integer, the number of windows per model call.
         """
         window = tuple(map(min, window, self.size))
 
@@ -42,7 +42,7 @@ class SceneRows:
             yield top, self._segmenter.classes_of(found), self._valid[: len(found)]
 
     def _probabilities(self, corners, window):
-        """The probabilities of windows of one row; zeros for those without data."""
+        """Returns the probabilities of the windows of one row; zeros for windows without data."""
         self._read(corners[0][0], window[0])
         values = np.zeros((len(corners), *window, self._segmenter.outputs), dtype="float32")
         columns = [slice(left, left + window[1]) for _, left in corners]
@@ -55,7 +55,7 @@ class SceneRows:
     def _read(self, top, height):
         if top == self._top:
             return
-        # Before the new row is read: the two would be in memory together.
+        # Freed before the new row is read; otherwise both would be in memory.
         self._pixels = self._valid = None
         place = ((top, top + height), (0, self.size[1]))
         pixels = np.moveaxis(self._scene.read(self._bands, window=place), 0, -1)
@@ -68,7 +68,7 @@ class SceneRows:
 
 
 def _darkest(value_range, dtype):
-    """The value that becomes 0, or one for each band, in some dtype."""
+    """Returns the value that becomes 0, or one value per band, in a dtype."""
     if value_range is None:
         return 0
     low = np.reshape(value_range, (-1, 2))[:, 0]
@@ -88,8 +88,8 @@ def _chosen(scene, bands, channels):
         )
     if len(bands) != channels and (channels, len(bands)) not in ((3, 1), (1, 3)):
         raise ValueError(
-            f"The model takes images of {counted(channels, 'band')}, and {scene.name} has "
-            f"{len(bands)} without alpha. Choose by `bands`, such as "
+            f"The model reads images with {counted(channels, 'band')}, but {scene.name} has "
+            f"{len(bands)} without alpha. Choose with `bands`, such as "
             f"bands={tuple(range(1, channels + 1))}."
         )
     return bands

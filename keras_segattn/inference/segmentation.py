@@ -9,19 +9,19 @@ from keras_segattn.wording import counted
 
 
 class Segmentation:
-    """The classes of the pixels of one image, as `segment` returns them.
+    """The classes of the pixels of one image, as returned by `segment`.
 
     Attributes:
-        class_map: Array `(height, width)` of class indices: uint8, or int32 above 256 classes. Of
-            a binary model 1 is the foreground. Of a multilabel model an array
+        class_map: Array `(height, width)` of class indices: uint8, or int32 above 256 classes. For
+            a binary model, 1 is the foreground. For a multilabel model, an array
             `(height, width, classes)` of 0 and 1.
-        probabilities: float32 array `(height, width, classes)`, or `None` where they were not
-            kept. A binary model has one, the foreground's.
+        probabilities: float32 array `(height, width, classes)`, or `None` if they were not kept. A
+            binary model has one channel, the foreground.
         class_names: Tuple of one name per class, or `None` if the model has none.
         palette: Sequence of one RGB color per class: the model's, or PASCAL VOC's.
         image: The image as an array, in its own dtype.
         task: `"multiclass"`, `"binary"` or `"multilabel"`.
-        value_range: The values of the image that the network takes for 0 and 255, or `None`.
+        value_range: The image values that the network sees as 0 and 255, or `None`.
 
     Example:
 
@@ -50,7 +50,7 @@ class Segmentation:
         self.class_names = class_names
         self.task = task
         if palette is None:
-            # Each label of a pixel is drawn, and black would not be seen.
+            # Each label of a pixel is drawn, and black would be invisible.
             palette = (
                 default_palette(classes + 1)[1:]
                 if task == "multilabel"
@@ -61,8 +61,8 @@ class Segmentation:
     def overlay(self, alpha=0.6):
         """Draws the classes over the image; returns a uint8 array `(height, width, 3)`.
 
-        The background of a binary model shows the image. A pixel of several labels has the mean
-        of their colors.
+        For a binary model, the background shows the image. A pixel with several labels gets the
+        mean of their colors.
 
         Args:
             alpha: Opacity of the classes, from 0 to 1. Defaults to `0.6`.
@@ -75,13 +75,13 @@ class Segmentation:
     def label_image(self, colors=True):
         """Returns the labels as a `PIL.Image.Image`, to save as a PNG file.
 
-        Its pixels are the labels, in 8 bits, or 16 above 256 classes. Of a multilabel model they
-        are the sums of `2**i` over the labels `i` of a pixel, which
-        `keras_segattn.images.unpack_labels` takes apart, in 16 bits above 8 classes.
+        Its pixels are the labels, in 8 bits, or in 16 bits above 256 classes. For a multilabel
+        model, a pixel is the sum of `2**i` over its labels `i`, in 16 bits above 8 classes;
+        `keras_segattn.images.unpack_labels` separates the labels.
 
         Args:
-            colors: Boolean, whether an image of 8 bits has the palette. Without it every program
-                reads the labels as gray values. Defaults to `True`.
+            colors: Boolean, whether an 8-bit image has the palette. Without it, every program reads
+                the labels as gray values. Defaults to `True`.
 
         Raises:
             ValueError: If a multilabel model has more than 16 classes.
@@ -101,21 +101,21 @@ class Segmentation:
         """Returns the regions as GeoJSON; see `keras_segattn.images.to_geojson`.
 
         Args:
-            classes: Collection of the labels or names to trace. Defaults to `None`: all but the
+            classes: Collection of the labels or names to trace. Defaults to `None`: all except the
                 background.
-            simplify: Float, how far outlines may be simplified, in pixels. Defaults to `0`.
+            simplify: Float, the simplification of outlines, in pixels. Defaults to `0`.
         """
         options = {"classes": self._traced(classes), "simplify": simplify}
         return to_geojson(self.class_map, self.class_names, **options)
 
     def to_coco(self, image_id, classes=None, simplify=0.0):
-        """Returns the regions as COCO's annotations; see `keras_segattn.images.to_coco`.
+        """Returns the regions as COCO annotations; see `keras_segattn.images.to_coco`.
 
         Args:
             image_id: Number of the image in the annotation file.
-            classes: Collection of the labels or names to trace. Defaults to `None`: all but the
+            classes: Collection of the labels or names to trace. Defaults to `None`: all except the
                 background.
-            simplify: Float, how far outlines may be simplified, in pixels. Defaults to `0`.
+            simplify: Float, the simplification of outlines, in pixels. Defaults to `0`.
         """
         options = {"classes": self._traced(classes), "simplify": simplify}
         return to_coco(self.class_map, self.class_names, image_id=image_id, **options)
@@ -124,11 +124,11 @@ class Segmentation:
         return [1] if classes is None and self.task == "binary" else classes
 
     def shares(self):
-        """Returns the share of each class in the pixels, as a dict in order of the classes.
+        """Returns the share of pixels of each class, as a dict in class order.
 
-        Shares of a multilabel model overlap, and do not add up to 1.
+        Shares of a multilabel model overlap and do not add up to 1.
 
-        The keys are the names of the classes, or their indices where the model has no names.
+        The keys are the class names, or the class indices if the model has no names.
         """
         if self.task == "multilabel":
             counts = self.class_map.sum(axis=(0, 1))

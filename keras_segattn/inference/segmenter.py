@@ -1,4 +1,4 @@
-"""The base of everything that gives the classes of pixels, a Keras model or an artifact."""
+"""Base class for sources of pixel classes: Keras models and exported artifacts."""
 
 from numbers import Integral
 
@@ -12,39 +12,39 @@ from keras_segattn.task import choose_classes, count_labels
 
 
 class Segmenter:
-    """Probabilities and classes of pixels. A subclass sets the attributes and `probabilities`.
+    """Pixel probabilities and classes. Subclasses define the attributes and `probabilities`.
 
-    Neither Keras nor a backend is imported here.
+    This module imports neither Keras nor a backend.
 
     Attributes:
-        channels: Integer, the channels of an image.
-        outputs: Integer, the numbers that a pixel gets.
-        sides: Tuple of the height and width that images must have, `None` for any.
+        channels: Integer, the number of image channels.
+        outputs: Integer, the number of outputs per pixel.
+        sides: Tuple of the required height and width of images, `None` for any.
         task: `"multiclass"`, `"binary"` or `"multilabel"`.
-        threshold: Float or tuple, as `check_threshold` returns it.
+        threshold: Float or tuple, as returned by `check_threshold`.
         class_names: Sequence of one name per class, or `None`.
         palette: Sequence of one color per class, or `None`.
-        value_range: The values of an image that become 0 and 255, or `None`.
+        value_range: The image values that become 0 and 255, or `None`.
     """
 
     def probabilities(self, pixels, timeout=None):
-        """Returns the probabilities `(count, height, width, outputs)` of pixels, as NumPy array.
+        """Returns the probabilities `(count, height, width, outputs)` of pixels, as a NumPy array.
 
         Args:
             pixels: float32 array `(count, height, width, channels)` from 0 to 255.
-            timeout: Float, seconds after which the computation ends, or `None`.
+            timeout: Float, seconds after which the computation is aborted, or `None`.
         """
         raise NotImplementedError
 
     def to_pixels(self, image):
-        """Returns an image as `probabilities` takes it, without the first axis."""
+        """Converts an image to input for `probabilities`, without the first axis."""
         return to_pixels(image, self.channels, self.value_range)
 
     def window(self, tile):
-        """Returns the window `(height, width)` of the argument `tile`, a side or two.
+        """Returns the window `(height, width)` for the argument `tile`, one or two sides.
 
         Raises:
-            ValueError: If it is below 32 pixels, or not of the size that is taken.
+            ValueError: If a side is below 32 pixels, or differs from the model's fixed size.
         """
         window = (tile, tile) if isinstance(tile, Integral) else tuple(tile)
         if len(window) != 2 or min(window) < LEAST_SIDE:
@@ -53,7 +53,7 @@ class Segmenter:
             )
         if any(side not in (None, given) for side, given in zip(self.sides, window, strict=True)):
             raise ValueError(
-                f"The model takes only windows of {tuple(self.sides)}. Received: tile={tile}"
+                f"The model accepts only windows of {tuple(self.sides)}. Received: tile={tile}"
             )
         return window
 
@@ -63,10 +63,10 @@ class Segmenter:
         Args:
             read: Callable from the top, left, height and width of a window to its pixels.
             size: Tuple `(height, width)` of the image.
-            window: Tuple, as the method `window` returns it.
-            overlap: Float, the least share of a window that its neighbor overlaps.
-            batch_size: Integer, the windows that are computed at once. Defaults to `1`.
-            timeout: Float, seconds for each of these computations, or `None`.
+            window: Tuple, as returned by the method `window`.
+            overlap: Float, the minimum overlap of neighboring windows as a fraction of a window.
+            batch_size: Integer, the number of windows per model call. Defaults to `1`.
+            timeout: Float, seconds for each model call, or `None`.
 
         Yields:
             Tuples of the first row of a band and its probabilities `(rows, width, outputs)`.
@@ -79,7 +79,7 @@ class Segmenter:
         return blended_bands(predict, size, window, overlap, batch_size)
 
     def bands_of(self, image, window, overlap, batch_size=1, timeout=None):
-        """Returns what `bands` yields for an image that is an array."""
+        """Like `bands`, for an image that is an array."""
 
         def read(top, left, height, width):
             return self.to_pixels(image[top : top + height, left : left + width])
@@ -87,7 +87,7 @@ class Segmenter:
         return self.bands(read, image.shape[:2], window, overlap, batch_size, timeout)
 
     def classes_of(self, probabilities):
-        """Returns the classes of probabilities, as a class map has them."""
+        """Returns the classes of probabilities, as in a class map."""
         return choose_classes(probabilities, self.task, self.threshold)
 
     def collect(self, image, bands, keep_probabilities=False):
@@ -95,7 +95,7 @@ class Segmenter:
 
         Args:
             image: Array `(height, width)` or `(height, width, bands)`.
-            bands: Iterable of pairs of a first row and probabilities.
+            bands: Iterable of pairs of first row and probabilities.
             keep_probabilities: Boolean. Defaults to `False`.
         """
         size, outputs = image.shape[:2], self.outputs
@@ -111,7 +111,7 @@ class Segmenter:
         return self.result(image, class_map, probabilities)
 
     def result(self, image, class_map, probabilities=None):
-        """Returns a `Segmentation` with the names and colors of the classes."""
+        """Returns a `Segmentation` with the class names and colors."""
         return Segmentation(
             image,
             class_map,
@@ -125,29 +125,29 @@ class Segmenter:
 
 
 def check_overlap(overlap):
-    """Raises a ValueError unless neighboring windows overlap by a share of them."""
+    """Raises a ValueError unless the overlap of windows is a valid fraction."""
     if not 0 <= overlap < 1:
         raise ValueError(f"`overlap` must be at least 0 and below 1. Received: {overlap}")
 
 
 def as_segmenter(model, threshold=None, size=None):
-    """Returns a `Segmenter` of a Keras model; an artifact that is one stays as it is.
+    """Returns a `Segmenter` for a Keras model; an artifact is returned unchanged.
 
     Raises:
         TypeError: If `model` is neither.
-        ValueError: If a threshold or size is given for an artifact, whose own are inside.
+        ValueError: If a threshold or size is given for an artifact, which contains its own.
     """
     if isinstance(model, Segmenter):
         for name, value in (("threshold", threshold), ("network_size", size)):
             if value is not None:
                 raise ValueError(
-                    f"The {name.replace('_', ' ')} of an exported model is inside; pass "
+                    f"An exported model contains its {name.replace('_', ' ')}; pass "
                     f"`{name}` to `export_model`. Received: {value}"
                 )
         return model
     if not hasattr(model, "predict_on_batch"):
         raise TypeError(
-            "A model to segment with is a Keras model or a keras_segattn.export.ExportedSegmenter. "
+            "`model` must be a Keras model or a keras_segattn.export.ExportedSegmenter. "
             f"Received: {model!r}"
         )
     from keras_segattn.inference.keras_segmenter import KerasSegmenter

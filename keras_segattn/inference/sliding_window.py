@@ -1,4 +1,4 @@
-"""Windows over an image that is too large for the network, blended where they overlap."""
+"""Sliding windows for images that are too large for the network, blended in overlaps."""
 
 import math
 
@@ -8,17 +8,17 @@ import numpy as np
 def blended_bands(predict, size, window, overlap, batch_size):
     """Slides a window over an image and yields finished bands of rows, from top to bottom.
 
-    Every pixel is the average of the windows that hold it, weighed by how far it is from their
-    borders: a window's weight falls linearly from its middle to its sides. The weights are products
-    of one factor per axis, and so is their sum. One row of windows is held in memory at a time.
+    Every pixel is a weighted average over the windows that contain it. A window's weight falls
+    linearly from its center to its sides. The weights are products of one factor per axis, and so
+    is their sum. Only one row of windows is in memory at a time.
 
     Args:
-        predict: Callable from a list of pairs `(top, left)` to the values of their windows, an
+        predict: Callable from a list of pairs `(top, left)` to the values of these windows, an
             array `(count, *window, channels)`.
         size: Tuple `(height, width)` of the image.
         window: Tuple `(height, width)`, no larger than the image.
-        overlap: Float, the least share of a window that its neighbor overlaps.
-        batch_size: Integer, the number of windows given to `predict` at once.
+        overlap: Float, the minimum overlap of neighboring windows as a fraction of a window.
+        batch_size: Integer, the number of windows per call of `predict`.
 
     Yields:
         Tuples of the first row of a band and its values `(rows, width, channels)`.
@@ -44,7 +44,7 @@ def blended_bands(predict, size, window, overlap, batch_size):
 
 
 def _starts(side, window, overlap):
-    """Evenly spaced, the first at 0 and the last at the end."""
+    """Returns evenly spaced starts; the first window is at 0 and the last at the end."""
     count = 1 + math.ceil((side - window) / max(1, window * (1 - overlap)))
     return [round(start) for start in np.linspace(0, side - window, count)]
 

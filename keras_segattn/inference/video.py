@@ -1,4 +1,4 @@
-"""Segmenting videos, frame by frame."""
+"""Segments videos frame by frame."""
 
 import dataclasses
 import os
@@ -13,27 +13,27 @@ from keras_segattn.atomic_files import atomic_path
 from keras_segattn.inference.segmenter import as_segmenter, check_overlap
 from keras_segattn.wording import counted
 
-# Others among FFmpeg's are pictures, playlists that name other files, and devices.
+# FFmpeg's other formats are images, playlists that refer to other files, and devices.
 READ = ("mov", "matroska", "avi", "mpeg", "mpegts", "flv", "ogg", "asf", "gif", "ivf", "mxf", "nut")
-# By the suffix of the target, the first that is installed.
+# By target suffix; the first installed encoder is used.
 H264 = ("libx264", "libopenh264", "h264_videotoolbox")
 CODECS = {".mp4": H264, ".mov": H264, ".mkv": H264, ".webm": ("libvpx-vp9",)}
 OPTIONS = {"libx264": {"crf": "20", "preset": "veryfast"}, "libvpx-vp9": {"crf": "30", "b": "0"}}
 TICKS = Fraction(1, 90000)
-# Where a video does not say its own.
+# If a video does not specify its frame rate.
 DEFAULT_RATE = Fraction(25)
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoReport:
-    """The figures of a segmented video. `print` it.
+    """Statistics of a segmented video; `print` shows them.
 
     Attributes:
-        path: The video that was written.
-        frames: Integer, the number of its frames.
+        path: The written video.
+        frames: Integer, the number of frames.
         size: Tuple `(height, width)` of a frame.
-        seconds: Float, the time that it took.
-        rate: Float, the frames per second of the video itself.
+        seconds: Float, the processing time.
+        rate: Float, the frame rate of the video.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class VideoReport:
 
     @property
     def frames_per_second(self):
-        """Float, the frames that were segmented in a second, with reading and writing."""
+        """Float, the number of frames segmented per second, including reading and writing."""
         return self.frames / max(self.seconds, 1e-9)
 
     def __str__(self):
@@ -70,37 +70,38 @@ def segment_video(
     threshold=None,
     progress=None,
 ):
-    """Draws the classes over the frames of a video, and writes them as a video without sound.
+    """Draws the classes over the frames of a video and writes a video without sound.
 
-    One frame is held in memory at a time. Frames keep their times, and are turned upright. MP4 and
-    MOV files keep pixels that are not square.
+    Only one frame is in memory at a time. Frames keep their timestamps and are turned upright. MP4
+    and MOV files keep the pixel aspect ratio.
 
     Args:
         model: A Keras model as for `segment`, or a `keras_segattn.export.ExportedSegmenter`.
         source: Path of a video file that FFmpeg reads, such as MP4, MOV, MKV, WebM, AVI or GIF.
-        target: Path of the video to write, which ends in `.mp4`, `.mov`, `.mkv` or `.webm`. An
-            existing file is replaced when the new one is whole.
-        smoothing: Float from 0 to below 1, the weight of the past: the probabilities of a frame are
-            `smoothing * (those of the frame before) + (1 - smoothing) * (its own)`. It takes away
-            flicker, and lets what moves leave a trail. Defaults to `0`.
+        target: Path of the video to write, with the suffix `.mp4`, `.mov`, `.mkv` or `.webm`. An
+            existing file is replaced when the new one is complete.
+        smoothing: Float, at least 0 and below 1, the weight of the past: the probabilities of a
+            frame are `smoothing * previous + (1 - smoothing) * own`, where `previous` are the
+            smoothed probabilities of the previous frame. Smoothing reduces flicker, but moving
+            objects leave a trail. Defaults to `0`.
         alpha: Opacity of the classes, from 0 to 1. Defaults to `0.6`.
-        size: Tuple `(height, width)` that frames are resized to for a Keras model, as for
-            `segment`. Defaults to `None`, their own size.
-        tile: `None`, or the window that slides over a frame, as for `segment`. Defaults to `None`.
+        size: Tuple `(height, width)`, the size to which frames are resized for a Keras model, as
+            for `segment`. Defaults to `None`, their own size.
+        tile: `None`, or the sliding window for a frame, as for `segment`. Defaults to `None`.
         overlap: Float, as for `segment`. Defaults to `0.25`.
-        batch_size: Integer, the windows of a frame that are computed at once. Defaults to `1`.
+        batch_size: Integer, the number of windows of a frame per model call. Defaults to `1`.
         threshold: As for `segment`. Defaults to `None`.
-        progress: Callable that is given the number of frames that are done, and the number per
-            second so far. Defaults to `None`.
+        progress: Callable that receives the number of finished frames and the frames per second so
+            far. Defaults to `None`.
 
     Returns:
         A `VideoReport`, with the frames per second.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If the file does not exist.
         ImportError: If PyAV is not installed.
-        ValueError: If the file is not a video or is damaged, or an argument has a value that is not
-            named above.
+        ValueError: If the file is not a video or is damaged, or an argument has a value not listed
+            above.
 
     Example:
 
@@ -112,9 +113,7 @@ def segment_video(
     try:
         import av
     except ImportError as error:
-        raise ImportError(
-            "Videos are read and written by PyAV: pip install 'keras-segattn[video]'"
-        ) from error
+        raise ImportError("Videos require PyAV: pip install 'keras-segattn[video]'") from error
     source, target = Path(source), Path(target)
     if not 0 <= smoothing < 1:
         raise ValueError(f"`smoothing` must be at least 0 and below 1. Received: {smoothing}")
@@ -157,16 +156,16 @@ def _opened(av, source):
     except av.error.FFmpegError as error:
         raise ValueError(
             f"{source} is not a video in one of the formats {', '.join(READ)}, or is damaged: "
-            f"{error.strerror}. Images are for `segment`."
+            f"{error.strerror}. For images, use `segment`."
         ) from error
     if not video.streams.video:
         video.close()
-        raise ValueError(f"{source} has no pictures, only sound.")
+        raise ValueError(f"{source} has no images, only sound.")
     return video
 
 
 def _frames(av, video, source):
-    """Yields the frames with their pictures, RGB and upright."""
+    """Yields the frames with their images, in RGB and upright."""
     video.streams.video[0].thread_type = "AUTO"
     empty = True
     try:
@@ -180,7 +179,7 @@ def _frames(av, video, source):
 
 
 def upright(picture, degrees):
-    """Returns a picture turned counterclockwise by a multiple of 90 degrees."""
+    """Rotates an image counterclockwise by a multiple of 90 degrees."""
     return np.ascontiguousarray(np.rot90(picture, round(degrees / 90)))
 
 
@@ -192,7 +191,7 @@ def _probabilities(segmenter, image, window, overlap, batch_size):
 
 
 class _Writer:
-    """A video of the times of another one. Its size is the first picture's."""
+    """Writes a video with the timestamps of another video and the size of the first image."""
 
     def __init__(self, av, path, source):
         names = CODECS[path.suffix.lower()]
@@ -200,7 +199,7 @@ class _Writer:
         if not installed:
             raise ValueError(
                 f"This PyAV has no encoder {' or '.join(names)} for {path.suffix}; install the "
-                "wheel of PyAV, or pass a target of another suffix."
+                "PyAV wheel, or pass a target with another suffix."
             )
         self.rate = source.average_rate or source.guessed_rate or DEFAULT_RATE
         self.size = None
@@ -212,12 +211,12 @@ class _Writer:
     def write(self, picture, source):
         if self._stream is None:
             self._open(picture, source)
-        # Half the colors are stored: sides are even.
+        # Colors are stored at half the resolution, so sides must be even.
         odd = [(0, side % 2) for side in picture.shape[:2]]
         picture = np.pad(picture, [*odd, (0, 0)], mode="edge")
         frame = self._av.VideoFrame.from_ndarray(picture, format="rgb24")
         seconds = source.time if source.time is not None else (self._last + 1) / self.rate
-        # Files with wrong times have them twice.
+        # Files with wrong timestamps may repeat them.
         self._last = max(self._last + 1, round(Fraction(seconds) / TICKS))
         frame.pts, frame.time_base = self._last, TICKS
         self._container.mux(self._stream.encode(frame))

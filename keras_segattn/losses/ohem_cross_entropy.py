@@ -5,9 +5,8 @@ import math
 import keras
 from keras import ops
 
-from keras_segattn.arguments import check_at_least
 from keras_segattn.losses.pixel_loss import PixelLoss
-from keras_segattn.losses.replicas import gather_from_replicas
+from keras_segattn.losses.replicas import count_replicas, gather_from_replicas
 
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
@@ -22,7 +21,8 @@ class OHEMCrossEntropy(PixelLoss):
 
     Args:
         threshold: Probability of the true class below which a pixel is hard. Defaults to `0.7`.
-        min_kept: Integer, the minimum number of pixels that count in the whole batch. Defaults to
+        min_kept: The minimum number of pixels that count in the whole batch: an integer, or a float
+            between 0 and 1, their share of all pixels of the batch, void ones included. Defaults to
             `100000`.
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
             `None` for equal weights. Defaults to `None`.
@@ -46,9 +46,9 @@ class OHEMCrossEntropy(PixelLoss):
         Scalar; with `reduction=None`, a tensor of the shape of the labels.
 
     Raises:
-        ValueError: If the threshold is not between 0 and 1, `min_kept` is below 1, class weights or
-            shapes do not fit, or a label in a NumPy array is neither a class nor void. In a tensor,
-            such a label makes the loss NaN.
+        ValueError: If the threshold is not between 0 and 1, `min_kept` is neither a number of
+            pixels nor a share, class weights or shapes do not fit, or a label in a NumPy array is
+            neither a class nor void. In a tensor, such a label makes the loss NaN.
 
     Example:
 
@@ -81,7 +81,11 @@ class OHEMCrossEntropy(PixelLoss):
         super().__init__(class_weights, ignore_class, from_logits, task, name=name, **kwargs)
         if not 0 < threshold < 1:
             raise ValueError(f"`threshold` must be between 0 and 1. Received: {threshold}")
-        check_at_least("min_kept", min_kept, 1)
+        if not (min_kept >= 1 and min_kept == int(min_kept)) and not 0 < min_kept < 1:
+            raise ValueError(
+                "`min_kept` must be a number of pixels, an integer of at least 1, or a share of "
+                f"them between 0 and 1. Received: {min_kept}"
+            )
         self.threshold = threshold
         self.min_kept = min_kept
 
@@ -92,12 +96,23 @@ class OHEMCrossEntropy(PixelLoss):
         # Void pixels have weight 0 and come last.
         ranked = ops.where(weights > 0, ops.stop_gradient(losses), -1.0)
         ascending = ops.sort(ops.reshape(ranked, (-1,)))
+        min_kept = self._number_kept(ops.shape(ascending)[0])
         # A replica contributes at most these to the `min_kept` hardest pixels of the batch.
-        ascending = ops.sort(gather_from_replicas(ascending[-self.min_kept :]))
+        ascending = ops.sort(gather_from_replicas(ascending[-min_kept:]))
         size = ops.cast(ops.shape(ascending)[0], "int32")
-        last_kept = ops.take(ascending, ops.maximum(size - self.min_kept, 0))
+        last_kept = ops.take(ascending, ops.maximum(size - min_kept, 0))
         edge = ops.minimum(last_kept, -math.log(self.threshold))
         return ops.where(ranked >= edge, weights, 0.0)
+
+    def _number_kept(self, size):
+        """`min_kept` as a number, for `size` pixels on each replica."""
+        if self.min_kept >= 1:
+            return int(self.min_kept)
+        if isinstance(size, int):
+            return max(1, int(size * count_replicas() * self.min_kept))
+        # In a graph of TensorFlow with free sizes.
+        pixels = ops.cast(size, "float32") * (count_replicas() * self.min_kept)
+        return ops.maximum(1, ops.cast(pixels, "int32"))
 
     def get_config(self):
         return {

@@ -1,4 +1,4 @@
-"""Optimizers with a learning rate per layer, and the papers' schedules."""
+"""Optimizers with learning rates per layer, and the papers' schedules."""
 
 from keras_segattn.optimizers.gradient_decay import GradientDecay
 from keras_segattn.optimizers.layerwise_adam import LayerwiseAdam

@@ -1,4 +1,4 @@
-"""Weight decay as PyTorch's SGD and Adam have it, with any optimizer of Keras."""
+"""Weight decay as in PyTorch's SGD and Adam, for any Keras optimizer."""
 
 from keras import ops
 
@@ -10,14 +10,14 @@ class GradientDecay:
 
     `gradient(w) <- gradient(w) + l2 * w`
 
-    The loss that is trained and reported does not hold the penalty, which a Keras regularizer would
-    add to it. Keras's own `weight_decay` is decoupled: it shrinks the weights past the optimizer's
+    The reported loss does not include the penalty; a Keras regularizer would add it. Keras's own
+    `weight_decay` is decoupled: it shrinks the weights without passing through the optimizer's
     statistics.
 
     Args:
         *args: Positional arguments of the optimizer, such as the learning rate.
-        l2: Float, the factor, which is `weight_decay` in PyTorch. Defaults to `0.0`.
-        l2_kernels_only: Boolean, whether biases and batch normalization are spared. Defaults to
+        l2: Float, the factor, called `weight_decay` in PyTorch. Defaults to `0.0`.
+        l2_kernels_only: Boolean, whether to exclude biases and batch normalization. Defaults to
             `False`.
         **kwargs: Keyword arguments of the optimizer.
 
@@ -32,7 +32,7 @@ class GradientDecay:
         self.l2_kernels_only = l2_kernels_only
 
     def update_step(self, gradient, variable, learning_rate):
-        # Backends pass their own variables here, which do not know their names.
+        # Backends pass their own variables here, which have no names.
         name = self._trainable_variables[self._get_variable_index(variable)].name
         if self.l2 and (not self.l2_kernels_only or "kernel" in name):
             gradient = gradient + self.l2 * ops.stop_gradient(ops.cast(variable, gradient.dtype))

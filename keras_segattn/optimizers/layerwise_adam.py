@@ -1,4 +1,4 @@
-"""Adam at several learning rates."""
+"""Adam with several learning rates."""
 
 import keras
 
@@ -8,21 +8,21 @@ from keras_segattn.optimizers.layerwise_rates import LayerwiseRates
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class LayerwiseAdam(LayerwiseRates, GradientDecay, keras.optimizers.Adam):
-    """Adam whose learning rate is multiplied in some layers, such as a pretrained backbone.
+    """Adam with a learning rate factor for some layers, such as a pretrained backbone.
 
-    `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes.
+    `rate(w) = learning_rate * factor`, as described in `LayerwiseRates`.
 
     Args:
         learning_rate: Float or schedule. Defaults to `0.001`.
         rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
-        l2: Float, factor of the weights that is added to their gradients, as `weight_decay` in
+        l2: Float; `l2` times the weights is added to their gradients, like `weight_decay` in
             PyTorch's optimizer. Defaults to `0.0`.
-        l2_kernels_only: Boolean, whether biases and batch normalization are spared from it.
+        l2_kernels_only: Boolean, whether to exclude biases and batch normalization from it.
             Defaults to `False`.
         **kwargs: Further arguments of `keras.optimizers.Adam`.
 
     Raises:
-        ValueError: If a factor is negative or a name belongs to no trainable weight.
+        ValueError: If a factor is negative or a name matches no trainable weight.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""AdamW at several learning rates."""
+"""AdamW with several learning rates."""
 
 import keras
 
@@ -7,9 +7,9 @@ from keras_segattn.optimizers.layerwise_rates import LayerwiseRates
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class LayerwiseAdamW(LayerwiseRates, keras.optimizers.AdamW):
-    """AdamW whose learning rate is multiplied in some layers, such as a pretrained backbone.
+    """AdamW with a learning rate factor for some layers, such as a pretrained backbone.
 
-    `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes. The decoupled weight decay
+    `rate(w) = learning_rate * factor`, as described in `LayerwiseRates`. The decoupled weight decay
     uses `learning_rate` in all layers.
 
     Args:
@@ -18,7 +18,7 @@ class LayerwiseAdamW(LayerwiseRates, keras.optimizers.AdamW):
         **kwargs: Further arguments of `keras.optimizers.AdamW`, such as `weight_decay`.
 
     Raises:
-        ValueError: If a factor is negative or a name belongs to no trainable weight.
+        ValueError: If a factor is negative or a name matches no trainable weight.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""A learning rate of their own for some layers, with any optimizer of Keras."""
+"""Separate learning rates for some layers, for any Keras optimizer."""
 
 import keras
 
@@ -6,15 +6,15 @@ import keras
 class LayerwiseRates:
     """Mixin for a Keras optimizer that multiplies the learning rate in some layers.
 
-    `rate(w) = learning_rate * factor`, with the factor of the layer, or of a layer around it, that
-    `rate_factors` names, and 1 for all other weights. Weights do not know the nested model they are
-    in, such as the backbone of a network: `expand_rate_factors` turns its name into the names of
-    its layers.
+    `rate(w) = learning_rate * factor`. The factor is the entry in `rate_factors` for the weight's
+    layer or for a layer that contains it, and 1 for all other weights. A weight does not know the
+    nested model that contains it, such as a backbone; `expand_rate_factors` replaces a nested
+    model's name by the names of its layers.
 
-    `LayerwiseSGD`, `LayerwiseAdam` and `LayerwiseAdamW` have it. Any other optimizer gets it by
-    inheritance: `class LayerwiseLion(LayerwiseRates, keras.optimizers.Lion)`. Keras's
-    `MultiOptimizer` takes one optimizer per rate instead; it needs Keras 3.15 and has no learning
-    rate that callbacks could read.
+    `LayerwiseSGD`, `LayerwiseAdam` and `LayerwiseAdamW` use it. Any other optimizer can inherit
+    from it: `class LayerwiseLion(LayerwiseRates, keras.optimizers.Lion)`. Keras's `MultiOptimizer`
+    has one optimizer per rate instead; it requires Keras 3.15, and callbacks cannot read its
+    learning rate.
 
     Args:
         *args: Positional arguments of the optimizer, such as the learning rate.
@@ -23,8 +23,8 @@ class LayerwiseRates:
         **kwargs: Keyword arguments of the optimizer.
 
     Raises:
-        ValueError: If a factor is negative, or, when the optimizer is built, if a name belongs to
-            no trainable weight.
+        ValueError: If a factor is negative or, when the optimizer is built, if a name matches no
+            trainable weight.
     """
 
     def __init__(self, *args, rate_factors=None, **kwargs):
@@ -42,11 +42,11 @@ class LayerwiseRates:
             layers = sorted({variable.path.split("/")[0] for variable in variables})
             raise ValueError(
                 f"`rate_factors` names {unknown}, which have no trainable weights here. Choose "
-                f"among {layers}; for a backbone pass `expand_rate_factors(model, rate_factors)`."
+                f"from {layers}; for a backbone pass `expand_rate_factors(model, rate_factors)`."
             )
 
     def update_step(self, gradient, variable, learning_rate):
-        # Backends pass their own variables here, which do not know their paths.
+        # Backends pass their own variables here, which have no paths.
         path = self._trainable_variables[self._get_variable_index(variable)].path
         super().update_step(gradient, variable, learning_rate * _factor(path, self.rate_factors))
 
@@ -63,11 +63,11 @@ def expand_rate_factors(model, rate_factors):
             pretrained backbone usually learns at 0.1 to 0.25 of the rate of a new decoder.
 
     Returns:
-        Dict from names of layers to factors, as `LayerwiseRates` takes it.
+        Dict from names of layers to factors, for `LayerwiseRates`.
 
     Raises:
-        ValueError: If `model` has no layer of a name, or layers of one name would have different
-            factors: one of a nested model and one outside of it, for example.
+        ValueError: If `model` has no layer with a name, or if layers with the same name would get
+            different factors, one inside a nested model and one outside for example.
 
     Example:
 
@@ -89,14 +89,14 @@ def expand_rate_factors(model, rate_factors):
         factor, given = wanted.get(id(weight), 1.0), _factor(weight.path, expanded)
         if given != factor:
             raise ValueError(
-                f"The weight {weight.path} would have the factor {given} of another layer of that "
-                f"name, and not {factor}: weights do not know the model around them. Give the "
-                f"layers names of their own. Received: rate_factors={rate_factors}"
+                f"The weight {weight.path} would get the factor {given} of another layer with the "
+                f"same name instead of {factor}: weights do not know the model around them. Give "
+                f"the layers unique names. Received: rate_factors={rate_factors}"
             )
     return expanded
 
 
 def _factor(path, rate_factors):
-    """The factor of the outermost layer in the path of a weight that has one, or 1."""
+    """Returns the factor of the outermost layer with a factor in a weight's path, or 1."""
     factors = (rate_factors[name] for name in path.split("/") if name in rate_factors)
     return next(factors, 1.0)

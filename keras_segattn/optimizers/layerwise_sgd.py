@@ -1,4 +1,4 @@
-"""SGD at several learning rates."""
+"""SGD with several learning rates."""
 
 import keras
 
@@ -8,21 +8,21 @@ from keras_segattn.optimizers.layerwise_rates import LayerwiseRates
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class LayerwiseSGD(LayerwiseRates, GradientDecay, keras.optimizers.SGD):
-    """SGD whose learning rate is multiplied in some layers, such as a new head.
+    """SGD with a learning rate factor for some layers, such as a new head.
 
-    `rate(w) = learning_rate * factor`, as `LayerwiseRates` describes.
+    `rate(w) = learning_rate * factor`, as described in `LayerwiseRates`.
 
     Args:
         learning_rate: Float or schedule. Defaults to `0.01`.
         rate_factors: Dict from names of layers to factors. Defaults to `None`: one rate for all.
-        l2: Float, factor of the weights that is added to their gradients, as `weight_decay` in
+        l2: Float; `l2` times the weights is added to their gradients, like `weight_decay` in
             PyTorch's optimizer. Defaults to `0.0`.
-        l2_kernels_only: Boolean, whether biases and batch normalization are spared from it.
+        l2_kernels_only: Boolean, whether to exclude biases and batch normalization from it.
             Defaults to `False`.
         **kwargs: Further arguments of `keras.optimizers.SGD`, such as `momentum`.
 
     Raises:
-        ValueError: If a factor is negative or a name belongs to no trainable weight.
+        ValueError: If a factor is negative or a name matches no trainable weight.
 
     Example:
 
@@ -31,5 +31,6 @@ class LayerwiseSGD(LayerwiseRates, GradientDecay, keras.optimizers.SGD):
     {'classifier': 10.0}
 
     Reference:
-        The code of "AttaNet" (Song et al., 2021), whose output heads learn at ten times the rate.
+        The code of "AttaNet" (Song et al., 2021), in which output heads learn at ten times the
+        rate.
     """

@@ -1,4 +1,4 @@
-"""The "poly" schedule of the learning rate, by step or by epoch, with a warm-up."""
+"""The "poly" learning rate schedule, by step or by epoch, with a warm-up."""
 
 import keras
 from keras import ops
@@ -16,17 +16,18 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
     else     :  rate = (initial - end) * (1 - (step - W) / (S - W))^power + end
     ```
 
-    By epoch, `decay_steps` and `step` count whole epochs: `floor(step / steps_per_epoch)`. Without
-    warm-up and by step this is Keras's `PolynomialDecay`, which has neither of the two.
+    By epoch, `decay_steps` and `step` count whole epochs: `floor(step / steps_per_epoch)`. By step
+    and without warm-up, the schedule equals Keras's `PolynomialDecay`, which supports neither
+    epochs nor warm-up.
 
     Args:
         initial_learning_rate: Float, the rate after the warm-up.
-        decay_steps: Integer, the number of steps of the whole training, warm-up included.
-            `end_learning_rate` from there on.
+        decay_steps: Integer, the number of steps of the whole training, including the warm-up.
+            After it, the rate is `end_learning_rate`.
         power: Float. Defaults to `0.9`.
-        end_learning_rate: Float, the least rate. Defaults to `0.0`.
+        end_learning_rate: Float, the minimum rate. Defaults to `0.0`.
         warmup_steps: Integer. Defaults to `0`.
-        warmup_learning_rate: Float, the rate of the first step of the warm-up, which grows
+        warmup_learning_rate: Float, the rate of the first warm-up step; the rate then grows
             geometrically. Defaults to `1e-5`.
         steps_per_epoch: Integer, to lower the rate only between epochs; `None` to lower it at
             every step. Defaults to `None`.
@@ -42,7 +43,7 @@ class PolyDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     Reference:
         "Cross Attention Network for Semantic Segmentation" (Liu and Yin, 2019), section 4.1, by
-        epoch; "Cross-CBAM" (Zhang et al., 2023), section 4.2, by step with a least rate; the code
+        epoch; "Cross-CBAM" (Zhang et al., 2023), section 4.2, by step with a minimum rate; the code
         of "AttaNet" (Song et al., 2021) for the warm-up.
     """
 

@@ -1,4 +1,4 @@
-"""Training recipes: the papers' settings as data, with the settings of our own marked."""
+"""Training recipes: the papers' settings as data, with our own settings marked."""
 
 from keras_segattn.recipes.attanet import ATTANET
 from keras_segattn.recipes.canet import CANET
@@ -19,7 +19,7 @@ INSTANCE_RECIPES = {recipe.name: recipe for recipe in MASK_RCNN}
 
 
 def get(name):
-    """Returns the recipe of a name, such as `"canet1_camvid"` or `"mask_rcnn_resnet50_coco"`.
+    """Returns a recipe by name, such as `"canet1_camvid"` or `"mask_rcnn_resnet50_coco"`.
 
     Example:
 
@@ -28,5 +28,5 @@ def get(name):
     """
     recipes = RECIPES | INSTANCE_RECIPES
     if name not in recipes:
-        raise ValueError(f"There is no recipe {name!r}. There are: {sorted(recipes)}")
+        raise ValueError(f"Unknown recipe {name!r}. Available: {sorted(recipes)}")
     return recipes[name]

@@ -4,17 +4,19 @@ from keras_segattn.recipes.recipe import Recipe
 
 SOURCE = "AttaNet (Song et al., 2021), implementation details, and the authors' code"
 
-CODE = "from the authors' code; the paper speaks of cross-entropy, one rate and no warm-up"
-JITTER = "the strength is not given; as in STDC-Seg's code"
+CODE = "from the authors' code; the paper has cross-entropy, one rate and no warm-up"
+JITTER = "strength not given; as in STDC-Seg's code"
 FULL = "not given for this data set; whole images"
 HEADS = (
-    "from the authors' code: auxiliary heads, which Table 4 counts, here on the weighed high level "
-    "where the paper names the fused map"
+    "from the authors' code: auxiliary heads, which Table 4 counts, on the weighted high level; "
+    "the paper names the fused map"
 )
-CAMVID = "the paper does not train on CamVid; as Cross-CBAM does at its size"
-MIN_KEPT = (
+CAMVID = "the paper does not train on CamVid; as in Cross-CBAM at its size"
+# Of the pixels of a batch, however large its crops and their number are.
+MIN_KEPT = 1 / 16
+MIN_KEPT_REASON = (
     "from the authors' code: a sixteenth of the pixels of a batch. It counts on each GPU, the loss "
-    "here over the whole batch"
+    "here over the whole batch; a share, so that it follows other batch sizes and crops"
 )
 
 
@@ -37,10 +39,11 @@ def _recipe(backbone, dataset, **fields):
         scales=(0.75, 1.0, 1.5, 1.75, 2.0),
         color_jitter=0.5,
         loss="ohem",
+        loss_arguments={"threshold": 0.7, "min_kept": MIN_KEPT},
         our_choices={
             **fields.pop("our_choices", {}),
             "loss": CODE,
-            "loss_arguments": MIN_KEPT,
+            "loss_arguments": MIN_KEPT_REASON,
             "warmup_steps": CODE,
             "rate_factors": CODE,
             "decay_kernels_only": CODE,
@@ -58,7 +61,6 @@ def _ade20k(backbone, **our_choices):
         batch_size=32,
         crop=(512, 512),
         steps=250_000,
-        loss_arguments={"threshold": 0.7, "min_kept": 32 * 512 * 512 // 16},
         our_choices={"evaluation": FULL, **our_choices},
     )
 
@@ -72,11 +74,11 @@ def _for_all_data_sets(backbone):
             crop=(1024, 1024),
             image_size=(1024, 2048),
             steps=200_000,
-            # "Experiments on Cityscapes": resized in the model, and the prediction resized back.
+            # "Experiments on Cityscapes": the model resizes the image and resizes the prediction
+            # back.
             evaluation={"size": (512, 1024)},
-            loss_arguments={"threshold": 0.7, "min_kept": 16 * 1024 * 1024 // 16},
         ),
-        # Table 5 trains ResNet-50 and 101 on it.
+        # Table 5 trains ResNet-50 and ResNet-101 on ADE20K.
         _ade20k(backbone, dataset="the paper trains only ResNet-50 and 101 on ADE20K"),
         _recipe(
             backbone,
@@ -85,7 +87,6 @@ def _for_all_data_sets(backbone):
             crop=(360, 480),
             image_size=(360, 480),
             steps=10_000,
-            loss_arguments={"threshold": 0.7, "min_kept": 16 * 360 * 480 // 16},
             our_choices=dict.fromkeys(
                 ("dataset", "batch_size", "crop", "steps", "evaluation"), CAMVID
             ),

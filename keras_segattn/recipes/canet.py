@@ -7,8 +7,8 @@ SOURCE = "Cross Attention Network for Semantic Segmentation (Liu and Yin, 2019),
 LENGTH = "not given; long enough for CamVid's and Cityscapes' curves to level off"
 WEIGHTS = "not given; ENet's are usual for road scenes"
 WHOLE = "not given; whole images at one scale"
-HALF_CROP = "the paper gives the size of the images, 512x1024, and no crop; the whole of them"
-CAMVID_CROP = "not given; the size of the images"
+HALF_CROP = "the paper gives the image size, 512x1024, but no crop; whole images"
+CAMVID_CROP = "not given; the image size"
 
 
 def _recipe(number, dataset, variant="", **fields):
@@ -73,7 +73,7 @@ CANET = [
     ),
     # Table 1, the ablations, on the validation set.
     _cityscapes(1, "_713", crop=(713, 713), scale=(0.5, 2.0), our_choices={"evaluation": WHOLE}),
-    # Table 2: trained and evaluated on images of half the size, scaled by 0.5 to 2 as all are.
+    # Table 2: trained and evaluated on half-size images, also scaled by 0.5 to 2.
     *(
         _cityscapes(
             number,

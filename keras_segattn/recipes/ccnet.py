@@ -8,13 +8,16 @@ HEADS = (
     "from the authors' code; the paper has neither the auxiliary head nor its weight of 0.4, nor "
     "the 3x3 convolution after the attention"
 )
-# Tables 3 and 4 measure at one scale, Table 1 and the test set at several.
+# Tables 3 and 4 evaluate at one scale; Table 1 and the test set at several.
 SEVERAL = {"scales": (0.75, 1.0, 1.25, 1.5, 1.75, 2.0), "flip": True}
-SCALES = "from the authors' code; the paper says that it averages scales, and not which"
-ADE_SCALES = "not given for ADE20K; as for Cityscapes"
+SCALES = (
+    "from the authors' code; the paper says that it averages scales, but neither which ones nor "
+    "that it averages mirrored images too"
+)
+ADE_SCALES = "not given for ADE20K; scales and mirrored images as for Cityscapes"
 VALIDATION = "one scale, as in Table 3: several take 25 times as long"
-LENGTH = "from the authors' code; the paper gives none"
-CAMVID = "the paper does not train on CamVid; as Cross-CBAM does at its size"
+LENGTH = "from the authors' code; not given in the paper"
+CAMVID = "the paper does not train on CamVid; as in Cross-CBAM at its size"
 ADE_CROP = "not given for ADE20K; as in PSPNet"
 ADE_LENGTH = "not given; as in PSPNet on ADE20K"
 

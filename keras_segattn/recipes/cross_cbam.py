@@ -4,10 +4,10 @@ from keras_segattn.recipes.recipe import Recipe
 
 SOURCE = "Cross-CBAM (Zhang et al., 2023), sections 3.4 and 4.2"
 
-# Loss = ALPHA * cross-entropy of the main output + (1 - ALPHA) * focal loss of the auxiliary one.
+# Loss = ALPHA * cross-entropy of the main output + (1 - ALPHA) * focal loss of the auxiliary output
 ALPHA = 0.5
-ALPHA_REASON = "alpha is not given; both outputs weigh the same in the authors' code"
-SECOND = "the paper gives one training for both sizes at which it measures"
+ALPHA_REASON = "alpha is not given; both outputs have the same weight in the authors' code"
+SECOND = "the paper describes one training for both evaluation sizes"
 GAMMA_REASON = "gamma is not given; 2 is the choice of the focal loss's paper"
 
 

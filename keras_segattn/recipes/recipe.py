@@ -4,6 +4,7 @@ import dataclasses
 import math
 
 from keras_segattn.arguments import EVALUATION, check_at_least, check_choice, check_evaluation
+from keras_segattn.backbones.registry import has_imagenet_weights, is_preset
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 LEAST = {
@@ -35,34 +36,36 @@ LOSSES = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Settings for training a network on a data set, from its paper or of our choice.
+    """Settings for training a network on a data set, from its paper or chosen by us.
 
-    `keras_segattn.training` trains by it, and `dataclasses.replace(recipe, epochs=30)` changes it.
+    `keras_segattn.training` runs recipes; `dataclasses.replace(recipe, epochs=30)` changes one.
+    `recipe.with_backbone("resnet18")` takes another backbone and its ImageNet weights.
 
     Args:
         name: Name of the recipe.
-        source: Where it is from: the paper and section, and the authors' code.
+        source: Its source: the paper and section, and the authors' code.
         network: Name of a function in `keras_segattn.applications`.
-        network_arguments: Dict of its arguments, without `classes`.
-        backbone_weights: Initial weights of the backbone, as the networks take them: `"imagenet"`,
-            or `None` for nothing. Defaults to `None`.
+        network_arguments: Dict of the network's arguments, without `classes`.
+        backbone_weights: Initial weights of the backbone: `"imagenet"`, or `None` for random
+            weights. Defaults to `None`.
         dataset: Name of the data set: `"camvid"`, `"cityscapes"` or `"ade20k"`; `"own"` for any.
-        image_size: Tuple `(height, width)` of the images that the crops and scales are meant for,
-            or `None` for any. Training warns where other images leave much of a crop void. Defaults
-            to `None`.
+        image_size: Tuple `(height, width)`, the image size for which crops and scales were chosen,
+            or `None` for any. Training warns if other images leave much of a crop void. Defaults to
+            `None`.
         optimizer: `"adam"`, `"adamw"` or `"sgd"`.
-        learning_rate: Float, the rate at the start, or after the warm-up.
-        end_learning_rate: Float, the rate that the schedule ends at. Defaults to `0.0`.
-        momentum: Float, of SGD. Defaults to `0.9`.
-        decay_by: `"step"` or `"epoch"`: when the rate decays, with the power 0.9. Defaults to
-            `"step"`.
-        warmup_steps: Integer, steps of geometric growth of the rate from 1e-5. Defaults to `0`.
-        weight_decay: Float, the factor of L2 in the gradient, as PyTorch's optimizers add it; for
-            AdamW its decoupled decay.
-        decay_kernels_only: Boolean, whether biases and batch normalization are spared. Defaults to
-            `False`.
-        rate_factors: Dict from names of layers to factors of their learning rate; the name of the
-            backbone stands for all its layers. Defaults to `None`.
+        learning_rate: Float, the initial rate, or the rate after the warm-up.
+        end_learning_rate: Float, the rate at the end of the schedule. Defaults to `0.0`.
+        momentum: Float, the momentum of SGD. Defaults to `0.9`.
+        decay_by: `"step"` or `"epoch"`, the interval of the rate's decay with the power 0.9.
+            Defaults to `"step"`.
+        warmup_steps: Integer, number of steps in which the rate grows geometrically from 1e-5.
+            Defaults to `0`.
+        weight_decay: Float, the L2 factor added to the gradient, as in PyTorch's optimizers; for
+            AdamW, the decoupled decay.
+        decay_kernels_only: Boolean, whether to exclude biases and batch normalization from the
+            decay. Defaults to `False`.
+        rate_factors: Dict from layer names to factors for their learning rate; the backbone's name
+            applies to all its layers. Defaults to `None`.
         batch_size: Integer.
         crop: Tuple `(height, width)`, or `None` for the size of the first image. Defaults to
             `None`.
@@ -70,32 +73,33 @@ class Recipe:
         scales: Sequence of factors to draw from instead. Defaults to `None`.
         short_sides: Sequence of lengths of the shorter side to draw from instead. Defaults to
             `None`.
-        rare_class_crops: Float, the share of crops that are placed on a class drawn uniformly from
-            those in the image. Defaults to `0.0`.
+        rare_class_crops: Float, the fraction of crops placed on a class drawn uniformly from the
+            classes in the image. Defaults to `0.0`.
         color_jitter: Float, strength of `ColorJitter`. Defaults to `0.0`, none.
         loss: `"weighted_cross_entropy"`, `"focal"`, `"ohem"`, `"binary_cross_entropy"`, `"dice"`,
             `"jaccard"`, `"tversky"`, `"focal_tversky"`, `"lovasz"` or `"boundary"`; or a dict from
             such names to their weights in a sum, `{"dice": 0.5, "focal": 1}` for example. Defaults
-            to the first.
-        loss_arguments: Dict of arguments of the loss; of a sum, a dict from its names to such
-            dicts. Defaults to `None`.
-        auxiliary_loss: The loss of the auxiliary heads, a name or a dict. Defaults to `None`, which
-            gives them the loss of the main output.
-        auxiliary_loss_arguments: Dict of arguments of that loss. Defaults to `None`.
-        loss_weights: Sequence of the weight of the main output and of each auxiliary one. Defaults
-            to `None`: 1 for the main output, and the network's own weights for the others.
-        class_weights: `None`, or the method of `class_weights` of the data set. Defaults to `None`.
-        class_weights_power: Float, the power that the class weights are raised to: `0.5` is half
-            way, on a logarithmic scale, between no weights and theirs. Defaults to `1.0`.
-        epochs: Integer; or `None` where `steps` is given. Defaults to `None`.
-        steps: Integer, the number of batches of the whole training. Defaults to `None`.
-        evaluation: Dict of how the network is measured, of the options `size`, `scales`, `flip`,
-            `tile` and `overlap` of `keras_segattn.inference.segment`; empty for whole images as
-            they are. Defaults to that.
-        validation: Dict of `size`, `scales` and `flip` for the epochs of a training, of which the
-            best one is kept, where `evaluation` would take too long. Defaults to `None`, which
-            takes `evaluation` without its sliding window.
-        our_choices: Dict from fields that the paper leaves open to the reason for their value.
+            to `"weighted_cross_entropy"`.
+        loss_arguments: Dict of arguments of the loss; for a sum, a dict from loss names to dicts of
+            arguments. Defaults to `None`.
+        auxiliary_loss: The loss of the auxiliary heads, a name or a dict. Defaults to `None`, the
+            loss of the main output.
+        auxiliary_loss_arguments: Dict of arguments of the auxiliary loss. Defaults to `None`.
+        loss_weights: Sequence of one weight for the main output and one for each auxiliary output.
+            Defaults to `None`: 1 for the main output, and the network's own weights for the others.
+        class_weights: `None`, or the `method` of the data set's `class_weights`. Defaults to
+            `None`.
+        class_weights_power: Float, the exponent applied to the class weights: `0.5` is halfway, on
+            a logarithmic scale, between no weights and full weights. Defaults to `1.0`.
+        epochs: Integer; `None` if `steps` is given. Defaults to `None`.
+        steps: Integer, the number of batches in the whole training. Defaults to `None`.
+        evaluation: Dict of the evaluation options `size`, `scales`, `flip`, `tile` and `overlap` of
+            `keras_segattn.inference.segment`; empty for whole images at their own size. Defaults to
+            empty.
+        validation: Dict of `size`, `scales` and `flip` for the validation after each epoch, which
+            selects the best epoch; use it if `evaluation` takes too long. Defaults to `None`, which
+            means `evaluation` without its sliding window.
+        our_choices: Dict from fields that the paper does not specify to the reason for their value.
 
     Raises:
         ValueError: If neither or both of `epochs` and `steps` are given, a name is unknown, or a
@@ -169,7 +173,7 @@ class Recipe:
             )
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(
-                "A recipe has `epochs` or `steps`, one of the two. Received: "
+                "A recipe must have either `epochs` or `steps`. Received: "
                 f"epochs={self.epochs}, steps={self.steps}"
             )
         check_evaluation(self.evaluation, sliding=True)
@@ -188,18 +192,50 @@ class Recipe:
 
     @property
     def validation_options(self):
-        """The options by which epochs are validated, which is on whole images."""
+        """The options for the validation after each epoch, on whole images."""
         if self.validation is not None:
             return self.validation
         return {name: value for name, value in self.evaluation.items() if name in EVALUATION}
 
+    def with_backbone(self, backbone):
+        """Returns the recipe with another backbone, by name.
+
+        The backbone starts from ImageNet weights where there are some for its name, from its preset
+        if it is one of KerasHub, and otherwise from what the recipe starts from.
+
+        Example:
+
+        >>> light = keras_segattn.recipes.get("attanet_light_camvid")
+        >>> light.backbone_weights, light.with_backbone("resnet18").backbone_weights
+        (None, 'imagenet')
+        """
+        arguments = {**self.network_arguments, "backbone": backbone}
+        weights = self.backbone_weights
+        if is_preset(backbone):
+            weights = None
+        elif has_imagenet_weights(backbone, arguments.get("stem", "standard")):
+            weights = "imagenet"
+        reason = {"backbone_weights": f"{backbone} in place of the recipe's backbone"}
+        before = self.network_arguments.get("backbone")
+        rates = {
+            backbone if name == before else name: factor
+            for name, factor in (self.rate_factors or {}).items()
+        }
+        return dataclasses.replace(
+            self,
+            network_arguments=arguments,
+            backbone_weights=weights,
+            rate_factors=rates or None,
+            our_choices={**self.our_choices, **reason},
+        )
+
     def epochs_of(self, steps_per_epoch):
-        """Returns the number of epochs, the last one begun to reach the number of steps."""
+        """Returns the number of epochs, rounded up to reach the number of steps."""
         return self.epochs or -(-self.steps // steps_per_epoch)
 
 
 def _check_loss(field, loss, arguments):
-    """Raises a ValueError unless a loss is a known name, or a dict from such names to weights."""
+    """Raises a ValueError unless a loss is a known name or a dict from known names to weights."""
     if isinstance(loss, str):
         check_choice(field, loss, LOSSES)
         return

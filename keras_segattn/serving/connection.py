@@ -11,7 +11,7 @@ class Connection(H11Protocol):
     Args:
         headers: Seconds until the headers of a request are there.
         request: Seconds from then until its answer, and until the answer is read.
-        **arguments: What Uvicorn passes.
+        **arguments: Arguments from Uvicorn.
     """
 
     def __init__(self, headers, request, **arguments):

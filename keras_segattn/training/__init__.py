@@ -1,4 +1,4 @@
-"""Training by a recipe: resumable runs, evaluation, and the command line of the examples."""
+"""Training with a recipe: resumable runs, evaluation, and the examples' command line."""
 
 from keras_segattn.training.average_precision import evaluate_instances
 from keras_segattn.training.evaluation import (

@@ -1,4 +1,4 @@
-"""From the fields of a recipe to the objects that Keras trains with."""
+"""Builds the Keras objects for a training from the fields of a recipe."""
 
 import keras
 
@@ -42,7 +42,7 @@ LOSSES = {
 
 
 def build_model(recipe, data, backbone_weights=None):
-    """Returns the network of a recipe for the task and classes of a data set, with their names."""
+    """Returns a recipe's network for a data set's task and classes, with the class names."""
     constructor = getattr(applications, recipe.network)
     task = task_for(recipe, data)
     model = constructor(
@@ -62,32 +62,32 @@ def build_model(recipe, data, backbone_weights=None):
 
 
 def task_for(recipe, data):
-    """Returns the task of the network of a recipe: its own argument, or the data set's.
+    """Returns the task of a recipe's network: its own argument, or the data set's task.
 
     Raises:
-        ValueError: If the masks of the data set do not fit it.
+        ValueError: If the masks of the data set do not fit the task.
     """
     task = recipe.network_arguments.get("task", data.task)
     if (task == "multilabel") != (data.task == "multilabel"):
         raise ValueError(
-            f"Recipe {recipe.name!r} is for task={task!r}, and the masks of {data!r} are for "
-            f"task={data.task!r}: one label per pixel, or several. Leave `task` out of "
-            "`network_arguments`, and it is the data set's."
+            f"Recipe {recipe.name!r} is for task={task!r}, but the masks of {data!r} are for "
+            f"task={data.task!r}: one label per pixel, or several. Omit `task` from "
+            "`network_arguments` to use the data set's task."
         )
     if task == "binary" and len(data.class_names) != 2:
         raise ValueError(
             "A binary network has two classes, background and foreground. Received: "
-            f"{list(data.class_names)}. Join classes by `label_map` of SegmentationFolder."
+            f"{list(data.class_names)}. Merge classes with `label_map` of SegmentationFolder."
         )
     return task
 
 
 def build_optimizer(recipe, model, steps_per_epoch, **options):
-    """Returns the optimizer of a recipe with its schedule; `add_weight_decay` completes it.
+    """Returns a recipe's optimizer with its schedule; `add_weight_decay` completes it.
 
     Args:
         recipe: A `Recipe`.
-        model: The network to train, in which the names of `recipe.rate_factors` are looked up.
+        model: The network to train, with the layers named in `recipe.rate_factors`.
         steps_per_epoch: Integer.
         **options: Further arguments of a Keras optimizer, such as `gradient_accumulation_steps` or
             `use_ema`.
@@ -108,10 +108,10 @@ def build_optimizer(recipe, model, steps_per_epoch, **options):
 
 
 def build_loss(recipe, data):
-    """Returns the loss of a recipe; class weights are counted from the masks of a data set.
+    """Returns a recipe's loss, with class weights computed from the masks of a data set.
 
-    It is a list of the loss of the main output and the loss of the auxiliary ones if the recipe has
-    two, as `DeepSupervision.compile` takes it.
+    If the recipe has an auxiliary loss, the result is a list for `DeepSupervision.compile`: the
+    loss of the main output and the loss of the auxiliary outputs.
     """
     class_weights = None
     if recipe.class_weights is not None:
@@ -119,7 +119,7 @@ def build_loss(recipe, data):
         class_weights = [weight**recipe.class_weights_power for weight in weights]
 
     def build_one(name, arguments):
-        # The only region of a binary network is the foreground.
+        # A binary network has only one region, the foreground.
         weightless = issubclass(LOSSES[name], RegionLoss) and task_for(recipe, data) == "binary"
         weights = None if weightless else class_weights
         return LOSSES[name](**{"class_weights": weights, **(arguments or {})})
@@ -137,7 +137,7 @@ def build_loss(recipe, data):
 
 
 def build_metric(model):
-    """Returns mean IoU, pixel accuracy and the IoU of each class of a model, in one metric."""
+    """Returns one metric with a model's mean IoU, pixel accuracy and IoU of each class."""
     return SegmentationScores(
         len(model.class_names),
         class_names=model.class_names,
@@ -147,7 +147,7 @@ def build_metric(model):
 
 
 def build_augmentation(recipe, image_size):
-    """Returns the augmentation of a recipe; `image_size` is the crop where it has none."""
+    """Returns a recipe's augmentation; without a crop in the recipe, `image_size` is the crop."""
     geometry = RandomScaleCropFlip(
         recipe.crop or image_size,
         recipe.scale,
@@ -161,24 +161,24 @@ def build_augmentation(recipe, image_size):
 
 
 def add_weight_decay(model, recipe):
-    """Sets the weight decay of a recipe in the optimizer of a compiled model.
+    """Sets a recipe's weight decay in the optimizer of a compiled model.
 
-    SGD and Adam add L2 to the gradient, as PyTorch's do, and AdamW decays the weights itself. The
-    loss does not hold it.
+    SGD and Adam add L2 to the gradient, as in PyTorch; AdamW decays the weights directly. The loss
+    does not include the decay.
     """
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     if recipe.optimizer != "adamw":
         optimizer.l2, optimizer.l2_kernels_only = recipe.weight_decay, recipe.decay_kernels_only
     elif recipe.decay_kernels_only:
-        # Keras does not save it with the optimizer.
+        # Keras does not save this exclusion with the optimizer.
         optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
 
 
 def synchronize_batch_norm(model):
-    """Lets batch normalization see the batch of all replicas, as `synchronized=True` does.
+    """Makes batch normalization use the batch of all replicas, like `synchronized=True`.
 
-    It is not saved with the model, which then loads on every backend: call it again on a model that
-    was loaded.
+    The setting is not saved with the model, so the model loads on every backend. Call this function
+    again after loading.
     """
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):

@@ -1,4 +1,4 @@
-"""Checks before a training reads its data."""
+"""Checks that run before a training reads its data."""
 
 import warnings
 from pathlib import Path
@@ -8,12 +8,12 @@ import numpy as np
 from keras_segattn.applications.batch_checks import layer_of_single_values
 from keras_segattn.wording import counted
 
-# A share of void in a crop, beyond the recipe's own, that is worth a warning.
+# Void fraction of a crop, beyond the recipe's own, above which to warn.
 MUCH_VOID = 0.1
 
 
 def check_training(recipe, data, options):
-    """Raises a ValueError where a recipe, its data and options cannot train together.
+    """Raises a ValueError if a recipe, its data and the options do not work together.
 
     Args:
         recipe: A `Recipe`.
@@ -29,59 +29,59 @@ def check_training(recipe, data, options):
     names = data["train"].class_names
     if list(names) != list(data["val"].class_names):
         raise ValueError(
-            f"The train and the val data have different classes: {list(names)} and "
+            f"The train and val data have different classes: {list(names)} and "
             f"{list(data['val'].class_names)}."
         )
     ranges = data["train"].value_range, data["val"].value_range
     if ranges[0] != ranges[1]:
         raise ValueError(
-            f"The train and the val data have different value ranges: {ranges[0]} and {ranges[1]}. "
+            f"The train and val data have different value ranges: {ranges[0]} and {ranges[1]}. "
             "Open the val data with value_range=train.value_range."
         )
     samples, batch = len(data["train"]), recipe.batch_size
     steps = samples // batch
     if not steps:
         raise ValueError(
-            f"The train data, {counted(samples, 'sample')}, do not fill a batch of {batch}. Take "
-            f"`batch_size={samples}` or less."
+            f"The train data have {counted(samples, 'sample')}, too few for a batch of {batch}. "
+            f"Pass `batch_size={samples}` or less."
         )
     total = recipe.epochs_of(steps) * steps
     if recipe.warmup_steps >= total:
         raise ValueError(
             f"`warmup_steps={recipe.warmup_steps}` does not fit into a training of "
-            f"{counted(total, 'step')} ({steps} in an epoch). Take fewer, or train longer."
+            f"{counted(total, 'step')} ({steps} per epoch). Use fewer, or train longer."
         )
     accumulated = options.gradient_accumulation_steps
     if accumulated is not None and accumulated > steps:
         raise ValueError(
-            f"`gradient_accumulation_steps={accumulated}` is more than an epoch has, "
-            f"{counted(steps, 'step')} ({counted(samples, 'sample')} in batches of {batch}): it "
-            f"would not change the weights. Take {steps} or fewer, or a smaller `batch_size`."
+            f"`gradient_accumulation_steps={accumulated}` exceeds an epoch of "
+            f"{counted(steps, 'step')} ({counted(samples, 'sample')} in batches of {batch}), so "
+            f"the weights would not change. Use {steps} or fewer, or a smaller `batch_size`."
         )
     if options.initial_model is not None and not Path(options.initial_model).is_file():
-        raise ValueError(f"`initial_model={options.initial_model}` is no file.")
+        raise ValueError(f"`initial_model={options.initial_model}` is not a file.")
 
 
 def check_batch_norm(model, batch_size):
-    """Raises a ValueError where batch normalization would normalize a single value.
+    """Raises a ValueError if batch normalization would normalize a single value.
 
-    It would put out 0 whatever it gets, so that no gradient passes.
+    Its output would then be 0 for any input, and no gradient would pass.
 
     Args:
         model: The network.
-        batch_size: Integer, the number of samples that batch normalization sees together.
+        batch_size: Integer, the number of samples that batch normalization normalizes together.
     """
     layer = None if batch_size > 1 else layer_of_single_values(model)
     if layer is not None:
         raise ValueError(
-            f"`batch_size={batch_size}` on each device does not train {model.name!r}: {layer.path} "
-            "normalizes a pooled map, which is one value per channel and image, and a single value "
-            "normalized is 0. Take `batch_size` 2 or more."
+            f"`batch_size={batch_size}` per device cannot train {model.name!r}: {layer.path} "
+            "normalizes a pooled map with one value per channel and image, and a single value "
+            "always normalizes to 0. Use `batch_size` 2 or more."
         )
 
 
 def warn_of_void_crops(recipe, data):
-    """Warns where images of another size than the recipe is meant for leave its crops void.
+    """Warns if images smaller than the recipe expects leave much of its crops void.
 
     Args:
         recipe: A `Recipe`.
@@ -95,17 +95,17 @@ def warn_of_void_crops(recipe, data):
         return
     average, intended = f"{void.mean():.0%}", f"{meant.mean():.0%}"
     warnings.warn(
-        f"Recipe {recipe.name!r} is meant for images of {_text(recipe.image_size)} pixels (height "
-        f"x width), and the first one has {_text(size)}: its crops of {_text(recipe.crop)} would "
-        f"be {average} void on average ({intended} with images as meant), and every tenth crop at "
-        f"least {np.quantile(void, 0.9):.0%}. Take larger images, a smaller `crop` or a larger "
+        f"Recipe {recipe.name!r} expects images of {_text(recipe.image_size)} pixels (height x "
+        f"width), but the first image has {_text(size)}. Its crops of {_text(recipe.crop)} would "
+        f"be {average} void on average ({intended} with the expected images), and one crop in ten "
+        f"at least {np.quantile(void, 0.9):.0%}. Use larger images, a smaller `crop` or a larger "
         "`scale`.",
         stacklevel=2,
     )
 
 
 def void_shares(recipe, size):
-    """Returns the share of a crop that an image does not fill, for factors of scale as drawn.
+    """Returns the fraction of a crop that an image does not fill, for random scale factors.
 
     Args:
         recipe: A `Recipe` with `crop`.

@@ -1,4 +1,4 @@
-"""Scores of a model on a data set, and pictures of its predictions."""
+"""Scores of a model on a data set, and figures of its predictions."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ from keras_segattn.wording import counted
 
 
 def has_labels(data):
-    """Returns whether any pixel of a data set has a class, which scores need.
+    """Returns whether any pixel of a data set has a class, as scores require.
 
-    The test set of Cityscapes, for example, comes with masks that are void everywhere. Masks are
-    read only up to the first one with a class.
+    The masks of Cityscapes' test set, for example, are void everywhere. Reading stops at the first
+    mask with a class.
 
     Args:
         data: A `SegmentationDataset`.
@@ -32,43 +32,43 @@ def has_labels(data):
 
 
 def count_confusions(model, data, each=None, **options):
-    """Counts the pixels of each true class (row) that a model gives each class (column).
+    """Counts the pixels of each true class (row) by predicted class (column).
 
     Args:
         model: A network with the classes of the data set.
         data: A `SegmentationDataset`.
-        each: Callable that is given the index of each sample and its own matrix, or `None`.
-            Defaults to `None`.
-        **options: Options of `keras_segattn.inference.segment`, such as `scales` and `flip` for the
-            average over scales and mirror images, `tile` for a sliding window, or `threshold`.
+        each: Callable that receives each sample's index and confusion matrix, or `None`. Defaults
+            to `None`.
+        **options: Options of `keras_segattn.inference.segment`, such as `scales` and `flip` to
+            average over scales and mirrored images, `tile` for a sliding window, or `threshold`.
 
     Returns:
-        Integer array of shape `(classes, classes)`, over all samples, without void; of a multilabel
-        model `(classes, 2, 2)`, a matrix of absent and present for each class.
+        Integer array of shape `(classes, classes)`, over all samples, without void pixels; for a
+        multilabel model, `(classes, 2, 2)`, a matrix of absent and present for each class.
 
     Raises:
-        ValueError: If no image has a mask, all pixels are void, the model has another task or
-            number of classes than the data set or is not functional, a sample is not as
-            `SegmentationDataset.read` says, or the network's outputs are not finite.
+        ValueError: If no image has a mask, all pixels are void, the model's task or number of
+            classes differs from the data set's, the model is not functional, a sample violates
+            `SegmentationDataset.read`, or the network's outputs are not finite.
     """
     check_functional(model)
     _check_classes(model, data)
     if not data.has_masks:
         raise ValueError(
-            f"No image of {data!r} has a mask to compare with. Take a split with masks, or "
-            "`predict_folder` for masks of the images."
+            f"No image of {data!r} has a mask to compare with. Use a split with masks, or "
+            "`predict_folder` to write masks of the images."
         )
     if not has_labels(data):
         raise ValueError(
             f"{data!r} has no labels: all its pixels are void, as in a test set whose labels are "
-            "kept by a server. There is nothing to score; `write_submission` writes the files of "
+            "kept by a server. There is nothing to score; `write_submission` writes the files for "
             "a server."
         )
     classes = len(data.class_names)
     shape = (classes, 2, 2) if data.task == "multilabel" else (classes, classes)
     total = np.zeros(shape, dtype="int64")
     progress = keras.utils.Progbar(len(data), unit_name="image")
-    # It checks samples as pipelines do: what cannot be trained on is not evaluated either.
+    # The sampler checks samples as in training pipelines, and rejects the same samples.
     sampler = Sampler(data, 1, training=False, augmentation=None, seed=0, cache=False)
     for index in range(len(data)):
         image, mask = sampler.read(0, index)
@@ -90,10 +90,10 @@ def _check_classes(model, data):
     classes, wanted = count_labels(task, channels), len(data.class_names)
     if classes != wanted:
         count = counted(classes, "class")
-        raise ValueError(f"Model {model.name!r} has {count}, the data set {wanted}.")
+        raise ValueError(f"Model {model.name!r} has {count}, but the data set has {wanted}.")
     if (task == "multilabel") != (data.task == "multilabel"):
         raise ValueError(
-            f"Model {model.name!r} is for task={task!r}, and the masks of {data!r} are for "
+            f"Model {model.name!r} is for task={task!r}, but the masks of {data!r} are for "
             f"task={data.task!r}: one label per pixel, or several."
         )
 
@@ -104,16 +104,17 @@ def evaluate(model, data, folder=None, worst=8, best=0, **options):
     Args:
         model: A network with the classes of the data set.
         data: A `SegmentationDataset`.
-        folder: `None`; or the path of a folder, made if need be, that gets `images.csv`, a row per
-            image by rising mean IoU; `worst.png`, the images of its first rows with their masks,
-            predictions and errors; and `confusions.png`, the confusion matrix. Defaults to `None`.
+        folder: `None`, or the path of a folder, created if needed, for three files: `images.csv`, a
+            row per image by increasing mean IoU; `worst.png`, the images of its first rows with
+            their masks, predictions and errors; and `confusions.png`, the confusion matrix.
+            Defaults to `None`.
         worst: Integer, the number of images in `worst.png`. Defaults to `8`.
         best: Integer, the number of images of a file `best.png` likewise. Defaults to `0`, no file.
         **options: Options of `count_confusions`.
 
     Returns:
-        Dict with `"mean_iou"`, `"pixel_accuracy"`, `"iou"` and others, as
-        `keras_segattn.metrics.confusion_scores` returns it.
+        Dict with `"mean_iou"`, `"pixel_accuracy"`, `"iou"` and others, as in
+        `keras_segattn.metrics.confusion_scores`.
     """
     images = ImageScores(data.class_names)
     matrix = count_confusions(
@@ -134,13 +135,13 @@ def evaluate(model, data, folder=None, worst=8, best=0, **options):
 
 
 def draw_predictions(model, data, path, count=4, **options):
-    """Draws some samples of a data set, their masks and a model's predictions, into a PNG.
+    """Draws some samples of a data set, their masks and a model's predictions to a PNG.
 
     Args:
         model: A network with the classes of the data set.
         data: A `SegmentationDataset`.
         path: The file.
-        count: Integer, the number of samples, taken evenly. Defaults to `4`.
+        count: Integer, the number of samples, evenly spread. Defaults to `4`.
         **options: Options of `keras_segattn.inference.segment`.
     """
     _draw(model, data, evenly_spread(len(data), count), path, **options)
@@ -155,7 +156,7 @@ def _draw(model, data, chosen, path, errors=False, **options):
 
 
 def print_scores(result):
-    """Prints a table of the IoU of each class, the mean, and the pixel accuracy, in per cent."""
+    """Prints a table of the IoU of each class, the mean, and the pixel accuracy, in percent."""
     width = max(map(len, result["iou"]))
     for name, value in result["iou"].items():
         print(f"  {name:<{width}}", "    -" if value is None else f"{100 * value:5.1f}")

@@ -1,4 +1,4 @@
-"""One process at a time in a folder."""
+"""Restricts a folder to one process at a time."""
 
 import contextlib
 import json
@@ -15,10 +15,10 @@ NAME = ".lock"
 
 @contextlib.contextmanager
 def locked(folder):
-    """Holds a folder, made if need be, for this process until the end of the block.
+    """Locks a folder, created if needed, for this process until the end of the block.
 
-    The operating system lets go of the lock when the process ends, however it ends. The file
-    `.lock` says who holds it, and is removed at the end.
+    The operating system releases the lock when the process ends for any reason. The file `.lock`
+    names the holder and is removed at the end.
 
     Args:
         folder: The `pathlib.Path`.
@@ -48,5 +48,5 @@ def locked(folder):
 def _describe(holder):
     try:
         return "process {process} on {host} since {since}: {command}".format(**json.loads(holder))
-    except (ValueError, KeyError, TypeError):  # It has not written it yet.
+    except (ValueError, KeyError, TypeError):  # The holder has not written it yet.
         return "another process"

@@ -1,4 +1,4 @@
-"""The scores of single images, the worst first."""
+"""Scores per image, the worst first."""
 
 import csv
 
@@ -9,7 +9,7 @@ COLUMNS = ("mean_iou", "mean_f1", "pixel_accuracy")
 
 
 class ImageScores:
-    """The scores of the images of a data set, gathered one by one.
+    """Scores of the images of a data set, collected one by one.
 
     Args:
         class_names: Class names.
@@ -23,9 +23,9 @@ class ImageScores:
         """Adds an image.
 
         Args:
-            index: Integer, its place in the data set.
+            index: Integer, its index in the data set.
             name: Its name.
-            matrix: Its confusion matrix, as `confusion_scores` takes it.
+            matrix: Its confusion matrix, as in `confusion_scores`.
         """
         scores = confusion_scores(matrix, self.class_names)
         row = {"image": name, "index": index, **{key: scores[key] for key in COLUMNS}}
@@ -33,14 +33,14 @@ class ImageScores:
         self._rows.append(row)
 
     def rows(self):
-        """Returns a dict per image, by rising mean IoU; images that are all void come last."""
+        """Returns a dict per image, by increasing mean IoU; fully void images come last."""
         return sorted(
             self._rows,
             key=lambda row: (row["mean_iou"] is None, row["mean_iou"] or 0.0, row["index"]),
         )
 
     def worst(self, count):
-        """Returns the indices of the images of the lowest mean IoU, without those that are void."""
+        """Returns the indices of the images with the lowest mean IoU, without void images."""
         return [row["index"] for row in self.rows() if row["mean_iou"] is not None][:count]
 
     def best(self, count):
@@ -48,7 +48,7 @@ class ImageScores:
         return self.worst(len(self._rows))[::-1][:count]
 
     def write(self, path):
-        """Writes a CSV file with a row per image; a score that does not exist is left empty."""
+        """Writes a CSV file with a row per image; undefined scores are left empty."""
         columns = ["image", "index", *COLUMNS, *(f"iou_{name}" for name in self.class_names)]
         with atomic_path(path) as temporary, open(temporary, "w", newline="") as file:
             writer = csv.DictWriter(file, columns)

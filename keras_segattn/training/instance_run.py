@@ -15,7 +15,6 @@ from keras_segattn.training.run_parts import (
     EarlyStop,
     build_with_weights,
     closed_logs,
-    load_initial,
     precision_policy,
     verify_data,
 )
@@ -191,7 +190,6 @@ def _new_model(recipe, data, steps_per_epoch, options):
     model = build_with_weights(
         lambda weights: build_instance_model(recipe, data, weights, **arguments), recipe, options
     )
-    load_initial(model, options)
     model.compile(
         build_sgd(
             recipe,

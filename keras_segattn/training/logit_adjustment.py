@@ -1,4 +1,4 @@
-"""Undoing, after training, the effect of class weights on the logits."""
+"""Removes the effect of class weights from the logits after training."""
 
 import numpy as np
 
@@ -9,27 +9,27 @@ from keras_segattn.task import count_labels
 def adjust_logits(model, class_weights, strength=1.0):
     """Subtracts the logarithm of the class weights from the logits of a trained network.
 
-    `bias_c <- bias_c - strength * log(w_c)` in the layer that computes the logits, and so in the
-    full-size logits, since resizing keeps constants. A classifier without a bias, as in AttaNet,
-    gets one; compile the model anew before it is trained further.
+    `bias_c <- bias_c - strength * log(w_c)` in the layer that computes the logits. Resizing
+    preserves constants, so the full-size logits change by the same amount. A classifier without a
+    bias, as in AttaNet, gets one; recompile the model before further training.
 
-    A binary network has the weights of background and foreground, and the foreground's logit is
-    lowered by `log(w_1 / w_0)`. A multilabel network has the positive weights of its classes.
+    A binary network has weights for background and foreground; its logit decreases by
+    `log(w_1 / w_0)`. A multilabel network has one positive weight per class.
 
-    A network that was trained by cross-entropy with class weights `w` gives every rare class more
-    pixels than it has: its probabilities fit a world where class `c` is `w_c` times as
-    frequent. That serves recall, not the intersection over union. The weights help to learn the
-    rare classes, and are taken back here, wholly or in part; choose `strength` on validation data.
+    A network trained with cross-entropy and class weights `w` predicts too many pixels of rare
+    classes: its probabilities fit data in which class `c` is `w_c` times as frequent. This
+    increases recall but not the intersection over union. The weights help to learn rare classes;
+    this function removes their effect, fully or partly. Choose `strength` on validation data.
 
     Args:
         model: A network of `keras_segattn.applications`, changed in place.
-        class_weights: Sequence of the weight of each class in the loss, all positive; of a
-            multilabel network the `positive_weight` of `BinaryCrossEntropy`.
-        strength: Float, from 0 (nothing changes) to 1 (wholly). Defaults to `1.0`.
+        class_weights: Sequence of the positive weight of each class in the loss; for a multilabel
+            network, the `positive_weight` of `BinaryCrossEntropy`.
+        strength: Float, from 0 (no change) to 1 (full removal). Defaults to `1.0`.
 
     Raises:
-        ValueError: If there is not one positive weight per class, or the model does not end in a
-            classifier.
+        ValueError: If the weights are not one positive number per class, or the model does not end
+            in a classifier.
 
     Example:
 
@@ -58,7 +58,7 @@ def adjust_logits(model, class_weights, strength=1.0):
 
 
 def _add_bias(layer, classifier):
-    # Keras locks layers that are built, and unlocks them like this for LoRA.
+    # Keras locks built layers, and unlocks them in this way for LoRA.
     classifier._tracker.unlock()
     classifier.bias = classifier.add_weight(
         name="bias", shape=(classifier.kernel.shape[-1],), initializer="zeros"

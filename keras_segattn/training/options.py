@@ -1,4 +1,4 @@
-"""Everything about a training that is not in its recipe."""
+"""Training options that are not part of a recipe."""
 
 import dataclasses
 
@@ -7,45 +7,46 @@ from keras_segattn.training.strategies import STRATEGIES
 
 
 def _may_change(default):
-    """A field that a run may be resumed with another value of."""
+    """A field that may change when a run is resumed."""
     return dataclasses.field(default=default, metadata={"may_change": True})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingOptions:
-    """Options for running a recipe: the initial weights, and the use of the machine.
+    """Options for running a recipe: the initial weights and the use of the machine.
 
-    A run records its options. It is resumed with the same ones, except those that do not change
-    the computation: `strategy`, `virtual_devices` and `tensorboard`.
+    A run records its options and must be resumed with the same options. The exceptions do not
+    change the computation: `strategy`, `virtual_devices` and `tensorboard`.
 
     Args:
-        seed: Integer, of the initial weights and of the order and augmentation of the samples.
-            Defaults to `0`.
-        backbone_weights: Weights of the backbone, as the networks take them, `None` to start from
-            nothing, or `"recipe"` for those that the recipe starts from. Defaults to `"recipe"`.
-        initial_model: Path of a `.keras` file of the same network, whose weights to start from.
-            Defaults to `None`.
+        seed: Integer, the seed of the initial weights and of the order and augmentation of the
+            samples. Defaults to `0`.
+        backbone_weights: Initial backbone weights, as in the networks; `None` for random weights,
+            or `"recipe"` for the recipe's choice. Defaults to `"recipe"`.
+        initial_model: Path of a `.keras` file of the same network with initial weights. Defaults to
+            `None`.
         mixed_precision: `"float16"`, `"bfloat16"` or `None`. Defaults to `None`.
         jit_compile: Boolean or `"auto"`, as in `compile`. Defaults to `"auto"`.
-        gradient_accumulation_steps: Integer, the number of batches whose gradients make one step,
-            for machines that cannot hold the batch of the recipe. Defaults to `None`.
-        ema_momentum: Float, to keep a moving average of the weights, which is validated and
-            returned. Defaults to `None`.
+        gradient_accumulation_steps: Integer, the number of batches whose gradients are combined
+            into one step, for machines whose memory is too small for the recipe's batch. Defaults
+            to `None`.
+        ema_momentum: Float, the momentum of a moving average of the weights; the average is
+            validated and returned. Defaults to `None`, no average.
         early_stopping_patience: Integer, the number of epochs without a better mean IoU after which
-            to stop. A run that has stopped does not train on. Defaults to `None`.
-        deterministic: Boolean, whether TensorFlow computes the same on every run, which is slower
-            and holds for the rest of the process. Other backends refuse it. Defaults to `False`.
-        sync_batch_norm: Boolean, whether batch normalization sees the batch of all devices, where
-            a strategy of TensorFlow divides it. Defaults to `False`.
-        strategy: `"none"`, `"mirrored"`, `"multi_worker"` or `"data_parallel"`: how several devices
-            share a training. Defaults to `"none"`.
-        virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
-            devices that there are. Defaults to `None`.
-        tensorboard: Boolean, whether to write logs and pictures for TensorBoard into the folder of
-            the run. Defaults to `False`.
+            training stops. A stopped run does not continue. Defaults to `None`.
+        deterministic: Boolean, whether TensorFlow computes deterministically; this is slower and
+            applies to the rest of the process. Other backends reject it. Defaults to `False`.
+        sync_batch_norm: Boolean, whether batch normalization uses the batch of all devices with a
+            TensorFlow strategy. Defaults to `False`.
+        strategy: `"none"`, `"mirrored"`, `"multi_worker"` or `"data_parallel"`, the way several
+            devices share a training. Defaults to `"none"`.
+        virtual_devices: Integer, the number of virtual devices to split the CPU into, or `None` for
+            the physical devices. Defaults to `None`.
+        tensorboard: Boolean, whether to write logs and pictures for TensorBoard to the run folder.
+            Defaults to `False`.
 
     Raises:
-        ValueError: If an option has a value that it cannot have.
+        ValueError: If an option has an invalid value.
 
     Example:
 
@@ -80,11 +81,11 @@ class TrainingOptions:
                 check_at_least(name, getattr(self, name), least)
         if self.ema_momentum is not None and not 0 <= self.ema_momentum < 1:
             raise ValueError(
-                f"`ema_momentum` must be from 0 to below 1. Received: {self.ema_momentum}"
+                f"`ema_momentum` must be at least 0 and below 1. Received: {self.ema_momentum}"
             )
 
     def decisive(self):
-        """Returns a dict of the options that decide the result of a training."""
+        """Returns a dict of the options that determine the result of a training."""
         return {
             field.name: getattr(self, field.name)
             for field in dataclasses.fields(self)

@@ -1,4 +1,4 @@
-"""Training by a recipe, resumable after every epoch."""
+"""Training with a recipe, resumable after every epoch."""
 
 import contextlib
 import importlib.util
@@ -23,7 +23,6 @@ from keras_segattn.training.run_parts import (
     EarlyStop,
     build_with_weights,
     closed_logs,
-    load_initial,
     precision_policy,
     verify_data,
 )
@@ -33,33 +32,33 @@ from keras_segattn.wording import counted
 
 
 def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
-    """Trains the network of a recipe and returns the model of the best epoch.
+    """Trains a recipe's network and returns the model of the best epoch.
 
-    All samples are read once before a run starts, so that a wrong file is found at once. A
-    checkpoint is written after each epoch, and the epoch is validated as the recipe's `validation`
-    or `evaluation` says. Where `folder` holds some, training goes on from the
-    last one, with the samples, the rate and the optimizer's state that it would have had. If the
-    last one is damaged, it goes on from the best one, and says so.
+    The network is built, with its first weights, and all samples are read once before a run starts,
+    so that missing weights or a wrong file are found at once. A checkpoint is written after each
+    epoch, and the epoch is validated as the recipe's `validation` or `evaluation` says. Where
+    `folder` holds some, training goes on from the last one, with the samples, the rate and the
+    optimizer's state that it would have had. If the last one is damaged, it goes on from the best
+    one, and says so.
 
     Args:
         recipe: A `keras_segattn.recipes.Recipe`.
         data: Dict of `SegmentationDataset`, `"train"` and `"val"`.
-        folder: Path of the folder of the run, made if need be. It gets `config.json`, which records
-            the recipe and the options, `log.csv`, with a row per epoch, and `checkpoints`.
+        folder: Path of the run folder, created if needed. It contains `config.json` with the recipe
+            and the options, `log.csv` with a row per epoch, and `checkpoints`.
         options: A `TrainingOptions`, or `None` for its defaults. Defaults to `None`.
-        resume: Boolean, whether a run that `folder` holds may go on. Defaults to `True`.
+        resume: Boolean, whether to resume a run in `folder`. Defaults to `True`.
         callbacks: Further Keras callbacks. Defaults to none.
 
     Returns:
-        The model of the epoch with the highest mean IoU on the validation data, whose `evaluate`
-        validates in the same way; `None` in the processes of a strategy that do not write.
+        The model of the epoch with the highest mean IoU on the validation data; its `evaluate`
+        validates in the same way. `None` in processes of a strategy that do not write.
 
     Raises:
-        ValueError: If the recipe, the options, the devices and the backend do not go together,
-            files of the data are wrong, or `folder` holds a run that was started otherwise.
-        RuntimeError: If the recipe's weights of the backbone cannot be had, another process trains
-            in `folder`, a process of the strategy was lost, or
-            the loss is not finite.
+        ValueError: If the recipe, the options, the devices and the backend are incompatible, data
+            files are faulty, or `folder` contains a run with other settings.
+        RuntimeError: If the recipe's backbone weights are not available, another process trains in
+            `folder`, a process of the strategy was lost, or the loss is not finite.
 
     Example:
 
@@ -75,15 +74,19 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     strategy = open_strategy(options, recipe.batch_size)
     _prepare(options, strategy, recipe)
     run = RunFolder(folder)
+    network = None
     if not run.has_begun():
+        # First what takes seconds: weights may be out of reach.
+        with strategy.scope(), precision_policy(options.mixed_precision):
+            network = _build(recipe, data["train"], options)
         verify_data(data)
     with run.locked(write=strategy.chief), precision_policy(options.mixed_precision):
         run.open(recipe, options, data, resume, write=strategy.chief)
         warn_of_void_crops(recipe, data["train"])
-        return _train(recipe, data, run, options, strategy, callbacks)
+        return _train(recipe, data, run, options, strategy, callbacks, network)
 
 
-def _train(recipe, data, run, options, strategy, callbacks):
+def _train(recipe, data, run, options, strategy, callbacks, network):
     steps = len(data["train"]) // recipe.batch_size
     epochs = recipe.epochs_of(steps)
     path, epochs_done = run.last_checkpoint(epochs)
@@ -97,7 +100,8 @@ def _train(recipe, data, run, options, strategy, callbacks):
         if path:
             model = keras.saving.load_model(path)
         else:
-            model = _new_model(recipe, data["train"], steps, options)
+            model = network or _build(recipe, data["train"], options)
+            _compile(model, recipe, data["train"], steps, options)
         together = (
             1 if strategy.backend != "tensorflow" or options.sync_batch_norm else strategy.devices
         )
@@ -108,7 +112,7 @@ def _train(recipe, data, run, options, strategy, callbacks):
         model.evaluation = recipe.validation_options
     early_stop = EarlyStop(MONITOR, options.early_stopping_patience, best, epochs_done)
     if early_stop.is_over:
-        print(f"the run has stopped early, after {counted(epochs_done, 'epoch')}", flush=True)
+        print(f"the run stopped early, after {counted(epochs_done, 'epoch')}", flush=True)
     elif epochs_done < epochs:
         _fit(
             strategy,
@@ -147,14 +151,14 @@ def _train(recipe, data, run, options, strategy, callbacks):
 
 
 def _prepare(options, strategy, recipe):
-    """Refuses impossible options, and configures the process."""
+    """Rejects impossible options and configures the process."""
     if options.tensorboard and strategy.processes > 1:
         raise ValueError(
-            "`tensorboard=True` does not go with several processes: one of them would compute with "
-            "the network by itself, while the others wait."
+            "`tensorboard=True` does not work with several processes: one of them would run the "
+            "network while the others wait."
         )
     if options.tensorboard and not importlib.util.find_spec("tensorboard"):
-        raise ValueError("`tensorboard=True` needs TensorBoard: pip install tensorboard")
+        raise ValueError("`tensorboard=True` requires TensorBoard: pip install tensorboard")
     if options.deterministic:
         import tensorflow as tf
 
@@ -169,13 +173,11 @@ def _prepare(options, strategy, recipe):
 
 
 def _build(recipe, data, options):
-    """Returns the network with the weights that its backbone starts from."""
+    """Returns the network with the weights that it starts from."""
     return build_with_weights(lambda weights: build_model(recipe, data, weights), recipe, options)
 
 
-def _new_model(recipe, data, steps_per_epoch, options):
-    model = _build(recipe, data, options)
-    load_initial(model, options)
+def _compile(model, recipe, data, steps_per_epoch, options):
     arguments = {"gradient_accumulation_steps": options.gradient_accumulation_steps}
     if options.ema_momentum is not None:
         arguments.update(use_ema=True, ema_momentum=options.ema_momentum)
@@ -186,7 +188,6 @@ def _new_model(recipe, data, steps_per_epoch, options):
         metrics=[build_metric(model)],
         jit_compile=options.jit_compile,
     )
-    return model
 
 
 def _fit(strategy, model, batches, **arguments):
@@ -204,10 +205,10 @@ def _telling_who_is_lost(strategy):
         lines = str(error).strip().splitlines()
         telling = [line for line in lines if any(word in line for word in words)]
         if not telling and isinstance(error, RuntimeError):
-            raise  # JAX has one error for all, memory among it
+            raise  # JAX uses one error type for everything, including memory
         raise RuntimeError(
-            "another process was lost, or the connection to it. Every epoch that was finished is "
-            "saved: start all processes again with `resume=True`. "
+            "another process, or the connection to it, was lost. Every finished epoch is saved: "
+            "start all processes again with `resume=True`. "
             f"{type(error).__name__}: {(telling or lines or [''])[-1]}"
         ) from error
 

@@ -1,4 +1,4 @@
-"""The folder of a training run: its settings and its progress."""
+"""The folder of a training run: settings and progress."""
 
 import contextlib
 import csv
@@ -28,7 +28,7 @@ MONITOR = "val_mean_iou"
 # In bytes. Of a file larger than the first, three parts of the second are hashed: the data are read
 # at each start of a run, and large images would take minutes.
 WHOLE_FILE, PART_OF_FILE = 1 << 20, 1 << 16
-MOVE = ", or move best.keras and best.json away to keep the best of the epochs to come"
+MOVE = ", or move best.keras and best.json away to keep the best of the later epochs"
 
 
 class RunFolder:
@@ -51,13 +51,13 @@ class RunFolder:
         self.best = self.checkpoints / "best.keras"
 
     def locked(self, write=True):
-        """Returns a context in which no other process may write into the folder.
+        """Returns a context in which no other process may write to the folder.
 
         Args:
-            write: Boolean, whether this process is the one that writes. Defaults to `True`.
+            write: Boolean, whether this process writes. Defaults to `True`.
 
         Raises:
-            RuntimeError: On entering, if another process holds the folder; names it.
+            RuntimeError: On entering, if another process holds the folder; the message names it.
         """
         return locked(self.path) if write else contextlib.nullcontext()
 
@@ -66,18 +66,18 @@ class RunFolder:
         return AtomicCheckpoint.latest(self.checkpoints)[0] is not None
 
     def open(self, recipe, options, data, resume=True, write=True):
-        """Makes the folder of a new run, or checks that a begun one was started like this.
+        """Creates the folder of a new run, or checks that an existing run has the same settings.
 
         Args:
             recipe: The `Recipe`.
             options: The `TrainingOptions`.
             data: Dict of `SegmentationDataset`.
-            resume: Boolean, whether a run that has begun may go on. Defaults to `True`.
-            write: Boolean, whether this process is the one that writes. Defaults to `True`.
+            resume: Boolean, whether an existing run may be resumed. Defaults to `True`.
+            write: Boolean, whether this process writes. Defaults to `True`.
 
         Raises:
-            ValueError: If a run has begun and `resume` is false, or it was started otherwise, or
-                the folder holds files of other origin that a run would replace.
+            ValueError: If a run exists and `resume` is false, if its settings differ, or if the
+                folder contains unrelated files that a run would replace.
         """
         config = self.path / "config.json"
         decisive = {
@@ -93,26 +93,26 @@ class RunFolder:
         if self.has_begun():
             if not resume:
                 raise ValueError(
-                    f"{self.path} holds a run. Go on with `resume=True`, or choose another "
+                    f"{self.path} contains a run. Resume with `resume=True`, or choose another "
                     "`folder`."
                 )
             before = self._read_decisive(config)
             changed = [
                 f"{key} was {before.get(key)}, is {value}"
                 for key, value in decisive.items()
-                if before.get(key, value) != value  # an option may be younger than the run
+                if before.get(key, value) != value  # an option may be newer than the run
             ]
             if changed:
                 raise ValueError(
-                    f"{self.path} holds a run that was started otherwise: {'; '.join(changed)}. "
-                    "Go on with the same settings, or choose another `folder`."
+                    f"{self.path} contains a run with other settings: {'; '.join(changed)}. "
+                    "Resume with the same settings, or choose another `folder`."
                 )
             return
         rows = self._read_log()
-        if len(rows) > 1:  # A process that is killed in its first epoch leaves one row.
+        if len(rows) > 1:  # A process killed in its first epoch leaves one row.
             raise ValueError(
-                f"{self.log} has {counted(len(rows), 'epoch')}, and {self.checkpoints} holds no "
-                "checkpoint. Put the checkpoints back, or choose another `folder`."
+                f"{self.log} has {counted(len(rows), 'epoch')}, but {self.checkpoints} contains no "
+                "checkpoint. Restore the checkpoints, or choose another `folder`."
             )
         if not write:
             return
@@ -137,7 +137,7 @@ class RunFolder:
         )
 
     def _check_own(self, config):
-        """Raises a ValueError if the folder holds files of somebody else that a run writes."""
+        """Raises a ValueError if a run would replace unrelated files in the folder."""
         if config.exists():
             with contextlib.suppress(ValueError):
                 if "decisive" in json.loads(config.read_text()):
@@ -145,31 +145,31 @@ class RunFolder:
         for path in (config, self.best):
             if path.exists():
                 raise ValueError(
-                    f"{path} is not of a run, which would replace it. Move it away, or choose "
-                    "another `folder`."
+                    f"{path} does not belong to a run, but a run would replace it. Move it away, "
+                    "or choose another `folder`."
                 )
 
     def last_checkpoint(self, epochs):
-        """Returns the path of the checkpoint to go on from, and the number of its epochs.
+        """Returns the path of the checkpoint to resume from, and its number of epochs.
 
         Args:
             epochs: Integer, the number of epochs of the whole training.
 
         Returns:
-            Tuple of the path and the number; `None` and 0 where the run has not begun. A last
-            checkpoint that is damaged gives the best epoch instead, which is told.
+            Tuple of the path and the number; `None` and 0 if the run has not begun. If the last
+            checkpoint is damaged, the best epoch is used instead, with a printed message.
 
         Raises:
-            ValueError: If no checkpoint can be read, one is of a later epoch than the last, or the
-                model or the value of the best epoch is missing.
+            ValueError: If no checkpoint can be read, a checkpoint has more than `epochs` epochs, or
+                the model or value of the best epoch is missing.
         """
         path, done = AtomicCheckpoint.latest(self.checkpoints)
         if path is None:
             return None, 0
         if done > epochs:
             raise ValueError(
-                f"{path} holds {counted(done, 'finished epoch')}; the training has {epochs}. Move "
-                "it away if it is of another run, or choose another `folder`."
+                f"{path} contains {counted(done, 'finished epoch')}; the training has {epochs}. "
+                "Move it away if it belongs to another run, or choose another `folder`."
             )
         best = AtomicCheckpoint.read_best(self.checkpoints)
         self._check_best(best, path, finished=done == epochs)
@@ -177,22 +177,22 @@ class RunFolder:
             return path, done
         if best is None or not is_whole(self.best) or best["epoch"] > done:
             raise ValueError(
-                f"{path} is damaged, and there is no other checkpoint to go on from. Put it back, "
+                f"{path} is damaged, and there is no other checkpoint to resume from. Restore it, "
                 "or choose another `folder`."
             )
-        print(f"{path} is damaged: going on from the best epoch, {best['epoch']}", flush=True)
+        print(f"{path} is damaged: resuming from the best epoch, {best['epoch']}", flush=True)
         return self.best, best["epoch"]
 
     def set_aside_after(self, epochs):
-        """Renames checkpoints of later epochs than a number, which are damaged."""
+        """Renames the damaged checkpoints of epochs after a number."""
         path, done = AtomicCheckpoint.latest(self.checkpoints)
         if done > epochs:
             path.replace(path.with_name(f"damaged-{path.name}"))
 
     def truncate_log(self, epochs, write=True):
-        """Drops the rows of epochs that no checkpoint has; returns those that are left.
+        """Drops log rows of epochs without a checkpoint; returns the remaining rows.
 
-        With `write=False` the file stays as it is.
+        With `write=False`, the file stays unchanged.
         """
         rows = [row for row in self._read_log() if int(row["epoch"]) < epochs]
         if not write:
@@ -207,38 +207,38 @@ class RunFolder:
         return rows
 
     def _check_best(self, best, path, finished):
-        """Raises a ValueError unless the best epoch is there whole, or left out on purpose."""
+        """Raises a ValueError unless the best epoch is complete or was removed on purpose."""
         if self.best.exists() == (best is not None) and not (finished and best is None):
             return
         missing = "best.json" if self.best.exists() else "best.keras"
         raise ValueError(
-            f"{self.checkpoints} holds {path.name}, and {missing} is missing, so the best epoch is "
-            f"unknown. Put {missing} back{'' if finished else MOVE}, or choose another `folder`."
+            f"{self.checkpoints} contains {path.name}, but {missing} is missing, so the best epoch "
+            f"is unknown. Restore {missing}{'' if finished else MOVE}, or choose another `folder`."
         )
 
     def _read_log(self):
-        """Returns the whole rows of the log; none if there is no log."""
+        """Returns the complete rows of the log; no rows if there is no log."""
         try:
             with open(self.log, newline="", encoding="utf-8") as file:
                 reader = csv.DictReader(file)
                 rows = list(reader)
                 missing = sorted(self.columns - set(reader.fieldnames or self.columns))
             if missing:
-                raise ValueError(f"there is no column {missing[0]!r}")
-            # A row that was cut off lacks its last values.
+                raise ValueError(f"it has no column {missing[0]!r}")
+            # A truncated row lacks its last values.
             rows = [row for row in rows if None not in row.values()]
             [int(row["epoch"]) for row in rows]
-        except FileNotFoundError:  # or removed by the process that writes
+        except FileNotFoundError:  # or removed by the writing process
             return []
         except (ValueError, csv.Error) as error:
             raise ValueError(
-                f"{self.log} is damaged or of another program: {error}. Put it back, or move it "
-                "away: the run goes on without the rows of the epochs so far."
+                f"{self.log} is damaged or from another program: {error}. Restore it, or move it "
+                "away: the run then continues without the rows of the epochs so far."
             ) from error
         return rows
 
     def _read_decisive(self, config):
-        """Returns the settings that the run was started with."""
+        """Returns the settings with which the run was started."""
         try:
             decisive = json.loads(config.read_text(encoding="utf-8"))["decisive"]
             return dict(decisive)
@@ -247,7 +247,7 @@ class RunFolder:
         except (ValueError, KeyError, TypeError) as error:
             fault = f"damaged ({error})"
         raise ValueError(
-            f"{config} is {fault}, so it is unknown how the run was started. Put the file back, or "
+            f"{config} is {fault}, so the settings of the run are unknown. Restore the file, or "
             "choose another `folder`."
         )
 
@@ -262,7 +262,7 @@ def is_whole(path):
 
 
 def _describe(dataset):
-    """Returns the facts about the data that a resumed run must find again, in any folder."""
+    """Returns the facts about the data that must be the same when a run resumes."""
     height, width = dataset.read(0)[0].shape[:2]
     return {
         "data": f"{dataset!r}, the first one of {height}x{width} pixels",
@@ -299,7 +299,7 @@ def _content(path):
 
 
 def _git_commit():
-    """The commit of the checkout that the program is in, or None."""
+    """Returns the commit of the checkout that contains the program, or `None`."""
     here = Path(__file__).parent
     try:
         result = subprocess.run(

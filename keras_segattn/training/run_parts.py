@@ -5,6 +5,7 @@ import math
 
 import keras
 
+from keras_segattn.backbones.registry import has_imagenet_weights, is_preset
 from keras_segattn.weights import load_keras_model
 from keras_segattn.wording import counted
 
@@ -37,7 +38,7 @@ def precision_policy(mixed_precision):
 
 
 def build_with_weights(build, recipe, options):
-    """Returns a network with the weights that its backbone starts from; see `load_initial` too.
+    """Returns a network with the weights that it starts from.
 
     Args:
         build: Function from the backbone's weights, as networks take them, to the network.
@@ -45,32 +46,40 @@ def build_with_weights(build, recipe, options):
         options: The `TrainingOptions`.
 
     Raises:
-        RuntimeError: If the recipe's weights cannot be had.
+        RuntimeError: If the recipe's weights are not available.
     """
     if options.initial_model is not None:
-        return build(None)
+        print("the network starts from", options.initial_model, flush=True)
+        model = build(None)
+        initial = load_keras_model(options.initial_model)
+        model.set_weights(initial.get_weights())
+        return model
     of_recipe = options.backbone_weights == "recipe"
     weights = recipe.backbone_weights if of_recipe else options.backbone_weights
-    print("the backbone starts from", weights or "nothing", flush=True)
+    print("the backbone starts from", weights or _nothing(recipe, of_recipe), flush=True)
     try:
         return build(weights)
     except (OSError, ImportError, ValueError) as error:
         if weights is None or not of_recipe:
             raise
-        # This fails itself where the weights are not the reason.
+        # If the weights are not the reason, this raises the actual error.
         build(None)
         raise RuntimeError(
-            f"The recipe starts from {recipe.backbone_weights} weights, which cannot be had: "
-            f"{error}\nGive a file of weights as `backbone_weights`, or start from nothing, which "
-            "costs accuracy, with `backbone_weights=None`."
+            f"The recipe starts from {recipe.backbone_weights} weights, which are not available: "
+            f"{error}\nPass a weights file as `backbone_weights`, or start from random weights, "
+            "with lower accuracy, with `backbone_weights=None`."
         ) from error
 
 
-def load_initial(model, options):
-    """Puts the weights of the initial model, if options name one, into a network."""
-    if options.initial_model is not None:
-        initial = load_keras_model(options.initial_model)
-        model.set_weights(initial.get_weights())
+def _nothing(recipe, of_recipe):
+    """Describes the initial weights of a backbone without `backbone_weights`."""
+    backbone = recipe.network_arguments.get("backbone", "")
+    if is_preset(backbone):
+        return "the weights of its preset"
+    stem = recipe.network_arguments.get("stem", "standard")
+    if of_recipe and has_imagenet_weights(backbone, stem):
+        return "nothing, though there are ImageNet weights of it"
+    return "nothing"
 
 
 @contextlib.contextmanager

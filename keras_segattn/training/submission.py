@@ -1,4 +1,4 @@
-"""Predictions in the files that the evaluation server of a data set takes."""
+"""Writes predictions as files for a data set's evaluation server."""
 
 from pathlib import Path
 
@@ -12,24 +12,24 @@ from keras_segattn.wording import counted
 
 
 def write_submission(model, data, folder, **options):
-    """Writes a PNG per image, with the labels and names that the data set's server expects.
+    """Writes a PNG per image, with the labels and file names expected by the data set's server.
 
-    Cityscapes wants labelIds, 7 for a road, in files that begin with the city, the sequence and the
-    frame; ADE20K wants the classes from 1 to 150.
+    Cityscapes expects labelIds, 7 for a road, in files whose names begin with the city, the
+    sequence and the frame; ADE20K expects the classes from 1 to 150.
 
     Args:
         model: A network with the classes of the data set.
         data: A `Cityscapes` or `ADE20K` data set, of any split.
-        folder: Path of the folder, made if need be. All files lie in it, with the names of their
-            images.
+        folder: Path of the folder, created if needed. All files are written to it, with the names
+            of their images.
         **options: Options of `keras_segattn.inference.segment`, such as `size` and `scales`.
 
     Returns:
         List of the paths.
 
     Raises:
-        ValueError: If the data set has no labels of a server, two images have one name, or the
-            model has another number of classes or is no multiclass model.
+        ValueError: If the data set has no server labels, two images have the same name, or the
+            model is not multiclass or has another number of classes.
 
     Example:
 
@@ -38,26 +38,26 @@ def write_submission(model, data, folder, **options):
     write_submission(model, test, "results", size=(512, 1024))
     ```
     """
-    labels = getattr(data, "submission_labels", None)
+    labels = data.submission_labels
     if labels is None:
         raise ValueError(
-            f"{data!r} has no labels of an evaluation server. Those with `submission_labels` are "
-            "Cityscapes and ADE20K."
+            f"{data!r} has no labels for an evaluation server. Only Cityscapes and ADE20K have "
+            "`submission_labels`."
         )
     if task_of(model) != "multiclass":
         raise ValueError(
-            f"The server wants one of {len(labels)} classes for each pixel. Model {model.name!r} "
+            f"The server expects one of {len(labels)} classes per pixel. Model {model.name!r} "
             f"is for task={task_of(model)!r}."
         )
     if model.output.shape[-1] != len(labels):
         raise ValueError(
-            f"Model {model.name!r} has {counted(model.output.shape[-1], 'class')}, the server "
-            f"{len(labels)}."
+            f"Model {model.name!r} has {counted(model.output.shape[-1], 'class')}, but the server "
+            f"has {len(labels)}."
         )
     folder = Path(folder)
     paths = [folder / f"{Path(data.name(index)).name}.png" for index in range(len(data))]
     if len(set(paths)) < len(paths):
-        raise ValueError(f"Two images of {data!r} have the same name, and would have one file.")
+        raise ValueError(f"Two images of {data!r} have the same name and would share one file.")
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)

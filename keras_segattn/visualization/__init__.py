@@ -1,6 +1,6 @@
-"""Pictures of masks, errors, scores, training and attention.
+"""Figures of masks, errors, scores, training and attention.
 
-Figures are drawn with matplotlib: the extra `visualization`.
+Figures require matplotlib: install the extra `visualization`.
 """
 
 from typing import TYPE_CHECKING

@@ -9,9 +9,9 @@ from keras_segattn.arguments import check_choice, check_pixel
 
 
 def attention_layers(model):
-    """Returns the names of the layers of a model that `model_attention` shows, first to last.
+    """Returns the names of the model layers that `model_attention` can show, first to last.
 
-    They are the layers with a method `attention`, as `attention_maps` describes it.
+    These are the layers with a method `attention`, as described in `attention_maps`.
 
     Args:
         model: A functional model, such as a network of `keras_segattn.applications`.
@@ -32,19 +32,20 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
         image: uint8 array of shape `(height, width, channels)`.
         pixel: Tuple `(row, column)` of a pixel of the image, for layers in which every pixel has
             attention of its own: `CrissCrossAttention`, `NonLocal` and `StripAttention`. The
-            others do without. Defaults to `None`.
-        layer: Name of the layer; may be left out where there is only one. Defaults to `None`.
+            others do without. Not with `strip`. Defaults to `None`.
+        layer: Name of the layer; optional if there is only one. Defaults to `None`.
         strip: Integer, a column of the image (a row, if strips are horizontal), for
             `StripAttention`: the map then shows which pixels look at it, as in figure 9 of the
-            paper of AttaNet. Defaults to `None`.
+            AttaNet paper. Defaults to `None`.
 
     Returns:
-        Dict from names to arrays, as `attention_maps` returns it. Maps have the size of the map
-        that the layer sees, not of the image.
+        Dict from names to arrays, as in `attention_maps`. Maps have the size of the layer's input
+        map, not of the image.
 
     Raises:
         ValueError: If the layer is not named and there are several, if the model has none of that
-            name, or if the pixel is missing or outside the image.
+            name, if the pixel is missing or outside the image, if the strip is outside the image or
+            is asked of a model without a `StripAttention`, or if both are given.
 
     Example:
 
@@ -55,8 +56,15 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
     """
     image = np.asarray(image)
     names = attention_layers(model)
+    _check_one(pixel, strip)
     if strip is not None:
         names = [name for name in names if _has_strips(model.get_layer(name))]
+        if not names:
+            raise ValueError(
+                "`strip` is for networks with a StripAttention, such as AttaNet. Model "
+                f"{model.name!r} has none: give `pixel=(row, column)` instead. Received: "
+                f"strip={strip}"
+            )
     if layer is None and len(names) == 1:
         (layer,) = names
     check_choice("layer", layer, names)
@@ -72,14 +80,20 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
         )
     if strip is None:
         return attention_maps(layer, features, pixel)
-    axis = 2 if layer.orientation == "vertical" else 1
-    found = strip * features.shape[axis] // image.shape[axis - 1]
+    axis, sides = (2, "columns") if layer.orientation == "vertical" else (1, "rows")
+    side = image.shape[axis - 1]
+    if not 0 <= strip < side:
+        raise ValueError(
+            f"`strip` must be one of the {side} {sides} of the image, from 0 to {side - 1}. "
+            f"Received: {strip}"
+        )
+    found = strip * features.shape[axis] // side
     (weights,) = attention_maps(layer, features, strip=found).values()
     return {f"strip {strip}": weights}
 
 
 def attention_maps(layer, inputs, pixel=None, strip=None):
-    """Computes the attention maps of a layer from the features that it is called with.
+    """Computes the attention maps of a layer from its input features.
 
     | layer | arrays |
     | --- | --- |
@@ -92,29 +106,29 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
     | `AttentionFusion` | `"fusion"`, a vector: the weight of the high level in every channel |
     | `SEASPP` | `"channel"`, a vector |
 
-    A layer of your own is shown too, if it has a method `attention(inputs, pixel=None)` that
-    returns a dict from names to tensors: maps `(batch, height, width)` and vectors
-    `(batch, channels)`.
+    Your own layer works too, if it has a method `attention(inputs, pixel=None)` that returns a dict
+    from names to tensors: maps `(batch, height, width)` and vectors `(batch, channels)`.
 
-    The map of a pixel sums to one. After two loops of criss-cross attention it is the product of
-    both loops: the pixel gathers from the pixels of its row and column, which have gathered from
-    theirs, `sum over v of A2[u, v] A1[v, w]`, as in figure 6 of the paper of CCNet.
+    The map of a pixel sums to one. After two loops of criss-cross attention, the map is the product
+    of both loops, `sum over v of A2[u, v] A1[v, w]`, as in figure 6 of the CCNet paper: each pixel
+    gathers from its row and column, whose pixels have already gathered from theirs.
 
     Args:
-        layer: A layer of the table, or another one with a method `attention`.
+        layer: A layer of the table, or another layer with a method `attention`.
         inputs: The inputs of the layer for one image: a tensor or array
-            `(1, height, width, channels)`, or a list of two.
-        pixel: Tuple `(row, column)` of the map, for the first three. Defaults to `None`.
-        strip: Integer, a strip of a `StripAttention`, to see which pixels look at it instead.
-            Defaults to `None`.
+            `(1, height, width, channels)`, or a list of two of them.
+        pixel: Tuple `(row, column)` of the map, for the first three layers of the table. Defaults
+            to `None`.
+        strip: Integer, a strip of a `StripAttention`, to see which pixels look at it. Not with
+            `pixel`. Defaults to `None`.
 
     Returns:
         Dict from names to float arrays: maps `(height, width)` and vectors `(channels,)`.
 
     Raises:
         TypeError: If the layer has no method `attention`.
-        ValueError: If there is more than one image, or if the pixel is missing or outside the map,
-            or a strip is asked of another layer.
+        ValueError: If there is more than one image, the pixel is missing or outside the map, a
+            strip is asked of another layer, or both are given.
 
     Example:
 
@@ -128,6 +142,7 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
             "`layer` must have a method `attention(inputs, pixel=None)`, as the attention layers "
             f"of keras_segattn.layers have. Received: {layer!r}"
         )
+    _check_one(pixel, strip)
     inputs = keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
     images = keras.tree.flatten(inputs)[0].shape[0]
     if images != 1:
@@ -143,8 +158,16 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
 
 
 def _has_attention(layer):
-    # A layer of another library may hold a sublayer of this name.
+    # A layer of another library may have a sublayer with this name.
     return inspect.ismethod(getattr(layer, "attention", None))
+
+
+def _check_one(pixel, strip):
+    if pixel is not None and strip is not None:
+        raise ValueError(
+            "`pixel` shows where a pixel looks, `strip` which pixels look at a strip: give one of "
+            f"them. Received: pixel={tuple(pixel)}, strip={strip}"
+        )
 
 
 def _has_strips(layer):

@@ -11,8 +11,8 @@ from keras_segattn.visualization.figures import new_figure, save_figure
 def heat_map(image, weights, alpha=0.65):
     """Draws a map of weights over an image, from the lowest (black) to the highest (yellow).
 
-    The colors follow the square root, so that weights spread thinly over a map are seen beside a
-    few large ones.
+    Colors follow the square root of the weights, so that small weights stay visible beside a few
+    large ones.
 
     Args:
         image: uint8 array of shape `(height, width, 3)`.
@@ -46,14 +46,14 @@ def heat_map(image, weights, alpha=0.65):
 
 
 def plot_attention(path, image, maps, pixel=None, columns=()):
-    """Writes a picture of the result of `model_attention`: maps over the image, vectors as curves.
+    """Writes a figure of a `model_attention` result: maps over the image, vectors as curves.
 
     Args:
-        path: The file, of a format of matplotlib's.
+        path: The file, in a format that matplotlib supports.
         image: uint8 array of shape `(height, width, 3)`.
         maps: Dict from names to maps `(map_height, map_width)` and vectors `(channels,)`.
         pixel: Tuple `(row, column)` of a pixel of the image to mark. Defaults to `None`.
-        columns: Sequence of columns of the image to mark with a line each. Defaults to none.
+        columns: Sequence of image columns to mark with a line each. Defaults to none.
     """
     height, width = image.shape[:2]
     panel = 4.0

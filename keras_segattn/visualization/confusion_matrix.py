@@ -6,20 +6,18 @@ from keras_segattn.visualization.figures import new_figure, save_figure
 
 
 def plot_confusion_matrix(path, matrix, class_names):
-    """Draws a confusion matrix: of the pixels of each true class, the share given each class.
+    """Draws a confusion matrix: for each true class, the share of pixels per predicted class.
 
-    Of several labels per pixel it draws recall, precision and intersection over union of each
-    class.
+    For multilabel masks, it draws recall, precision and intersection over union of each class.
 
     Args:
-        path: The file, of a format of matplotlib's.
+        path: The file, in a format that matplotlib supports.
         matrix: Array of shape `(classes, classes)`, true classes in rows, such as the result of
-            `keras_segattn.metrics.ConfusionMatrix`; or `(classes, 2, 2)`, of several labels per
-            pixel.
+            `keras_segattn.metrics.ConfusionMatrix`; or `(classes, 2, 2)` for multilabel masks.
         class_names: Class names.
 
     Raises:
-        ValueError: If the matrix is not square or does not fit the names.
+        ValueError: If the matrix is not square or does not match the names.
     """
     matrix = np.asarray(matrix, dtype="float64")
     if matrix.shape == (len(class_names), 2, 2):
@@ -36,7 +34,7 @@ def plot_confusion_matrix(path, matrix, class_names):
             f"The matrix must have shape {(len(class_names),) * 2}, a row and a column for each of "
             f"`class_names`. Received: shape {matrix.shape}"
         )
-    # A class that no pixel has gets an empty row.
+    # A class without pixels gets an empty row.
     shares = np.divide(above, below, out=np.full_like(above, np.nan), where=below > 0)
     side = 2 + 0.55 * len(class_names)
     figure = new_figure(side, side)

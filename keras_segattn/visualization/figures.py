@@ -1,27 +1,27 @@
-"""The base of all figures: matplotlib without a screen, and files written atomically."""
+"""Common base of all figures: matplotlib without a display, and atomic files."""
 
 from keras_segattn.atomic_files import atomic_path
 
 
 def new_figure(width, height):
-    """Returns an empty matplotlib figure of that many inches, which belongs to no window."""
+    """Returns an empty matplotlib figure of this size in inches, without a window."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError(
-            "Figures are drawn with matplotlib: pip install 'keras-segattn[visualization]'"
+            "Figures require matplotlib: pip install 'keras-segattn[visualization]'"
         ) from error
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(figure, path, dpi):
-    """Writes a figure whole, in the format of the suffix."""
+    """Writes a figure atomically, in the format of the suffix."""
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=dpi)
 
 
 def class_patches(class_names, palette):
-    """Returns the entries of a legend, one colored patch per class."""
+    """Returns legend entries, one colored patch per class."""
     from matplotlib.patches import Patch
 
     return [

@@ -6,22 +6,22 @@ from keras_segattn.visualization.figures import new_figure, save_figure
 
 
 def plot_history(path, log_path):
-    """Draws the curves of a log that `keras.callbacks.CSVLogger` wrote.
+    """Draws the curves of a log written by `keras.callbacks.CSVLogger`.
 
     Args:
-        path: The file to write, of a format of matplotlib's.
+        path: The file to write, in a format that matplotlib supports.
         log_path: The CSV file. A column `val_x` shares a panel with `x`, and all columns
             `val_iou_NAME`, one per class, share the last panel.
 
-    Epochs without a value (`NA`, as of `validation_freq`) are left out of a curve.
+    A curve skips epochs without a value (`NA`, as with `validation_freq`).
 
     Raises:
-        ValueError: If the log holds no epoch.
+        ValueError: If the log contains no epoch.
     """
     with open(log_path, newline="") as file:
         rows = list(csv.DictReader(file))
     if not rows:
-        raise ValueError(f"{log_path} holds no epoch yet; train for one at least.")
+        raise ValueError(f"{log_path} contains no epoch yet; train for at least one.")
     epochs = [int(row["epoch"]) + 1 for row in rows]
     others = ("epoch", "val_", "iou_")
     names = [name for name in rows[0] if not name.startswith(others)]
@@ -43,7 +43,7 @@ def plot_history(path, log_path):
 
 
 def _curve(epochs, rows, name):
-    """Returns the epochs that have a value, and their values."""
+    """Returns the epochs with a value, and their values."""
     points = [
         (epoch, float(row[name]))
         for epoch, row in zip(epochs, rows, strict=True)

@@ -9,13 +9,13 @@ from keras_segattn.wording import counted
 
 
 def plot_overlay(path, image, mask, class_names, palette, alpha=0.6):
-    """Writes a picture of a mask over its image, with the classes that occur and their shares.
+    """Writes a figure of a mask over its image, with the classes that occur and their shares.
 
     Args:
-        path: The file, of a format of matplotlib's.
+        path: The file, in a format that matplotlib supports.
         image: uint8 array of shape `(height, width, bands)`.
-        mask: Integer array of shape `(height, width)`; labels without a class are void. Or of shape
-            `(height, width, classes)`, 1 where a pixel has a label.
+        mask: Integer array of shape `(height, width)`; labels without a class are void. Or array of
+            shape `(height, width, classes)`, 1 where a pixel has the label.
         class_names: Class names.
         palette: One RGB color per class.
         alpha: Opacity of the mask, from 0 to 1. Defaults to `0.6`.
@@ -39,26 +39,26 @@ def plot_overlay(path, image, mask, class_names, palette, alpha=0.6):
 
 
 def plot_comparison(path, images, masks, predictions, class_names, palette, boxes=None, alpha=0.6):
-    """Writes a picture with a row per image and a column per network, as papers compare them.
+    """Writes a figure with a row per image and a column per network, as in papers.
 
-    The first column is the image, the last one the true mask, as in figure 8 of the paper of
-    Cross-CBAM.
+    The first column is the image, and the last column is the true mask, as in figure 8 of the
+    Cross-CBAM paper.
 
     Args:
-        path: The file, of a format of matplotlib's.
+        path: The file, in a format that matplotlib supports.
         images: Sequence of uint8 arrays of shape `(height, width, bands)`.
         masks: Sequence of the true masks `(height, width)`.
-        predictions: Dict from the names of the networks, the titles of the columns, to their
-            predictions: a sequence of masks `(height, width)`, one per image.
+        predictions: Dict from network names, used as column titles, to predictions: a sequence of
+            masks `(height, width)`, one per image.
         class_names: Class names.
         palette: One RGB color per class.
-        boxes: Sequence, per image, of boxes `(top, left, bottom, right)` in pixels that are framed
-            in all columns but the first, as in figures 6 and 7 of the paper of AttaNet. Defaults
-            to `None`.
+        boxes: Sequence, per image, of boxes `(top, left, bottom, right)` in pixels to frame in all
+            columns except the first, as in figures 6 and 7 of the AttaNet paper. Defaults to
+            `None`.
         alpha: Opacity of the masks, from 0 to 1. Defaults to `0.6`.
 
     Raises:
-        ValueError: If there are no predictions, or a network has not one for each image.
+        ValueError: If there are no predictions, or a network does not have one per image.
 
     Example:
 
@@ -72,7 +72,7 @@ def plot_comparison(path, images, masks, predictions, class_names, palette, boxe
     ```
     """
     if not predictions:
-        raise ValueError("`predictions` is empty: give the predictions of one network at least.")
+        raise ValueError("`predictions` is empty: pass the predictions of at least one network.")
     for name, found in predictions.items():
         if len(found) != len(images):
             raise ValueError(
@@ -101,12 +101,12 @@ def _frame(axis, top, left, bottom, right):
 
 
 def plot_predictions(path, images, masks, predictions, class_names, palette, errors=False):
-    """Writes a picture with a row per image: the image, its mask, the prediction, and a legend.
+    """Writes a figure with a row per image: the image, its mask, the prediction, and a legend.
 
     Args:
-        path: The file, of a format of matplotlib's.
+        path: The file, in a format that matplotlib supports.
         images: Sequence of uint8 arrays of shape `(height, width, bands)`.
-        masks: Sequence of the true masks `(height, width)`, or `(height, width, classes)` of
+        masks: Sequence of the true masks `(height, width)`, or `(height, width, classes)` with
             several labels per pixel.
         predictions: Sequence of the predicted masks, of the same shapes.
         class_names: Class names.
@@ -128,7 +128,7 @@ def plot_predictions(path, images, masks, predictions, class_names, palette, err
 
 
 def _finish(figure, axes, titles, class_names, palette, path):
-    """Writes a figure with titles over its columns and the classes below."""
+    """Writes a figure with column titles and a legend of the classes."""
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title)
     for axis in axes.flat:

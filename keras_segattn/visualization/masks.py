@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_segattn.images import to_rgb
 
-# Right pixels stay as they are; void ones, which count for nothing, are dimmed.
+# Correct pixels stay unchanged; void pixels, which do not count, are dimmed.
 WRONG, VOID = (230, 30, 30), (40, 40, 40)
 
 
@@ -13,9 +13,9 @@ def overlay_mask(image, mask, palette, alpha=0.6):
 
     Args:
         image: uint8 array of shape `(height, width, bands)`; see `keras_segattn.images.to_rgb`.
-        mask: Integer array of shape `(height, width)`; labels that `palette` lacks are void. Or of
-            shape `(height, width, classes)`, 1 where a pixel has a label; a pixel gets the mean
-            color of its labels.
+        mask: Integer array of shape `(height, width)`; labels beyond `palette` are void. Or array
+            of shape `(height, width, classes)`, 1 where a pixel has the label; a pixel gets the
+            mean color of its labels.
         palette: Sequence of one RGB color per class.
         alpha: Opacity of the mask, from 0 to 1. Defaults to `0.6`.
 
@@ -47,14 +47,15 @@ def overlay_mask(image, mask, palette, alpha=0.6):
 
 
 def error_map(image, mask, prediction, classes, alpha=0.8):
-    """Draws the wrong pixels of a prediction over an image in red, and void ones in dark gray.
+    """Draws wrong pixels of a prediction over an image in red, and void pixels in dark gray.
 
     Args:
         image: uint8 array of shape `(height, width, bands)`.
-        mask: Integer array of shape `(height, width)`, the true labels; those that are not below
-            `classes` are void. Or of shape `(height, width, classes)`, of several labels per pixel:
-            0, 1 or void. A pixel is wrong if one of its labels is, and void if all of them are.
-        prediction: Integer array of the shape of the mask, the predicted labels.
+        mask: Integer array of shape `(height, width)`, the true labels; labels of `classes` or more
+            are void. Or array of shape `(height, width, classes)` of several labels per pixel: 0, 1
+            or void. A pixel is wrong if one of its labels is wrong, and void if all of them are
+            void.
+        prediction: Integer array with the shape of the mask, the predicted labels.
         classes: Integer, the number of classes.
         alpha: Opacity of both colors, from 0 to 1. Defaults to `0.8`.
 

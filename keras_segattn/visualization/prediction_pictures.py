@@ -1,4 +1,4 @@
-"""A callback that shows how the predictions change while a network trains."""
+"""Callback that shows how the predictions change during training."""
 
 from pathlib import Path
 
@@ -13,23 +13,22 @@ from keras_segattn.wording import counted
 
 
 class PredictionPictures(keras.callbacks.Callback):
-    """Draws the predictions for a few images after every epoch, to files and to TensorBoard.
+    """Draws the predictions for a few images after every epoch, to files and TensorBoard.
 
-    After seven epochs the folder holds `epoch-0001.png` to `epoch-0007.png`, each with a row per
-    image: the image, its mask, the prediction and its errors.
+    After seven epochs, the folder contains `epoch-0001.png` to `epoch-0007.png`, each with a row
+    per image: the image, its mask, the prediction and its errors.
 
     Args:
-        folder: The folder of the pictures, made if need be.
-        dataset: A `keras_segattn.data.SegmentationDataset`, of which images from first to last
-            are drawn.
+        folder: The folder of the pictures, created if needed.
+        dataset: A `keras_segattn.data.SegmentationDataset`; the images drawn are spread from its
+            first to its last.
         count: Integer, the number of images. Defaults to `4`.
         freq: Integer, the number of epochs between two pictures. Defaults to `1`.
-        log_dir: Folder for TensorBoard, for which TensorFlow must be installed, or `None`.
-            Defaults to `None`.
+        log_dir: Folder for TensorBoard, which requires TensorFlow, or `None`. Defaults to `None`.
 
     Raises:
         ValueError: If `count` or `freq` is below 1, or the data set is empty.
-        ImportError: If `log_dir` is given and TensorFlow is missing.
+        ImportError: If `log_dir` is given and TensorFlow is not installed.
 
     Example:
 
@@ -77,7 +76,7 @@ class PredictionPictures(keras.callbacks.Callback):
     def _log(self, epoch, images, predictions):
         import tensorflow as tf
 
-        # `tf.summary.image` would ask for TensorBoard itself, which only reads the files.
+        # `tf.summary.image` would require TensorBoard, which is needed only to read the files.
         summary = tf.compat.v1.Summary()
         for number, (image, prediction) in enumerate(zip(images, predictions, strict=True)):
             drawn = overlay_mask(image, prediction, self.dataset.palette)

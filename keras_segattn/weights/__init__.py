@@ -1,4 +1,4 @@
-"""Pretrained weights: where they are, reading them, and the preprocessing that they expect."""
+"""Pretrained weights: sources, readers, and the preprocessing they expect."""
 
 from keras_segattn.weights.backbone_weights import load_backbone_weights
 from keras_segattn.weights.checkpoint import load_checkpoint

@@ -1,4 +1,4 @@
-"""Reading weights into backbones: everything fits, or nothing is changed."""
+"""Loads weights into backbones: either everything fits, or nothing changes."""
 
 import itertools
 import math
@@ -23,39 +23,39 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
     """Loads pretrained weights into a backbone of `keras_segattn.backbones`.
 
     Args:
-        backbone: The model, changed in place. If the weights are for three channels and it takes
-            images of another number, its first convolution is adapted (see
+        backbone: The model, changed in place. If the weights are for three channels and the
+            backbone reads another number, its first convolution is adapted (see
             `load_torch_state_dict`).
-        weights: `None`, which changes nothing; `"imagenet"`, which fetches the weights of
-            `architecture` once, or takes them from the installed package; or the path of
+        weights: `None`, which changes nothing; `"imagenet"`, which downloads the weights of
+            `architecture` once or reads them from the installed package; or the path of
             - a `.weights.h5` file written by `backbone.save_weights`;
             - a torch file (`.pth`, `.pt`, `.tar`, `.bin`) or a `.safetensors` file, of the backbone
-              or of a network around it;
-            - an `.npz` archive of a state dict by torch's names, or one that holds for each block
-              `NAME.weight` (kernel in PyTorch's order: output, input, height, width) and
-              `NAME.bn.gamma`, `.beta`, `.moving_mean` and `.moving_variance`, in which further
-              arrays, such as a classifier's, are ignored.
+              or of a network that contains it;
+            - an `.npz` archive of a state dict with torch's names, or an archive with, for each
+              block, `NAME.weight` (kernel in PyTorch's order: output, input, height, width) and
+              `NAME.bn.gamma`, `.beta`, `.moving_mean` and `.moving_variance`; other arrays, such as
+              a classifier's, are ignored.
         architecture: Name of the backbone, such as `"resnet18"`, for `"imagenet"`. Defaults to
             `None`.
-        preprocessing: `Preprocessing` that the weights expect of three channels, needed only for
-            images of another number. One or two channels are normalized by the average of the
-            three: the difference goes into the first block. With more, it tells whether the
-            weights take blue first. Defaults to `None`, with which an image counts as gray if its
-            normalized channels are equal, and red is first.
+        preprocessing: `Preprocessing` that the weights expect for three channels; used only for
+            another number of channels. One or two channels are normalized by the average of the
+            three, and the first block absorbs the difference. With more channels, only its channel
+            order is used. Defaults to `None`: an image counts as gray if its normalized channels
+            are equal, and red is first.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ConnectionError: If the weights cannot be fetched.
-        ImportError: If the package of the weights is not installed.
-        ValueError: If there is no `"imagenet"` for the backbone, the suffix is unknown, the file is
+        FileNotFoundError: If the file does not exist.
+        ConnectionError: If the weights cannot be downloaded.
+        ImportError: If the weights package is not installed.
+        ValueError: If the backbone has no `"imagenet"` weights, the suffix is unknown, the file is
             damaged, its weights do not fit, or the archive's `bn_eps` differs from the backbone's.
-            The backbone is then unchanged.
+            The backbone then stays unchanged.
     """
     if weights is None:
         return
     path = imagenet_weights(architecture).path() if weights == "imagenet" else Path(weights)
     if not path.is_file():
-        raise FileNotFoundError(f"No file of weights at {path}")
+        raise FileNotFoundError(f"No weights file at {path}")
     if path.name.endswith(".weights.h5"):
         _load_keras_file(backbone, path, preprocessing)
     elif path.suffix in CHECKPOINTS:
@@ -69,7 +69,7 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
             raise ValueError(f"{path} was not loaded. {error}") from None
     else:
         raise ValueError(
-            f"Weights are read from .weights.h5, {', '.join(CHECKPOINTS)} files. Received: {path}"
+            f"Weights must be in a .weights.h5, {', '.join(CHECKPOINTS)} file. Received: {path}"
         )
 
 
@@ -84,9 +84,9 @@ def _load_keras_file(backbone, path, preprocessing):
 
 
 def _of_another_form(backbone, path):
-    """The weights in a Keras file of the same backbone in another form, or None.
+    """Returns the weights of a Keras file of another form of the backbone, or `None`.
 
-    It may be for three channels, or without the attention before the last block of a stage.
+    The other form has three channels, or no attention before the last block of a stage.
     """
     paths = list(layers_with_weights(backbone))
     naming = archive(paths)
@@ -101,7 +101,7 @@ def _of_another_form(backbone, path):
         try:
             load_keras_weights(twin, path)
         except ValueError:
-            # The file has another fault, or another form.
+            # The file has another fault or another form.
             continue
         return {
             slot.key: np.transpose(keras.ops.convert_to_numpy(slot.variable), np.argsort(slot.axes))
@@ -111,9 +111,9 @@ def _of_another_form(backbone, path):
 
 
 def _twin(backbone, channels, without):
-    """A copy of a backbone for images of some channels, in which layers of some paths do nothing.
+    """Returns a copy of a backbone for another number of channels, with some layers as no-ops.
 
-    A layer that does nothing is of another class: Keras counts the layers of a file by classes.
+    A no-op layer has another class, because Keras counts the layers of a file per class.
     """
     names = {path.partition("/")[0] for path in without}
 
@@ -128,15 +128,15 @@ def _twin(backbone, channels, without):
 
 
 def _check_epsilon(backbone, epsilon):
-    """Raises a ValueError if a file names another epsilon than the backbone's normalizations."""
+    """Raises a ValueError if a file's epsilon differs from the backbone's normalizations."""
     if epsilon is None:
         return
     if math.prod(epsilon.shape) != 1:
-        raise ValueError(f"Its `bn_eps` has shape {epsilon.shape}, and must be one number.")
+        raise ValueError(f"Its `bn_eps` has shape {epsilon.shape} but must be one number.")
     layers = backbone._flatten_layers()
     own = {layer.epsilon for layer in layers if isinstance(layer, keras.layers.BatchNormalization)}
     if not np.allclose(sorted(own), np.asarray(epsilon)):
         raise ValueError(
-            f"It was made for a batch normalization with epsilon {np.asarray(epsilon):.3g}; the "
+            f"It is for a batch normalization with epsilon {np.asarray(epsilon):.3g}; the "
             f"backbone has {sorted(own)}."
         )

@@ -1,4 +1,4 @@
-"""Trained networks whose weights come with the package.
+"""Trained networks whose weights are bundled with the package.
 
 Each `NETWORK_BACKBONE_WEIGHTS.npz` has a model card of the same name, `.json`: the arguments of the
 network, data, terms, recipe, scores and limits. `docs/weights.md` is made from the cards.
@@ -12,7 +12,7 @@ import numpy as np
 from keras_segattn.atomic_files import atomic_path, write_json
 
 FOLDER = Path(__file__).parent / "files"
-# `weights=` takes these names and paths.
+# `weights=` accepts these names, and paths.
 BUNDLED = ("camvid", "road_scenes")
 
 # Class names and colors lie in the archive beside the weights, under these names.
@@ -55,19 +55,19 @@ def bundled_class_names(network, backbone, name):
 
 
 def load_bundled(model, network, backbone, name, new_classifier=False):
-    """Loads weights that come with the package, with the names and colors of their classes.
+    """Loads bundled weights, with the names and colors of their classes.
 
     Args:
         model: The network, changed in place.
         network: Name of the network, such as `"canet"`.
         backbone: Name of its backbone.
         name: Name of the weights, such as `"camvid"`.
-        new_classifier: Boolean, whether to leave the classifier and the auxiliary heads as they
-            are, and the names and colors of the classes. Defaults to `False`.
+        new_classifier: Boolean, whether to leave the classifier, the auxiliary heads and the names
+            and colors of the classes unchanged. Defaults to `False`.
 
     Raises:
-        ValueError: If there are no such weights for the network, or its arguments differ from
-            those that the weights were trained with. The model is then unchanged.
+        ValueError: If the network has no bundled weights with this name, or its arguments differ
+            from the arguments used in training. The model then stays unchanged.
     """
     with np.load(_path(network, backbone, name)) as file:
         arrays = dict(file)
@@ -78,7 +78,7 @@ def load_bundled(model, network, backbone, name, new_classifier=False):
         for weight in model.weights
         if not (new_classifier and _classifies(weight.path))
     }
-    # A model without its classifier leaves that out.
+    # A model without a classifier needs no classifier weights.
     misfits = [
         f"{key} has shape {tuple(weight.shape)}, the weights "
         + (str(arrays[key].shape) if key in arrays else "have none of that name")
@@ -134,7 +134,7 @@ def _no_weights(network, backbone, name):
 
 
 def pack(model, path, card):
-    """Writes a trained network as `load_bundled` reads it: kernels in float16, all else float32.
+    """Writes a trained network for `load_bundled`: kernels in float16, everything else in float32.
 
     Args:
         model: The network, with `class_names` and `palette`.

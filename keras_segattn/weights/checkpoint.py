@@ -1,4 +1,4 @@
-"""Reading checkpoints of torch into NumPy arrays, without torch."""
+"""Reads torch checkpoints into NumPy arrays, without torch."""
 
 import contextlib
 import io
@@ -41,29 +41,30 @@ DEEPEST_ENTRY = 3
 
 
 def load_checkpoint(path, entry=None):
-    """Reads the tensors of a checkpoint, without torch and without running anything from it.
+    """Reads the tensors of a checkpoint without torch, and without running code from the file.
 
-    Read are files of `torch.save`, in its zip form and in the stream form that it had before torch
-    1.6, whatever their suffix (`.pth`, `.pt`, `.tar`, `.bin`), and `.npz` and `.safetensors` files.
-    Of a torch file's pickle the instructions that make tensors and plain containers are followed;
-    every other class or function that it names is refused by that name, not looked up.
+    It reads `.npz` and `.safetensors` files, and files of `torch.save` with any suffix (`.pth`,
+    `.pt`, `.tar`, `.bin`), both in the zip format and in the stream format before torch 1.6. From
+    the pickle in a torch file, only the instructions for tensors and plain containers are executed.
+    Any other class or function is rejected by name and never imported.
 
     Args:
         path: The file.
-        entry: Name of the dict of tensors where a torch file has several, such as `"state_dict"` or
+        entry: Name of the dict of tensors, if a torch file has several, such as `"state_dict"` or
             `"model.ema"`. Defaults to `None`, the dict with the most tensors.
 
     Returns:
-        Dict from the names in the file to NumPy arrays. Arrays of a torch file are read-only, and
-        share memory where the tensors do. bfloat16, which NumPy lacks, becomes float32.
+        Dict from names in the file to NumPy arrays. Arrays from a torch file are read-only and
+        share memory if the tensors do. bfloat16, which NumPy lacks, becomes float32.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ImportError: If it is a `.safetensors` file and that library is not installed.
-        ValueError: If the file is damaged, is of another kind, has no tensors, has several dicts of
-            as many tensors and no `entry`, or refers to anything beside tensors; or if an `.npz`
-            file expands to more than 100 times its size and 64 MiB, or a torch file has more than
-            20,000 tensors.
+        FileNotFoundError: If the file does not exist.
+        ImportError: If the file is a `.safetensors` file and the library safetensors is not
+            installed.
+        ValueError: If the file is damaged, has another format, has no tensors, has several dicts
+            with the same number of tensors and no `entry` is given, or refers to anything except
+            tensors; or if an `.npz` file expands to more than 100 times its size and 64 MiB, or a
+            torch file has more than 20,000 tensors.
 
     Example:
 
@@ -87,7 +88,7 @@ def load_checkpoint(path, entry=None):
 def open_checkpoint(path, entry=None):
     """Like `load_checkpoint`, but the arrays of an `.npz` file are of type `StoredArray`.
 
-    Whoever takes an array only where its shape fits expands only the requested arrays.
+    A caller that checks shapes first decompresses only the arrays it needs.
     """
     if not path.is_file():
         raise FileNotFoundError(f"No checkpoint at {path}")
@@ -101,7 +102,7 @@ def open_checkpoint(path, entry=None):
 
 @contextlib.contextmanager
 def reading(path):
-    """Turns any error of a reader into a ValueError with the name of the file."""
+    """Turns any error of a reader into a ValueError with the file name."""
     try:
         yield
     except (ImportError, FileNotFoundError):
@@ -111,9 +112,9 @@ def reading(path):
     except Exception as error:
         if isinstance(error, ValueError) and str(error).startswith(str(path)):
             raise
-        # A damaged file fails in as many ways as there are readers of it.
+        # Each reader fails in its own way on a damaged file.
         raise ValueError(
-            f"{path} is damaged, or no checkpoint of its suffix: {type(error).__name__}: {error}"
+            f"{path} is damaged, or its suffix is wrong: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -122,7 +123,7 @@ def _read_safetensors(path):
         from safetensors import deserialize
     except ImportError as error:
         raise ImportError(
-            f"{path} is read by the library safetensors, which is not installed: "
+            f"Reading {path} requires the library safetensors, which is not installed: "
             'pip install "keras-segattn[weights]"'
         ) from error
     arrays = {}
@@ -138,8 +139,8 @@ def _read_torch(path, entry):
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         if data[257:262] == b"ustar":
             raise CheckpointError(
-                "has the tar form of torch 0.1, which is not supported; load it with an early "
-                "torch and save it again"
+                "has the tar format of torch 0.1, which is not supported; load it with an early "
+                "torch version and save it again"
             )
         if data[:4] != b"PK\x03\x04":
             return _read_stream(data, entry)
@@ -151,14 +152,14 @@ def _read_zip(path, entry):
         entries = {info.filename: info for info in archive.infolist()}
         roots = [name[: -len("data.pkl")] for name in entries if name.endswith("/data.pkl")]
         if len(roots) != 1:
-            raise CheckpointError("is a zip archive, but not one of torch.save")
+            raise CheckpointError("is a zip archive but was not written by torch.save")
         root = roots[0]
         if f"{root}constants.pkl" in entries:
             raise CheckpointError(
-                "is a TorchScript program; where torch is installed, save only the weights: "
+                "is a TorchScript program; with torch installed, save only the weights: "
                 "torch.save(model.state_dict(), path)"
             )
-        # A hostile file may offer the same bytes under many names.
+        # A malicious file may list the same bytes under many names.
         left = path.stat().st_size
 
         def read(name):
@@ -166,7 +167,7 @@ def _read_zip(path, entry):
             info = entries[root + name]
             left -= info.file_size
             if info.compress_type != zipfile.ZIP_STORED or left < 0:
-                raise CheckpointError(f"holds more in {name} than torch.save writes")
+                raise CheckpointError(f"contains more in {name} than torch.save writes")
             return archive.read(info)
 
         order = read("byteorder").decode() if f"{root}byteorder" in entries else "little"
@@ -177,18 +178,18 @@ def _read_zip(path, entry):
 
 
 def _read_stream(data, entry):
-    """Reads a magic number, a version and a description, then tensors, then their numbers."""
+    """Reads magic number, version and description, then the tensors, then their numbers."""
     if read_pickle(data) != STREAM_MAGIC:
-        raise CheckpointError("is no file of torch.save")
+        raise CheckpointError("was not written by torch.save")
     version = read_pickle(data)
     if version != STREAM_VERSION:
-        raise CheckpointError(f"has version {version} of the stream form, not {STREAM_VERSION}")
+        raise CheckpointError(f"has version {version} of the stream format, not {STREAM_VERSION}")
     read_pickle(data)
     storages, places = {}, {}
     tensors = _choose(read_pickle(data, partial(_storage, storages)), entry)
     for key in read_pickle(data):
         if not isinstance(key, str):
-            raise CheckpointError("has storages whose keys are no text")
+            raise CheckpointError("has storages whose keys are not text")
         numel = int.from_bytes(data.read(8), "little")
         if numel != storages[key].numel:
             raise CheckpointError(
@@ -201,16 +202,16 @@ def _read_stream(data, entry):
 
 
 def _storage(storages, persistent_id):
-    """Turns a pickle's description of a storage into one, which `storages` holds by its key."""
+    """Converts a pickle's description of a storage to a `Storage`, kept in `storages` by key."""
     kind, dtype, key, _, numel, *view = persistent_id
     dtype = TYPES.get(getattr(dtype, "name", None))
     known = kind == "storage" and dtype is not None and isinstance(key, str)
-    # Early torch could store a part of another storage, which nobody does any more.
+    # Early torch could store a view of another storage; this is obsolete.
     if not known or not isinstance(numel, int) or view not in ([], [None]):
-        raise CheckpointError("has a storage of a kind that is not known")
+        raise CheckpointError("has a storage of unknown type")
     storage = Storage(dtype, key, numel)
     if storages.setdefault(key, storage) != storage:
-        raise CheckpointError(f"describes the storage {key} in two ways")
+        raise CheckpointError(f"has two conflicting descriptions of the storage {key}")
     return storage
 
 
@@ -219,15 +220,15 @@ def _choose(content, entry):
     found = dict(_dicts_of_tensors(content, "", DEEPEST_ENTRY, set()))
     if entry is not None:
         if entry not in found:
-            raise CheckpointError(f"has no entry {entry!r} of tensors, but {sorted(found)}")
+            raise CheckpointError(f"has no entry {entry!r} with tensors, only {sorted(found)}")
         return found[entry]
     if not found:
-        raise CheckpointError("holds no dict of tensors")
+        raise CheckpointError("contains no dict of tensors")
     most = max(map(len, found.values()))
     best = [name for name, tensors in found.items() if len(tensors) == most]
     if len(best) > 1:
         raise CheckpointError(
-            f"has several dicts of {counted(most, 'tensor')}; choose one by `entry`: {sorted(best)}"
+            f"has several dicts with {counted(most, 'tensor')}; pass one as `entry`: {sorted(best)}"
         )
     return found[best[0]]
 

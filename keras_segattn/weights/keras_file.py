@@ -7,26 +7,26 @@ import zipfile
 import h5py
 import keras
 
-# Numbers that an array may have in any case: classifiers of other classes are larger than ours.
+# Array size that is always allowed: classifiers for other classes may be larger than ours.
 FREE_NUMBERS = 1 << 20
 # Keras does not compress the weights of a `.keras` file.
 MOST_EXPANSION = 100
 
 
 def load_keras_weights(model, path):
-    """Loads a file of `model.save_weights`.
+    """Loads a file written by `model.save_weights`.
 
-    A dataset of HDF5 may lie in another file, which a network would then read as its weights: links
-    and external or virtual storage are refused. So is an array larger than the whole network,
-    before it is expanded.
+    An HDF5 dataset may refer to another file, which would then be read as weights. Links and
+    external or virtual storage are therefore rejected. An array larger than the whole network is
+    rejected before it is decompressed.
 
     Args:
         model: The network, changed in place.
         path: Path of a `.weights.h5` file.
 
     Raises:
-        ValueError: If the file is damaged, refers to other files, or does not fit. The network is
-            then unchanged.
+        ValueError: If the file is damaged, refers to other files, or does not fit. The network then
+            stays unchanged.
     """
     before = model.get_weights()
     try:
@@ -36,9 +36,9 @@ def load_keras_weights(model, path):
         model.load_weights(path)
     except Exception as error:
         model.set_weights(before)
-        # HDF5 has errors of many kinds for a damaged file.
+        # HDF5 raises many kinds of errors for a damaged file.
         raise ValueError(
-            f"{path} was not loaded into {model.name!r}; it is damaged, or of another network: "
+            f"{path} was not loaded into {model.name!r}; it is damaged or for another network: "
             f"{error}"
         ) from error
 
@@ -103,7 +103,7 @@ def _check(file, most):
 
 def _check_dataset(dataset, most):
     if dataset.external or dataset.is_virtual:
-        raise ValueError(f"The numbers of {dataset.name} are outside of it, in other files.")
+        raise ValueError(f"{dataset.name} stores its numbers in other files.")
     if dataset.size is not None and dataset.size > most:
         raise ValueError(
             f"{dataset.name} has {dataset.size:,} numbers, more than the whole network."

@@ -1,4 +1,4 @@
-"""The arrays of an `.npz` file, which are expanded one at a time, when they are asked for."""
+"""The arrays of an `.npz` file, decompressed one at a time, on demand."""
 
 import zipfile
 import zlib
@@ -7,17 +7,17 @@ import numpy as np
 
 from keras_segattn.weights.torch_tensors import CheckpointError
 
-# Deflate reaches 1,000 on constants; on weights, even on half zeros, less than 10.
+# Deflate compresses constants 1,000 times, but weights, even half zeros, less than 10 times.
 MOST_EXPANSION = 100
-# Bytes that any file may expand to.
+# Number of bytes to which any file may expand.
 FREE_EXPANSION = 64 << 20
 NUMBERS, TEXT = "biufc", "SU"
 
 
 class StoredArray:
-    """An array in an `.npz` file: shape and dtype are known, its numbers are still compressed.
+    """An array in an `.npz` file with known shape and dtype, still compressed.
 
-    `np.asarray` expands it.
+    `np.asarray` decompresses it.
     """
 
     def __init__(self, path, name, shape, dtype):
@@ -28,11 +28,11 @@ class StoredArray:
 
     def __array__(self, dtype=None, copy=None):
         if self.dtype.kind not in NUMBERS:
-            raise CheckpointError(f"holds text under {self.name}, where numbers are expected")
+            raise CheckpointError(f"contains text under {self.name} instead of numbers")
         return self.read().astype(dtype or self.dtype, copy=False)
 
     def read(self):
-        """Returns the array; text, too."""
+        """Returns the array, even if it contains text."""
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.name}.npy") as file:
                 return np.lib.format.read_array(file, allow_pickle=False)
@@ -43,26 +43,25 @@ class StoredArray:
 def open_npz(path):
     """Returns the arrays of an `.npz` file as a dict of `StoredArray`.
 
-    Only the headers are read, so that the file costs no more memory than the arrays that are taken
-    from it.
+    Only the headers are read, so the file takes no more memory than the arrays read from it.
 
     Raises:
-        CheckpointError: If an entry is no array, says another size than it has, holds Python's
-            objects, or is compressed in a way that NumPy does not write.
+        CheckpointError: If an entry is not an array, declares a wrong size, contains Python
+            objects, or uses a compression that NumPy does not write.
     """
     arrays = {}
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
-        # A hostile file may offer the same bytes under many names.
+        # A malicious file may list the same bytes under many names.
         if sum(entry.compress_size for entry in entries) > path.stat().st_size:
             raise CheckpointError("has entries that overlap")
         for entry in entries:
             name = entry.filename.removesuffix(".npy")
             if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise CheckpointError(f"compresses {name} in a way that NumPy does not")
+                raise CheckpointError(f"compresses {name} with a method that NumPy does not use")
             if name == entry.filename or name in arrays:
                 raise CheckpointError(
-                    f"has an entry {entry.filename}, which is no array of its own"
+                    f"has an entry {entry.filename}, which is not a separate array"
                 )
             with archive.open(entry) as file:
                 arrays[name] = StoredArray(path, name, *_header(file, name, entry.file_size))
@@ -70,18 +69,18 @@ def open_npz(path):
 
 
 def check_expansion(path, arrays):
-    """Raises a CheckpointError if a file expands to far more than it is."""
+    """Raises a CheckpointError if a file expands to far more than its size."""
     size = sum(_bytes(array.shape, array.dtype) for array in arrays.values())
     most = max(FREE_EXPANSION, MOST_EXPANSION * path.stat().st_size)
     if size > most:
         raise CheckpointError(
-            f"expands to {size / 1e6:,.0f} MB, more than the {most / 1e6:,.0f} MB that are read "
-            "from a file of its size. If you trust it, read it with `numpy.load`."
+            f"expands to {size / 1e6:,.0f} MB; the limit for its size is {most / 1e6:,.0f} MB. "
+            "If you trust it, read it with `numpy.load`."
         )
 
 
 def _header(file, name, size):
-    """Reads the header before the numbers: the shape and the dtype."""
+    """Reads shape and dtype from the header before the numbers."""
     try:
         version = np.lib.format.read_magic(file)
         read = {
@@ -90,20 +89,20 @@ def _header(file, name, size):
         }[version]
         shape, _, dtype = read(file)
     except (ValueError, KeyError) as error:
-        raise CheckpointError(f"holds {name}, which is no array: {error}") from None
+        raise CheckpointError(f"contains {name}, which is not an array: {error}") from None
     if dtype.hasobject:
         raise CheckpointError(
-            f"holds Python's objects in {name} (allow_pickle), which are not read"
+            f"contains Python objects in {name} (allow_pickle), which are not supported"
         )
     if dtype.kind not in NUMBERS + TEXT:
-        raise CheckpointError(f"holds {name} of type {dtype}, which is neither numbers nor text")
+        raise CheckpointError(f"contains {name} of type {dtype}, which is neither numbers nor text")
     if file.tell() + _bytes(shape, dtype) != size:
-        raise CheckpointError(f"gives {name} a shape {shape} that its numbers do not have")
+        raise CheckpointError(f"gives {name} a shape {shape} that does not match its numbers")
     return shape, dtype
 
 
 def _bytes(shape, dtype):
-    # Python's integers do not overflow.
+    # Python integers do not overflow.
     count = dtype.itemsize
     for side in shape:
         count *= side

@@ -1,4 +1,4 @@
-"""The normalization of images that a network's weights expect."""
+"""The image normalization that a network's weights expect."""
 
 import keras
 import numpy as np
@@ -14,21 +14,22 @@ LEAST_VARIANCE = 1e-6
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class Preprocessing:
-    """Normalizes images from 0 to 255 as the weights of a network expect them.
+    """Normalizes images from 0 to 255 for the weights of a network.
 
-    `y = (x / 255 - mean) / std`, per channel, in the order that the weights take.
+    `y = (x / 255 - mean) / std`, per channel, in the channel order of the weights.
 
-    Every network has one, `model.preprocessing`, and keeps it when it is saved.
+    Every network has one, `model.preprocessing`, and saves it with the model.
 
     Args:
         mean: Sequence of one number per channel, in units of the full range, in the order
             `channel_order`.
-        std: The same, all positive.
+        std: Standard deviations, likewise; all positive.
         value_range: Tuple `(low, high)` of the values in image files that become 0 and 255, or one
-            such for each band, for images of more than 8 bits. Data sets, `segment` and exported
-            networks read images by it; a call takes images that have been. Defaults to `None`,
-            which goes by the dtype, as `keras_segattn.images.to_pixels` does.
-        channel_order: `"RGB"`, or `"BGR"` for weights that take blue first; images are RGB in
+            tuple per band, for images with more than 8 bits. Data sets, `segment` and exported
+            networks use it to read images; a call expects values already scaled to 0 to 255.
+            Defaults to `None`: the dtype determines the range, as in
+            `keras_segattn.images.to_pixels`.
+        channel_order: `"RGB"`, or `"BGR"` for weights that expect blue first; images are RGB in
             either case. Defaults to `"RGB"`.
 
     Call arguments:
@@ -40,8 +41,7 @@ class Preprocessing:
         Tensor of the same shape, in Keras's default float type.
 
     Raises:
-        ValueError: If the numbers or the images have another number of channels, or a deviation is
-            not positive.
+        ValueError: If the number of channels does not match, or a deviation is not positive.
 
     Example:
 
@@ -73,10 +73,10 @@ class Preprocessing:
 
     @classmethod
     def fit(cls, data):
-        """Returns the preprocessing that gives the images of a data set mean 0 and deviation 1.
+        """Returns the preprocessing that normalizes a data set to mean 0 and deviation 1.
 
-        It is for networks without pretrained weights, which expect the numbers of their own data,
-        or for bands that are no colors. It keeps the value range of the data set.
+        Use it for networks without pretrained weights, or for bands that are not colors. It keeps
+        the value range of the data set.
 
         Args:
             data: A `SegmentationDataset`. All of its images are read once.
@@ -93,12 +93,12 @@ class Preprocessing:
             total, squares = total + pixels.sum(axis=0), squares + (pixels**2).sum(axis=0)
             count += len(pixels)
         mean = total / count
-        # A band of one value stays near zero.
+        # A constant band stays near zero.
         std = np.sqrt(np.maximum(squares / count - mean**2, LEAST_VARIANCE))
         return cls(mean, std, value_range=data.value_range)
 
     def with_value_range(self, value_range):
-        """Returns the same preprocessing for files of another range of values."""
+        """Returns the same preprocessing for files with another value range."""
         return Preprocessing(self.mean, self.std, self.channel_order, value_range)
 
     def __call__(self, images):
@@ -118,14 +118,15 @@ class Preprocessing:
             return images
         if keras.utils.is_keras_tensor(images) or ops.is_tensor(images):
             return ops.take(images, [2, 1, 0], axis=-1)
-        # TensorFlow's, inside tf.data, on another backend.
+        # A TensorFlow tensor inside tf.data, on another backend.
         return images[..., ::-1]
 
     def for_channels(self, channels):
-        """Returns the preprocessing of images with another number of channels.
+        """Returns the preprocessing for images with another number of channels.
 
-        Fewer channels get the average of the numbers; more repeat them, red's first, also
-        for weights that take blue first: more than three channels stay in the order of the image.
+        Fewer channels get the average of the numbers. More channels repeat the numbers, starting
+        with red, even for weights that expect blue first: more than three channels stay in image
+        order.
         """
         if channels == len(self.mean):
             return self
@@ -148,7 +149,7 @@ class Preprocessing:
             "mean": list(self.mean),
             "std": list(self.std),
             "channel_order": self.channel_order,
-            # Lists, as JSON has them.
+            # Lists, as in JSON.
             "value_range": self.value_range and np.array(self.value_range).tolist(),
         }
 
@@ -166,7 +167,28 @@ class Preprocessing:
         return f"Preprocessing({', '.join(f'{k}={v!r}' for k, v in self._arguments().items())})"
 
 
-# torchvision's, for all its ImageNet weights.
+# torchvision's preprocessing, for all its ImageNet weights.
+def known_preprocessing(model, advice=""):
+    """Returns the attribute `preprocessing` of a model.
+
+    Args:
+        model: A Keras model.
+        advice: Text that the message puts after what to pass. Defaults to none.
+
+    Raises:
+        ValueError: If the model has none.
+    """
+    preprocessing = getattr(model, "preprocessing", None)
+    if preprocessing is None:
+        raise ValueError(
+            f"Model {model.name!r} does not know its preprocessing; pass `preprocessing`, such as "
+            f"keras_segattn.weights.Preprocessing(...){advice}. keras.Model(model.input, "
+            "model.output) loses it: model.without_auxiliary_heads() drops the auxiliary heads of "
+            "a network and keeps it."
+        )
+    return preprocessing
+
+
 IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
-# For networks that take pixels from 0 to 255 as they are.
+# For networks that read unscaled pixels from 0 to 255.
 PIXELS = Preprocessing(mean=(0, 0, 0), std=(1 / 255,) * 3)

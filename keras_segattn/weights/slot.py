@@ -1,11 +1,11 @@
-"""A variable of a target, and the place of its values in a torch checkpoint."""
+"""A variable of a target and the location of its values in a torch checkpoint."""
 
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
-# From torch's order of a kernel's axes to Keras's.
+# Axis order of a kernel, from torch to Keras.
 CONV_AXES = (2, 3, 1, 0)
 DEPTHWISE_AXES = (2, 3, 0, 1)
 DENSE_AXES = (1, 0)
@@ -14,10 +14,10 @@ TORCH_NAMES = {"kernel": "weight", "bias": "bias"}
 
 @dataclass(frozen=True)
 class Slot:
-    """One variable.
+    """A variable and its key in the checkpoint.
 
     Attributes:
-        path: Path of its layer below the target, such as `"layer1_0_conv1/norm"`.
+        path: Path of its layer inside the target, such as `"layer1_0_conv1/norm"`.
         layer: The layer.
         variable: The variable.
         key: Its name in the checkpoint.
@@ -30,7 +30,7 @@ class Slot:
 
     @property
     def axes(self):
-        """The order of torch's axes that is Keras's."""
+        """The permutation from torch's axes to Keras's axes."""
         if self.variable.name != "kernel":
             return tuple(range(len(self.variable.shape)))
         if isinstance(self.layer, keras.layers.DepthwiseConv2D):
@@ -42,24 +42,24 @@ class Slot:
         return tuple(self.variable.shape[axis] for axis in np.argsort(self.axes))
 
     def in_torch_shape(self, shape):
-        """Returns the shape; a `Dense` layer may get the array of a 1x1 convolution."""
+        """Returns the shape in torch; a `Dense` layer may get a 1x1 convolution's array."""
         if self.axes == DENSE_AXES and shape[2:] == (1, 1):
             return shape[:2]
         return shape
 
     def has_other_channels(self, shape, channels):
-        """Returns whether a kernel reads images of three channels, the variable of `channels`."""
+        """Returns whether a kernel reads three image channels and the variable reads `channels`."""
         own = self.torch_shape
         return self.axes == CONV_AXES and shape == (own[0], 3, *own[2:]) and own[1] == channels
 
     def has_other_classes(self, shape):
-        """Returns whether the layer has outputs by class, and only their number differs."""
+        """Returns whether the layer has one output per class and only their number differs."""
         by_class = self.path == "box_head/deltas" or self.path.rpartition("/")[2] == "classifier"
         return by_class and shape[1:] == self.torch_shape[1:]
 
 
 def slots_of(layers, naming, prefix=""):
-    """The slots of all layers with weights, a dict from their paths, below a prefix."""
+    """Returns the slots of all layers with weights, as a dict by path, with a prefix."""
     slots = []
     for path, (layer, variables) in layers.items():
         norm = isinstance(layer, keras.layers.BatchNormalization)
@@ -73,7 +73,7 @@ def slots_of(layers, naming, prefix=""):
 
 
 def layers_with_weights(target):
-    """The layers of a target that have variables of their own, with those, by their paths."""
+    """Returns the layers of a target that have their own variables, with the variables, by path."""
     return dict(_walk(target, ""))
 
 
@@ -87,6 +87,6 @@ def _walk(layer, path):
     if own:
         yield path, (layer, own)
     for child in children:
-        # A backbone is called as its user likes.
+        # Users name backbones freely.
         name = "backbone" if isinstance(child, keras.Model) else child.name
         yield from _walk(child, f"{path}/{name}".lstrip("/"))

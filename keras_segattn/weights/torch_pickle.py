@@ -1,13 +1,13 @@
-"""The pickles inside of torch files, read by a machine that can build tensors and nothing else."""
+"""Reads the pickles in torch files with an interpreter that can only build tensors."""
 
 import pickletools
 from dataclasses import dataclass
 
 from keras_segattn.weights.torch_tensors import ITEM_TYPES, CheckpointError, Storage, Tensor
 
-# NumPy's arrays have no more.
+# NumPy's maximum.
 MOST_AXES = 64
-# Large networks with the state of their optimizers have a few thousand.
+# Large networks with optimizer state have a few thousand.
 MOST_TENSORS = 20_000
 
 
@@ -24,7 +24,7 @@ def _rebuild_tensor_of_bytes(storage, offset, size, stride, requires_grad, hooks
 
 
 def _size(values):
-    # Copies of a long sequence would need more memory than the file has bytes.
+    # Copies of a long sequence would take far more memory than the file.
     if not isinstance(values, (tuple, list)) or len(values) > MOST_AXES:
         raise CheckpointError("has a tensor of an impossible shape")
     return tuple(values)
@@ -35,16 +35,16 @@ def _rebuild_parameter(tensor, *_):
 
 
 class _Dict(dict):
-    """Stands for torch's OrderedDict; only its items matter."""
+    """Replaces torch's OrderedDict; only the items matter."""
 
 
 def _ordered_dict(pairs=None):
-    """An empty one, or Python 2's, of a list of pairs."""
+    """Creates an empty dict, or one from a list of pairs, as written by Python 2."""
     result = _Dict()
     if pairs is not None:
         for key, value in pairs:
             _set_items(result, (key, value))
-        # It cannot be copied again, see `_size`.
+        # Prevents a second copy, see `_size`.
         pairs.clear()
     return result
 
@@ -95,25 +95,25 @@ MARK = object()
 
 @dataclass(frozen=True)
 class _Global:
-    """A function or type of the tables above, by torch's name of it."""
+    """A function or type of the tables above, by its name in torch."""
 
     name: str
 
 
 def read_pickle(stream, load_storage=None):
-    """Reads one pickle, without the module `pickle`, which would run code from it.
+    """Reads one pickle without the module `pickle`, which would run code from the file.
 
     Args:
-        stream: File, of which the pickle is read and nothing after it.
+        stream: File; only the pickle is read, and nothing after it.
         load_storage: Function that turns a persistent id, a tuple, into a `Storage`.
 
     Returns:
         Plain containers, numbers and strings, with a `Tensor` for each tensor.
 
     Raises:
-        CheckpointError: If the pickle names a function or class that tensors do not need, or uses
-            an instruction that no state dict needs.
-        Exception: Any other, if it is damaged.
+        CheckpointError: If the pickle names a function or class that tensors do not need, or
+            contains an instruction that state dicts do not need.
+        Exception: Any other error, if the pickle is damaged.
     """
     stack, memo, tensors = [], {}, 0
     for opcode, argument, _ in pickletools.genops(stream):
@@ -154,13 +154,13 @@ def read_pickle(stream, load_storage=None):
             if tensors > MOST_TENSORS:
                 raise CheckpointError(f"has more than {MOST_TENSORS:,} tensors")
         elif name == "BUILD":
-            # The attributes of an OrderedDict: torch keeps versions of modules there.
+            # The attributes of an OrderedDict, where torch stores module versions.
             _pop(stack, 1)
             _top(stack, _Dict)
         elif name == "BINPERSID" and load_storage is not None:
             stack.append(load_storage(*_pop(stack, 1)))
         elif name not in ("PROTO", "FRAME", "STOP"):
-            raise CheckpointError(f"uses the pickle instruction {name}, which no state dict needs")
+            raise CheckpointError(f"contains the instruction {name}, which state dicts do not need")
     (result,) = stack
     return result
 
@@ -168,8 +168,8 @@ def read_pickle(stream, load_storage=None):
 def _find(name):
     if name not in FUNCTIONS and name not in TYPES:
         raise CheckpointError(
-            f"refers to {name}. Tensors and plain containers are read, and nothing else is looked "
-            "up or run. Where torch is installed and the file is trusted, save only the weights: "
+            f"refers to {name}. Only tensors and plain containers are read; nothing else is "
+            "imported or run. If you have torch and trust the file, save only the weights: "
             "torch.save(model.state_dict(), path)"
         )
     return _Global(name)
@@ -177,10 +177,10 @@ def _find(name):
 
 def _call(function, arguments):
     if not isinstance(function, _Global) or function.name not in FUNCTIONS:
-        raise CheckpointError("calls an object that is no function")
+        raise CheckpointError("calls an object that is not a function")
     if not isinstance(arguments, tuple):
         raise CheckpointError(f"calls {function.name} without arguments")
-    # Types that are arguments, by torch's name of their items.
+    # Arguments that are types, by the torch name of their items.
     values = [TYPES.get(a.name) if isinstance(a, _Global) else a for a in arguments]
     return FUNCTIONS[function.name](*values)
 
@@ -212,7 +212,7 @@ def _top(stack, kind):
 
 def _set_items(target, values):
     keys = values[::2]
-    # Keys of keys of keys would be hashed until the interpreter's own stack is full.
+    # Hashing deeply nested keys would overflow the interpreter's stack.
     if not all(key is None or isinstance(key, (str, int, float)) for key in keys):
         raise CheckpointError("has a dict whose keys are neither text nor numbers")
     target.update(zip(keys, values[1::2], strict=True))

@@ -1,4 +1,4 @@
-"""Putting the weights of torch networks into layers, backbones and networks."""
+"""Loads the weights of torch networks into layers, backbones and networks."""
 
 import collections
 import re
@@ -11,38 +11,38 @@ from keras_segattn.weights.image_channels import adapt_to_channels
 from keras_segattn.weights.naming import NAMINGS
 from keras_segattn.weights.slot import layers_with_weights, slots_of
 
-# Kept by a checkpoint for each normalization, but not by Keras.
+# Checkpoints store it for each normalization; Keras does not.
 COUNTER = ".num_batches_tracked"
 IN_PLACE_ABN_SHIFT = 1e-5
-# How many faults a message names.
+# Maximum number of faults listed in a message.
 SHOWN = 5
 
 
 def load_torch_state_dict(target, state_dict, strict=True):
-    """Puts the weights of a torch network into a layer, a backbone or a network.
+    """Loads the weights of a torch network into a layer, a backbone or a network.
 
-    The names of torchvision (ResNet, MobileNetV2, ShuffleNetV2, Mask R-CNN), of the repositories of
-    STDC-Seg, CCNet and AttaNet, and of their single attention layers are known. They are found
-    below any prefix, such as `module.` or the path of a part of a larger network; weights outside
-    of it are left out. Kernels are turned to Keras's order, InPlace-ABN's weights become the values
-    that it computes with, and counters of batches are ignored.
+    It knows the weight names of torchvision (ResNet, MobileNetV2, ShuffleNetV2, Mask R-CNN), of the
+    repositories of STDC-Seg, CCNet and AttaNet, and of their single attention layers. Names may
+    have any prefix, such as `module.` or the path inside a larger network; weights outside the
+    prefix are ignored. Kernels are transposed to Keras's order, InPlace-ABN's weights become its
+    effective weights, and batch counters are ignored.
 
-    If the checkpoint has another number of classes, all but the classifiers is loaded, and a
-    warning says so. If it was made for images of three channels and the target takes another
-    number, the first convolution is adapted: a single channel gets the sum of the three kernels,
-    and more channels repeat them, so that equal channels give the same features as before.
+    If the checkpoint has another number of classes, everything except the classifiers is loaded,
+    with a warning. If the checkpoint is for three image channels and the target reads another
+    number, the first convolution is adapted. A single channel gets the sum of the three kernels,
+    and more channels repeat them, so equal channels give the same features as before.
 
     Args:
         target: A built layer, a model of `keras_segattn.backbones`, or a network of
             `keras_segattn.applications`; changed in place.
         state_dict: Dict from names to arrays, such as `load_checkpoint` returns.
-        strict: Boolean, whether weights may neither be missing nor be left over. With `False`
-            those that are there are loaded. Weights of another shape are an error in either case.
-            Defaults to `True`.
+        strict: Boolean, whether missing and unexpected weights are errors. With `False`, all
+            matching weights are loaded. A different shape is an error in either case. Defaults to
+            `True`.
 
     Raises:
-        ValueError: If the weights do not fit. The target is then unchanged, and the message lists
-            the weights that are missing, unexpected or of another shape.
+        ValueError: If the weights do not fit. The target then stays unchanged, and the message
+            lists missing and unexpected weights and weights of another shape.
 
     Example:
 
@@ -59,8 +59,8 @@ def load_torch_state_dict(target, state_dict, strict=True):
 
 
 def assign_state_dict(target, state_dict, strict=True, preprocessing=None):
-    """Does `load_torch_state_dict`, given the `preprocessing` of weights for other channels."""
-    # The auxiliary heads of deep supervision are in the network that it wraps.
+    """Like `load_torch_state_dict`, with the `preprocessing` for other numbers of channels."""
+    # Deep supervision wraps the network that contains its auxiliary heads.
     target = getattr(target, "network", target)
     layers = layers_with_weights(target)
     if not layers:
@@ -84,7 +84,7 @@ def assign_state_dict(target, state_dict, strict=True, preprocessing=None):
         value = state_dict[slot.key]
         shape = slot.in_torch_shape(tuple(np.shape(value)))
         if shape == slot.torch_shape or slot.has_other_channels(shape, channels):
-            # Only now: an array may take memory when it is asked for its numbers.
+            # Not earlier: reading the numbers of an array may take memory.
             value = np.asarray(value).reshape(shape)
             if slot.path in naming.channels_first and slot.variable.name == "kernel":
                 value = _channels_last(value, naming.channels_first[slot.path])
@@ -99,28 +99,29 @@ def assign_state_dict(target, state_dict, strict=True, preprocessing=None):
         shown = "; ".join(faults[:SHOWN])
         more = f"; and {len(faults) - SHOWN} more" if faults[SHOWN:] else ""
         raise ValueError(
-            f"The weights do not fit {target.name!r} by the names of {naming.source}: {shown}{more}"
+            f"The weights (with names from {naming.source}) do not fit {target.name!r}: "
+            f"{shown}{more}"
         )
 
     in_place_abn = any(re.fullmatch(naming.in_place_abn, name[len(prefix) :]) for name in names)
-    # Everything is converted before the first is changed.
+    # Convert everything before changing the first variable.
     for variable, value in list(_converted(fitting, in_place_abn, preprocessing)):
         variable.assign(value)
     if other_classes:
         warnings.warn(
-            f"The checkpoint has another number of classes than {target.name!r}: all but "
+            f"The checkpoint and {target.name!r} differ in the number of classes: everything but "
             f"{', '.join(sorted(other_classes))} was loaded.",
             stacklevel=3,
         )
 
 
 def _find_naming(target, layers, names):
-    """Returns the naming, and the prefix, by which most of the target's weights are there."""
+    """Returns the naming and the prefix that match most of the target's weights."""
     namings = [naming for make in NAMINGS if (naming := make(list(layers))) is not None]
     if not namings:
         raise ValueError(
-            f"No source of weights is known that has the layers of {target.name!r}, such as "
-            f"{next(iter(layers))!r}. Of a network without published weights load the backbone: "
+            f"No known source of weights has the layers of {target.name!r}, such as "
+            f"{next(iter(layers))!r}. For a network without published weights, load the backbone: "
             "load_torch_state_dict(model.get_layer(name_of_the_backbone), state_dict)"
         )
     scores = {}
@@ -130,38 +131,38 @@ def _find_naming(target, layers, names):
     best = max(scores.values(), default=0)
     if best == 0:
         raise ValueError(
-            f"The checkpoint has no weight of {target.name!r} by the names of "
-            f"{' or '.join(naming.source for naming in namings)}. Its names are such as "
+            f"The checkpoint has no weights for {target.name!r} with the names of "
+            f"{' or '.join(naming.source for naming in namings)}. Examples of its names: "
             f"{sorted(names)[:SHOWN]}"
         )
     chosen = [key for key, score in scores.items() if score == best]
     prefixes = sorted(prefix for i, prefix in chosen if i == chosen[0][0])
     if len(prefixes) > 1:
         raise ValueError(
-            f"The weights of {target.name!r} may be those below any of {prefixes[:SHOWN]}. Keep "
-            "those that are meant in `state_dict`."
+            f"Several prefixes match the weights of {target.name!r}: {prefixes[:SHOWN]}. Keep "
+            "only the intended one in `state_dict`."
         )
     return namings[chosen[0][0]], prefixes[0]
 
 
 def _added_in_vain(slots, naming, names):
-    """Returns the paths of the layers added to the source's network, of which it has no weight."""
+    """Returns the paths of added layers for which the source has no weights."""
     added = [slot for slot in slots if re.fullmatch(naming.added, slot.path)]
     known = {slot.path.split("_attention")[0] for slot in added if slot.key in names}
     return {slot.path for slot in added if slot.path.split("_attention")[0] not in known}
 
 
 def _channels_last(kernel, size):
-    """Reorders the inputs of a dense layer from maps with channels first to channels last."""
+    """Reorders the inputs of a dense layer from channels-first to channels-last maps."""
     maps = kernel.reshape(len(kernel), -1, *size)
     return np.moveaxis(maps, 1, 3).reshape(kernel.shape)
 
 
 def _prefixes(keys, names):
-    """Returns how many of the keys are among the names below each prefix."""
+    """Returns, for each prefix, the number of keys among the names with this prefix."""
     keys, counts = set(keys), collections.Counter()
     lengths = {len(key) for key in keys}
-    # By name, not by prefix and key: a file may have as many prefixes as names.
+    # Loop over names, not over prefixes and keys: a file may have as many prefixes as names.
     for name in names:
         for length in lengths:
             prefix, key = name[:-length], name[-length:]
@@ -178,14 +179,14 @@ def _unexpected(names, naming, prefix):
 
 
 def _converted(fitting, in_place_abn, preprocessing):
-    """Yields each variable with its values, in Keras's order."""
+    """Yields each variable with its values, in Keras's axis order."""
     constants = {}
     for slot, value in fitting:
         value = np.transpose(value, slot.axes).astype("float32")
         if value.shape != tuple(slot.variable.shape):
             channels = slot.variable.shape[2]
             value, constant = adapt_to_channels(value, channels, preprocessing)
-            # The normalization that follows the convolution takes its mean off.
+            # The normalization after the convolution subtracts its mean.
             constants[f"{slot.path.removesuffix('conv')}norm"] = constant
         elif in_place_abn and slot.variable.name == "gamma" and slot.path.endswith("norm"):
             value = np.abs(value) + IN_PLACE_ABN_SHIFT

@@ -1,10 +1,10 @@
-"""The tensors of torch files, and the arrays that they are."""
+"""The tensors of torch files, and their conversion to arrays."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-# NumPy's type of each of torch's; bfloat16 is the upper half of a float32.
+# NumPy types by torch type; bfloat16 is the upper half of a float32.
 ITEM_TYPES = {
     "float16": "f2",
     "bfloat16": "u2",
@@ -30,7 +30,7 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Storage:
-    """A run of `numel` numbers somewhere else in the file, `key` says where."""
+    """A block of `numel` numbers elsewhere in the file, located by `key`."""
 
     dtype: str
     key: str
@@ -39,7 +39,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A view of a storage: offset and strides count numbers, as in torch."""
+    """A view of a storage; offset and strides count numbers, as in torch."""
 
     storage: Storage
     dtype: str
@@ -52,9 +52,9 @@ def arrays_of(tensors, read, order):
     """Returns the arrays of a dict of tensors.
 
     Args:
-        tensors: The dict, of a `Tensor` per name.
-        read: Function from a `Storage` to its bytes, called once for each.
-        order: `"little"` or `"big"`, the order of the bytes of a number.
+        tensors: The dict, with a `Tensor` per name.
+        read: Function from a `Storage` to its bytes, called once per storage.
+        order: `"little"` or `"big"`, the byte order of a number.
     """
     numbers, arrays = {}, {}
     for name, tensor in tensors.items():
@@ -69,12 +69,12 @@ def arrays_of(tensors, read, order):
 
 
 def item_type(dtype, order="little"):
-    """NumPy's type for one of torch's, by its name."""
+    """Returns the NumPy type of a torch type, by name."""
     return np.dtype(ITEM_TYPES[dtype]).newbyteorder({"little": "<", "big": ">"}[order])
 
 
 def numbers_of(stored, dtype, order):
-    """The numbers that bytes are, in one row."""
+    """Decodes bytes to a flat array of numbers."""
     numbers = np.frombuffer(stored, item_type(dtype, order))
     if dtype == "bfloat16":
         numbers = (numbers.astype("uint32") << 16).view("float32")
@@ -82,7 +82,7 @@ def numbers_of(stored, dtype, order):
 
 
 def _view(name, tensor, numbers):
-    """The array of a tensor: no copy, so that a few bytes cannot ask for much memory."""
+    """Returns a tensor's array without a copy, so a few bytes cannot claim much memory."""
     integers = (tensor.offset, *tensor.size, *tensor.stride)
     if len(tensor.size) != len(tensor.stride) or any(
         not isinstance(value, int) or value < 0 for value in integers
@@ -92,7 +92,7 @@ def _view(name, tensor, numbers):
         return np.empty(tensor.size, numbers.dtype)
     steps = zip(tensor.size, tensor.stride, strict=True)
     if tensor.offset + sum((size - 1) * stride for size, stride in steps) >= len(numbers):
-        raise CheckpointError(f"gives {name} a shape beyond its numbers")
+        raise CheckpointError(f"gives {name} a shape larger than its storage")
     return np.lib.stride_tricks.as_strided(
         numbers[tensor.offset :],
         tensor.size,

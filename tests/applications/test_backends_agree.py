@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.applications.cases import CASES
-from tests.training import randomize
+from tests.training import randomize, to_numpy
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
@@ -36,7 +36,7 @@ def wanted(tmp_path_factory):
     for name, make in CASES.items():
         model = make()
         randomize(model, rng)
-        logits[name] = model.predict(image, verbose=0)
+        logits[name] = to_numpy(model(image))
         model.save(folder / f"{name}.keras")
     return folder, logits
 

@@ -100,5 +100,7 @@ def test_preprocess_input_is_that_of_torchvision(rng):
     assert keras.ops.is_tensor(tensor)
     with pytest.raises(ValueError, match="channels first is not supported"):
         canet.preprocess_input(images, data_format="channels_first")
+    with pytest.raises(ValueError, match=r"`data_format` must be one of .* Received: 'bogus'"):
+        canet.preprocess_input(images, data_format="bogus")
     with pytest.raises(ValueError, match=r"\(2, 4, 5, 4\)"):
         canet.preprocess_input(np.zeros((2, 4, 5, 4)))

@@ -14,7 +14,7 @@ from tests.golden import (
     feature_map,
     load_golden,
 )
-from tests.training import randomize, to_numpy
+from tests.training import predict_any_size, randomize, to_numpy
 
 
 def tiny_resnet(counts=(1, 1, 1, 1), size=(None, None)):
@@ -136,9 +136,9 @@ def test_logits_are_resized_with_aligned_corners(rng):
     ["criss_cross", "non_local", "pyramid_pooling", "aspp", None, StripAttention(4, name="own")],
 )
 def test_any_size_and_any_attention(attention, rng):
-    model = tiny_ccnet(attention=attention)
+    predict = predict_any_size(tiny_ccnet(attention=attention))
     for height, width in ((33, 65), (32, 40)):
-        logits = model.predict(rng.normal(size=(1, height, width, 3)).astype("float32"), verbose=0)
+        logits = predict(rng.normal(size=(1, height, width, 3)).astype("float32"))
         assert logits.shape == (1, height, width, 5)
         assert logits.dtype == "float32"
 
@@ -174,3 +174,12 @@ def test_backbone_by_name_has_stride_8_and_a_model_keeps_its_own(shapes_only):
 def test_refusals_name_the_value(arguments, message, shapes_only):
     with pytest.raises(ValueError, match=message):
         tiny_ccnet(**arguments)
+
+
+def test_attention_of_another_size_is_refused(shapes_only):
+    layer = keras.layers.Conv2D(3, 3, strides=2)
+    message = r"same size\. Received: Conv2D, which turns \(1, 64, 96, 64\) into \(1, 31, 47, 3\)"
+    with pytest.raises(ValueError, match=message):
+        tiny_ccnet(attention=layer)
+    # Other channels do no harm.
+    tiny_ccnet(attention=keras.layers.Conv2D(3, 1))

@@ -5,7 +5,7 @@ import pytest
 from keras_segattn.applications import CrossCBAM
 from keras_segattn.flops import count_flops
 from keras_segattn.layers import ASPP, CCBAM, SEASPP
-from tests.training import to_numpy, trained_step
+from tests.training import RUN_EAGERLY, to_numpy, trained_step
 
 
 def parameters(model):
@@ -100,6 +100,7 @@ def test_ablations(context, fusion, rng):
         images,
         rng.integers(0, 5, (2, 33, 65)),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        run_eagerly=RUN_EAGERLY,
     )
     assert all(np.isfinite(change).all() for change in changes.values())
     assert not [path for path, change in changes.items() if not np.abs(change).max() > 0]
@@ -144,7 +145,7 @@ def test_auxiliary_loss_has_its_weight(rng):
     for weight in (0.0, 0.5, 1.0):
         keras.utils.set_random_seed(1)
         model = narrow(auxiliary_heads=True, auxiliary_weight=weight)
-        model.compile(keras.optimizers.SGD(0.0), loss=loss)
+        model.compile(keras.optimizers.SGD(0.0), loss=loss, run_eagerly=RUN_EAGERLY)
         totals.append(model.train_on_batch(images, masks, return_dict=True)["loss"])
     assert totals[1] > totals[0]
     np.testing.assert_allclose(totals[2] - totals[0], 2 * (totals[1] - totals[0]), rtol=1e-4)

@@ -7,7 +7,7 @@ from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.losses import FocalLoss, OHEMCrossEntropy, WeightedCrossEntropy
 from keras_segattn.metrics import SegmentationScores
 from tests.applications.cases import network, tiny_backbone
-from tests.training import to_numpy
+from tests.training import call, to_numpy
 
 # Each network with its auxiliary heads, and the weights of their losses.
 SUPERVISED = {
@@ -66,7 +66,7 @@ def test_outside_of_training_there_is_one_output(make, weights, batch, tmp_path)
     model = compiled(make(), WeightedCrossEntropy())
     assert isinstance(model, DeepSupervision)
     assert model.auxiliary_weights == weights
-    logits = model.predict(images, verbose=0)
+    logits = call(model, images)
     assert logits.shape == (4, 48, 64, 5)
     model.save(tmp_path / "model.keras")
     copy = keras.saving.load_model(tmp_path / "model.keras")

@@ -18,7 +18,7 @@ from keras_segattn.detection.box_selection import BoxSelection
 from keras_segattn.detection.matching import match_boxes, sample_labels
 from keras_segattn.layers import CrissCrossAttention
 from tests.detection.oracles import decode, iou, random_boxes, suppress
-from tests.training import to_numpy
+from tests.training import RUN_EAGERLY, to_numpy
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_LAYERS = {"region_head/objectness": 0.1, "region_head/deltas": 0.1}
@@ -246,7 +246,8 @@ def test_gradients_reach_every_weight(dtype, rng):
         if weight.path.endswith("attention/gamma"):
             weight.assign([0.5])
     before = [to_numpy(weight) for weight in model.trainable_weights]
-    model.compile(keras.optimizers.SGD(0.01))
+    # One step is traced.
+    model.compile(keras.optimizers.SGD(0.01), run_eagerly=RUN_EAGERLY and dtype != "float32")
     history = model.fit(images(rng), targets(rng), batch_size=2, epochs=1, verbose=0).history
     assert set(history) == {"loss", "region", "region_box", "classification", "box", "mask"}
     assert all(np.isfinite(values).all() for values in history.values())
@@ -256,6 +257,14 @@ def test_gradients_reach_every_weight(dtype, rng):
     pairs = zip(model.trainable_weights, before, strict=True)
     still = [w.path for w, old in pairs if not np.abs(to_numpy(w) - old).max() > 0]
     assert [path for path in still if not path.endswith("key/bias")] == []
+
+
+@pytest.mark.tensorflow
+def test_fit_makes_the_variables_of_the_optimizer_first(monkeypatch):
+    model = tiny((64, 96, 3))
+    model.compile(keras.optimizers.Adam())
+    monkeypatch.setattr(keras.Model, "fit", lambda model: model.optimizer.built)
+    assert model.fit()
 
 
 def test_training_goes_on_whatever_is_in_the_images(rng):
@@ -331,21 +340,29 @@ np.savez(f"{sys.argv[1]}/{keras.backend.backend()}.npz", **found)
 """
 
 
-@pytest.mark.tensorflow
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_same_weights_same_objects(backend, rng, tmp_path):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
+@pytest.fixture(scope="module")
+def found_by_tensorflow(tmp_path_factory):
+    """A folder with a model and images, and the objects that TensorFlow finds in them."""
+    folder, rng = tmp_path_factory.mktemp("objects"), np.random.default_rng(0)
+    keras.utils.set_random_seed(0)
     model = tiny()
     tell_apart(model, rng)
     x = images(rng, size=(45, 70))
-    want = model.predict(x, verbose=0)
-    np.save(tmp_path / "x.npy", x)
-    model.save(tmp_path / "model.keras")
+    np.save(folder / "x.npy", x)
+    model.save(folder / "model.keras")
+    return folder, model.predict(x, verbose=0)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_same_weights_same_objects(backend, found_by_tensorflow):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    folder, want = found_by_tensorflow
     environment = {**os.environ, "KERAS_BACKEND": backend}
-    command = [sys.executable, "-c", SCRIPT, str(tmp_path)]
+    command = [sys.executable, "-c", SCRIPT, str(folder)]
     subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
-    got = np.load(tmp_path / f"{backend}.npz")
+    got = np.load(folder / f"{backend}.npz")
     np.testing.assert_array_equal(got["classes"], want["classes"])
     for key, tolerance in (("boxes", 1e-3), ("scores", 1e-4), ("masks", 1e-4)):
         np.testing.assert_allclose(got[key], want[key], atol=tolerance)

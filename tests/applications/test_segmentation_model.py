@@ -6,12 +6,13 @@ import pytest
 
 from keras_segattn.applications import DeepSupervision, SegmentationModel
 from keras_segattn.data import RandomScaleCropFlip, RoadScenes
+from keras_segattn.export import export_model
 from keras_segattn.inference import segment
 from keras_segattn.losses import FocalLoss, WeightedCrossEntropy
 from keras_segattn.metrics import SegmentationScores
 from keras_segattn.weights import Preprocessing
 from tests.applications.cases import CASES
-from tests.training import randomize
+from tests.training import call, randomize
 
 BGR = Preprocessing([0.4, 0.5, 0.6], [0.1, 0.2, 0.3], channel_order="BGR")
 
@@ -259,7 +260,19 @@ def test_fit_warns_of_batches_of_one_where_one_value_is_normalized(kind):
         fit(1)
     fit(2)
     norm.trainable = False
+    model.compile("sgd", WeightedCrossEntropy())
     fit(1)
+
+
+@pytest.mark.tensorflow
+def test_fit_traces_the_step_once():
+    image = keras.Input((4, 4, 3))
+    model = SegmentationModel(image, keras.layers.Conv2D(5, 1)(image))
+    model.compile("adam", WeightedCrossEntropy())
+    step, traces = model.train_step, []
+    model.train_step = lambda data: traces.append(data) or step(data)
+    model.fit(np.zeros((4, 4, 4, 3)), np.zeros((4, 4, 4)), batch_size=2, verbose=0)
+    assert len(traces) == 1
 
 
 def test_a_frozen_backbone_stays_frozen(tmp_path):
@@ -306,13 +319,21 @@ def test_auxiliary_heads_are_dropped_on_purpose_only(case, rng):
         keras.models.clone_model(model)
     copy = type(model).from_config(model.get_config())
     assert len(copy.weights) == len(model.weights)
+    # The way of Keras loses what the network knows, and is told of ours.
+    bare = keras.Model(model.input, model.output)
+    with pytest.raises(ValueError, match=r"preprocessing; .* model.without_auxiliary_heads\(\)"):
+        segment(bare, np.zeros((40, 33, 3), "uint8"))
+    with pytest.raises(ValueError, match=r"outside\. .* model.without_auxiliary_heads\(\)"):
+        export_model(bare, "model.onnx", "onnx")
     plain = model.without_auxiliary_heads()
     assert type(plain) is SegmentationModel
     assert description(plain) == description(model)
     assert plain.name == model.name
+    # A single tensor, as of every network, which Keras asks for in the same form.
+    assert keras.utils.is_keras_tensor(plain.input)
     assert len(plain.weights) == len(CASES[case]().weights) < len(model.weights)
     image = rng.normal(size=(1, 40, 33, 3)).astype("float32")
-    np.testing.assert_array_equal(plain.predict(image, verbose=0), model.predict(image, verbose=0))
+    np.testing.assert_array_equal(call(plain, image), call(model, image))
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -327,14 +348,14 @@ def test_an_input_tensor_may_have_a_size_and_layers_before_it(case, deep, rng):
     assert before.get_layer("half").scale == 0.5
     before.set_weights(model.get_weights())
     pixels = rng.normal(size=(1, 40, 33, 3)).astype("float32")
-    np.testing.assert_allclose(
-        before.predict(pixels, verbose=0), model.predict(pixels / 2, verbose=0), atol=1e-5
-    )
+    np.testing.assert_allclose(call(before, pixels), call(model, pixels / 2), atol=1e-5)
 
 
 def test_input_tensors_that_are_none_are_refused():
     with pytest.raises(ValueError, match="`input_tensor` must be a Keras tensor of images"):
         CASES["canet"](input_tensor=np.zeros((1, 40, 40, 3)))
+    with pytest.raises(ValueError, match=r"must be at least 32, .* Received: .*\(8, 40, 3\)"):
+        CASES["canet"](input_tensor=keras.Input((8, 40, 3)))
     several = keras.layers.Add()([keras.Input((40, 40, 3)), keras.Input((40, 40, 3))])
     with pytest.raises(ValueError, match=r"must come from one input\. Received one from 2"):
         CASES["canet"](input_tensor=several)
@@ -381,13 +402,16 @@ def test_validation_measures_as_segment_does(evaluation, deep, rng):
     """`fit` and `evaluate` give the scores of `segment` with the same options, and only they."""
     model = CASES["attanet"](auxiliary_heads=deep)
     randomize(model, rng)
+    # Small logits: only averages of probabilities are cut off where they are near 0.
+    classifier = model.get_layer("head").classifier
+    classifier.set_weights([weight / 20 for weight in classifier.get_weights()])
     metric = SegmentationScores(5)
     model.compile("sgd", WeightedCrossEntropy(), metrics=[metric])
     images = rng.integers(0, 256, (3, 72, 96, 3), dtype="uint8")
     masks = rng.integers(0, 5, (3, 72, 96)).astype("uint8")
     pixels = np.array(model.preprocessing(images))
     plain = model.evaluate(pixels, masks, verbose=0, batch_size=1, return_dict=True)
-    before = model.predict(pixels, verbose=0)
+    before = call(model, pixels)
     model.evaluation = evaluation
     scores = model.evaluate(pixels, masks, verbose=0, batch_size=1, return_dict=True)
     results = [segment(model, image, **evaluation) for image in images]
@@ -407,5 +431,5 @@ def test_an_evaluation_is_checked():
     model = CASES["canet"]()
     with pytest.raises(ValueError, match=r"sliding window is for `evaluate\(tile=\)`"):
         model.evaluation = {"tile": 64}
-    with pytest.raises(ValueError, match="`scales` must be positive"):
+    with pytest.raises(ValueError, match="`scales` must be one or more positive"):
         model.evaluation = {"scales": [1.0, 0.0]}

@@ -211,7 +211,7 @@ def test_results_of_each_task(rng):
     assert drawn[0, 0].tolist() == [255, 0, 0]
     assert drawn[10, 0].tolist() == [127, 0, 127]
     assert drawn[-1, 0].tolist() == [0, 0, 255]
-    with pytest.raises(ValueError, match=r"takes the best class, and no `threshold`"):
+    with pytest.raises(ValueError, match=r"predicts the best class: omit `threshold`"):
         segment(sure("multiclass", 2), picture, threshold=0.5)
 
 

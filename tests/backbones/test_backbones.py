@@ -38,6 +38,17 @@ def test_every_backbone_is_tested():
 
 
 @pytest.mark.once
+@pytest.mark.once
+@with_backbones
+def test_arguments_are_checked_as_those_of_networks(name):
+    constructor = BACKBONES[name]
+    message = rf"{constructor.__name__} takes its arguments by name only, such as input_shape="
+    with pytest.raises(TypeError, match=message):
+        constructor(False)
+    with pytest.raises(ValueError, match=r"channels come last, such as \(None, None, 3\)"):
+        constructor(input_shape=(3, None, None))
+
+
 @with_backbones
 def test_levels_channels_and_parameters(name, shapes_only):
     model = BACKBONES[name]()

@@ -1,5 +1,7 @@
 """Backbones whose strides are replaced by dilation."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,8 @@ from tests.training import to_numpy
 
 # ResNets dilate the first block of a stage too, as CCNet's code does.
 EXACT = ("efficientnet_lite0", "mobilenet_v2", "shufflenet_v2", "stdc1")
-SIZES = [(64, 96), (65, 33), (42, 71), (43, 84)]
+# Every axis is by itself: always even, always odd, and four that change between strides.
+SIZES = [(64, 33), (42, 39), (43, 52)]
 
 
 def first_pixel(size, strides, symmetric):
@@ -24,17 +27,30 @@ def first_pixel(size, strides, symmetric):
     return offset
 
 
+@functools.cache
+def strided_backbone(name):
+    """The networks take longer to build than to run: they are built once for all sizes."""
+    model, rng = BACKBONES[name](), np.random.default_rng(0)
+    # Shifts make the zeros at the borders differ from the map. All other weights stay as they were
+    # initialized: random statistics amplify the rounding of torch a thousandfold.
+    for weight in model.weights:
+        if weight.name == "beta":
+            weight.assign(rng.uniform(-0.3, 0.3, weight.shape))
+    return model
+
+
+@functools.cache
+def dilated_backbone(name, output_stride):
+    model = BACKBONES[name](output_stride=output_stride)
+    model.set_weights(strided_backbone(name).get_weights())
+    return model
+
+
 @pytest.mark.parametrize("name", EXACT)
 @pytest.mark.parametrize("output_stride", [8, 16])
 @pytest.mark.parametrize("size", SIZES)
 def test_the_dilated_map_holds_the_pixels_of_the_strided_one(name, output_stride, size, rng):
-    strided, dilated = BACKBONES[name](), BACKBONES[name](output_stride=output_stride)
-    # Shifts make the zeros at the borders differ from the map. All other weights stay as they were
-    # initialized: random statistics amplify the rounding of torch a thousandfold.
-    for weight in strided.weights:
-        if weight.name == "beta":
-            weight.assign(rng.uniform(-0.3, 0.3, weight.shape))
-    dilated.set_weights(strided.get_weights())
+    strided, dilated = strided_backbone(name), dilated_backbone(name, output_stride)
     image = rng.normal(size=(1, *size, 3)).astype("float32")
     wants, gots = strided(image), dilated(image)
     for level in wants:

@@ -82,13 +82,13 @@ def test_the_best_value_survives_an_interruption(scores, tmp_path):
 def test_a_second_training_replaces_nothing_unasked(tmp_path):
     end_epochs(tmp_path, (0.2, 0.9, 0.5))
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(ValueError, match=r"epoch-0003.keras .*begins with epoch 1.*epoch=3"):
+    with pytest.raises(ValueError, match=r"epoch-0003.keras .*starts with epoch 1.*epoch=3"):
         end_epochs(tmp_path, (1.0,))
     with pytest.raises(ValueError, match=r"by 'score'.*monitor='other'"):
         end_epochs(tmp_path, (1.0,), first=3, monitor="other")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
     (tmp_path / "epoch-0003.keras").unlink()
-    with pytest.raises(ValueError, match=r"best.keras of epoch 2.*begins with epoch 1"):
+    with pytest.raises(ValueError, match=r"best.keras of epoch 2.*starts with epoch 1"):
         end_epochs(tmp_path, (1.0,))
     # As a process leaves it that was killed between the best epoch and its checkpoint.
     end_epochs(tmp_path, (0.5,), first=1)
@@ -126,9 +126,9 @@ def test_epochs_without_validation_are_saved(tmp_path):
         fit(model, tmp_path / "2", validation_freq=2, **data)
     assert AtomicCheckpoint.latest(tmp_path / "2")[1] == 3
     assert AtomicCheckpoint.read_best(tmp_path / "2")["epoch"] == 2
-    with pytest.raises(ValueError, match=r"no 'val_accuracy' in the logs.*'val_loss'"):
+    with pytest.raises(ValueError, match=r"logs do not contain 'val_accuracy'.*'val_loss'"):
         fit(model, tmp_path / "typo", monitor="val_accuracy", **data)
-    with pytest.raises(ValueError, match=r"no 'accuracy' in the logs.*'loss'"):
+    with pytest.raises(ValueError, match=r"logs do not contain 'accuracy'.*'loss'"):
         fit(model, tmp_path / "typo", monitor="accuracy")
 
 

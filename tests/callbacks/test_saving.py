@@ -20,7 +20,7 @@ def test_a_broken_write_leaves_the_file_of_before(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(type(model), "save", disk_full)
-    with pytest.raises(OSError, match=r"No space left.* before is intact\. Make room"):
+    with pytest.raises(OSError, match=r"No space left.*previous file is intact\. Make room"):
         save_atomically(model, path)
     assert path.read_bytes() == before
     assert AtomicCheckpoint.latest(tmp_path) == (None, 0)
@@ -37,5 +37,5 @@ def test_a_folder_that_is_removed_while_a_model_trains_is_told(tmp_path):
         keras.callbacks.LambdaCallback(on_epoch_end=remove),
         AtomicCheckpoint(tmp_path / "checkpoints", monitor="loss"),
     ]
-    with pytest.raises(FileNotFoundError, match=r"checkpoints is no longer there\. It was moved"):
+    with pytest.raises(FileNotFoundError, match=r"checkpoints no longer exists\. It was moved"):
         model.fit(np.zeros((4, 2)), np.zeros((4, 1)), callbacks=callbacks, verbose=0)

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 
 from keras_segattn.command import train as command
 from keras_segattn.command.compare import comparison
+from keras_segattn.command.loggers import logging_callbacks
 from keras_segattn.command.main import main
 from tests.command.cases import QUICK, use_tiny_network
 from tests.command.files import road, write
@@ -54,7 +56,7 @@ def test_from_a_folder_to_a_report_and_masks(tmp_path, capsys):
 
     with pytest.raises(SystemExit):
         main(["train", "photos", *QUICK])
-    assert "Go on with --resume" in capsys.readouterr().err
+    assert "Resume with --resume" in capsys.readouterr().err
     log = (run / "log.csv").read_text()
     main(["train", "photos", *QUICK, "--resume"])
     main(["train", "runs/photos/config.yaml", "--resume"])
@@ -115,7 +117,7 @@ def test_a_signal_ends_a_run_that_can_go_on(name, tmp_path, monkeypatch, capsys)
 
     class Kill(command.TimeLeft):
         def on_train_batch_end(self, batch, logs=None):
-            if self.done == 1:
+            if self.compiled:
                 os.kill(os.getpid(), number)
 
     monkeypatch.setattr(command, "TimeLeft", Kill)
@@ -126,7 +128,7 @@ def test_a_signal_ends_a_run_that_can_go_on(name, tmp_path, monkeypatch, capsys)
         signal.signal(number, before)
     assert end.value.code == 128 + number
     told = capsys.readouterr().err.splitlines()[-1]
-    assert told.startswith(f"stopped by {name}: runs/mine holds 1 finished epoch.")
+    assert told.startswith(f"stopped by {name}: runs/mine contains 1 finished epoch.")
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     config = command.configure(command.parse_arguments(["mine", *QUICK, "--resume"]))
@@ -145,3 +147,13 @@ def test_what_does_not_fit_is_told(tmp_path, capsys):
         assert message in capsys.readouterr().err
     with pytest.raises(SystemExit, match="There is no run and no model"):
         main(["evaluate", "none"])
+
+
+def test_loggers_say_what_they_need(monkeypatch):
+    config = command.configure(command.parse_arguments(["generated", *QUICK]))
+    for name in ("mlflow", "wandb"):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(ImportError, match=f"--logger {name} needs {name}: pip install {name}"):
+            logging_callbacks([name], config, config.options)
+    callbacks, options = logging_callbacks(["tensorboard"], config, config.options)
+    assert (callbacks, options.tensorboard) == ([], True)

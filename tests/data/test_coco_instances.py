@@ -94,7 +94,7 @@ def test_faults_name_the_annotation(write):
         data.read(0)
     with pytest.raises(ValueError, match=r"annotation 5: there is no category_id 1\."):
         write(annotation(5, RUNS, category_id=1))
-    with pytest.raises(ValueError, match=r"coco\.json is no COCO JSON file"):
+    with pytest.raises(ValueError, match=r"coco\.json is not a COCO JSON file"):
         write(annotations=[{"id": 1}])
     images = [{"id": 7, "file_name": "a.png", "height": 10, "width": 16}]
     assert "a.png has the size (12, 16), and (10, 16)" in write(images=images).verify()[0]

@@ -201,7 +201,7 @@ def test_folder_with_color_masks(folder):
     data = SegmentationFolder(images, masks, palette=[(0, 255, 0), (255, 0, 0)], **arguments)
     assert data.read(0)[1].tolist() == [[1, 255, 0]]
     data = SegmentationFolder(images, masks, palette=[(0, 0, 0), (255, 0, 0)], **arguments)
-    with pytest.raises(ValueError, match=r"two\.png holds the color \(0, 255, 0\)"):
+    with pytest.raises(ValueError, match=r"two\.png contains the color \(0, 255, 0\)"):
         data.read(0)
 
 
@@ -283,7 +283,7 @@ def test_what_label_0_becomes_is_not_guessed(folder):
     """A map that makes label 1 the first class forgot what 0 is."""
     folders = folder / "images", folder / "masks"
     data = SegmentationFolder(*folders, class_names=["leaf", "stem"], label_map={1: 0, 2: 1})
-    with pytest.raises(ValueError, match=r"two\.png holds the label 0, which is none of"):
+    with pytest.raises(ValueError, match=r"two\.png contains the label 0, which is none of"):
         data.read(0)
 
 
@@ -298,7 +298,7 @@ def test_folder_of_four_bands(folder):
     assert data.verify() == []
     np.testing.assert_array_equal(data.read(0)[0], bands)
     data = SegmentationFolder(*folders, class_names=CLASSES)
-    with pytest.warns(UserWarning, match="The last of 4 bands .* taken for alpha") as told:
+    with pytest.warns(UserWarning, match="The last of 4 bands .* treated as alpha") as told:
         assert data.verify() == []
     assert [str(warning.message).split(":")[0] for warning in told] == ["b/two", "one"]
 
@@ -328,7 +328,7 @@ def test_images_of_other_bands_are_named(folder):
             {"class_names": CLASSES, "palette": [(1, 2, 3)]},
             "as many colors .*: 1 color$",
         ),
-        ({"class_names": CLASSES, "color_masks": True}, "needs the colors"),
+        ({"class_names": CLASSES, "color_masks": True}, "requires the class colors"),
         ({"class_names": CLASSES, "label_map": {0: 0, 1: 2}}, "2 classes or to 255. Received"),
     ],
 )
@@ -345,7 +345,7 @@ def test_verify_reports_every_fault(folder):
     faults = data.verify()
     assert len(faults) == 2
     assert "two.jpg cannot be read" in faults[0]
-    assert "one.png holds the label 2" in faults[1]
+    assert "one.png contains the label 2" in faults[1]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes with names")
@@ -359,7 +359,7 @@ def test_verify_does_not_wait_for_a_pipe(folder):
 def test_verify_tells_of_what_never_occurs(folder):
     names = [*CLASSES, "stem", "root"]
     data = SegmentationFolder(folder / "images", folder / "masks", class_names=names)
-    with pytest.warns(UserWarning, match=r"No mask of .* holds: stem, root\."):
+    with pytest.warns(UserWarning, match=r"No mask of .* contains: stem, root\."):
         assert data.verify() == []
     for name in ("one", "b/two"):
         write(folder / "masks" / f"{name}.png", [[255, 255, 255]])
@@ -372,14 +372,14 @@ def test_verify_finds_labels_beyond_the_classes():
     data = RoadScenes("train", 2)
     assert data.verify() == []
     data.class_names = data.class_names[:2]
-    assert "train_00000 holds the label" in data.verify()[0]
+    assert "train_00000 contains the label" in data.verify()[0]
 
 
 def test_median_frequency_is_that_of_the_equation(folder):
     data = SegmentationFolder(folder / "images", folder / "masks", class_names=["a", "b", "none"])
     # a: 2 of the 5 pixels of the two images that hold it; b: 3 of 5.
     want = [0.5 / (2 / 5), 0.5 / (3 / 5), 0.0]
-    none = pytest.warns(UserWarning, match=r"No mask of .* holds: none\.")
+    none = pytest.warns(UserWarning, match=r"No mask of .* contains: none\.")
     with none:
         np.testing.assert_allclose(data.class_weights("median_frequency"), want)
     enet = 1 / np.log(1.02 + np.array([2 / 5, 3 / 5, 0]))

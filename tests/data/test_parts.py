@@ -55,7 +55,7 @@ def test_a_slice_reads_the_same_samples():
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(part))[0][1], part.read(0)[1])
     with pytest.raises(IndexError, match=r"number of samples is 4\. Received: index=4"):
         part[4]
-    with pytest.raises(ValueError, match=r"32 samples.* must hold a sample"):
+    with pytest.raises(ValueError, match=r"32 samples.* must contain a sample"):
         data[40:]
     with pytest.raises(IndexError):
         data[[1.5]]
@@ -103,7 +103,7 @@ def test_folds_are_of_equal_size_and_shuffled():
         (lambda data: data.split(0.7, 0.2), r"sum 1.*Received: \[0\.7, 0\.2\]"),
         (lambda data: data.split(1.5, -0.5), "must be positive"),
         (lambda data: data.split(), "must be positive"),
-        (lambda data: data.split(0.99, 0.01), r"32 samples.* leave a part of \[0\.99, 0\.01\]"),
+        (lambda data: data.split(0.99, 0.01), r"32 samples.* a part of \[0\.99, 0\.01\]"),
         (
             lambda data: data.split(0.5, 0.5, group_by=lambda name: 0),
             r"The number of groups is 1\.",

@@ -111,9 +111,12 @@ def test_a_pattern_is_proposed(tmp_path, image, mask, advice):
         ({"mask_pattern": "{name}_{label}.png"}, "Received: '{name}_{label}.png'"),
         ({"mask_pattern": "{folder}{name}.png"}, "Received"),
         ({"image_pattern": "{name}_{class}.png", "mask_pattern": "{name}.*"}, "`image_pattern`"),
-        ({"mask_pattern": "{name}_label.png"}, r"holds no image files named \{name\}_label\.png"),
+        (
+            {"mask_pattern": "{name}_label.png"},
+            r"contains no image files named \{name\}_label\.png",
+        ),
         ({"mask_pattern": "{name}_{class}.png"}, "pass task='multilabel'"),
-        ({"mask_pattern": "{name}.*", "list_file": "list.txt"}, "leave the patterns out"),
+        ({"mask_pattern": "{name}.*", "list_file": "list.txt"}, "omit the patterns"),
     ],
 )
 def test_patterns_that_do_not_fit(tmp_path, arguments, message):

@@ -240,7 +240,7 @@ def test_a_wrong_file_is_named_in_the_error_of_the_pipeline(kind, tmp_path):
     for folder, array in (("train", np.zeros((8, 8, 3))), ("trainannot", np.full((8, 8), 77))):
         (tmp_path / folder).mkdir()
         Image.fromarray(array.astype("uint8")).save(tmp_path / folder / "frame.png")
-    with pytest.raises(Exception, match=r"frame\.png holds the label 77"):
+    with pytest.raises(Exception, match=r"frame\.png contains the label 77"):
         take(kind, CamVid(tmp_path, "train"), 1, 1)
 
 

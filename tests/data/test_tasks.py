@@ -47,11 +47,11 @@ def test_masks_of_several_bands(folder, suffix):
             Image.fromarray(MASK).save(path)
     data = open_folder(folder)
     np.testing.assert_array_equal(data.read(1)[1], MASK)
-    with pytest.warns(UserWarning, match="No mask of .* holds: root tip"):
+    with pytest.warns(UserWarning, match="No mask of .* contains: root tip"):
         assert data.verify() == []
     known = 80, 80, 79
     np.testing.assert_allclose(data.class_frequencies(), (MASK == 1).sum((0, 1)) / known)
-    with pytest.warns(UserWarning, match=r"No mask of .* holds: root tip"):
+    with pytest.warns(UserWarning, match=r"No mask of .* contains: root tip"):
         assert data.class_weights("median_frequency")[2] == 0
     two = SegmentationFolder(
         folder / "images", folder / "masks", class_names=CLASSES[:2], task="multilabel"

@@ -104,7 +104,7 @@ def test_impossible_weights_of_pixels_are_named(function, message):
 @pytest.mark.once
 def test_an_augmentation_must_take_the_weights():
     dataset = weighted().to_py_dataset(1, augmentation=lambda image, mask, rng: (image, mask))
-    with pytest.raises(ValueError, match="give it the attribute `takes_weights = True`"):
+    with pytest.raises(ValueError, match="add the attribute `takes_weights = True`"):
         dataset[0]
 
 
@@ -131,9 +131,9 @@ def test_positive_weight_counts_foreground_and_background_alike():
     assert data.positive_weight() == 5.0
     labels = np.array([[[1, 255]], [[1, 255]], [[0, 255]], [[0, 255]]]).transpose(1, 0, 2)[None]
     several = Masks(labels, "multilabel", ("a", "b"))
-    with pytest.warns(UserWarning, match=r"holds: b\.$"):
+    with pytest.warns(UserWarning, match=r"contains: b\.$"):
         assert several.positive_weight() == [1.0, 1.0]
-    with pytest.warns(UserWarning, match=r"holds: leaf\.$"):
+    with pytest.warns(UserWarning, match=r"contains: leaf\.$"):
         assert Masks([[[0, 0]]], "binary", ("background", "leaf")).positive_weight() == 1.0
     with pytest.raises(ValueError, match="use `class_weights`"):
         Masks([[[0, 1]]], "multiclass", ("a", "b")).positive_weight()

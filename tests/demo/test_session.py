@@ -67,7 +67,7 @@ def test_what_is_no_image_or_no_network_is_refused(path, tmp_path):
     for name, message in (
         ("missing.keras", "There is no file"),
         ("broken.keras", "cannot be loaded"),
-        ("other.keras", "holds no network"),
+        ("other.keras", "contains no network"),
     ):
         with pytest.raises(ValueError, match=message):
             session.choose(str(tmp_path / name))

@@ -82,7 +82,7 @@ def test_threads_and_timeout(format, tmp_path):
     np.testing.assert_array_equal(free(image[None])["class_map"], expected)
     assert one.takes_timeout == (format != "litert")
     if not one.takes_timeout:
-        with pytest.raises(ValueError, match="'litert' cannot end a computation"):
+        with pytest.raises(ValueError, match="'litert' cannot abort a computation"):
             one(image[None], timeout=60.0)
         return
     with pytest.raises(TimeoutError, match=r"within 0\.01 s"):

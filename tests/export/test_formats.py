@@ -108,7 +108,7 @@ def test_the_network_works_at_a_size_of_its_own(format, output, tmp_path):
     assert outputs["class_map"].shape == (1, 96, 128)
     if output == "class_map":
         small = resized(image[None].astype("float32"), (48, 64))
-        logits = resized(model.predict(model.preprocessing(small), verbose=0), (96, 128))
+        logits = resized(model(model.preprocessing(small)), (96, 128))
         np.testing.assert_allclose(outputs["logits"], logits, rtol=1e-3, atol=1e-3)
         assert np.mean(outputs["class_map"][0] == logits[0].argmax(-1)) > 0.999
     else:
@@ -125,7 +125,7 @@ def test_smaller_numbers(format, dtype, tmp_path):
     path = tmp_path / PATHS[format]
     arguments = {"dtype": dtype, "images": ColorPatches()}
     if (format, dtype) == ("litert", "int8"):
-        with pytest.raises(ValueError, match="'litert' in int8 needs a fixed height and width"):
+        with pytest.raises(ValueError, match="'litert' in int8 requires a fixed height and width"):
             export_model(color_network(), path, format, **arguments)
         arguments["input_shape"] = (None, 59, 89)
     report = export_model(color_network(), path, format, **arguments)
@@ -239,7 +239,7 @@ def test_a_missing_package_names_its_extra(tmp_path, monkeypatch):
 def test_what_is_no_artifact(tmp_path):
     with pytest.raises(FileNotFoundError, match="no artifact at"):
         load_exported(tmp_path / "nowhere")
-    with pytest.raises(ValueError, match="not an artifact of a known format"):
+    with pytest.raises(ValueError, match="not an artifact in a known format"):
         load_exported(tmp_path)
     (tmp_path / "saved_model.pb").write_bytes(b"")
     with pytest.raises(ValueError, match="has no metadata of `export_model`"):

@@ -65,5 +65,5 @@ def test_a_coarse_class_map_is_that_of_the_decoder(images, tmp_path, rng):
     fine = keras.ops.convert_to_numpy(outputs["class_map"])[0]
     coarse = keras.ops.convert_to_numpy(outputs["logits"]).argmax(axis=-1)[0]
     np.testing.assert_array_equal(fine[::8, ::8], coarse)
-    with pytest.raises(ValueError, match="has no layer 'logits' that resizes them"):
+    with pytest.raises(ValueError, match="has no layer 'logits' that resizes the logits"):
         export_model(color_network(), tmp_path / "x.onnx", "onnx", output="coarse_class_map")

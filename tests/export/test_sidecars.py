@@ -73,13 +73,13 @@ def test_files_of_other_origin_are_not_replaced(changed, folder, tmp_path):
     else:
         description.unlink()
     strange = description if changed == "description" else labels
-    with pytest.raises(ValueError, match=rf"{strange.name} is a file that `export_model` did not"):
+    with pytest.raises(ValueError, match=rf"{strange.name} was not written by `export_model`"):
         sidecars.check_sidecars(path, folder)
 
 
 def test_an_export_is_refused_before_anything_is_computed(tmp_path):
     (tmp_path / "m.onnx.json").write_text("[1, 2]")
-    with pytest.raises(ValueError, match=r"m\.onnx\.json is a file that `export_model` did not"):
+    with pytest.raises(ValueError, match=r"m\.onnx\.json was not written by `export_model`"):
         export_model(color_network(), tmp_path / "m.onnx", "onnx")
     assert (tmp_path / "m.onnx.json").read_text() == "[1, 2]"
 

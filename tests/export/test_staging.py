@@ -39,7 +39,7 @@ def test_an_artifact_is_replaced_unless_files_were_added(tmp_path):
     (path / "warmup").mkdir()
     (path / "warmup" / "saved_model.pb").write_text("mine")
     before = contents(path)
-    with pytest.raises(ValueError, match="holds more than it wrote"):
+    with pytest.raises(ValueError, match="contains other files"):
         export_model(model, path, "saved_model", images=ColorPatches())
     assert contents(path) == before
 
@@ -47,7 +47,7 @@ def test_an_artifact_is_replaced_unless_files_were_added(tmp_path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("..", "ends in its name"),
+        ("..", "must end in its name"),
         ("link", "symbolic link to .*taken"),
         ("file", "is a file that `export_model` did not write"),
         ("taken", "is a folder that `export_model` did not write"),

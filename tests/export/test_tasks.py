@@ -95,7 +95,7 @@ def test_an_artifact_of_other_classes_is_withdrawn(tmp_path, image, monkeypatch)
 
     monkeypatch.setattr(model_export, "serving_model", spoiled(model_export.serving_model))
     for output in ("probabilities", "class_map"):
-        with pytest.raises(RuntimeError, match=r"gives another class than the model to"):
+        with pytest.raises(RuntimeError, match=r"gives another class than the model for"):
             export_model(network("binary"), tmp_path / "m.onnx", "onnx", output=output)
 
 

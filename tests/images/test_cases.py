@@ -69,7 +69,7 @@ def test_labels_in_a_lossy_file_are_refused(sample):
 def test_a_fourth_band_reaches_the_network_or_is_told(sample):
     image, _ = sample("rgba_fourth_band_is_data.tif", "mask_1bit.png", channels=4).read(0)
     assert (image[..., 3] == 200).all()
-    with pytest.warns(UserWarning, match="last of 4 bands of an image is taken for alpha"):
+    with pytest.warns(UserWarning, match="last of 4 bands of an image is treated as alpha"):
         sample("rgba_fourth_band_is_data.tif", "mask_1bit.png").read(0)
 
 

@@ -96,8 +96,8 @@ def test_masks_of_labels(content, suffix, tmp_path):
     [
         (encoded(MASK, "JPEG"), "mask.png is a JPEG file, whose compression changes labels"),
         (encoded(RGB), r"mask\.png .*mode 'RGB'; for a mask of colors pass `color_masks=True`"),
-        (encoded(MASK.astype("uint16") * 300), r"mask\.png holds the label 300; labels are from 0"),
-        (npy(MASK.astype("int16") - 1), r"mask\.png holds the label -1"),
+        (encoded(MASK.astype("uint16") * 300), r"mask\.png contains the label 300; labels must"),
+        (npy(MASK.astype("int16") - 1), r"mask\.png contains the label -1"),
         (npy(MASK.astype("float32")), r"mask\.png .* Received float32 of shape \(48, 64\)"),
         (npy(MASK[:0]), r"mask\.png .* no side is 0. Received shape \(0, 64\)"),
         (npy(MASK[..., None]), r"mask\.png .* Received uint8 of shape \(48, 64, 1\)"),

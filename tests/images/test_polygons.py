@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from keras_segattn.data import COCOJSON
 from keras_segattn.images import to_coco, to_geojson, trace_polygons, write_coco
@@ -74,19 +75,20 @@ def test_coordinates_are_pixel_edges_and_holes_are_rings():
 
 def test_simplified_regions_keep_their_common_borders(rng):
     pytest.importorskip("shapely", reason="simplification needs shapely")
-    y, x = np.mgrid[:80, :120]
-    class_map = ((x + 20 * np.sin(y / 15) > 60) + (x > 100)).astype("uint8")
+    # Many borders end within a straight part of the outline of a third class.
+    fields = [ndimage.gaussian_filter(rng.normal(size=(80, 120)), 5) for _ in range(3)]
+    class_map = np.argmax(fields, axis=0).astype("uint8")
     exact = to_geojson(class_map)["features"]
     found = to_geojson(class_map, simplify=4.0)
     points = [
         sum(len(r) for f in fs for r in f["geometry"]["coordinates"])
         for fs in (exact, found["features"])
     ]
-    assert points[1] < points[0] / 4
+    assert points[1] < points[0] / 5
     # Neither gaps nor overlaps.
     again = drawn(found, class_map.shape)
     assert 255 not in again
-    assert np.mean(again == class_map) > 0.95
+    assert np.mean(again == class_map) > 0.9
     areas = [entry["area"] for entry in to_coco(class_map, image_id=1, simplify=4.0)]
     assert sum(areas) == pytest.approx(class_map.size)
 

@@ -94,7 +94,7 @@ def test_four_bands_of_16_bits_and_a_choice_of_them(rng, tmp_path):
     array = np.kron(rng.integers(100, 4000, (8, 9, 5)), np.ones((9, 9, 1))).astype("uint16")
     model = Brightest(4, value_range=(100.0, 4000.0))
     source = write(tmp_path / "scene.tif", array, nodata=0)
-    with pytest.raises(ValueError, match=r"4 bands, and .* has 5 without alpha.*bands=\(1, 2, 3"):
+    with pytest.raises(ValueError, match=r"4 bands, but .* has 5 without alpha.*bands=\(1, 2, 3"):
         segment_geotiff(model, source, tmp_path / "classes.tif")
     segment_geotiff(model, source, tmp_path / "classes.tif", bands=(5, 3, 2, 1))
     expected = array[..., [4, 2, 1, 0]].argmax(axis=-1)
@@ -164,7 +164,7 @@ def test_what_is_refused(image, tmp_path, monkeypatch):
         segment_geotiff(Brightest(), source, source)
     with pytest.raises(TypeError, match=r"a Keras model or a keras_segattn\.export\..*m\.onnx"):
         segment_geotiff("m.onnx", source, target)
-    with pytest.raises(ValueError, match="threshold of an exported model is inside"):
+    with pytest.raises(ValueError, match="exported model contains its threshold"):
         segment_geotiff(Brightest(), source, target, threshold=0.5)
     assert target.read_bytes() == b"old"
     monkeypatch.setitem(sys.modules, "rasterio", None)

@@ -70,13 +70,13 @@ def test_results_among_the_images_however_written(tmp_path, image, monkeypatch):
 
 def test_results_that_are_or_contain_the_images(tmp_path, image):
     for results in (tmp_path, tmp_path.parent, tmp_path / "a" / ".."):
-        with pytest.raises(ValueError, match="are, or contain, the folder of the images"):
+        with pytest.raises(ValueError, match="is or contains the image folder"):
             pair_files(tmp_path, results)
 
 
 def test_no_images(tmp_path):
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(ValueError, match=rf"{tmp_path} holds no images .*'.jpg', "):
+    with pytest.raises(ValueError, match=rf"{tmp_path} contains no images .*'.jpg', "):
         pair_files(tmp_path, tmp_path / "masks")
 
 
@@ -94,7 +94,7 @@ def test_list_of_images(tmp_path):
     with pytest.raises(ValueError, match="would have the same mask"):
         pair_files(file, results)
     file.write_text("../street.png")
-    with pytest.raises(ValueError, match="leads out of its folder"):
+    with pytest.raises(ValueError, match="is outside its folder"):
         pair_files(file, results)
 
 
@@ -184,10 +184,10 @@ def test_a_folder_is_of_one_model(tmp_path, image):
     claim_results(results, model, {"flip": True}, pairs)
     for content, options in ((b"one", {"flip": False}), (b"other", {"flip": True})):
         model.write_bytes(content)
-        with pytest.raises(ValueError, match=r"holds 1 mask of model\.keras .* with flip=True,"):
+        with pytest.raises(ValueError, match=r"contains 1 mask of model\.keras .* with flip=True,"):
             claim_results(results, model, options, pairs)
     (results / MADE_BY).write_text("half")
-    with pytest.raises(ValueError, match="holds 1 mask of an unknown model"):
+    with pytest.raises(ValueError, match="contains 1 mask of an unknown model"):
         claim_results(results, model, {"flip": True}, pairs)
     pairs[0][1].unlink()
     (results / MADE_BY).unlink()
@@ -197,7 +197,7 @@ def test_a_folder_is_of_one_model(tmp_path, image):
     claim_results(results, folder, {}, pairs)
     pairs[0][1].touch()
     (folder / "model.bin").write_bytes(b"b")
-    with pytest.raises(ValueError, match="holds 1 mask of artifact"):
+    with pytest.raises(ValueError, match="contains 1 mask of artifact"):
         claim_results(results, folder, {}, pairs)
 
 
@@ -215,6 +215,6 @@ def test_a_folder_of_masks_replaces_nothing_of_other_origin(name, tmp_path):
     model.write_bytes(b"model")
     path = tmp_path / name
     path.write_text('{"mine": 1}')
-    with pytest.raises(ValueError, match=f"{name} is not of earlier masks"):
+    with pytest.raises(ValueError, match=f"{name} does not belong to earlier masks"):
         claim_results(tmp_path, model, {}, [])
     assert path.read_text() == '{"mine": 1}'

@@ -32,7 +32,7 @@ def folder(request, tmp_path, rng):
 def test_one_coco_file_for_all(folder):
     pytest.importorskip("pycocotools", reason="COCO's polygons need pycocotools")
     task, pairs, results, maps = folder
-    names = ["background", "leaf"] if task == "binary" else ["leaf", "root"]
+    names = ["leaf"] if task == "binary" else ["leaf", "root"]
     (path,) = write_polygons("coco", pairs, results, names, task)
     background = "background" if task == "binary" else None
     data = COCOJSON(path, results.parent / "images", task=task, background=background or "none")

@@ -117,7 +117,7 @@ def test_what_is_refused(tmp_path, monkeypatch):
     (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\na.mp4\n")
     (tmp_path / "half.mp4").write_bytes(source.read_bytes()[:-200])
     for name in ("photo.png", "list.mp4", "half.mp4"):
-        with pytest.raises(ValueError, match=rf"{name} is not a video .*Images are for `segment`"):
+        with pytest.raises(ValueError, match=rf"{name} is not a video .*For images, use `segment`"):
             segment_video(Brightest(), tmp_path / name, target)
     with wave.open(str(tmp_path / "sound.wav"), "wb") as file:
         file.setparams((1, 2, 8000, 8, "NONE", ""))
@@ -132,7 +132,7 @@ def test_what_is_refused(tmp_path, monkeypatch):
         segment_video(Brightest(), source, source)
     with pytest.raises(ValueError, match=r"`smoothing` must be .* Received: 1"):
         segment_video(Brightest(), source, target, smoothing=1)
-    with pytest.raises(ValueError, match="network size of an exported model is inside"):
+    with pytest.raises(ValueError, match="exported model contains its network size"):
         segment_video(Brightest(), source, target, size=(32, 32))
     assert target.read_bytes() == b"old"
     monkeypatch.setitem(sys.modules, "av", None)

@@ -79,6 +79,28 @@ def test_ohem_agrees_with_the_reference(batch, threshold, min_kept):
     np.testing.assert_allclose(float(loss(labels, logits)), want, rtol=1e-5)
 
 
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.999])
+def test_ohem_keeps_a_share_of_the_pixels_of_any_batch(batch, share):
+    for count in (1, len(batch[0])):
+        labels, logits = batch[0][:count], batch[1][:count]
+        number = int(share * labels.size)
+        want = OHEMCrossEntropy(1e-9, number)(labels, logits)
+        np.testing.assert_allclose(float(OHEMCrossEntropy(1e-9, share)(labels, logits)), want, 1e-6)
+    # At least one.
+    loss = OHEMCrossEntropy(1e-9, 1e-9)(*batch)
+    np.testing.assert_allclose(float(loss), float(OHEMCrossEntropy(1e-9, 1)(*batch)), 1e-6)
+
+
+@pytest.mark.tensorflow
+def test_ohem_keeps_a_share_of_batches_of_free_size(batch):
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([None] * 3, "uint8"), tf.TensorSpec([None, None, None, 4])]
+    loss = tf.function(OHEMCrossEntropy(1e-9, 0.1), input_signature=signature)
+    want = float(OHEMCrossEntropy(1e-9, 0.1)(*batch))
+    np.testing.assert_allclose(float(loss(*map(tf.constant, batch))), want, rtol=1e-6)
+
+
 def test_ohem_with_fewer_pixels_than_it_keeps_is_cross_entropy(batch):
     np.testing.assert_allclose(
         float(OHEMCrossEntropy()(*batch)), float(WeightedCrossEntropy()(*batch)), rtol=1e-6
@@ -169,7 +191,8 @@ def test_refusals(batch, make):
     [
         (lambda: FocalLoss(gamma=-1), "`gamma` must be at least 0. Received: -1"),
         (lambda: OHEMCrossEntropy(threshold=0), "between 0 and 1. Received: 0"),
-        (lambda: OHEMCrossEntropy(min_kept=0), "at least 1. Received: 0"),
+        (lambda: OHEMCrossEntropy(min_kept=0), "share of them between 0 and 1. Received: 0"),
+        (lambda: OHEMCrossEntropy(min_kept=1.5), "share of them between 0 and 1. Received: 1.5"),
     ],
 )
 def test_refusals_of_one_loss(make, message):

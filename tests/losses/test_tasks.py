@@ -196,7 +196,9 @@ def test_refusals(rng):
         losses.BinaryCrossEntropy([1.0, 2.0])(labels, logits)
     with pytest.raises(ValueError, match=r"has only one region, the foreground, and accepts no"):
         losses.DiceLoss(class_weights=[1.0, 2.0])(labels, logits)
-    with pytest.raises(ValueError, match=r"shape .batch, height, width, classes., as the outputs"):
+    with pytest.raises(
+        ValueError, match=r"shape .batch, height, width, classes., like the outputs"
+    ):
         losses.DiceLoss(task="multilabel")(labels, np.zeros((2, 6, 7, 3)))
     with pytest.raises(ValueError, match=r"pass task='multilabel'"):
         losses.DiceLoss()(np.zeros((2, 6, 7, 3)), np.zeros((2, 6, 7, 3)))
@@ -225,7 +227,7 @@ def test_a_plain_model_that_ends_in_probabilities_is_told(activation):
         if activation is None:
             model.fit(images, labels, verbose=0)
         else:
-            with pytest.raises(ValueError, match=r"expects logits, .* Pass it from_logits=False"):
+            with pytest.raises(ValueError, match=r"expects logits, .* Pass from_logits=False"):
                 model.fit(images, labels, verbose=0)
     model.compile("sgd", weighted(from_logits=activation is None), metrics=[metric])
     if activation is None:

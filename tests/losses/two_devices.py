@@ -15,6 +15,7 @@ from tests.losses.cases import draw_batch
 
 # What each of the bases asks the other devices for.
 CHOSEN = [
+    (losses.OHEMCrossEntropy, "multiclass", {"min_kept": 0.3, "threshold": 1e-9}),
     (losses.BinaryCrossEntropy, "multilabel", {}),
     (losses.DiceLoss, "multiclass", {}),
     (losses.DiceLoss, "binary", {"per_image": True}),

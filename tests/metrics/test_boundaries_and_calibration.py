@@ -57,7 +57,7 @@ def test_the_distance_is_two_percent_of_the_diagonal():
         metric.update_state(labels, 2.0 * found[..., None] - 1)
         values.append(float(metric.result()))
     assert values[0] == values[1] != values[2]
-    with pytest.raises(ValueError, match=r"pass `distance` in pixels to the metric 'boundary_iou'"):
+    with pytest.raises(ValueError, match=r"Pass `distance` in pixels to the metric 'boundary_iou'"):
         BoundaryIoU(2, task="binary")._distance((None, 80))
 
 

@@ -110,7 +110,7 @@ def test_refusals(rng):
         ConfusionMatrix(1)
     with pytest.raises(ValueError, match=r"pass num_classes=2. Received: 1"):
         ConfusionMatrix(1, task="binary")
-    with pytest.raises(ValueError, match=r"takes the best class, and no `threshold`"):
+    with pytest.raises(ValueError, match=r"predicts the best class: omit `threshold`"):
         ConfusionMatrix(2, threshold=0.5)
     with pytest.raises(ValueError, match=r"between 0 and 1. Received: 1.5"):
         ConfusionMatrix(2, task="binary", threshold=1.5)

@@ -130,6 +130,18 @@ def test_a_column_of_the_image_is_a_strip_of_the_map(rng):
     features = keras.Model(model.inputs, layer.input)(model.preprocessing(image[None]))
     want = attention_maps(layer, features, strip=50 * features.shape[2] // 96)
     np.testing.assert_allclose(found, *want.values(), rtol=1e-4)
+    with pytest.raises(ValueError, match=r"96 columns of the image, from 0 to 95. Received: 96"):
+        model_attention(model, image, strip=96)
+    with pytest.raises(ValueError, match=r"give one of them. Received: pixel=\(1, 2\), strip=3"):
+        model_attention(model, image, pixel=(1, 2), strip=3)
+    with pytest.raises(ValueError, match="give one of them"):
+        attention_maps(layer, features, pixel=(1, 2), strip=3)
+
+
+def test_strips_of_a_network_without_them_are_refused():
+    model = CCNet(backbone=tiny_backbone(), classes=2, filters=8)
+    with pytest.raises(ValueError, match=r"'ccnet' has none: give `pixel=.* Received: strip=3"):
+        model_attention(model, np.zeros((32, 48, 3), "uint8"), strip=3)
 
 
 @pytest.mark.parametrize("orientation", ["vertical", "horizontal"])
@@ -237,7 +249,7 @@ def test_refuses_what_does_not_fit(rng):
     image = np.zeros((64, 96, 3), "uint8")
     with pytest.raises(ValueError, match=r"one of \('fusion', 'attention'\). Received: None"):
         model_attention(model, image, (0, 0))
-    with pytest.raises(ValueError, match="give `pixel="):
+    with pytest.raises(ValueError, match="pass `pixel="):
         model_attention(model, image, layer="attention")
     for pixel in ((64, 0), (0, -1), (1, 2, 3)):
         with pytest.raises(ValueError, match=r"inside \(64, 96\). Received"):

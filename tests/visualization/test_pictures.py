@@ -91,7 +91,7 @@ def test_history(tmp_path):
     log.write_text("epoch,loss,val_iou_a,val_loss\n0,2.0,NA,NA\n1,1.0,0.5,2.5\n2,0.9,NA,NA\n")
     visualization.plot_history(tmp_path / "h.png", log)
     log.write_text("epoch,loss,val_loss\n")
-    with pytest.raises(ValueError, match="holds no epoch yet"):
+    with pytest.raises(ValueError, match="contains no epoch yet"):
         visualization.plot_history(tmp_path / "h.png", log)
 
 

@@ -99,7 +99,7 @@ def test_state_dict_in_what_trainings_save(zipped, path):
     }
     checkpoint["ema"] = model.state_dict()
     torch.save(checkpoint, path, _use_new_zipfile_serialization=zipped)
-    refuses(path, "choose one by `entry`: .'ema', 'state_dict'.")
+    refuses(path, "pass one as `entry`: .'ema', 'state_dict'.")
     assert set(load_checkpoint(path, entry="ema")) == set(arrays)
     with pytest.raises(ValueError, match="no entry 'model'"):
         load_checkpoint(path, entry="model")
@@ -179,7 +179,7 @@ def test_missing_empty_and_foreign_files(path):
         refuses(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("readme.txt", "hello")
-    refuses(path, "not one of torch.save")
+    refuses(path, "was not written by torch.save")
     path.write_bytes(bytes(257) + b"ustar" + bytes(250))
     refuses(path, "tar form")
 
@@ -226,9 +226,9 @@ HOSTILE = {
     "new object": (ORDERED_DICT + b")\x81", "NEWOBJ"),
     "extension": (b"\x82\x01", "EXT1"),
     "state of a function": (FUNCTION + dictionary(a=b"N") + b"b", "fills a"),
-    "call of a type": (b"ctorch\nFloatStorage\n)R", "calls an object that is no function"),
-    "call of a tensor": (dictionary(a=tensor() + b")R"), "calls an object that is no function"),
-    "call of text": (text("a") + b")R", "calls an object that is no function"),
+    "call of a type": (b"ctorch\nFloatStorage\n)R", "calls an object that is not a function"),
+    "call of a tensor": (dictionary(a=tensor() + b")R"), "calls an object that is not a function"),
+    "call of text": (text("a") + b")R", "calls an object that is not a function"),
     "arguments that are no tuple": (FUNCTION + b"]R", "without arguments"),
     "tensor of nothing": (FUNCTION + sequence(*[b"N"] * 4) + b"R", "without a storage"),
     "storage that is not there": (dictionary(a=tensor(key="1")), ""),
@@ -236,12 +236,12 @@ HOSTILE = {
     "storage of another kind": (dictionary(a=tensor(kind="QInt8Storage")), "QInt8Storage"),
     "storage of two kinds": (
         dictionary(a=tensor(), b=tensor(kind="IntStorage")),
-        "in two ways",
+        "conflicting descriptions",
     ),
     "storage that is longer": (dictionary(a=tensor(numel=5)), "ends before|names 5"),
     "storage without end": (dictionary(a=tensor(numel=HUGE)), "ends before|names"),
-    "shape beyond": (dictionary(a=tensor(size=(2, 3))), "beyond its numbers"),
-    "offset beyond": (dictionary(a=tensor(offset=HUGE)), "beyond its numbers"),
+    "shape beyond": (dictionary(a=tensor(size=(2, 3))), "larger than its storage"),
+    "offset beyond": (dictionary(a=tensor(offset=HUGE)), "larger than its storage"),
     "offset before": (dictionary(a=tensor(offset=-1)), "impossible shape"),
     "stride back": (dictionary(a=tensor(stride=(-2, 1))), "impossible shape"),
     "stride missing": (dictionary(a=tensor(stride=(1,))), "impossible shape"),
@@ -274,7 +274,7 @@ def test_keys_that_are_no_text(path):
     torch_files.write_stream(path, dictionary(a=tensor()), storages={})
     keys, deep = torch_files.pickled(b"](e"), torch_files.pickled(b"](" + DEEP + b"e")
     path.write_bytes(path.read_bytes().removesuffix(keys) + deep)
-    refuses(path, "keys are no text")
+    refuses(path, "keys are not text")
 
 
 def test_a_few_bytes_do_not_ask_for_memory(path):

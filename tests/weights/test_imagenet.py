@@ -123,9 +123,9 @@ def test_what_is_in_the_cache_must_have_the_hash(published, source, server, cach
     [
         ((404, 0, b""), ConnectionError, "404"),
         ((200, 100, b"half"), ConnectionError, "it ended after 4 of 100 bytes"),
-        ((200, 7, b"another"), ValueError, "does not have its hash"),
-        ((200, 30_000_000, b"much"), ValueError, "gives more than the 15 MB"),
-        ((200, None, bytes(15_000_001)), ValueError, "gives more than the 15 MB"),
+        ((200, 7, b"another"), ValueError, "does not have the hash"),
+        ((200, 30_000_000, b"much"), ValueError, "larger than the maximum of 15 MB"),
+        ((200, None, bytes(15_000_001)), ValueError, "larger than the maximum of 15 MB"),
     ],
 )
 def test_what_goes_wrong_leaves_nothing(answer, error, message, published, server, cache):
@@ -196,7 +196,7 @@ def test_a_home_that_is_not_writable(published, source, server, cache, tmp_path,
 def test_without_a_connection(published, server, cache):
     server.shutdown()
     server.server_close()
-    advice = f"Without a connection, fetch it elsewhere and put it at {cache}"
+    advice = f"Without a connection, download it elsewhere and put it at {cache}"
     with pytest.raises(ConnectionError, match=advice):
         ShuffleNetV2(weights="imagenet")
     assert list(cache.iterdir()) == []

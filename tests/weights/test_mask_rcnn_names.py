@@ -94,7 +94,7 @@ def test_every_weight_is_loaded(rng):
 def test_other_classes_and_missing_weights(rng):
     model, state_dict = tiny(classes=5), checkpoint(rng)
     names = "box_head/classifier, box_head/deltas, mask_head/classifier"
-    with pytest.warns(UserWarning, match=f"another number of classes .*all but {names} was"):
+    with pytest.warns(UserWarning, match=f"number of classes.*everything but {names} was"):
         load_torch_state_dict(model, state_dict)
     del state_dict["rpn.head.conv.bias"]
     with pytest.raises(ValueError, match=r"rpn\.head\.conv\.bias is missing"):

@@ -74,10 +74,10 @@ def npy(array, shape=None):
 @pytest.mark.parametrize(
     ("entries", "compression", "message"),
     [
-        ({"notes.txt": b"text"}, zipfile.ZIP_STORED, "entry notes.txt, which is no array"),
-        ({"a.npy": b"text"}, zipfile.ZIP_STORED, "holds a, which is no array"),
-        ({"a.npy": npy(np.ones(2), (10**15,))}, zipfile.ZIP_STORED, "that its numbers do not have"),
-        ({"a.npy": npy(np.ones(2))}, zipfile.ZIP_BZIP2, "in a way that NumPy does not"),
+        ({"notes.txt": b"text"}, zipfile.ZIP_STORED, "notes.txt, which is not a separate array"),
+        ({"a.npy": b"text"}, zipfile.ZIP_STORED, "contains a, which is not an array"),
+        ({"a.npy": npy(np.ones(2), (10**15,))}, zipfile.ZIP_STORED, "does not match its numbers"),
+        ({"a.npy": npy(np.ones(2))}, zipfile.ZIP_BZIP2, "that NumPy does not use"),
         ({"a.npy": npy(np.ones(2, "M8[s]"))}, zipfile.ZIP_STORED, "neither numbers nor text"),
     ],
 )
@@ -93,7 +93,7 @@ def test_text_and_damaged_numbers_where_weights_are_asked_for(path):
     arrays = state_dict_of(model)
     name = next(name for name in arrays if name.endswith("weight"))
     np.savez(path, **arrays | {name: np.full(arrays[name].shape, "a")})
-    with pytest.raises(ValueError, match=f"{path} was not read: it holds text under {name}"):
+    with pytest.raises(ValueError, match=f"{path} was not read: it contains text under {name}"):
         load_backbone_weights(model, path)
     assert load_checkpoint(path)[name].dtype.kind == "U"
     np.savez(path, **arrays)

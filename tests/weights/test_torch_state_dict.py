@@ -169,7 +169,7 @@ def test_layer_out_of_a_network(golden):
     load_torch_state_dict(layer, state_dict)
     np.testing.assert_array_equal(layer.gamma, state_dict["head.cca.gamma"])
     twice = {**state_dict, **{f"ema.{key}": value for key, value in state_dict.items()}}
-    refuses(layer, twice, r"below any of \['ema\.head\.cca\.', 'head\.cca\.'\]")
+    refuses(layer, twice, r"match the weights of .*: \['ema\.head\.cca\.', 'head\.cca\.'\]")
 
 
 # Number and hash of the names and shapes of torchvision 0.28's state dicts. They do not know the
@@ -283,7 +283,7 @@ def test_what_does_not_fit_changes_nothing(golden):
         return {**state_dict, **{key.replace("__", "."): value for key, value in entries.items()}}
 
     lacking = {key: value for key, value in state_dict.items() if key != "layer2.0.bn1.bias"}
-    refuses(model, lacking, r"'ccnet' by the names of CCNet: layer2\.0\.bn1\.bias is missing$")
+    refuses(model, lacking, r"from CCNet\) do not fit 'ccnet': layer2\.0\.bn1\.bias is missing$")
     extra = changed(layer5__weight=np.zeros(1))
     refuses(model, extra, r"layer5\.weight is unexpected$")
     shape = changed(conv1__weight=np.zeros((8, 4, 3, 3)))

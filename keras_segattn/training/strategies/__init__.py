@@ -1,4 +1,4 @@
-"""Strategies for training on several devices, by TensorFlow's and Keras's own means."""
+"""Strategies for training on several devices, built on TensorFlow and Keras."""
 
 import keras
 
@@ -14,23 +14,23 @@ STRATEGIES = {
     "multi_worker": MultiWorker,
     "data_parallel": DataParallel,
 }
-# The reasons why a strategy of another backend will not do.
+# The reasons why a strategy of another backend does not work.
 INSTEAD = {
-    "torch": "Keras trains on one device with torch: `fit` has no more, and `keras.distribution` "
-    "raises AttributeError: 'NoneType' object has no attribute 'list_devices'. What it documents "
-    "is a loop of one's own with torch's DistributedDataParallel",
-    "tensorflow": "On TensorFlow `keras.distribution` does nothing, without an error: take "
+    "torch": "With torch, Keras trains on one device: `fit` supports no more, and "
+    "`keras.distribution` raises AttributeError: 'NoneType' object has no attribute "
+    "'list_devices'. Keras documents only a custom loop with torch's DistributedDataParallel",
+    "tensorflow": "On TensorFlow, `keras.distribution` silently does nothing: use "
     "`strategy='mirrored'` or `strategy='multi_worker'`",
-    "jax": "On JAX take `strategy='data_parallel'`",
+    "jax": "On JAX, use `strategy='data_parallel'`",
 }
 
 
 def open_strategy(options, batch_size):
-    """Returns the strategy of a training, or says why it cannot be before anything has begun.
+    """Returns the strategy of a training, or raises before anything has started.
 
     Args:
         options: A `TrainingOptions`.
-        batch_size: Integer, the number of samples of a step, on all devices together.
+        batch_size: Integer, the number of samples per step, over all devices.
 
     Returns:
         A `Strategy`.
@@ -42,43 +42,43 @@ def open_strategy(options, batch_size):
     strategy, backend = STRATEGIES[name], keras.backend.backend()
     if strategy.backend not in (None, backend):
         raise ValueError(
-            f"`strategy={name!r}` needs KERAS_BACKEND={strategy.backend}. It is {backend}. "
+            f"`strategy={name!r}` requires KERAS_BACKEND={strategy.backend}. It is {backend}. "
             f"{INSTEAD[backend]}."
         )
     if options.deterministic and backend != "tensorflow":
         raise ValueError(
-            f"`deterministic=True` needs KERAS_BACKEND=tensorflow. It is {backend}, which has a "
-            "switch of its own: XLA_FLAGS=--xla_gpu_deterministic_ops=true for JAX, "
+            f"`deterministic=True` requires KERAS_BACKEND=tensorflow. It is {backend}, which has "
+            "its own switch: XLA_FLAGS=--xla_gpu_deterministic_ops=true for JAX, "
             "`torch.use_deterministic_algorithms(True)` for torch."
         )
     if options.virtual_devices is not None and name not in ("mirrored", "data_parallel"):
         raise ValueError(
-            "`virtual_devices` goes with `strategy='mirrored'` or `strategy='data_parallel'`. "
+            "`virtual_devices` requires `strategy='mirrored'` or `strategy='data_parallel'`. "
             f"Received: `strategy={name!r}`"
         )
     if options.sync_batch_norm and strategy.backend != "tensorflow":
         raise ValueError(
-            "`sync_batch_norm=True` goes with `strategy='mirrored'` or `strategy='multi_worker'`. "
-            f"With {name!r} batch normalization sees the whole batch already, and but for "
-            "TensorFlow Keras raises «Argument synchronized=True is only supported with the "
+            "`sync_batch_norm=True` requires `strategy='mirrored'` or `strategy='multi_worker'`. "
+            f"With {name!r}, batch normalization already uses the whole batch, and on other "
+            "backends Keras raises «Argument synchronized=True is only supported with the "
             "TensorFlow backend»."
         )
     if options.gradient_accumulation_steps is not None and strategy.backend == "tensorflow":
         raise ValueError(
-            f"`gradient_accumulation_steps` does not go with `strategy={name!r}`: Keras's "
+            f"`gradient_accumulation_steps` does not work with `strategy={name!r}`: Keras's "
             "optimizers raise «RuntimeError: `merge_call` called while defining a new graph or a "
             "tf.function». Use more devices, or `strategy='data_parallel'` on JAX."
         )
     if options.mixed_precision == "float16" and strategy.backend == "tensorflow":
         raise ValueError(
-            f"`mixed_precision='float16'` does not go with `strategy={name!r}`: Keras looks for "
-            "overflow in the gradients of each device by itself, before they are added up. Take "
+            f"`mixed_precision='float16'` does not work with `strategy={name!r}`: Keras checks "
+            "the gradients of each device for overflow before it adds them. Use "
             "`mixed_precision='bfloat16'`."
         )
     if name == "multi_worker" and options.jit_compile is True:
         raise ValueError(
-            "`jit_compile=True` does not go with `strategy='multi_worker'`, whose loop takes the "
-            "place of `fit` and does not use XLA. Take `jit_compile='auto'` or "
+            "`jit_compile=True` does not work with `strategy='multi_worker'`: its loop replaces "
+            "`fit` and does not use XLA. Use `jit_compile='auto'` or "
             "`jit_compile=False`."
         )
     strategy = strategy(options.virtual_devices)

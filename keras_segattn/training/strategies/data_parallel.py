@@ -1,4 +1,4 @@
-"""Several devices, of one process or many, on JAX."""
+"""Several devices, in one or more processes, on JAX."""
 
 import os
 
@@ -10,13 +10,13 @@ from keras_segattn.training.strategies.strategy import Strategy
 class DataParallel(Strategy):
     """`keras.distribution.DataParallel` with `fit`.
 
-    Several processes find one another by the environment variables of
-    `keras.distribution.initialize`: `KERAS_DISTRIBUTION_JOB_ADDRESSES`, the address and port of the
-    first one, `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID`.
+    Several processes connect through the environment variables of `keras.distribution.initialize`:
+    `KERAS_DISTRIBUTION_JOB_ADDRESSES`, the address and port of the first process,
+    `KERAS_DISTRIBUTION_NUM_PROCESSES` and `KERAS_DISTRIBUTION_PROCESS_ID`.
 
     Args:
-        virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
-            devices that there are. Defaults to `None`.
+        virtual_devices: Integer, the number of virtual devices to split the CPU into, or `None` for
+            the physical devices. Defaults to `None`.
     """
 
     backend = "jax"
@@ -35,9 +35,9 @@ class DataParallel(Strategy):
             print(f"waiting for {count} processes at {address}", flush=True)
             keras.distribution.initialize()
         elif len(missing) < len(variables):
-            raise ValueError(f"Several processes need the environment variables {missing} too.")
+            raise ValueError(f"Several processes also require the environment variables {missing}.")
         self.processes, self.process = jax.process_count(), jax.process_index()
-        # Each process reads its own share.
+        # Each process reads its own part of the data.
         self.distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
         self.devices = len(keras.distribution.list_devices())
         if self.processes > 1:
@@ -55,9 +55,9 @@ class DataParallel(Strategy):
             sizes = {data.read(index)[1].shape for index in range(len(data))}
             if len(sizes) > 1:
                 raise ValueError(
-                    "JAX divides arrays of one size among devices; the images to validate on have "
-                    f"{len(sizes)} sizes, such as {min(sizes)} and {max(sizes)}. Take TensorFlow's "
-                    "`strategy='mirrored'`, or one device."
+                    "JAX splits only arrays of the same size across devices; the validation images "
+                    f"have {len(sizes)} sizes, such as {min(sizes)} and {max(sizes)}. Use "
+                    "TensorFlow's `strategy='mirrored'`, or one device."
                 )
         return super().batches(data, batch_size, training=training, **arguments)
 

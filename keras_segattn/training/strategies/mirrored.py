@@ -1,4 +1,4 @@
-"""Several devices of one machine on TensorFlow."""
+"""Several devices of one machine, on TensorFlow."""
 
 from keras_segattn.data.tf_data import tf_dataset
 from keras_segattn.training.strategies.strategy import Strategy
@@ -8,8 +8,8 @@ class Mirrored(Strategy):
     """`tf.distribute.MirroredStrategy` with `fit`: all GPUs of the machine, or parts of its CPU.
 
     Args:
-        virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
-            GPUs that there are. Defaults to `None`.
+        virtual_devices: Integer, the number of virtual devices to split the CPU into, or `None` for
+            the available GPUs. Defaults to `None`.
     """
 
     backend = "tensorflow"
@@ -31,22 +31,22 @@ class Mirrored(Strategy):
         super().check(batch_size, jit_compile)
         if jit_compile is True and self.on_cpu:
             raise ValueError(
-                "`jit_compile=True` does not go with `strategy='mirrored'` on a CPU, where "
-                "TensorFlow raises InvalidArgumentError as it compiles the exchange of gradients. "
-                "Take `jit_compile=False`."
+                "`jit_compile=True` does not work with `strategy='mirrored'` on a CPU: TensorFlow "
+                "raises InvalidArgumentError when it compiles the gradient exchange. "
+                "Use `jit_compile=False`."
             )
 
     def scope(self):
         return self.strategy.scope()
 
     def _distribute(self, sampler, preprocessing, first_epoch):
-        # One element for each replica of this process: images of an evaluation differ in size.
+        # One element per replica of this process: evaluation images differ in size.
         replicas = self.devices // self.processes
 
         def batches(_):
             endless = sampler.training
             dataset = tf_dataset(sampler, preprocessing, first_epoch, replicas, endless)
-            # `fit` keeps one iterator of a distributed data set for all evaluations, each of which
+            # `fit` keeps one iterator of a distributed data set for all evaluations; each of them
             # takes as many steps as the data set has.
             return dataset if sampler.training else dataset.repeat()
 

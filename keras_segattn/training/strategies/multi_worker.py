@@ -1,4 +1,4 @@
-"""Several processes, on one machine or many, on TensorFlow."""
+"""Several processes, on one or more machines, on TensorFlow."""
 
 import json
 import os
@@ -13,13 +13,13 @@ from keras_segattn.training.strategies.mirrored import Mirrored
 
 
 class MultiWorker(Mirrored):
-    """`tf.distribute.MultiWorkerMirroredStrategy`, by a loop in the place of `fit`, which fails.
+    """`tf.distribute.MultiWorkerMirroredStrategy` with its own loop, because `fit` fails.
 
     The loop runs the model's own `train_step` and `test_step`, and the callbacks.
 
-    The processes and this one's place among them stand in the environment variable `TF_CONFIG`, as
-    TensorFlow documents it: `{"cluster": {"worker": ["host:port", ...]}, "task": {"type": "worker",
-    "index": 0}}`.
+    The environment variable `TF_CONFIG` lists the processes and the index of this process, as
+    documented by TensorFlow: `{"cluster": {"worker": ["host:port", ...]}, "task": {"type":
+    "worker", "index": 0}}`.
     """
 
     def __init__(self, virtual_devices=None):
@@ -104,7 +104,7 @@ class MultiWorker(Mirrored):
 
 
 def _results(model):
-    """The metrics over all workers, flat as in the logs of `fit`."""
+    """Returns the metrics over all workers, flat as in the logs of `fit`."""
     logs = {}
     for name, value in model.get_metrics_result().items():
         logs.update(value if isinstance(value, dict) else {name: value})
@@ -112,7 +112,7 @@ def _results(model):
 
 
 def _read_config():
-    """Returns the addresses of all workers and the number of this one."""
+    """Returns the addresses of all workers and the index of this worker."""
     text = os.environ.get("TF_CONFIG", "")
     try:
         config = json.loads(text)
@@ -122,7 +122,7 @@ def _read_config():
     except (ValueError, KeyError, TypeError):
         pass
     raise ValueError(
-        "`strategy='multi_worker'` reads the processes from the environment variable TF_CONFIG, "
+        "`strategy='multi_worker'` requires the processes in the environment variable TF_CONFIG, "
         'as in {"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": '
         f'"worker", "index": 0}}}}, with another index in each. Received: {text!r}'
     )

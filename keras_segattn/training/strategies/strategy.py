@@ -9,18 +9,18 @@ from keras_segattn.data.tf_data import tf_dataset
 
 
 class Strategy:
-    """Training by `fit`. A subclass overrides the steps that differ on several devices.
+    """Training with `fit`. Subclasses override the steps that differ on several devices.
 
     Args:
-        virtual_devices: Integer, the number of devices to divide the CPU into, or `None` for the
-            devices that there are. Only strategies of one process take a number. Defaults to
+        virtual_devices: Integer, the number of virtual devices to split the CPU into, or `None` for
+            the physical devices. Only strategies with one process accept a number. Defaults to
             `None`.
 
     Attributes:
-        devices: Number of devices that share a batch, in all processes.
+        devices: Number of devices that share a batch, over all processes.
         processes: Number of processes.
-        process: Number of this process, from 0; only process 0, the chief, writes.
-        lost_worker: Tuple of the errors by which the framework tells that a process is gone.
+        process: Index of this process, from 0; only process 0, the chief, writes.
+        lost_worker: Tuple of the errors that the framework raises when a process is gone.
     """
 
     backend = None
@@ -34,35 +34,35 @@ class Strategy:
 
     @property
     def chief(self):
-        """True if this process is the one that writes."""
+        """True if this process writes."""
         return self.process == 0
 
     def check(self, batch_size, jit_compile):
-        """Raises ValueError where a batch cannot be divided, or XLA cannot be used."""
+        """Raises a ValueError if a batch cannot be divided or XLA cannot be used."""
         del jit_compile
         if batch_size % self.devices:
             below = batch_size - batch_size % self.devices
             choice = f"{below} or {below + self.devices}" if below else f"{self.devices}"
             raise ValueError(
-                f"A batch of {batch_size} cannot be divided among {self.devices} devices. Take "
-                f"`batch_size` {choice}, or use another number of devices."
+                f"A batch of {batch_size} cannot be split across {self.devices} devices. Use "
+                f"`batch_size` {choice}, or another number of devices."
             )
 
     def check_agreement(self, epochs_done, folder):
-        """Raises ValueError where processes would go on from different epochs."""
+        """Raises a ValueError if processes would resume from different epochs."""
         found = self._gather(epochs_done)
         if len(set(found)) > 1:
             raise ValueError(
-                f"The processes find {found} finished epochs in {folder}. `folder` must be "
-                "one that all of them share."
+                f"The processes find {found} finished epochs in {folder}. All processes must "
+                "share `folder`."
             )
 
     def _gather(self, number):
-        """Returns a number of every process."""
+        """Gathers a number from every process."""
         return [number]
 
     def scope(self):
-        """Returns the context in which the model is made and compiled."""
+        """Returns the context in which the model is built and compiled."""
         return contextlib.nullcontext()
 
     def batches(
@@ -75,7 +75,7 @@ class Strategy:
         seed=0,
         first_epoch=0,
     ):
-        """Returns this process's share of the batches of a data set, as `fit` takes them."""
+        """Returns this process's share of a data set's batches, for `fit`."""
         sampler = Sampler(
             data,
             batch_size,
@@ -86,18 +86,18 @@ class Strategy:
             share=(self.process, self.processes),
             fill=self.devices > 1,
         )
-        # tf.data where there is TensorFlow, which reads ahead further; the samples are the same.
+        # With TensorFlow, tf.data, which prefetches further; the samples are the same.
         if importlib.util.find_spec("tensorflow"):
             return self._distribute(sampler, preprocessing, first_epoch)
         return SegmentationPyDataset(sampler, preprocessing, first_epoch, endless=sampler.training)
 
     def _distribute(self, sampler, preprocessing, first_epoch):
-        # Without an end, so that no time is lost between epochs.
+        # Infinite, so that no time is lost between epochs.
         return tf_dataset(sampler, preprocessing, first_epoch, endless=sampler.training)
 
     def fit(self, model, batches, **arguments):
-        """Trains as `fit` does, with its arguments."""
+        """Trains like `fit`, with the same arguments."""
         model.fit(batches, shuffle=False, **arguments)  # the pipeline shuffles
 
     def close(self):
-        """Lets the other processes go."""
+        """Releases the other processes."""

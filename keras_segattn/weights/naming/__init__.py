@@ -1,4 +1,4 @@
-"""Known sources' names for the weights of our layers, backbones and networks."""
+"""Known sources' weight names for our layers, backbones and networks."""
 
 from keras_segattn.weights.naming import (
     attanet,
@@ -11,7 +11,7 @@ from keras_segattn.weights.naming import (
 )
 from keras_segattn.weights.naming.backbone_archives import archive
 
-# Functions from the paths of a target's weights to a `Naming`, or None if it is not theirs.
+# Functions from the paths of a target's weights to a `Naming`, or `None` if they do not apply.
 NAMINGS = (
     torchvision.resnet,
     torchvision.mobilenet_v2,

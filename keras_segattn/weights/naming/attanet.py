@@ -1,4 +1,4 @@
-"""The names of AttaNet's repository: the network on ResNet-18, and the light one."""
+"""Weight names of AttaNet's repository: the network on ResNet-18 and the light network."""
 
 from keras_segattn.weights.naming.naming import Naming, below, by_rules
 from keras_segattn.weights.naming.torchvision import resnet
@@ -18,7 +18,7 @@ HEADS = {"head": "conv_out", "auxiliary1_head": "conv_out1", "auxiliary2_head": 
 
 
 def _blocks(names, start="", prefix=""):
-    """The rules of blocks, each of a convolution and a normalization."""
+    """Returns the rules of blocks with one convolution and one normalization each."""
     return [
         (f"{start}{ours}/{layer}", f"{prefix}{theirs}.{part}")
         for ours, theirs in names.items()
@@ -53,7 +53,7 @@ def light_backbone(paths):
 
 
 def network(paths):
-    """Both networks; auxiliary heads are left out where the target has none."""
+    """Both networks; auxiliary heads are skipped if the target has none."""
     backbone = below("head.resnet.", resnet, paths)
     backbone = backbone or below("head.backbone.", light_backbone, paths)
     rules = [
@@ -67,5 +67,5 @@ def network(paths):
     rest = by_rules([path for path in paths if not path.startswith("backbone/")], rules)
     if not backbone or not rest:
         return None
-    # Their ResNet keeps ImageNet's classifier, which nothing reads.
+    # Their ResNet keeps the unused ImageNet classifier.
     return Naming("AttaNet", {**backbone, **rest}, ignored=r"(head\.resnet\.fc|conv_out[12])\..*")

@@ -6,7 +6,7 @@ from keras_segattn.weights.naming.naming import Naming, by_rules
 
 RULES = (
     (r"layer\d_attention(/.*)?", lambda match: match[0].replace("/", ".")),
-    # Archives part names by dots, which the torch backend refuses in the name of a layer.
+    # Archives separate names by dots, which the torch backend rejects in layer names.
     (r"(.+)/conv", lambda match: re.sub("[_/]", ".", match[1])),
     (r"(.+)/norm", lambda match: re.sub("[_/]", ".", match[1]) + ".bn"),
 )

@@ -1,4 +1,4 @@
-"""The names of CCNet's repository."""
+"""Weight names of CCNet's repository."""
 
 from keras_segattn.weights.naming.naming import Naming, below, by_rules
 from keras_segattn.weights.naming.torchvision import resnet
@@ -22,13 +22,13 @@ AUXILIARY_HEAD = (
 
 
 def head(paths):
-    """The head on its own, for a network whose backbone has no weights."""
+    """Only the head, for a network whose backbone has no weights."""
     modules = by_rules(paths, HEAD)
     return modules and Naming("CCNet's head", modules, in_place_abn=".*")
 
 
 def network(paths):
-    """The network; the auxiliary head is left out where the target has none."""
+    """The network; the auxiliary head is skipped if the target has none."""
     backbone = below("", resnet, paths)
     rest = by_rules(
         [path for path in paths if not path.startswith("backbone/")],

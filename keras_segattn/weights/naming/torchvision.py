@@ -1,4 +1,4 @@
-"""torchvision's names of its backbones, which most other code for torch keeps."""
+"""torchvision's weight names of its backbones, also used by most other torch code."""
 
 from keras_segattn.weights.naming.naming import Naming, by_rules
 
@@ -9,19 +9,19 @@ RESNET = (
     (r"layer(\d)_(\d+)_downsample/norm", r"layer\1.\2.downsample.1"),
     (r"layer(\d)_(\d+)_(conv\d)/conv", r"layer\1.\2.\3"),
     (r"layer(\d)_(\d+)_conv(\d)/norm", r"layer\1.\2.bn\3"),
-    # Of `attention_before_last_block`, which torchvision has no names for.
+    # For `attention_before_last_block`, which torchvision does not have.
     (r"layer\d_attention(/.*)?", lambda match: match[0].replace("/", ".")),
 )
 
 
 def resnet(paths):
-    """ResNets with torchvision's stem, and with the deep one of CCNet's code."""
+    """ResNets with torchvision's stem or the deep stem of CCNet's code."""
     modules = by_rules(paths, RESNET)
     return modules and Naming(
         "torchvision's ResNets",
         modules,
         ignored=r"(fc|head|dsn)\..*",
-        # A network of CCNet's code, of which only the backbone is wanted.
+        # A network of CCNet's code; only its backbone is used.
         in_place_abn=r"(.*\.)?head\.conva\..*",
     )
 
@@ -45,7 +45,7 @@ MOBILENET_V2 = (
 
 def mobilenet_v2(paths):
     modules = by_rules(paths, MOBILENET_V2)
-    # Feature 18 is the last 1x1 convolution, which only the classifier reads.
+    # Feature 18 is the last 1x1 convolution, read only by the classifier.
     return modules and Naming(
         "torchvision's MobileNetV2", modules, ignored=r"(classifier|features\.18)\..*"
     )

@@ -1,0 +1,56 @@
+"""Segments one large file: a GeoTIFF scene or a video."""
+
+import sys
+
+import keras
+
+from keras_segattn.inference import segment_geotiff, segment_video
+
+SCENES = (".tif", ".tiff")
+VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg")
+TILE = 512
+
+
+def predict_file(model, arguments):
+    """Segments the scene or video that the arguments name, and says what was written.
+
+    Args:
+        model: The network.
+        arguments: Arguments of `keras-segattn predict`, with `results` as the file or folder.
+    """
+    source = arguments.images
+    is_scene = source.suffix.lower() in SCENES
+    suffix = ".tif" if is_scene else ".mp4"
+    target = arguments.results
+    if target.suffix.lower() not in (*SCENES, *VIDEOS):
+        target = target / f"{source.stem}_classes{suffix}"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Seen on a terminal only: a log would get a line for each row or frame.
+    shown = keras.utils.Progbar(100 if is_scene else None) if sys.stdout.isatty() else None
+    options = {"threshold": arguments.threshold, "batch_size": 1}
+    if is_scene:
+        polygons = target.with_suffix(".geojson") if arguments.polygons else None
+        shares = segment_geotiff(
+            model,
+            source,
+            target,
+            tile=arguments.tile or TILE,
+            polygons=polygons,
+            simplify=arguments.simplify,
+            progress=shown and (lambda share: shown.update(round(100 * share))),
+            **options,
+        )
+        print(*(f"  {name} {100 * share:.1f} %" for name, share in shares.items()), sep="\n")
+        print("written:", *filter(None, (target, polygons)))
+        return
+    report = segment_video(
+        model,
+        source,
+        target,
+        smoothing=arguments.smoothing,
+        size=arguments.size,
+        tile=arguments.tile,
+        progress=shown and (lambda count, rate: shown.update(count, [("frames/s", rate)])),
+        **options,
+    )
+    print(report)
