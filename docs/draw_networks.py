@@ -1,7 +1,7 @@
 """Draws the figures of the networks into `docs/figures`: python docs/draw_networks.py
 
-Channels, sizes of maps and numbers of layers are read from the networks as they are built, except in
-the figure of Mask R-CNN.
+Channels, sizes of maps and numbers of layers are read from the networks as they are built, except
+in the figure of Mask R-CNN.
 """
 
 import itertools

@@ -179,7 +179,7 @@ def test_options_that_one_device_does_not_have_are_refused(data, tmp_path):
     options = TrainingOptions(ema_momentum=0.9)
     with pytest.raises(ValueError, match=r"no `ema_momentum`.*Received: ema_momentum=0\.9"):
         train_instances(RECIPE, data, tmp_path, options)
-    with pytest.raises(ValueError, match="4 samples, do not fill a batch of 16"):
+    with pytest.raises(ValueError, match="4 samples, too few for a batch of 16"):
         train_instances(recipes.get("mask_rcnn_resnet50_coco"), data, tmp_path)
     model = MaskRCNN(backbone=tiny_backbone(), classes=2, filters=4, units=4, proposals=8)
     with pytest.raises(ValueError, match="has 2 classes, and the data set 3"):

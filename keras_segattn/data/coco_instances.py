@@ -19,7 +19,8 @@ class COCOInstances(InstanceDataset):
 
     Masks are polygons or run-length encodings in either form. Crowd annotations are skipped, and so
     are objects whose box is less than a pixel wide or high inside the image, or whose mask has no
-    pixel there. Classes are numbered in the order of the category ids; `category_ids` contains these ids.
+    pixel there. Classes are numbered in the order of the category ids; `category_ids` contains
+    these ids.
 
     Args:
         annotations: Path of the JSON file.
