@@ -6,9 +6,9 @@ import json
 import os
 import resource
 import shutil
-import zipfile
 import signal
 import sys
+import zipfile
 
 import keras
 import numpy as np

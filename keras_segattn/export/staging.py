@@ -104,7 +104,7 @@ def _hold(folder, path):
 
 
 def _check_own(folder):
-    """Raises a ValueError unless the folder is missing, empty, or contains the lock of an export."""
+    """Raises a ValueError unless the folder is missing, empty, or has the lock of an export."""
     if not os.path.lexists(folder):
         return
     if folder.is_dir() and not folder.is_symlink():
