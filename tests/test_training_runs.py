@@ -164,7 +164,7 @@ def flip(path):
 
 
 def truncate_weights(path):
-    """Writes a whole archive with half of the weights, as a full disk leaves it."""
+    """Writes a whole archive with truncated weights."""
     with zipfile.ZipFile(path) as file:
         entries = {name: file.read(name) for name in file.namelist()}
     entries["model.weights.h5"] = entries["model.weights.h5"][:-1000]
@@ -176,7 +176,7 @@ def truncate_weights(path):
 FAULTS = {
     "flipped byte of the best model": (
         lambda run: flip(run.best),
-        r"best\.keras is damaged, .*best epoch, 1,.* Restore it, or move best\.keras and best\.json",
+        r"best\.keras is damaged, .*best epoch, 1,.* Restore it, or move best\.keras and",
     ),
     "truncated weights of the best model": (
         lambda run: truncate_weights(run.best),

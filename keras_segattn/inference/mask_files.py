@@ -76,7 +76,8 @@ def claim_results(results, model, options, pairs):
         before = "an unknown model" if there is None else _described(there)
         raise ValueError(
             f"{results} contains {counted(len(masks), 'mask')} of {before}, and would get other "
-            f"masks of {_described(own)}. Write to another folder, or remove these masks and {MADE_BY}."
+            f"masks of {_described(own)}. Write to another folder, or remove these masks and "
+            f"{MADE_BY}."
         )
     for path in (record, results / FAILED):
         if there is None and path.exists():
