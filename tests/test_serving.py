@@ -231,8 +231,9 @@ def test_forms(artifact, rng):
                 b'Content-Disposition: form-data; name="image"; filename="street.png"\r\n'
                 b"Content-Type: image/png\r\n\r\n" + file + b"\r\n--x--\r\n"
             )
-            headers = {"Content-Type": "multipart/form-data; boundary=x"}
-            assert send("/segment", form, headers)[:2] == send("/segment", file)[:2]
+            for kind in ("multipart/form-data; boundary=x", "Multipart/Form-Data; Boundary=x"):
+                headers = {"Content-Type": kind}
+                assert send("/segment", form, headers)[:2] == send("/segment", file)[:2]
         status, message, _ = send("/segment", form.replace(b"file", b"fool"), headers)
         assert (status, b"needs one file; this one has 0" in message) == (400, True)
         many = form.replace(b"\r\n--x--", 20 * b"\r\n--x\r\n\r\n" + b"\r\n--x--")
@@ -248,6 +249,8 @@ def test_base64(artifact, rng):
         expected = send("/segment", file)[:2]
         for value in (text, f"data:image/png;base64,{text}", text.replace("/", "\\/")):
             assert send("/segment", f'{{"image": "{value}"}}', headers)[:2] == expected
+        capitals = {"Content-Type": "Application/JSON"}
+        assert send("/segment", f'{{"image": "{text}"}}', capitals)[:2] == expected
         for wrong in (text, f'{{"file": "{text}"}}', '{"image": "a"}', '{"image": 3}', "[" * 10000):
             status, message, _ = send("/segment", wrong, headers)
             assert (status, b"JSON must have the form" in message) == (400, True)
@@ -309,12 +312,16 @@ def test_many_classes(artifact):
 
 
 def test_what_cannot_be_served(tmp_path, artifact):
-    logits, other = tmp_path / "logits.onnx", tmp_path / "other.onnx"
+    names = ("logits.onnx", "other.onnx", "incomplete.onnx")
+    logits, other, incomplete = (tmp_path / name for name in names)
     export_model(color_network(), logits, "onnx", images=ColorPatches(), output="logits")
     other.write_bytes(artifact.read_bytes()[:-50])
+    # The field `metadata_props`, with a key and a value.
+    incomplete.write_bytes(b'r&\n\rkeras_segattn\x12\x15{"keras_segattn":"1"}')
     for path, message in [
         (logits, "returns logits; export it with"),
         (other, "has no metadata of `export_model`, or is damaged"),
+        (incomplete, "has incomplete metadata: it lacks 'network'"),
         (tmp_path / "none.onnx", "There is no artifact at"),
         (tmp_path, "not an artifact in a known format"),
     ]:

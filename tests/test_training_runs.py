@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -156,15 +157,46 @@ def damage(path, size=3000):
     path.write_bytes(path.read_bytes()[:size])
 
 
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255
+    path.write_bytes(content)
+
+
+def truncate_weights(path):
+    """Writes a whole archive with truncated weights."""
+    with zipfile.ZipFile(path) as file:
+        entries = {name: file.read(name) for name in file.namelist()}
+    entries["model.weights.h5"] = entries["model.weights.h5"][:-1000]
+    with zipfile.ZipFile(path, "w") as file:
+        for name, content in entries.items():
+            file.writestr(name, content)
+
+
 FAULTS = {
+    "flipped byte of the best model": (
+        lambda run: flip(run.best),
+        r"best\.keras is damaged, .*best epoch, 1,.* Restore it, or move best\.keras and",
+    ),
+    "truncated weights of the best model": (
+        lambda run: truncate_weights(run.best),
+        r"best\.keras is damaged",
+    ),
+    "truncated weights of both": (
+        lambda run: [truncate_weights(path) for path in run.checkpoints.glob("*.keras")],
+        r"epoch-0001\.keras is damaged, and there is no other",
+    ),
     "both damaged": (
         lambda run: [damage(path) for path in run.checkpoints.glob("*.keras")],
         r"epoch-0001\.keras is damaged, and there is no other",
     ),
-    "no best model": (lambda run: run.best.unlink(), r"best\.keras is missing.*Put best\.keras"),
+    "no best model": (
+        lambda run: run.best.unlink(),
+        r"best\.keras is missing.*Restore best\.keras",
+    ),
     "no best value": (
         lambda run: (run.checkpoints / "best.json").unlink(),
-        r"best\.json is missing.*Put best\.json back",
+        r"best\.json is missing.*Restore best\.json",
     ),
     "best value": (
         lambda run: (run.checkpoints / "best.json").write_text("{"),
@@ -208,6 +240,17 @@ def test_a_damaged_folder_is_told_before_training(name, tmp_path, one_epoch):
     with pytest.raises(ValueError, match=message):
         go(tmp_path)
     assert contents(tmp_path) == before
+
+
+def test_a_kill_between_the_best_model_and_its_record(tmp_path, one_epoch):
+    shutil.copytree(one_epoch, tmp_path, dirs_exist_ok=True)
+    run = RunFolder(tmp_path)
+    for name in ("epoch-0001.keras", "best.json"):
+        (run.checkpoints / name).unlink()
+    before = run.best.read_bytes()
+    go(tmp_path)
+    assert (run.checkpoints / "earlier-best.keras").read_bytes() == before
+    assert AtomicCheckpoint.latest(run.checkpoints)[1] == 2
 
 
 def test_lost_checkpoints_are_told_before_training(tmp_path):
@@ -291,7 +334,7 @@ def test_a_signal_leaves_one_line_and_a_state_to_go_on_from(heeded, tmp_path, mo
             if (AtomicCheckpoint.latest(tmp_path / "checkpoints")[1], batch) == (1, 1):
                 os.kill(os.getpid(), number)
 
-    monkeypatch.setattr(job, "train", lambda *a, **k: train(*a, callbacks=[Kill()], **k))
+    monkeypatch.setattr(job, "train", lambda *a, **k: train(*a, **k | {"callbacks": [Kill()]}))
     handler = signal.getsignal(number)
     assert commanded(monkeypatch, "--run", tmp_path) == 128 + number
     assert signal.getsignal(number) == handler

@@ -41,7 +41,8 @@ class AtomicCheckpoint(keras.callbacks.Callback):
     Raises:
         RuntimeError: At the end of an epoch with a loss that is not finite; nothing is saved then.
         ValueError: If the folder contains a later epoch than the first epoch of the training, or
-            the logs never contain the monitored value.
+            only one of `best.keras` and `best.json`; or if the logs never contain the monitored
+            value.
 
     Example:
 
@@ -98,7 +99,9 @@ class AtomicCheckpoint(keras.callbacks.Callback):
     def _begin(self, epoch):
         """Reads the best value so far; raises if training would replace saved epochs."""
         path, done = self.latest(self.folder)
-        best = self.read_best(self.folder) or {"epoch": 0, "value": None}
+        best = self.read_best(self.folder)
+        self._check_both(best)
+        best = best or {"epoch": 0, "value": None}
         # A process killed after saving the best epoch leaves no checkpoint of this epoch, which is
         # then trained again.
         if done > epoch or best["epoch"] > epoch + 1:
@@ -115,6 +118,18 @@ class AtomicCheckpoint(keras.callbacks.Callback):
                 f"monitor={self.monitor!r}. Use the same monitor, or choose another folder."
             )
         self.best = best["value"]
+
+    def _check_both(self, best):
+        """Raises a ValueError if only the best model or only its record exists."""
+        model, record = self.folder / BEST_MODEL, self.folder / BEST_VALUE
+        if model.exists() == (best is not None):
+            return
+        there, missing = (model, record) if best is None else (record, model)
+        raise ValueError(
+            f"{there} exists, but {missing.name} is missing, so the best epoch is unknown and a "
+            f"worse one might replace it. Restore {missing.name}, or move {there.name} away to "
+            "keep the best of the later epochs, or choose another folder."
+        )
 
     def _value(self, epoch, logs):
         """Returns the monitored value, or `None` for an epoch without validation."""

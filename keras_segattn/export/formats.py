@@ -13,6 +13,17 @@ FORMATS = {
     format.name: format
     for format in (SavedModel(), ONNX(), ONNXForProcessors(), LiteRT(), OpenVINO(), TensorRT())
 }
+# Entries of the metadata that files of every version have.
+REQUIRED = (
+    "network",
+    "input",
+    "output",
+    "resized",
+    "preprocessing",
+    "classes",
+    "class_names",
+    "palette",
+)
 
 
 class LoadedArtifact:
@@ -123,7 +134,7 @@ def read_metadata(path):
     path = Path(path)
     format = format_of(path)
     try:
-        return format.read_metadata(path)
+        metadata = format.read_metadata(path)
     except ImportError:
         raise
     except Exception as error:
@@ -131,6 +142,30 @@ def read_metadata(path):
         raise ValueError(
             f"{path} has no metadata of `export_model`, or is damaged: {error!r}"
         ) from error
+    _check_complete(path, metadata)
+    return metadata
+
+
+def _check_complete(path, metadata):
+    """Raises a ValueError unless metadata have the entries that a segmenter reads."""
+    fault = _fault_of(metadata)
+    if fault is not None:
+        raise ValueError(
+            f"{path} has incomplete metadata: {fault}. Export the model again with `export_model`."
+        )
+
+
+def _fault_of(metadata):
+    if not isinstance(metadata, dict):
+        return f"they are {metadata!r}"
+    for name in REQUIRED:
+        if name not in metadata:
+            return f"it lacks {name!r}"
+    for name, entries in (("input", ("shape", "dtype")), ("preprocessing", ())):
+        value = metadata[name]
+        if not isinstance(value, dict) or not all(entry in value for entry in entries):
+            return f"{name!r} is {value!r}"
+    return None
 
 
 def is_artifact(path, folder):

@@ -44,7 +44,8 @@ def staging_folder(path):
     """Context manager that yields a hidden folder beside `path` for preparing an artifact.
 
     The folder is `.NAME.export`. One process at a time holds it. If a process was killed, the next
-    process restores the artifact that was moved away from `path` and clears the folder.
+    process restores the artifact that was moved away from `path` and clears the folder. A link or
+    folder of this name that no export created is left untouched.
 
     Args:
         path: Path of the artifact. Its parent must exist.
@@ -54,6 +55,7 @@ def staging_folder(path):
 
     Raises:
         RuntimeError: If another process exports to the same path.
+        ValueError: If the name is taken by something that no export created.
     """
     folder = path.with_name(f".{path.name}.export")
     lock = _hold(folder, path)
@@ -89,6 +91,7 @@ def _is_empty(path):
 def _hold(folder, path):
     """Returns the descriptor of the folder's lock, which the process holds until it ends."""
     while True:
+        _check_own(folder)
         folder.mkdir(exist_ok=True)
         try:
             return hold(folder / LOCK)
@@ -98,6 +101,28 @@ def _hold(folder, path):
             raise RuntimeError(
                 f"Another process is exporting to {path}: wait for it, or pass another path."
             ) from None
+
+
+def _check_own(folder):
+    """Raises a ValueError unless the folder is missing, empty, or has the lock of an export."""
+    if not os.path.lexists(folder):
+        return
+    if folder.is_dir() and not folder.is_symlink():
+        try:
+            entries = {entry.name: entry for entry in os.scandir(folder)}
+            if not entries or (LOCK in entries and _is_lock(entries[LOCK])):
+                return
+        except FileNotFoundError:  # Another process has just removed it.
+            return
+    raise ValueError(
+        f"{folder}, where the export is prepared, exists and is not of an export. It is not "
+        "cleared: move it away, or pass another path."
+    )
+
+
+def _is_lock(entry):
+    # `hold` leaves the file empty.
+    return entry.is_file(follow_symlinks=False) and not entry.stat().st_size
 
 
 def _clear(folder, path):

@@ -60,20 +60,24 @@ def claim_results(results, model, options, pairs):
         pairs: List of pairs, as returned by `pair_files`.
 
     Raises:
-        ValueError: If the folder contains masks of another model, of other options, or without a
-            record.
+        ValueError: If the folder contains masks of another model or of other options, whatever
+            their images, or masks of these images without a record.
     """
     record = results / MADE_BY
     own = {"model": model.name, "sha256": _hash_of(model), "options": options}
     there = _read_record(record)
     if there == own:
         return
-    masks = sum(mask.exists() for _, mask in pairs)
+    masks = {mask for _, mask in pairs if mask.exists()}
+    if there is not None:
+        # A later run with the images of these masks would take them for its own.
+        masks.update(_masks_in(results))
     if masks:
         before = "an unknown model" if there is None else _described(there)
         raise ValueError(
-            f"{results} contains {counted(masks, 'mask')} of {before}, and would get other masks "
-            f"of {_described(own)}. Write to another folder, or remove these masks and {MADE_BY}."
+            f"{results} contains {counted(len(masks), 'mask')} of {before}, and would get other "
+            f"masks of {_described(own)}. Write to another folder, or remove these masks and "
+            f"{MADE_BY}."
         )
     for path in (record, results / FAILED):
         if there is None and path.exists():
@@ -191,6 +195,13 @@ def _listed(file):
                 "the results folder; write an absolute path."
             )
         yield file.parent / path, path.relative_to(path.anchor)
+
+
+def _masks_in(results):
+    """Yields the paths of all masks in a folder, which end in the suffixes of image and mask."""
+    for path in results.rglob("*.png"):
+        if Path(path.stem).suffix.lower() in IMAGE_SUFFIXES:
+            yield path
 
 
 def _part_of(path, attempt):

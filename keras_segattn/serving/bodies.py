@@ -24,7 +24,7 @@ def file_of_form(body, content_type):
     The parts of a form are its fields. Their number is bounded: `email` of Python would take
     gigabytes for a form of a million empty ones.
     """
-    boundary = re.search(r'boundary=("[^"]+"|[^\s;,]+)', content_type)
+    boundary = re.search(r'(?i)boundary=("[^"]+"|[^\s;,]+)', content_type)
     if boundary is None:
         raise HTTPException(400, "The content type of the form names no boundary.")
     separator = b"\r\n--" + boundary[1].strip('"').encode("latin-1")

@@ -88,9 +88,11 @@ class Server:
         self.refuse_if_full()
         body = await self.read(request)
         content_type = request.headers.get("content-type", "")
-        if content_type.startswith("multipart/"):
+        # Media types are case-insensitive.
+        media_type = content_type.lower()
+        if media_type.startswith("multipart/"):
             body = file_of_form(body, content_type)
-        elif content_type.startswith("application/json"):
+        elif media_type.startswith("application/json"):
             body = file_of_json(body)
         # Others may have come while this body did.
         self.refuse_if_full()

@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 
@@ -117,6 +118,10 @@ class RunFolder:
         if not write:
             return
         self._check_own(config)
+        if not (self.checkpoints / "best.json").exists():
+            # Of a process killed between the two files of the first epoch, which is trained again.
+            with contextlib.suppress(FileNotFoundError):
+                self.best.replace(self.best.with_name("earlier-best.keras"))
         make_folder(self.path)
         write_json(
             config,
@@ -161,7 +166,7 @@ class RunFolder:
 
         Raises:
             ValueError: If no checkpoint can be read, a checkpoint has more than `epochs` epochs, or
-                the model or value of the best epoch is missing.
+                the model or value of the best epoch is missing or damaged.
         """
         path, done = AtomicCheckpoint.latest(self.checkpoints)
         if path is None:
@@ -173,9 +178,16 @@ class RunFolder:
             )
         best = AtomicCheckpoint.read_best(self.checkpoints)
         self._check_best(best, path, finished=done == epochs)
+        best_is_whole = best is None or is_whole(self.best)
         if is_whole(path):
+            if not best_is_whole:
+                raise ValueError(
+                    f"{self.best} is damaged, so the model of the best epoch, {best['epoch']}, "
+                    f"cannot be read. Restore it{'' if done == epochs else MOVE}, or choose "
+                    "another `folder`."
+                )
             return path, done
-        if best is None or not is_whole(self.best) or best["epoch"] > done:
+        if best is None or not best_is_whole or best["epoch"] > done:
             raise ValueError(
                 f"{path} is damaged, and there is no other checkpoint to resume from. Restore it, "
                 "or choose another `folder`."
@@ -253,11 +265,15 @@ class RunFolder:
 
 
 def is_whole(path):
-    """Returns whether a `.keras` file can be read to its end."""
+    """Returns whether a `.keras` file and the weights inside can be read to their ends."""
     try:
         with zipfile.ZipFile(path) as file:
-            return file.testzip() is None and "model.weights.h5" in file.namelist()
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError):
+            if file.testzip() is not None:
+                return False
+            # HDF5 compares the size of the file with the size it records.
+            with file.open("model.weights.h5") as weights, h5py.File(weights):
+                return True
+    except (OSError, KeyError, zipfile.BadZipFile, zlib.error, EOFError):
         return False
 
 

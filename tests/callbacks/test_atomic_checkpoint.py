@@ -103,6 +103,21 @@ def test_a_damaged_record_of_the_best_epoch_is_named(text, tmp_path):
         end_epochs(tmp_path, (0.1,), first=1)
 
 
+@pytest.mark.parametrize(
+    ("missing", "there"), [("best.json", "best.keras"), ("best.keras", "best.json")]
+)
+def test_a_best_model_and_its_record_belong_together(missing, there, tmp_path):
+    end_epochs(tmp_path, (0.9,))
+    (tmp_path / missing).unlink()
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(ValueError, match=rf"{there} exists, but {missing} is missing.* {there} a"):
+        end_epochs(tmp_path, (0.1,), first=1)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    (tmp_path / there).unlink()
+    end_epochs(tmp_path, (0.1,), first=1)
+    assert best_epoch(tmp_path) == 2
+
+
 def test_files_of_other_names_are_none_of_ours(tmp_path):
     for name in ("epoch-last.keras", "epoch-12.keras", "epoch-0002.keras.old", "epoch-.keras"):
         (tmp_path / name).touch()

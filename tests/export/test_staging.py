@@ -119,6 +119,27 @@ def test_a_killed_export_is_cleared_by_the_next(tmp_path, moment):
     assert [entry.name for entry in tmp_path.iterdir()] == ["saved"]
 
 
+@pytest.mark.parametrize("kind", ["link", "link to a leftover", "folder", "file", "lock of others"])
+def test_a_staging_folder_of_others_is_not_cleared(tmp_path, kind):
+    mine, staging = tmp_path / "mine", tmp_path / ".saved.export"
+    if kind == "file":
+        staging.write_text("years of work")
+    else:
+        folder = mine if kind.startswith("link") else staging
+        folder.mkdir()
+        (folder / "thesis.txt").write_text("years of work")
+        if kind.startswith("link"):
+            staging.symlink_to(mine)
+        if kind == "link to a leftover":
+            (mine / "lock").touch()
+        if kind == "lock of others":
+            (staging / "lock").write_text("a combination")
+    before = contents(tmp_path)
+    with pytest.raises(ValueError, match=r"\.saved\.export, .* is not of an export"):
+        export_model(color_network(), tmp_path / "saved", "saved_model")
+    assert contents(tmp_path) == before
+
+
 def test_a_failed_replacement_keeps_what_was_there(tmp_path):
     path = tmp_path / "saved"
     path.mkdir()

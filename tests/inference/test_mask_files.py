@@ -201,6 +201,22 @@ def test_a_folder_is_of_one_model(tmp_path, image):
         claim_results(results, folder, {}, pairs)
 
 
+def test_a_folder_of_masks_of_other_images_is_of_one_model(tmp_path, image):
+    results, model, other = (tmp_path / name for name in ("masks", "a.keras", "b.keras"))
+    model.write_bytes(b"one")
+    other.write_bytes(b"other")
+    claim_results(results, model, {}, [])
+    record = (results / MADE_BY).read_bytes()
+    (results / "inner").mkdir()
+    (results / "inner" / "Street.JPG.png").touch()
+    (results / "street.jpg.overlay.jpg").touch()
+    pairs = pair_files(image, results)
+    with pytest.raises(ValueError, match=r"masks contains 1 mask of a\.keras .*other masks of b\."):
+        claim_results(results, other, {}, pairs)
+    assert (results / MADE_BY).read_bytes() == record
+    claim_results(results, model, {}, pairs)
+
+
 def test_deaths_are_remembered(tmp_path):
     mask, other = tmp_path / "a.png.png", tmp_path / "b.png.png"
     for path in (mask, other):
