@@ -368,7 +368,7 @@ class Unlabeled(RoadScenes):
         ({"steps": 9, "epochs": None, "batch_size": 8}, {}, {}, "too few for a batch of 8"),
         ({"warmup_steps": 4}, {}, {}, "`warmup_steps=4` does not fit into a training of 4 steps"),
         ({}, {"gradient_accumulation_steps": 3}, {}, "=3` exceeds an epoch of 2 steps"),
-        ({}, {"initial_model": "none.keras"}, {}, "`initial_model=none.keras` is no file"),
+        ({}, {"initial_model": "none.keras"}, {}, "`initial_model=none.keras` is not a file"),
         ({}, {}, {"val": Unlabeled("val", 4)}, "No image of the val data has a mask"),
     ],
 )

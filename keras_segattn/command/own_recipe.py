@@ -66,7 +66,7 @@ def fit_own_recipe(data, network=None, backbone=None, pretrained=True, crop=None
         scale=tuple(_rounded(side * factor) for side in recipe.scale),
         evaluation={"size": list(size)} if factor < 1 else {},
         epochs=epochs,
-        # Brightness and saturation are of colors.
+        # The values of other bands may be measured, so their brightness may matter.
         color_jitter=recipe.color_jitter if data["train"].channels == 3 else 0.0,
     )
     reasons = [

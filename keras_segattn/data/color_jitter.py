@@ -9,6 +9,9 @@ class ColorJitter:
     Each of the three is multiplied by its own factor, drawn uniformly from `1 - strength` to
     `1 + strength`, as in the training code of STDC-Seg and AttaNet before scaling and cropping.
 
+    An image may have any number of bands. Saturation changes only images of three bands, which
+    count as RGB. In all others, contrast changes each band around its own mean.
+
     Args:
         brightness: Strength, from 0 to 1. Defaults to `0.5`.
         contrast: Strength, from 0 to 1. Defaults to `0.5`.
@@ -38,27 +41,30 @@ class ColorJitter:
         """Returns the changed image, and the unchanged mask and weights, if any.
 
         Args:
-            image: uint8 array of shape `(height, width, 3)`.
+            image: uint8 array of shape `(height, width, bands)`.
             mask: uint8 array of shape `(height, width)`.
             rng: A `numpy.random.Generator`; the same state gives the same result.
             weights: float32 array of shape `(height, width)`, or `None`. Defaults to `None`.
         """
-        from PIL import Image, ImageEnhance
-
-        if image.shape[2:] != (3,):
-            raise ValueError(
-                "ColorJitter changes RGB images (height, width, 3): brightness, contrast and "
-                "saturation have no meaning for other bands. Omit it, or set "
-                f"`color_jitter=0.0` in a recipe. Received an image of shape {image.shape}"
-            )
-        enhancers = {
-            "brightness": ImageEnhance.Brightness,
-            "contrast": ImageEnhance.Contrast,
-            "saturation": ImageEnhance.Color,
+        factors = {
+            name: rng.uniform(1 - strength, 1 + strength)
+            for name, strength in self.strengths.items()
         }
-        changed = Image.fromarray(image)
-        for name, strength in self.strengths.items():
-            factor = rng.uniform(1 - strength, 1 + strength)
-            changed = enhancers[name](changed).enhance(factor)
-        changed = np.asarray(changed)
+        changed = _change_colors if image.shape[2:] == (3,) else _change_bands
+        changed = changed(image, **factors)
         return (changed, mask) if weights is None else (changed, mask, weights)
+
+
+def _change_colors(image, brightness, contrast, saturation):
+    from PIL import Image, ImageEnhance
+
+    changed = ImageEnhance.Brightness(Image.fromarray(image)).enhance(brightness)
+    changed = ImageEnhance.Contrast(changed).enhance(contrast)
+    return np.asarray(ImageEnhance.Color(changed).enhance(saturation))
+
+
+def _change_bands(image, brightness, contrast, saturation):
+    """Returns bands that are not RGB, changed as Pillow changes a gray image; no saturation."""
+    brighter = (image * np.float32(brightness)).clip(0, 255)
+    mean = brighter.mean(axis=(0, 1)).round()
+    return (mean + (brighter - mean) * np.float32(contrast)).clip(0, 255).astype("uint8")
