@@ -60,7 +60,7 @@ def test_resized_to_a_fixed_size_as_in_keras(tmp_path, artifact, rng, shape):
     ("options", "message"),
     [
         ({"output": "probabilities"}, "returns probabilities"),
-        ({"preprocessing": False}, "takes float32 images"),
+        ({"preprocessing": False}, "expects float32 images"),
         ({"input_shape": (2, None, None)}, "batches of 2"),
     ],
 )

@@ -261,7 +261,7 @@ def test_other_classes(golden):
     model, same = narrow_attanet(classes=3), narrow_attanet()
     load_torch_state_dict(same, state_dict)
     classifier = to_numpy(model.get_layer("head").classifier.kernel)
-    with pytest.warns(UserWarning, match="all but head/classifier was loaded"):
+    with pytest.warns(UserWarning, match="everything but head/classifier was loaded"):
         load_torch_state_dict(model, state_dict)
     np.testing.assert_array_equal(model.get_layer("head").classifier.kernel, classifier)
     for layer in ("decoder1", "fusion", "attention", "r"):
@@ -291,7 +291,7 @@ def test_what_does_not_fit_changes_nothing(golden):
     # Not the number of classes, but what the classifier reads.
     refuses(model, changed(head__bottleneck__3__weight=np.zeros((5, 9, 1, 1))), "3.weight has")
     refuses(tiny_ccnet((2, 2, 2, 2), 5), state_dict, "and 10 more")
-    refuses(ResNet18(), {"encoder.weight": np.zeros(3)}, r"such as \['encoder\.weight'\]")
+    refuses(ResNet18(), {"encoder.weight": np.zeros(3)}, r"Examples of its names: \['encoder\.weight'\]")
     refuses(CANet(classes=2), state_dict, "load the backbone")
     with pytest.raises(ValueError, match="has no weights yet"):
         load_torch_state_dict(layers.STDCBlock(32), state_dict)
