@@ -1,9 +1,7 @@
 """Every part of the package that takes an image file sees the same pixels."""
 
-import importlib.util
 import io
 import types
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -80,12 +78,11 @@ def test_an_artifact_takes_frames_of_opencv(artifact, rng):
 @pytest.fixture(scope="module")
 def server(artifact):
     pytest.importorskip("uvicorn", reason="needs the extra serve")
-    path = Path(__file__).resolve().parents[2] / "examples" / "serve.py"
-    spec = importlib.util.spec_from_file_location("serve", path)
-    serve = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(serve)
+    from keras_segattn.command import serve
+    from keras_segattn.serving.server import Server
+
     limits = serve.parse_arguments([str(artifact)])
-    return serve.Server(ExportedSegmenter(artifact, threads=1), limits)
+    return Server(ExportedSegmenter(artifact, threads=1), limits)
 
 
 @pytest.mark.once
