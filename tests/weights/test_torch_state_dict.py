@@ -291,7 +291,7 @@ def test_what_does_not_fit_changes_nothing(golden):
     # Not the number of classes, but what the classifier reads.
     refuses(model, changed(head__bottleneck__3__weight=np.zeros((5, 9, 1, 1))), "3.weight has")
     refuses(tiny_ccnet((2, 2, 2, 2), 5), state_dict, "and 10 more")
-    refuses(ResNet18(), {"encoder.weight": np.zeros(3)}, r"Examples of its names: \['encoder\.weight'\]")
+    refuses(ResNet18(), {"encoder.weight": np.zeros(3)}, r"of its names: \['encoder\.weight'\]")
     refuses(CANet(classes=2), state_dict, "load the backbone")
     with pytest.raises(ValueError, match="has no weights yet"):
         load_torch_state_dict(layers.STDCBlock(32), state_dict)
