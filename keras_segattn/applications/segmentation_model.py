@@ -16,6 +16,7 @@ from keras_segattn.applications.loss_checks import (
     guard_labels,
 )
 from keras_segattn.applications.optimizer_variables import make_optimizer_variables
+from keras_segattn.applications.wide_labels import bound_labels
 from keras_segattn.arguments import check_evaluation
 from keras_segattn.images.palette import to_palette
 from keras_segattn.task import check_task, color_classes, count_labels, name_classes
@@ -34,9 +35,10 @@ class SegmentationModel(keras.Model):
 
     `compile` gives this package's losses the task of the model. It rejects losses and metrics that
     expect logits if the model returns probabilities (or the reverse) and losses for another task.
-    `fit` and `evaluate` reject NumPy labels that are neither a class nor void; in other data, such
-    labels make the loss NaN, also with Keras's sparse losses. `fit` keeps the order of `tf.data`
-    pipelines and of this package's `PyDataset`.
+    `fit`, `evaluate` and their `_on_batch` forms reject NumPy labels that are neither a class nor
+    void; in other data, such labels make the loss NaN, also with Keras's sparse losses. A JAX
+    tensor made from labels of 64 bits cannot be checked: JAX has already cut it to 32 bits. `fit`
+    keeps the order of `tf.data` pipelines and of this package's `PyDataset`.
 
     Many papers evaluate on resized images, or average over scales and mirrored images.
     `model.evaluation = {"size": (512, 1024)}` makes `evaluate`, and the validation in `fit`, do the
@@ -197,11 +199,21 @@ class SegmentationModel(keras.Model):
             kwargs.setdefault("shuffle", False)
         warn_of_batches_of_one(self, x, *args[:1] or [kwargs.get("batch_size")])
         make_optimizer_variables(self)
-        return super().fit(x, y, *args, **kwargs)
+        if kwargs.get("validation_data") is not None:
+            kwargs["validation_data"] = bound_labels(kwargs["validation_data"])
+        return super().fit(bound_labels(x), y, *args, **kwargs)
 
     def evaluate(self, x=None, y=None, *args, **kwargs):
         self._check_labels(y)
-        return super().evaluate(x, y, *args, **kwargs)
+        return super().evaluate(bound_labels(x), y, *args, **kwargs)
+
+    def train_on_batch(self, x, y=None, *args, **kwargs):
+        self._check_labels(y)
+        return super().train_on_batch(x, y, *args, **kwargs)
+
+    def test_on_batch(self, x, y=None, *args, **kwargs):
+        self._check_labels(y)
+        return super().test_on_batch(x, y, *args, **kwargs)
 
     def _check_labels(self, y):
         # Compiled code cannot raise, and JAX would already have cut 64 bits to 32 by then.

@@ -1,5 +1,7 @@
 """Networks that know their preprocessing and classes."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -179,13 +181,42 @@ def test_fit_and_evaluate_refuse_numpy_labels_that_are_no_classes(label):
     images, labels = np.zeros((2, 4, 4, 3)), np.full((2, 4, 4), 255)
     model.fit(images, labels, verbose=0)
     labels[0, 0, 0] = label
-    for function in (model.fit, model.evaluate):
+    for name in ("fit", "evaluate", "train_on_batch", "test_on_batch"):
+        options = {} if name.endswith("batch") else {"verbose": 0}
+        function = functools.partial(getattr(model, name), **options)
         with pytest.raises(ValueError, match=rf"from 0 to 4, or 255 for void. Received {label}"):
-            function(images, labels, verbose=0)
+            function(images, labels)
     with pytest.raises(ValueError, match=f"Received {label}"):
         model.fit(images, labels * 0, validation_data=(images, labels), verbose=0)
     with pytest.raises(ValueError, match=r"WeightedCrossEntropy\(class_weights=\{0: 2.0\}\)"):
         model.fit(images, labels * 0, class_weight={0: 2.0}, verbose=0)
+
+
+@pytest.mark.parametrize("kind", ["generator", "PyDataset", "tf.data", "DataLoader"])
+@pytest.mark.parametrize("label", [2**40, -(2**40) + 1])
+def test_labels_of_64_bits_are_not_cut(label, kind):
+    image = keras.Input((4, 4, 3))
+    model = SegmentationModel(image, keras.layers.Conv2D(5, 1)(image))
+    model.compile("sgd", WeightedCrossEntropy())
+    images, labels = np.zeros((2, 4, 4, 3), "float32"), np.full((2, 4, 4), 255, "int64")
+    labels[1, 0, 0] = label
+
+    def data():
+        if kind == "generator":
+            return (pair for pair in [(images, labels)] * 9)
+        if kind == "PyDataset":
+            return Batches(images, labels)
+        if kind == "tf.data":
+            tf = pytest.importorskip("tensorflow")
+            return tf.data.Dataset.from_tensor_slices((images, labels)).batch(2)
+        torch = pytest.importorskip("torch")
+        pairs = torch.utils.data.TensorDataset(torch.tensor(images), torch.tensor(labels))
+        return torch.utils.data.DataLoader(pairs, batch_size=2)
+
+    assert np.isnan(model.evaluate(data(), steps=1, verbose=0))
+    validation = {} if kind == "generator" else {"validation_data": data()}
+    history = model.fit(data(), steps_per_epoch=1, verbose=0, shuffle=False, **validation).history
+    assert all(np.isnan(values[0]) for values in history.values())
 
 
 def sparse_categorical_crossentropy(y_true, y_pred):
