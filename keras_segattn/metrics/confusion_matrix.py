@@ -32,7 +32,8 @@ class ConfusionMatrix(PixelCounts):
 
     Call arguments:
         y_true: Integer labels of shape `(batch, height, width)` or `(batch, height, width, 1)`; for
-            multilabel masks, zeros and ones of shape `(batch, height, width, num_classes)`.
+            multilabel masks, zeros and ones of shape `(batch, height, width, num_classes)`. A JAX
+            tensor made from labels of 64 bits is already cut to 32 bits, so pass NumPy arrays.
         y_pred: Logits or probabilities of shape `(batch, height, width, num_classes)`, with one
             channel for a binary network.
 
