@@ -311,7 +311,7 @@ def test_a_run_goes_on_only_as_it_was_started(tmp_path):
     assert recorded["options"] == dataclasses.asdict(TrainingOptions(seed=1))
 
 
-@pytest.mark.parametrize("name", ["config.json", "checkpoints/best.keras"])
+@pytest.mark.parametrize("name", ["config.json", "checkpoints/best.keras", "model.keras"])
 def test_a_run_replaces_nothing_of_other_origin(name, tmp_path):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)

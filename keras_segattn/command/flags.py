@@ -6,19 +6,20 @@ import re
 from pathlib import Path
 
 from keras_segattn import recipes
+from keras_segattn.command.numbers import number
 from keras_segattn.training import TrainingOptions
 from keras_segattn.training.strategies import STRATEGIES
 
 # Recipe fields that an option of the same name replaces, with the types of their values.
 REPLACEABLE = {
-    "epochs": int,
-    "steps": int,
-    "batch_size": int,
-    "learning_rate": float,
-    "end_learning_rate": float,
-    "warmup_steps": int,
-    "weight_decay": float,
-    "color_jitter": float,
+    "epochs": number(1),
+    "steps": number(1),
+    "batch_size": number(1),
+    "learning_rate": number(0, kind=float),
+    "end_learning_rate": number(0, kind=float),
+    "warmup_steps": number(0),
+    "weight_decay": number(0, kind=float),
+    "color_jitter": number(0, kind=float),
 }
 NETWORKS = ("CANet", "CrossCBAM", "CCNet", "AttaNet")
 # Arguments that all networks have.
@@ -58,18 +59,18 @@ def add_training_flags(parser):
     """Adds the flags of every training to a parser."""
     add = parser.add_argument
     add("--resume", action="store_true", help="go on from the last finished epoch of the run")
-    add("--seed", type=int, default=0)
+    add("--seed", type=number(0, 2**32 - 1), default=0)
 
     add = parser.add_argument_group("in place of the recipe's settings").add_argument
     add("--network", choices=NETWORKS, help="another network")
     for field, kind in REPLACEABLE.items():
         add(f"--{field.replace('_', '-')}", type=kind)
-    add("--crop", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"))
+    add("--crop", type=number(1), nargs=2, metavar=("HEIGHT", "WIDTH"))
     add("--scale", type=float, nargs=2, metavar=("FROM", "TO"))
     add("--backbone", help="another backbone, by name, with its ImageNet weights if there are any")
     add(
         "--evaluation-size",
-        type=int,
+        type=number(1),
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
         help="validate, evaluate and export with images resized to this size in the network",
@@ -88,7 +89,7 @@ def add_training_flags(parser):
     add("--jit", choices=JIT, default="auto", help="XLA (default: auto)")
     add(
         "--accumulate",
-        type=int,
+        type=number(1),
         metavar="N",
         dest="gradient_accumulation_steps",
         help="combine the gradients of N batches into one step",
@@ -102,7 +103,7 @@ def add_training_flags(parser):
     )
     add(
         "--early-stopping-patience",
-        type=int,
+        type=number(1),
         metavar="EPOCHS",
         help="stop after this many epochs without progress",
     )

@@ -29,7 +29,7 @@ from pathlib import Path
 import keras
 
 from keras_segattn.applications.logits import task_of
-from keras_segattn.command.predict_file import SCENES, VIDEOS, predict_file
+from keras_segattn.command.predict_file import SCENES, VIDEOS, check_options, predict_file
 from keras_segattn.command.run_model import evaluation_of, find_model
 from keras_segattn.inference import segment
 from keras_segattn.inference.mask_files import (
@@ -96,6 +96,9 @@ def main(arguments=None):
     names = ("tile", "scales", "flip", "raw", "imagenet")
     options = {name: getattr(arguments, name) for name in names}
     try:
+        is_file = arguments.images.suffix.lower() in (*SCENES, *VIDEOS)
+        if is_file:
+            check_options(arguments)
         run, arguments.model = arguments.model, find_model(arguments.model)
         if arguments.size is None and arguments.tile is None:
             arguments.size = evaluation_of(run).get("size")
@@ -105,7 +108,7 @@ def main(arguments=None):
         if arguments.results is None:
             folder = run if run.is_dir() else run.parent
             arguments.results = folder / "predicted" / arguments.images.stem
-        if arguments.images.suffix.lower() in (*SCENES, *VIDEOS):
+        if is_file:
             predict_file(load_keras_model(arguments.model), arguments)
             return
         pairs = pair_files(arguments.images, arguments.results)

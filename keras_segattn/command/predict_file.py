@@ -11,6 +11,28 @@ VIDEOS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg")
 TILE = 512
 
 
+def check_options(arguments):
+    """Raises a ValueError if an option has no effect on a scene or a video."""
+    is_scene = arguments.images.suffix.lower() in SCENES
+    given = {
+        "--scales": arguments.scales != [1.0],
+        "--flip": arguments.flip,
+        "--raw": arguments.raw,
+        "--imagenet": arguments.imagenet,
+        "--size": is_scene and arguments.size is not None,
+        "--overlay": is_scene and arguments.overlay,
+        "--smoothing": is_scene and arguments.smoothing,
+        "--polygons": not is_scene and arguments.polygons,
+    }
+    found = [name for name, value in given.items() if value]
+    if found:
+        kind = "a GeoTIFF scene" if is_scene else "a video"
+        raise ValueError(
+            f"{', '.join(found)} cannot be used with {kind}: {arguments.images}. Remove it, or "
+            "pass a folder of images."
+        )
+
+
 def predict_file(model, arguments):
     """Segments the scene or video that the arguments name, and says what was written.
 
@@ -24,12 +46,15 @@ def predict_file(model, arguments):
     target = arguments.results
     if target.suffix.lower() not in (*SCENES, *VIDEOS):
         target = target / f"{source.stem}_classes{suffix}"
+    polygons = target.with_suffix(".geojson") if is_scene and arguments.polygons else None
+    for path in filter(None, (target, polygons)):
+        if path.exists():
+            raise ValueError(f"{path} already exists. Move it away, or choose another file name.")
     target.parent.mkdir(parents=True, exist_ok=True)
     # Seen on a terminal only: a log would get a line for each row or frame.
     shown = keras.utils.Progbar(100 if is_scene else None) if sys.stdout.isatty() else None
     options = {"threshold": arguments.threshold, "batch_size": 1}
     if is_scene:
-        polygons = target.with_suffix(".geojson") if arguments.polygons else None
         shares = segment_geotiff(
             model,
             source,

@@ -38,12 +38,12 @@ proxy that limits the connections of each.
 
 import argparse
 import json
-import math
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from keras_segattn.command.numbers import number
 from keras_segattn.export import ExportedSegmenter
 from keras_segattn.images.label_bits import MOST_CLASSES
 from keras_segattn.wording import counted
@@ -58,19 +58,6 @@ def processors():
         return len(os.sched_getaffinity(0))
     except AttributeError:  # Elsewhere than on Linux.
         return os.cpu_count() or 1
-
-
-def number(least, most=math.inf, kind=int):
-    """Returns a converter for an option that must be a finite number between two bounds."""
-
-    def convert(text):
-        value = kind(text)
-        if not (least <= value <= most and math.isfinite(value)):
-            bounds = f"from {least} up" if most == math.inf else f"from {least} to {most}"
-            raise argparse.ArgumentTypeError(f"must be a number {bounds}, not {text}")
-        return value
-
-    return convert
 
 
 def parse_arguments(arguments=None):

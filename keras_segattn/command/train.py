@@ -36,6 +36,7 @@ from keras_segattn.command.guess_data import guess_data
 from keras_segattn.command.interruption import told_in_one_line
 from keras_segattn.command.job import run_job
 from keras_segattn.command.loggers import LOGGERS, logging_callbacks
+from keras_segattn.command.numbers import number
 from keras_segattn.command.own_recipe import fit_own_recipe, fit_warmup
 from keras_segattn.command.report import write_report
 from keras_segattn.command.sweep import combinations, read_sweep, run_name
@@ -67,7 +68,7 @@ def parse_arguments(arguments=None):
     add("--group-by", metavar="REGEX", help="samples with the same first group stay together")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
     add("--sweep", action="append", default=[], metavar="NAME=A,B", help="a run for each value")
-    add("--folds", type=int, metavar="N", help="a run for each fold of cross-validation")
+    add("--folds", type=number(2), metavar="N", help="a run for each fold of cross-validation")
     add("--logger", action="append", default=[], choices=LOGGERS, help="log there, too")
     add("--dry-run", action="store_true", help="say what would be trained, and end")
     add_training_flags(parser)

@@ -29,6 +29,8 @@ MONITOR = "val_mean_iou"
 # In bytes. Of a file larger than the first, three parts of the second are hashed: the data are read
 # at each start of a run, and large images would take minutes.
 WHOLE_FILE, PART_OF_FILE = 1 << 20, 1 << 16
+# Files that are written once a run has ended.
+RESULTS = ("model.keras", "curves.png", "metrics.json", "report.html")
 MOVE = ", or move best.keras and best.json away to keep the best of the later epochs"
 
 
@@ -147,7 +149,7 @@ class RunFolder:
             with contextlib.suppress(ValueError):
                 if "decisive" in json.loads(config.read_text()):
                     return
-        for path in (config, self.best):
+        for path in (config, self.best, *(self.path / name for name in RESULTS)):
             if path.exists():
                 raise ValueError(
                     f"{path} does not belong to a run, but a run would replace it. Move it away, "

@@ -88,3 +88,27 @@ def test_what_cannot_be_predicted_is_told(model, tmp_path):
     ):
         with pytest.raises(SystemExit, match=message):
             main(["predict", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        (
+            "a.tif",
+            ["--flip", "--overlay"],
+            r"--flip, --overlay cannot be used with a GeoTIFF scene",
+        ),
+        ("a.mp4", ["--raw"], "--raw cannot be used with a video"),
+    ],
+)
+def test_options_without_effect_are_refused(name, options, message, model, tmp_path):
+    with pytest.raises(SystemExit, match=message):
+        main(["predict", str(model), str(tmp_path / name), *options])
+
+
+def test_a_file_of_others_is_not_replaced(model, tmp_path):
+    mine = tmp_path / "mine.tif"
+    mine.write_text("mine")
+    with pytest.raises(SystemExit, match=r"mine\.tif already exists\. Move it away"):
+        main(["predict", str(model), str(tmp_path / "a.tif"), str(mine)])
+    assert mine.read_text() == "mine"

@@ -157,3 +157,14 @@ def test_loggers_say_what_they_need(monkeypatch):
             logging_callbacks([name], config, config.options)
     callbacks, options = logging_callbacks(["tensorboard"], config, config.options)
     assert (callbacks, options.tensorboard) == ([], True)
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--crop 0 0", "--folds 1", "--seed -1", "--epochs 0", "--batch-size 0", "--learning-rate nan"],
+)
+def test_numbers_are_checked_before_anything_is_read(option, capsys):
+    with pytest.raises(SystemExit):
+        command.parse_arguments(["no_such_folder", *option.split()])
+    name = option.split()[0]
+    assert f"argument {name}: must be a number from" in capsys.readouterr().err
