@@ -11,6 +11,7 @@ from keras_segattn.images import IMAGE_SUFFIXES, find_images
 from keras_segattn.images.finding import read_list
 from keras_segattn.wording import counted
 
+COCO_FILE = "annotations.coco.json"
 FAILED = "failed.txt"
 MADE_BY = "made_by.json"
 # Number of processes that may die at an image before it is skipped.
@@ -79,7 +80,12 @@ def claim_results(results, model, options, pairs):
             f"masks of {_described(own)}. Write to another folder, or remove these masks and "
             f"{MADE_BY}."
         )
-    for path in (record, results / FAILED):
+    beside = [
+        mask.with_name(f"{image.name}{suffix}")
+        for image, mask in pairs
+        for suffix in (".overlay.jpg", ".geojson")
+    ]
+    for path in (record, results / FAILED, results / COCO_FILE, *beside):
         if there is None and path.exists():
             raise ValueError(
                 f"{path} does not belong to earlier masks and would be replaced. Write to another "

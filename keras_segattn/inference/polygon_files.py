@@ -8,10 +8,10 @@ from keras_segattn.arguments import check_choice
 from keras_segattn.atomic_files import atomic_path
 from keras_segattn.images import to_geojson, unpack_labels, write_coco
 from keras_segattn.images.polygons import labels_of
+from keras_segattn.inference.mask_files import COCO_FILE
 from keras_segattn.task import name_classes
 
 POLYGONS = ("geojson", "coco")
-COCO_FILE = "annotations.coco.json"
 
 
 def write_polygons(

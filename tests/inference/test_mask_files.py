@@ -7,6 +7,7 @@ from PIL import Image
 from keras_segattn.inference import Segmentation
 from keras_segattn.inference.mask_files import (
     ATTEMPTS,
+    COCO_FILE,
     FAILED,
     MADE_BY,
     claim_results,
@@ -225,12 +226,12 @@ def test_deaths_are_remembered(tmp_path):
     assert (deaths(mask), deaths(other)) == (1, 0)
 
 
-@pytest.mark.parametrize("name", [MADE_BY, FAILED])
+@pytest.mark.parametrize("name", [MADE_BY, FAILED, COCO_FILE, "a.jpg.overlay.jpg", "a.jpg.geojson"])
 def test_a_folder_of_masks_replaces_nothing_of_other_origin(name, tmp_path):
     model = tmp_path / "m.onnx"
     model.write_bytes(b"model")
     path = tmp_path / name
     path.write_text('{"mine": 1}')
     with pytest.raises(ValueError, match=f"{name} does not belong to earlier masks"):
-        claim_results(tmp_path, model, {}, [])
+        claim_results(tmp_path, model, {}, [(Path("a.jpg"), tmp_path / "a.jpg.png")])
     assert path.read_text() == '{"mine": 1}'
