@@ -453,7 +453,7 @@ def test_weights_that_cannot_be_had_are_told_with_the_way_out(monkeypatch, tmp_p
 
     monkeypatch.setattr(run_module, "build_model", build)
     # Before any sample is read, which may take minutes.
-    monkeypatch.setattr(run_module, "_verify", lambda data: pytest.fail("data were read first"))
+    monkeypatch.setattr(run_module, "verify_data", lambda data: pytest.fail("data were read first"))
     with pytest.raises(
         RuntimeError, match=r"imagenet weights.*no network\n.*_weights=None`"
     ) as told:
