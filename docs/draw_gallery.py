@@ -1,6 +1,6 @@
 """Draws attention on a photo into docs/figures: python docs/draw_gallery.py (half a minute)
 
-The gates of CANet are those of its trained weights. The other layers have no weights that were
+The gates of CANet use its trained weights. The other layers have no weights that were
 trained on photos. They get the features of the trained CANet, and one random projection for
 queries and keys, so that a pixel looks at pixels with features like its own.
 """

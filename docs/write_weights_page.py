@@ -26,8 +26,8 @@ model.class_names  # ("Sky", "Building", "Pole", ...)
 drawn = AttaNet(weights="road_scenes")  # drawings of roads
 ```
 
-The backbone and the other arguments are those of the trained network. Where several networks of one
-kind are trained, the one with the best test score is taken, or the one whose `backbone` is given.
+Omitted arguments, including the backbone, default to the trained network's. If several networks of
+one kind are trained, the one with the best test score is loaded, or the one whose `backbone` is given.
 
 To fine-tune one for other classes, load all but its classifier:
 

@@ -51,7 +51,7 @@ def test_parts_and_sums_keep_the_labels_of_the_server(hidden, tmp_path):
     (path,) = write_submission(model, hidden[1:], tmp_path / "part")
     assert path.name == "bonn_000001_000019_leftImg8bit.png"
     assert len(write_submission(model, hidden[:1] + hidden[1:], tmp_path / "sum")) == 2
-    # Those of two servers are those of none.
+    # Labels for two servers fit neither.
     other = hidden[1:]
     other.submission_labels = range(19)
     with pytest.raises(ValueError, match="no labels for an evaluation server"):

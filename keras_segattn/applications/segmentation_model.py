@@ -16,11 +16,11 @@ from keras_segattn.applications.loss_checks import (
     guard_labels,
 )
 from keras_segattn.applications.optimizer_variables import make_optimizer_variables
-from keras_segattn.applications.wide_labels import bound_labels
 from keras_segattn.arguments import check_evaluation
 from keras_segattn.images.palette import to_palette
 from keras_segattn.task import check_task, color_classes, count_labels, name_classes
 from keras_segattn.weights.preprocessing import IMAGENET
+from keras_segattn.wide_labels import bound_labels
 
 # `clone_model` copies a functional model from only its inputs and outputs.
 CLONING = keras.models.clone_model.__module__

@@ -25,7 +25,7 @@ def levels_by_stride(model):
         model: A functional `keras.Model` with one input.
 
     Returns:
-        Dict with those of the keys `"P2"` to `"P5"` that the network has.
+        Dict with the keys `"P2"` to `"P5"`, as far as the network has these levels.
     """
     operations = [op for op in model.operations if not isinstance(op, keras.layers.InputLayer)]
     strides = _strides(model, operations)

@@ -94,8 +94,7 @@ def change(configuration, settings):
         if parts[1] not in values[parts[0]]:
             known = ", ".join(values[parts[0]])
             raise ValueError(
-                f"--set {name}: there is no setting {parts[1]!r} among those of the {parts[0]}. "
-                f"There are: {known}"
+                f"--set {name}: the {parts[0]} has no setting {parts[1]!r}. There are: {known}"
             )
         place = values
         for part in parts[:-1]:

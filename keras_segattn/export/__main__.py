@@ -134,7 +134,7 @@ def main(arguments=None, complete=None, prog="python -m keras_segattn.export"):
     """Exports as the arguments say.
 
     Args:
-        arguments: List of arguments, or `None` for those of the process.
+        arguments: List of arguments, or `None` for the arguments of the process.
         complete: Function that fills in the parsed arguments, or `None`.
         prog: Name of the command, for its help.
     """

@@ -186,7 +186,7 @@ def _decode_16_bits(image, file, upright):
 
 
 def _has_bands_in_pages(image):
-    """Returns whether pages are bands, not those of a document or video, by the writer's mark."""
+    """Returns whether the writer marked pages as bands, not as a document or video."""
     description = str(image.tag_v2.get(TIFF_DESCRIPTION, ""))
     noted = any(note in description for note in NOTES_OF_BANDS)
     return noted and getattr(image, "n_frames", 1) > 1

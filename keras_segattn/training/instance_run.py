@@ -27,8 +27,8 @@ REFUSED = ("strategy", "virtual_devices", "ema_momentum", "sync_batch_norm", "te
 def train_instances(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     """Trains the network of a recipe to find objects, and returns the model of the best epoch.
 
-    The folder is that of `train`: all images are read once before a run starts, a checkpoint is
-    written after each epoch, and training goes on from the last one. After each epoch pycocotools
+    The folder has the same layout as with `train`. All images are read once before a run starts, a
+    checkpoint is written after each epoch, and training goes on from the last one. Then pycocotools
     judges the network on the validation images, and `log.csv` gets the average precision of boxes
     and masks, `val_box_ap` and `val_mask_ap`.
 
@@ -144,7 +144,7 @@ def build_instance_model(recipe, data, backbone_weights=None, **arguments):
         recipe: An `InstanceRecipe`.
         data: An `InstanceDataset`.
         backbone_weights: As for the network. Defaults to `None`.
-        **arguments: Further arguments of the network; those of the recipe come first.
+        **arguments: Further arguments of the network; the recipe's take precedence.
     """
     model = getattr(applications, recipe.network)(
         classes=len(data.class_names),

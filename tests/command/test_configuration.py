@@ -58,7 +58,7 @@ def test_settings_are_changed_by_name():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("hue=3", "no setting 'hue' among those of the recipe.*learning_rate"),
+        ("hue=3", "the recipe has no setting 'hue'.*learning_rate"),
         ("epochs=many", "recipe.epochs"),
         ("crop=[1]", "recipe.crop"),
         ("optimizer=lion", "`optimizer` must be one of"),

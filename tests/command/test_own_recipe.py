@@ -54,7 +54,7 @@ def test_large_photos_are_reduced(monkeypatch):
     assert recipe.evaluation == {"size": [384, 512]}
     assert recipe.scale == (0.064, 0.26)
     assert max(recipe.crop) <= 320
-    # Crops are as full as those of small photos.
+    # Crops are as full as with small photos.
     small, _ = fitted(monkeypatch, Images(60, (375, 500)))
     shares = [
         void_shares(one, size).mean() for one, size in ((recipe, (3000, 4000)), (small, (375, 500)))
