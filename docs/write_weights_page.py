@@ -27,7 +27,8 @@ drawn = AttaNet(weights="road_scenes")  # drawings of roads
 ```
 
 Omitted arguments, including the backbone, default to the trained network's. If several networks of
-one kind are trained, the one with the best test score is loaded, or the one whose `backbone` is given.
+one kind are trained, the one with the best test score is loaded, or the one with the given
+`backbone`.
 
 To fine-tune one for other classes, load all but its classifier:
 
