@@ -1,14 +1,17 @@
-"""Checks of labels and void pixels, shared by losses, metrics and data sets.
+"""Checks of labels, void pixels and logits, shared by losses, metrics and data sets.
 
-A label is a class from `0` to `classes - 1`, or void. Any other label is a fault. In NumPy arrays,
-faulty labels raise an error that names them. Compiled code cannot raise; there, a faulty label
-makes the loss and the scores NaN on every backend.
+A label is a class from `0` to `classes - 1`, or void. Any other label is a fault, and so are
+probabilities in place of logits. In NumPy arrays, faults raise an error that names them. Compiled
+code cannot raise; there, a fault makes the loss and the scores NaN on every backend.
 """
 
 import numpy as np
 from keras import ops
 
 from keras_segattn.wording import counted
+
+# bfloat16 rounds the sum of a softmax by up to 0.006.
+ROUNDING_OF_SUM = 2**-7
 
 
 def check_labels(labels, classes, ignore_class, where="the labels"):
@@ -37,21 +40,42 @@ def check_labels(labels, classes, ignore_class, where="the labels"):
         )
 
 
-def check_logits(y_pred, from_logits, name):
-    """Raises a ValueError if logits are expected and a tensor is known to hold probabilities.
+def check_logits(y_pred, from_logits, name, softmax=False):
+    """Raises a ValueError if logits are expected and the outputs are known to be probabilities.
 
-    Keras notes the logits with the outputs of softmax and sigmoid, but not on JAX.
+    Keras notes the logits with the outputs of softmax and sigmoid, but not on JAX. There,
+    `is_softmax` detects the outputs of a softmax.
 
     Args:
-        y_pred: The outputs, as Keras passes them.
+        y_pred: The outputs, as Keras passes them, or a NumPy array.
         from_logits: Boolean, whether logits are expected.
         name: Name of the loss or metric in the message.
+        softmax: Boolean, whether the probabilities would be those of a softmax. Defaults to
+            `False`.
     """
-    if from_logits and hasattr(y_pred, "_keras_logits"):
+    if not from_logits:
+        return
+    array = softmax and isinstance(y_pred, np.ndarray)
+    if hasattr(y_pred, "_keras_logits") or (array and bool(is_softmax(y_pred))):
         raise ValueError(
             f"{name!r} expects logits, but the model ends in a softmax or sigmoid: results would "
             "be silently wrong. Pass from_logits=False to it."
         )
+
+
+def is_softmax(y_pred):
+    """Returns whether outputs are those of a softmax, as a boolean tensor; also in compiled code.
+
+    The outputs of a softmax are at least 0 and sum to 1 in every pixel. Logits never are in all
+    pixels of a batch, unless someone made them so.
+
+    Args:
+        y_pred: Outputs `(batch, height, width, classes)` for several classes.
+    """
+    y_pred = ops.cast(y_pred, "float32")
+    near_one = ops.abs(ops.sum(y_pred, axis=-1) - 1.0) <= ROUNDING_OF_SUM
+    positive = ops.logical_and(ops.all(y_pred >= 0.0), ops.any(near_one))  # not of an empty batch
+    return ops.logical_and(positive, ops.all(near_one))
 
 
 def match_shapes(y_true, y_pred, classes=None, task="multiclass"):

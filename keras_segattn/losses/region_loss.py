@@ -72,6 +72,7 @@ class RegionLoss(SegmentationLoss):
         return task
 
     def __call__(self, y_true, y_pred, sample_weight=None):
+        self.check_outputs(y_pred)
         self.check_numpy_labels(y_true, y_pred.shape[-1])
         weights = self.expand_weights(sample_weight, y_pred)
         if weights is None or (self.per_image and len(sample_weight.shape) == 1):

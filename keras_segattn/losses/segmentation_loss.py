@@ -10,6 +10,7 @@ from keras_segattn.ground_truth import (
     check_labels,
     check_logits,
     expand_sample_weight,
+    is_softmax,
     match_shapes,
     split_labels,
 )
@@ -24,7 +25,8 @@ class SegmentationLoss(keras.losses.Loss):
     """A loss of masks with void pixels, for one or several tasks.
 
     A label that is neither a class nor void raises a `ValueError` in a NumPy array and makes the
-    loss NaN in a tensor, on every backend. Void pixels are removed before the arithmetic: NaN or
+    loss NaN in a tensor, on every backend. So do the outputs of a softmax where logits are
+    expected. Void pixels are removed before the arithmetic: NaN or
     infinite logits there change neither the loss nor its gradient.
 
     Losses can be added and multiplied by numbers: `0.5 * DiceLoss() + WeightedCrossEntropy()` is a
@@ -110,18 +112,29 @@ class SegmentationLoss(keras.losses.Loss):
         return ops.expand_dims(sample_weight, axis=-1)
 
     def split(self, y_true, y_pred):
-        """Returns the task, integer labels, a mask of valid labels and a mask of invalid labels.
+        """Returns the task, integer labels, a mask of valid labels and a mask of faults.
 
         The three tensors have the shape `(batch, height, width)`, or
-        `(batch, height, width, classes)` for multilabel masks.
+        `(batch, height, width, classes)` for multilabel masks. Faults are invalid labels, or all
+        labels if the outputs are probabilities in place of logits.
         """
         channels = y_pred.shape[-1]
         task = self.task_for(channels)
         y_true = match_shapes(y_true, y_pred, task=task)
-        return task, *split_labels(y_true, labels_of_mask(task, channels), self.ignore_class)
+        labels, valid, faulty = split_labels(
+            y_true, labels_of_mask(task, channels), self.ignore_class
+        )
+        if self.from_logits and task == "multiclass":
+            faulty = ops.logical_or(faulty, is_softmax(y_pred))
+        return task, labels, valid, faulty
+
+    def check_outputs(self, y_pred):
+        """Raises a ValueError if logits are expected and the outputs are not."""
+        softmax = self.task_for(y_pred.shape[-1]) == "multiclass"
+        check_logits(y_pred, self.from_logits, self.name, softmax)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        check_logits(y_pred, self.from_logits, self.name)
+        self.check_outputs(y_pred)
         self.check_numpy_labels(y_true, y_pred.shape[-1])
         return super().__call__(y_true, y_pred, self.expand_weights(sample_weight, y_pred))
 

@@ -11,6 +11,7 @@ from keras_segattn.ground_truth import (
     check_labels,
     check_logits,
     expand_sample_weight,
+    is_softmax,
     match_shapes,
     split_labels,
 )
@@ -82,10 +83,10 @@ class PixelCounts(keras.metrics.Metric):
         """Returns the outputs, the labels and the pixel weights.
 
         Labels and weights have the shape `(batch, height, width)`, or
-        `(batch, height, width, classes)` with `"multilabel"`. Invalid labels and NaN outputs make
-        all counts NaN.
+        `(batch, height, width, classes)` with `"multilabel"`. Invalid labels, NaN outputs and a
+        softmax in place of logits make all counts NaN.
         """
-        check_logits(y_pred, self.from_logits, self.name)
+        check_logits(y_pred, self.from_logits, self.name, self.task == "multiclass")
         if isinstance(y_true, (list, np.ndarray)):
             check_labels(y_true, self.labels, self.ignore_class)
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
@@ -94,8 +95,10 @@ class PixelCounts(keras.metrics.Metric):
         labels, valid, faulty = split_labels(y_true, self.labels, self.ignore_class)
         nan = ops.isnan(y_pred)
         nan = nan if self.task == "multilabel" else ops.any(nan, axis=-1)
-        faulty = ops.logical_or(faulty, ops.logical_and(valid, nan))
-        self.low.assign(self.low + ops.where(ops.any(faulty), float("nan"), 0.0))
+        faulty = ops.any(ops.logical_or(faulty, ops.logical_and(valid, nan)))
+        if self.from_logits and self.task == "multiclass":
+            faulty = ops.logical_or(faulty, is_softmax(y_pred))
+        self.low.assign(self.low + ops.where(faulty, float("nan"), 0.0))
         weights = ops.cast(valid, "float32")
         sample_weight = expand_sample_weight(sample_weight, len(y_pred.shape) - 1)
         if sample_weight is not None:
@@ -135,14 +138,16 @@ class PixelCounts(keras.metrics.Metric):
         """Returns the counts as an int64 array, or float64 after fractional sample weights.
 
         Raises:
-            ValueError: If a label was neither a class nor void, or logits were NaN.
+            ValueError: If a label was neither a class nor void, logits were NaN, or probabilities
+                were counted as logits.
         """
         low, high = (ops.convert_to_numpy(word).astype("float64") for word in (self.low, self.high))
         counts = high * WORD + low
         if np.isnan(counts).any():
             raise ValueError(
                 f"A label was neither a class from 0 to {self.labels - 1} nor void "
-                f"({self.ignore_class}), or the logits of a pixel were NaN."
+                f"({self.ignore_class}), the logits of a pixel were NaN, or the outputs of a "
+                "softmax came in place of logits."
             )
         rounded = counts.astype("int64")
         return rounded if np.array_equal(rounded, counts) else counts

@@ -212,17 +212,21 @@ def test_refusals(rng):
         losses.BoundaryLoss(distance=0)
 
 
+def plain_model(activation, classes):
+    image = keras.Input((4, 4, 2))
+    return keras.Model(image, keras.layers.Conv2D(classes, 1, activation=activation)(image))
+
+
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX does not tell")
 @pytest.mark.parametrize("activation", ["softmax", "sigmoid", None])
 def test_a_plain_model_that_ends_in_probabilities_is_told(activation):
-    image = keras.Input((4, 4, 2))
     classes = 1 if activation == "sigmoid" else 3
-    model = keras.Model(image, keras.layers.Conv2D(classes, 1, activation=activation)(image))
+    model = plain_model(activation, classes)
     images, labels = np.zeros((1, 4, 4, 2)), np.zeros((1, 4, 4), "int32")
     weighted = losses.WeightedCrossEntropy
     task = "binary" if classes == 1 else "multiclass"
     metric = metrics.CalibrationError(max(2, classes), task=task)
-    for loss in (weighted(), losses.DiceLoss() + losses.FocalLoss()):
+    for loss in (weighted(), losses.DiceLoss(), losses.DiceLoss() + losses.FocalLoss()):
         model.compile("sgd", loss)
         if activation is None:
             model.fit(images, labels, verbose=0)
@@ -235,3 +239,42 @@ def test_a_plain_model_that_ends_in_probabilities_is_told(activation):
     else:
         with pytest.raises(ValueError, match="'calibration_error' expects logits"):
             model.evaluate(images, labels, verbose=0)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="raises; see the test above")
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("make", [ALL["weighted_cross_entropy"], ALL["dice"]])
+def test_a_softmax_in_place_of_logits_is_nan_on_jax(make, precision, rng):
+    images = rng.normal(0, 9, size=(2, 4, 4, 2))
+    labels = rng.integers(0, 19, (2, 4, 4), "int32")
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        softmax, logits = plain_model("softmax", 19), plain_model(None, 19)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    for model, nan in ((softmax, True), (logits, False)):
+        model.compile("sgd", make(), metrics=[metrics.CalibrationError(19)])
+        assert np.isnan(model.evaluate(images, labels, verbose=0)).tolist() == [nan, nan]
+    before = softmax.get_weights()
+    softmax.fit(images, labels, verbose=0)
+    for old, new in zip(before, softmax.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@with_served
+def test_a_softmax_in_place_of_logits(make, task, rng):
+    """Only a softmax can be told from logits by its values: sigmoids may be logits."""
+    labels, logits = draw_batch(task, rng)
+    softmax = keras.ops.convert_to_numpy(keras.ops.softmax(logits))
+    tensor = keras.ops.convert_to_tensor(softmax)
+    if task == "multiclass":
+        with pytest.raises(ValueError, match=r"expects logits, .* Pass from_logits=False"):
+            make(task=task)(labels, softmax)
+        assert np.isnan(float(make(task=task)(labels, tensor)))
+    else:
+        assert np.isfinite(float(make(task=task)(labels, tensor)))
+    almost = softmax.copy()
+    almost[0, 0, 0] += 0.01
+    for values in (almost, np.zeros_like(logits), np.ones_like(logits), -softmax):
+        assert np.isfinite(float(make(task=task)(labels, values)))
