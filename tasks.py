@@ -1,9 +1,9 @@
 """Sets up a virtual environment and runs the demo or the tests. Needs only Python 3.11 or later.
 
-    python tasks.py demo      # trains, evaluates, draws and exports a small model (minutes)
+    python tasks.py demo      # trains, evaluates and exports a small model, with pictures (minutes)
     python tasks.py test      # runs the tests on the TensorFlow, JAX and torch backends
     python tasks.py lint      # ruff
-    python tasks.py docs      # builds the documentation, as files to open, into site/
+    python tasks.py docs      # builds the documentation into site/, to open without a server
     python tasks.py oldest    # runs tests of files, training and export with older Keras versions
     python tasks.py backbones # runs tests of backbones of KerasHub and KerasCV
     python tasks.py release   # builds the package into dist/ and checks it; publishes nothing
@@ -25,9 +25,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 BACKENDS = ("tensorflow", "jax", "torch")
-# The versions that the tests are known to pass with.
+# The tests are known to pass with these versions.
 CONSTRAINTS = ROOT / "constraints.txt"
-# Sensitive to the version of Keras or TensorFlow: models, files, losses, training and export.
+# Tests that depend on the version of Keras or TensorFlow.
 VERSION_TESTS = (
     "tests/layers/test_properties.py::test_file_round_trip",
     "tests/layers/test_properties.py::test_what_is_frozen_stays_frozen_in_files_and_copies",
@@ -38,7 +38,7 @@ VERSION_TESTS = (
     "tests/export/test_onnx.py::test_onnx_takes_any_size_and_batch",
     "tests/export/test_saved_model.py::test_saved_model_runs_in_a_process_without_this_package",
 )
-# With the packages that are too large for every environment.
+# Includes packages that are too large for every environment.
 BACKBONE_TESTS = (
     "tests/backbones/test_keras_hub_presets.py",
     "tests/backbones/test_backbones.py::test_kerashub_backbone",
@@ -95,18 +95,18 @@ def lint(rest):
 
 
 def docs(rest):
-    # Nothing of the package is imported: its docstrings are read from the files.
+    # The package is not imported: its docstrings are read from the files.
     tools = ("mkdocs-material", "mkdocstrings[python]", "ruff")  # ruff breaks long signatures
     python = environment("docs", "-c", CONSTRAINTS, *tools)
-    # The theme tells of its successor on every build.
+    # The theme advertises its successor on every build.
     run([python, "-m", "mkdocs", "build", "--strict", *rest], NO_MKDOCS_2_WARNING="1")
 
 
 def oldest(rest):
-    tools = ("pytest", "pytest-timeout", "pytest-xdist", "scipy")  # SciPy checks some losses
+    tools = ("pytest", "pytest-timeout", "pytest-xdist", "scipy")  # some tests of losses need SciPy
     for name in ("oldest", "between"):
         if name == "between" and sys.version_info < (3, 11):
-            print("=== Keras 3.14 needs Python 3.11: its tests are left out", flush=True)
+            print("=== Keras 3.14 needs Python 3.11: skipping its tests", flush=True)
             continue
         constraints = ROOT / f"constraints-{name}.txt"
         python = environment(name, "-c", constraints, "-e", ".[examples,weights]", *tools)
@@ -151,13 +151,13 @@ def released_version(tag=None):
     newest, state = re.search(r"^## (\S+) \((.+)\)$", read("CHANGELOG.md"), re.MULTILINE).groups()
     if newest != version:
         sys.exit(
-            f"keras_segattn/version.py says {version}, and the newest entry of CHANGELOG.md is "
-            f"{newest}: make them the same."
+            f"keras_segattn/version.py says {version}, but the newest entry of CHANGELOG.md is "
+            f"{newest}: make them equal."
         )
     if tag is not None and tag != f"v{version}":
-        sys.exit(f"The tag is {tag!r}, and the version is {version}: tag v{version}.")
+        sys.exit(f"The tag is {tag!r}, but the version is {version}: use the tag v{version}.")
     if tag is not None and not re.fullmatch(r"\d{4}-\d\d-\d\d", state):
-        sys.exit(f"CHANGELOG.md says {version} ({state}). Give the date: {version} (2027-01-31).")
+        sys.exit(f"CHANGELOG.md says {version} ({state}). Enter the date: {version} (2027-01-31).")
     print(f"=== {version} ({state})", flush=True)
     return version
 

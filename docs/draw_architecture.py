@@ -1,7 +1,7 @@
 """Draws the rooms of the package and their imports: python docs/draw_architecture.py
 
-The arrows are read from the sources, so the figure shows the imports that there are. A room that
-imports another against the order, or that has no place in the figure, is an error.
+The arrows are read from the sources, so the figure shows the actual imports. A room without a place
+in the figure, or with an import against the order, is an error.
 """
 
 import ast
@@ -39,12 +39,12 @@ COLUMN, ROW, WIDTH, HEIGHT = 168, 66, 136, 36
 
 
 def imports():
-    """Returns a dict from each module or room of the package to the names of those it imports."""
+    """Returns a dict from each module or room of the package to the names of its imports."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         if room == "__init__":
-            continue  # it names all the rooms, and imports them when they are used
+            continue  # it names all rooms but imports them lazily
         found.setdefault(room, set())
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.ImportFrom) or not node.module:
@@ -60,19 +60,21 @@ def imports():
 
 
 def rooms():
-    """Returns the imports among the rooms, without the modules that all of them share."""
+    """Returns the imports between rooms, without the shared modules."""
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {"flops"}
     graph = {room: names & folders for room, names in imports().items() if room in folders}
     if graph.keys() != PLACES.keys():
         raise ValueError(
             f"Give each room a place in `PLACES`: {sorted(graph.keys() ^ PLACES.keys())} differ."
         )
-    list(graphlib.TopologicalSorter(graph).static_order())  # a CycleError names a circle
+    list(
+        graphlib.TopologicalSorter(graph).static_order()
+    )  # a CycleError names the circular imports
     return graph
 
 
 def arrows(graph):
-    """Returns the pairs of a room and one that it imports, without those that others imply."""
+    """Returns pairs of a room and a room that it imports, without pairs that others imply."""
 
     def reached(room):
         return {room}.union(*(reached(name) for name in graph[room]))

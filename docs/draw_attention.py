@@ -1,10 +1,9 @@
 """Trains the four networks on drawn road scenes and draws the attention of their layers.
 
     python docs/draw_attention.py             # all four, half an hour on two cores
-    python docs/draw_attention.py ccnet       # one of them
+    python docs/draw_attention.py ccnet       # only one
 
-The trained networks stay in `runs/docs`, and are not trained again while they are there; the
-pictures go to `docs/figures`.
+The trained networks are kept in `runs/docs` and reused; the pictures go to `docs/figures`.
 """
 
 import sys
@@ -23,7 +22,7 @@ from keras_segattn.visualization import model_attention, plot_attention, plot_pr
 
 FIGURES = Path(__file__).resolve().parent / "figures"
 RUNS = Path("runs/docs")
-# Scenes are drawn this large, and trained on in crops of a quarter of it.
+# Size of the drawn scenes; training crops have a quarter of it.
 SIZE, CROP, SCALE = (192, 256), (96, 128), (0.5, 1.2)
 SCENES, EPOCHS, BATCH, RATE = 240, 10, 8, 1e-3
 NETWORKS = {
@@ -32,14 +31,14 @@ NETWORKS = {
     "attanet": lambda: AttaNet(backbone="resnet18", classes=11, auxiliary_heads=True),
     "cross_cbam": lambda: CrossCBAM(classes=11, auxiliary_heads=True),
 }
-# The layers of each network that have a picture, by the name of its file.
+# The pictured layers of each network, by the name of the file.
 PICTURES = {
     "canet": {"feature_cross_attention": "fusion"},
     "ccnet": {"criss_cross_attention": "attention"},
     "attanet": {"strip_attention": "attention", "attention_fusion": "fusion"},
     "cross_cbam": {"ccbam": "fusion2", "seaspp": "context"},
 }
-# A scene of the test split, and a pixel of it.
+# A scene of the test split, and a pixel in it.
 SCENE, PIXEL = 3, (95, 150)
 
 

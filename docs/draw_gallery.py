@@ -2,7 +2,7 @@
 
 The gates of CANet use its trained weights. The other layers have no weights that were
 trained on photos. They get the features of the trained CANet, and one random projection for
-queries and keys, so that a pixel looks at pixels with features like its own.
+queries and keys, so that a pixel attends to pixels with similar features.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ from keras_segattn.visualization import attention_maps, model_attention, plot_at
 FIGURES = Path(__file__).resolve().parent / "figures"
 # A pixel of the road.
 PIXEL = (420, 300)
-# How far apart the similarities of unlike pixels are: with little, all pixels look alike.
+# Contrast of the similarities: with a small value, all pixels look alike.
 SPREAD = 4.0
 LAYERS = {
     "criss_cross_attention": CrissCrossAttention,
@@ -35,14 +35,14 @@ LAYERS = {
 
 
 def photo_features(model, image):
-    """Returns the features that the classifier of a network reads, centered and scaled."""
+    """Returns the features before a network's classifier, centered and scaled."""
     features = keras.Model(model.inputs, model.get_layer("classifier").input)
     x = features.predict(model.preprocessing(image[None]), verbose=0)
     return (x - x.mean(axis=(0, 1, 2))) / (x.std(axis=(0, 1, 2)) + 1e-3)
 
 
 def tie(layer, features):
-    """Builds a layer, and gives its keys and queries the same projection."""
+    """Builds a layer and gives its keys and queries the same projection."""
     layer.build(features.shape)
     if hasattr(layer, "query"):
         kernel = keras.ops.convert_to_numpy(layer.query.kernel)

@@ -1,7 +1,7 @@
 """Draws the figures of the networks into `docs/figures`: python docs/draw_networks.py
 
-Channels, sizes of maps and numbers of layers are read from the networks as they are built, except
-in the figure of Mask R-CNN.
+Channels, sizes of maps and numbers of layers are read from the built networks, except in the figure
+of Mask R-CNN.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
 
 FIGURES = Path(__file__).resolve().parent / "figures"
-# The kinds of boxes, and their colors.
+# The kinds of boxes and their colors.
 COLORS = {
     "image": "#eceff1",
     "backbone": "#bbdefb",
@@ -54,7 +54,7 @@ class Maps:
 
 
 class Drawing:
-    """Boxes on a grid, a unit being an inch, and arrows between them."""
+    """Boxes on a grid in inches, with arrows between them."""
 
     def __init__(self, width, height):
         self.figure = Figure(figsize=(width, height))
@@ -74,7 +74,7 @@ class Drawing:
         self.boxes[name] = x, y, width
 
     def arrow(self, start, end, text="", bend=None, shift=0.0):
-        """An arrow between two boxes, its text moved aside by `shift`.
+        """Draws an arrow between two boxes, with its text moved aside by `shift`.
 
         `bend` is the height of a level way round other boxes.
         """
@@ -238,7 +238,7 @@ def mask_rcnn():
     for start, end in itertools.pairwise(("image", "res3", "res4", "attention", "last", "res5")):
         d.arrow(start, end)
     for stage in ("res3", "last", "res5"):
-        # The maps that the pyramid takes.
+        # The inputs of the pyramid.
         x, y, _ = d.boxes[stage]
         d.axis.plot([x, x], [y - HEIGHT / 2, 2.05], color="#455a64", lw=1.2)
     d.axis.plot([2.1, 8.6], [2.05, 2.05], color="#455a64", lw=1.2)
@@ -266,7 +266,7 @@ NETWORKS = {
 
 def draw(name, folder=FIGURES):
     """Draws a network into a folder; the same network gives the same file."""
-    # Text stays text.
+    # Keeps text as text, not as paths.
     settings = {"svg.fonttype": "none", "svg.hashsalt": "keras-segattn"}
     with matplotlib.rc_context(settings):
         NETWORKS[name]().save(folder / f"{name}.svg")

@@ -19,7 +19,7 @@ def main():
     command = [sys.executable, "-m", "keras_segattn.demo", *sys.argv[1:]]
     server = subprocess.Popen([*command, "--no-browser", "--port", "8099"], stdout=subprocess.PIPE)
     try:
-        server.stdout.readline()  # NiceGUI says that it is ready
+        server.stdout.readline()  # NiceGUI announces that it is ready
         with sync_playwright() as driver:
             browser = driver.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox"]
@@ -27,7 +27,7 @@ def main():
             page = browser.new_page(viewport={"width": 1280, "height": 960})
             page.goto(ADDRESS)
             page.get_by_text("Click a pixel to see").wait_for(timeout=120_000)
-            # A drawn road, with the network that knows such.
+            # A drawn road, with the network trained on drawn roads.
             page.locator("div.cursor-pointer").nth(2).click()
             page.get_by_text(re.compile("^Car ")).wait_for(timeout=120_000)
             box = page.locator("div.max-w-3xl").bounding_box()

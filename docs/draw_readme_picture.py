@@ -1,9 +1,9 @@
-"""Draws the picture of the README: a photo of a street, and its classes by the bundled network.
+"""Draws the picture of the README: a photo of a street and its classes from the bundled network.
 
-    python docs/draw_readme_picture.py                # the photo that comes with the package
+    python docs/draw_readme_picture.py                # the bundled photo
     python docs/draw_readme_picture.py path/to/CamVid/test/0001TP_008550.png camvid.jpg
 
-CamVid's images may not be passed on: do not publish pictures of them.
+CamVid's images may not be redistributed: do not publish pictures of them.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from keras_segattn.inference import segment
 from keras_segattn.visualization.figures import class_patches, new_figure, save_figure
 
 TARGET = Path(__file__).resolve().parent / "figures" / "street.jpg"
-# Classes below this share of the image are left out of the legend.
+# The legend omits classes with a smaller share of the image.
 LEAST_SHARE = 0.002
 
 

@@ -1,4 +1,4 @@
-"""Shows docstrings in Keras's form, some sections of which Google's form does not have."""
+"""Renders docstring sections that Keras's style has and Google's style lacks."""
 
 import re
 import textwrap
@@ -14,7 +14,7 @@ ITEM = re.compile(r"^(\w+): ", re.MULTILINE)
 
 
 class KerasDocstrings(griffe.Extension):
-    """Turns those sections into Markdown: lists, paragraphs, and code where there is a doctest."""
+    """Turns these sections into Markdown: lists, paragraphs, and code for doctests."""
 
     def on_object(self, *, obj, **kwargs):
         if obj.docstring is not None:

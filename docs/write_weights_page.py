@@ -16,7 +16,7 @@ INTRODUCTION = """\
 
 <!-- Written by docs/write_weights_page.py from the cards in keras_segattn/weights/files. -->
 
-These networks come trained, and nothing is downloaded:
+The weights of these networks are part of the package; nothing is downloaded:
 
 ```python
 from keras_segattn.applications import AttaNet, CANet
@@ -26,17 +26,17 @@ model.class_names  # ("Sky", "Building", "Pole", ...)
 drawn = AttaNet(weights="road_scenes")  # drawings of roads
 ```
 
-Omitted arguments, including the backbone, default to the trained network's. If several networks of
-one kind are trained, the one with the best test score is loaded, or the one with the given
-`backbone`.
+Arguments you omit, including the backbone, default to the values of the trained network. If there
+are several trained networks of one kind, you get the one with the best test score, or the one with
+the given `backbone`.
 
-To fine-tune one for other classes, load all but its classifier:
+To fine-tune a network for other classes, load all its weights except the classifier:
 
 ```python
 model = CANet(weights="camvid", classes=5, new_classifier=True)
 ```
 
-For weights of backbones, and for weights by the papers' authors, see
+For backbone weights and for the papers' own weights, see
 [load torch weights](guides/torch_weights.md).
 
 | network | weights | million parameters | file | test mean IoU | test accuracy |

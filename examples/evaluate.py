@@ -2,13 +2,13 @@
 
     python examples/evaluate.py model.keras --dataset camvid --data path/to/CamVid --split test
     python examples/evaluate.py model.keras --dataset cityscapes --data path/to/cityscapes \\
-        --recipe ccnet_cityscapes                        # as the recipe's paper measures
+        --recipe ccnet_cityscapes                        # as in the recipe's paper
     python examples/evaluate.py model.keras --dataset cityscapes --data path/to/cityscapes \\
-        --size 512 1024 --scales 0.75 1 1.25 --flip      # or by options of your own
+        --size 512 1024 --scales 0.75 1 1.25 --flip      # or with other options
     python examples/evaluate.py model.keras --dataset cityscapes --data path/to/cityscapes \\
         --split test --recipe ccnet_cityscapes --submission results   # for the evaluation server
     python examples/evaluate.py model.keras --dataset cityscapes --data path/to/cityscapes \\
-        --tile 769 769                                   # a sliding window, for little memory
+        --tile 769 769                                   # a sliding window, to save memory
 """
 
 import argparse
@@ -37,13 +37,29 @@ def main():
     parser.add_argument("--data", required=True, help="folder of the data set")
     parser.add_argument("--split", default="val")
     add = parser.add_argument
-    add("--recipe", choices=recipes.RECIPES, metavar="NAME", help="measure as its paper does")
+    add(
+        "--recipe",
+        choices=recipes.RECIPES,
+        metavar="NAME",
+        help="evaluate as in the recipe's paper",
+    )
     sides = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH")}
-    add("--size", **sides, help="resize images to it for the network")
-    add("--scales", type=float, nargs="+", metavar="SCALE", help="average over scales")
-    add("--flip", action="store_true", help="average with the mirrored image")
-    add("--tile", **sides, help="slide a window over the image, for little memory")
-    add("--submission", type=Path, metavar="FOLDER", help="write files for the data set's server")
+    add("--size", **sides, help="resize images to this size in the network")
+    add(
+        "--scales",
+        type=float,
+        nargs="+",
+        metavar="SCALE",
+        help="average over images at these scales",
+    )
+    add("--flip", action="store_true", help="average with the mirror image")
+    add("--tile", **sides, help="slide a window over the image, to save memory")
+    add(
+        "--submission",
+        type=Path,
+        metavar="FOLDER",
+        help="write files for the data set's evaluation server",
+    )
     parser.add_argument("--output", type=Path, help="folder (default: beside the model)")
     arguments = parser.parse_args()
 

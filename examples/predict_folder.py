@@ -2,7 +2,7 @@
 
     python examples/predict_folder.py model.keras photos/ classes/ --overlay --flip
 
-More with --help.
+See --help for all options.
 """
 
 from keras_segattn.command.predict import main

@@ -1,33 +1,33 @@
-"""Segments many images with an exported model, by a pool of processes on one machine or many.
+"""Segments many images with an exported model, with a pool of processes on one or more machines.
 
     pip install "keras-segattn[ray]"
     python -m keras_segattn.export model.keras --format onnx --to canet.onnx
     python examples/predict_ray.py canet.onnx frames/ classes/
 
-It writes what `predict_folder.py` writes: for `frames/a/0001.jpg` the labels in
-`classes/a/0001.jpg.png`. The same command goes on where it was stopped; a file gets its name when
-it is whole; an image that cannot be read is named at the end and in `classes/failed.txt`, and the
-exit code is then 1. One job at a time works on a folder of results.
+It writes the same files as `predict_folder.py`: for `frames/a/0001.jpg`, the labels in
+`classes/a/0001.jpg.png`. The same command continues where it was stopped, and a mask file appears
+only once it is complete. Images that cannot be read are listed at the end and in
+`classes/failed.txt`, and the exit code is 1. Only one job at a time may write to a folder.
 
-Ray Data hands out the paths, some at a time, and each worker reads, segments and writes by itself,
-so that no pixels travel. Where a worker is killed, or its machine is lost, Ray starts another and
-hands out again what was not answered; masks that are there stay. An image at which three workers
-died is named among those that failed.
+Ray hands out paths, a few at a time. Each worker reads, segments and writes its images, so no
+pixels are sent. If a worker is killed or its machine is lost, Ray starts another worker and hands
+out the unfinished images again; existing masks are kept. An image that ended three workers is
+reported as failed.
 
-On one machine a cluster of Ray's is started, and ended at the end. On several, start one with
-`ray start` and pass its address:
+On one machine, the script starts a Ray cluster and stops it at the end. For several machines, start
+a cluster with `ray start` and pass its address:
 
     export RAY_AUTH_MODE=token                   # on each machine
     ray start --head                             # on the first
     ray start --address 10.0.0.1:6379            # on each of the others
     python examples/predict_ray.py canet.onnx frames/ classes/ --address 10.0.0.1:6379
 
-All need the same versions of Python, Ray and this package; the artifact, the images and the results
-under the same paths, a folder on shared storage; and the token that Ray keeps in ~/.ray/auth_token.
+All machines need the same versions of Python, Ray and this package, the same paths of the artifact,
+images and results, for example on shared storage, and the token in ~/.ray/auth_token.
 
-A worker holds the artifact and its runtime, and neither Keras nor a backend. `--workers 1 --cpus 2`
-loads the model once, for all the cores of a small machine. docs/serving.md says how much memory Ray
-itself takes.
+A worker loads the artifact and its runtime, but neither Keras nor a backend. On a small machine,
+`--workers 1 --cpus 2` loads the model once for all cores. For the memory of Ray itself, see
+docs/serving.md.
 """
 
 import argparse
@@ -38,7 +38,7 @@ import sys
 import time
 from pathlib import Path
 
-# Nothing is sent anywhere. Read when Ray is imported.
+# Disables usage reports. Ray reads this variable when it is imported.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 import numpy as np
@@ -54,14 +54,14 @@ from keras_segattn.inference.mask_files import (
 )
 from keras_segattn.wording import counted
 
-# Images that a worker is handed at a time: few enough to share them out evenly.
+# Images handed to a worker at a time: few enough for an even distribution.
 MOST_AT_A_TIME = 64
-# Ray's own least: only paths travel.
+# The minimum that Ray accepts is enough, because only paths are sent.
 OBJECT_STORE_BYTES = 80 << 20
 
 
 class Worker:
-    """An actor of the pool: it holds the model, and writes the masks of the images it is handed."""
+    """An actor of the pool: loads the model and writes the masks of its images."""
 
     def __init__(self, model, threads, overlay):
         self.segment = ExportedSegmenter(model, threads)
@@ -75,12 +75,12 @@ class Worker:
     def write(self, image, mask):
         """Returns the error, or an empty string."""
         if mask.exists():
-            # Written by a worker that died before it could say so.
+            # Written by a worker that died before it could report this.
             return ""
         try:
             write_mask(self.segment, image, mask, self.overlay)
         except Exception as error:
-            # Runtimes fail in many ways, and one image is not worth the job.
+            # Runtimes raise many kinds of errors, and one image must not end the job.
             return str(error) or repr(error)
         return ""
 
@@ -91,15 +91,18 @@ def parse_arguments(arguments):
     )
     add = parser.add_argument
     add("model", type=Path, help="artifact of export_model: ONNX, or any other format")
-    add(
-        "images", type=Path, help="folder, searched with its subfolders; or a file with their paths"
-    )
+    add("images", type=Path, help="folder (with subfolders), or a file that lists paths")
     add("results", type=Path, help="folder to write")
-    add("--workers", type=int, help="processes (default: as many as there is room for)")
-    add("--cpus", type=int, default=1, help="cores and threads of a worker (default 1)")
-    add("--gpus", type=float, default=0, help="of a worker, 0.5 say, for TensorRT (default 0)")
-    add("--address", default="local", help="of a cluster of Ray's (default: starts its own)")
-    add("--overlay", action="store_true", help="draw the classes over the image, too")
+    add("--workers", type=int, help="number of processes (default: as many as fit)")
+    add("--cpus", type=int, default=1, help="cores and threads per worker (default 1)")
+    add(
+        "--gpus",
+        type=float,
+        default=0,
+        help="GPUs per worker, such as 0.5, for TensorRT (default 0)",
+    )
+    add("--address", default="local", help="address of a Ray cluster (default: start one)")
+    add("--overlay", action="store_true", help="also draw the classes over the image")
     parsed = parser.parse_args(arguments)
     for name, least in (("workers", 1), ("cpus", 1), ("gpus", 0)):
         value = getattr(parsed, name)
@@ -116,13 +119,13 @@ def connect(address):
         logging_level="warning",
         **(own if address == "local" else {}),
     )
-    # Progress is shown by `main`.
+    # `main` shows the progress.
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel("ERROR")
 
 
 def room_for(cpus, gpus):
-    """Returns how many workers the machines of the cluster have room for."""
+    """Returns the number of workers that fit on the machines of the cluster."""
     machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     count = sum(
         math.floor(min(machine.get("CPU", 0) / cpus, machine.get("GPU", 0) / gpus if gpus else 1e9))
@@ -160,7 +163,7 @@ def answers(todo, arguments):
 
 def main(arguments=None):
     arguments = parse_arguments(arguments)
-    # Workers have a working folder of their own.
+    # Workers have a different working folder.
     images, results = arguments.images.absolute(), arguments.results.absolute()
     try:
         ExportedSegmenter.check(arguments.model)
@@ -170,13 +173,13 @@ def main(arguments=None):
         sys.exit(str(error))
     remove_unfinished(results)
     todo = [pair for pair in pairs if not pair[1].exists()]
-    print(f"{counted(len(pairs), 'image')}, {len(pairs) - len(todo)} of them done before")
+    print(f"{counted(len(pairs), 'image')}, {len(pairs) - len(todo)} of them already done")
     if not todo:
         # Removes the report of an earlier run.
         report_failures({}, results)
         return
     connect(arguments.address)
-    # Here, so that workers do not import Keras.
+    # Imported here to keep Keras out of the workers.
     import keras
 
     progress = keras.utils.Progbar(len(todo), unit_name="image")

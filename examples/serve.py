@@ -2,7 +2,7 @@
 
     python examples/serve.py canet.onnx --port 8000
 
-More with --help.
+See --help for all options.
 """
 
 from keras_segattn.command.serve import main

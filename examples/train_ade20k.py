@@ -3,7 +3,7 @@
     python examples/train_ade20k.py --data path/to/ADEChallengeData2016 --recipe ccnet_ade20k \\
         --mixed-precision bfloat16
 
-A run can be stopped and given again with --resume.
+To continue a stopped run, repeat the command with --resume.
 """
 
 from keras_segattn.command.flags import argument_parser

@@ -3,10 +3,10 @@
     python examples/train_camvid.py --data path/to/CamVid
     python examples/train_camvid.py --data path/to/CamVid --recipe cross_cbam_m_camvid
     python examples/train_camvid.py --data generated \\
-        --backbone-weights none  # road scenes drawn by the program, nothing downloaded
+        --backbone-weights none  # drawn road scenes, no downloads
 
-A run has a folder with its configuration, log, curves, checkpoints, predictions, metrics and
-exported models. Stopped at any moment, it goes on where the same command is given with --resume.
+The folder of a run contains its configuration, log, curves, checkpoints, predictions, metrics and
+exported models. To continue a stopped run, repeat the command with --resume.
 """
 
 from pathlib import Path

@@ -3,7 +3,8 @@
     python examples/train_cityscapes.py --data path/to/cityscapes --recipe ccnet_cityscapes \\
         --mixed-precision bfloat16
 
-The folder holds leftImg8bit/ and gtFine/. A run can be stopped and given again with --resume.
+The folder must contain leftImg8bit/ and gtFine/. To continue a stopped run, repeat the command with
+--resume.
 """
 
 from keras_segattn.command.flags import argument_parser

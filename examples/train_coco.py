@@ -1,11 +1,11 @@
-"""Trains Mask R-CNN on COCO, evaluates it by pycocotools, and draws what it finds.
+"""Trains Mask R-CNN on COCO, evaluates it with pycocotools, and draws the objects it finds.
 
     python examples/train_coco.py --data path/to/coco --recipe mask_rcnn_resnet50_criss_cross_coco
     python examples/train_coco.py --data path/to/coco --batch-size 2 --learning-rate 0.0025 \\
-        --steps 720000                                   # on one small GPU, as long
+        --steps 720000                                   # the same training on one small GPU
 
-The folder holds annotations/instances_train2017.json, train2017/ and the same of val2017. Any data
-in COCO's format will do. A run can be stopped and given again with --resume.
+The folder must contain annotations/instances_train2017.json, train2017/, and the same for val2017.
+Any data in COCO format will do. To continue a stopped run, repeat the command with --resume.
 """
 
 import argparse
@@ -44,12 +44,12 @@ def parse_arguments(arguments):
     names = list(recipes.INSTANCE_RECIPES)
     add("--recipe", choices=names, default=names[0], help=f"default: {names[0]}")
     add("--run", type=Path, help="folder of the run (default: runs/RECIPE)")
-    add("--resume", action="store_true", help="go on from the last finished epoch of the run")
+    add("--resume", action="store_true", help="resume from the last finished epoch of the run")
     add("--seed", type=int, default=0)
     add("--backbone-weights", default="recipe", help="a file, or 'none' (default: ImageNet's)")
     add("--mixed-precision", choices=["float16", "bfloat16"])
     for field, kind in REPLACEABLE.items():
-        add(f"--{field.replace('_', '-')}", type=kind, help="in place of the recipe's")
+        add(f"--{field.replace('_', '-')}", type=kind, help="replaces the recipe's value")
     return parser.parse_args(arguments)
 
 

@@ -94,7 +94,7 @@ def test_a_killed_worker_costs_no_mask(artifact, tmp_path):
     finally:
         process.kill()
     assert process.returncode == 1, output
-    assert f"{IMAGES + 1} images, 1 of them done before" in output
+    assert f"{IMAGES + 1} images, 1 of them already done" in output
     assert f"{IMAGES - 1} masks written" in output
     assert "1 image failed" in output
     assert re.fullmatch(

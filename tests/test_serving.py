@@ -235,7 +235,7 @@ def test_forms(artifact, rng):
                 headers = {"Content-Type": kind}
                 assert send("/segment", form, headers)[:2] == send("/segment", file)[:2]
         status, message, _ = send("/segment", form.replace(b"file", b"fool"), headers)
-        assert (status, b"needs one file; this one has 0" in message) == (400, True)
+        assert (status, b"must contain one file. Received: 0" in message) == (400, True)
         many = form.replace(b"\r\n--x--", 20 * b"\r\n--x\r\n\r\n" + b"\r\n--x--")
         assert send("/segment", many, headers)[0] == 413
         headers = {"Content-Type": "multipart/form-data"}
@@ -380,7 +380,7 @@ def test_folder(tmp_path, capsys, monkeypatch):
     # From a list, as from the folder.
     (photos / "list.txt").write_text("".join(f"{name}\n" for name in masks))
     main([str(model), str(photos / "list.txt"), str(results)])
-    assert "3 images, 2 of them done before" in capsys.readouterr().out
+    assert "3 images, 2 of them already done" in capsys.readouterr().out
     assert (results / "1.png.png").exists()
     assert not (results / "failed.txt").exists()
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())

@@ -28,9 +28,9 @@ def test_version_and_changelog_agree():
 @pytest.mark.parametrize(
     ("version", "heading", "tag", "message"),
     [
-        ("1.2.0", "1.1.0 (2027-01-31)", None, "says 1.2.0, and the newest entry .* is 1.1.0"),
+        ("1.2.0", "1.1.0 (2027-01-31)", None, "says 1.2.0, but the newest entry .* is 1.1.0"),
         ("1.2.0", "1.2.0 (2027-01-31)", "v1.1.0", "tag v1.2.0"),
-        ("1.2.0", "1.2.0 (not released)", "v1.2.0", r"Give the date: 1.2.0 \(2027"),
+        ("1.2.0", "1.2.0 (not released)", "v1.2.0", r"Enter the date: 1.2.0 \(2027"),
         ("1.2.0", "1.2.0 (2027-01-31)", "v1.2.0", None),
         ("1.2.0", "1.2.0 (not released)", None, None),
     ],

@@ -1,4 +1,4 @@
-"""Arguments that bundled weights were trained with, taken over where the caller leaves them out."""
+"""Fills in omitted arguments of a network from its bundled weights."""
 
 import functools
 
@@ -6,10 +6,10 @@ from keras_segattn.weights.bundled import BUNDLED, bundled_arguments
 
 
 def takes_bundled_arguments(network):
-    """Wraps the function of a network: with bundled `weights`, its defaults become theirs.
+    """Wraps a network function: with bundled `weights`, omitted arguments come from their card.
 
-    So `CANet(weights="camvid")` is the network that was trained. An argument of the caller's stands
-    and is refused later, if the weights do not fit it.
+    So `CANet(weights="camvid")` is the trained network. Arguments from the caller are kept; loading
+    the weights fails later if they do not fit.
 
     Args:
         network: Name of the network in the files of bundled weights, such as `"canet"`.

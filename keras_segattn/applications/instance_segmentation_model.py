@@ -25,8 +25,8 @@ class InstanceSegmentationModel(keras.Model):
       or smaller. At a quarter of the size, each number is the fraction of 16 pixels that the object
       covers.
 
-    and, where images are padded below and at the right, `"sizes"`: `(batch, 2)`, the height and
-    width of each image without the padding. No region is proposed in the padding then.
+    and, for images that are padded below and on the right, `"sizes"`: `(batch, 2)`, the height and
+    width of each image without padding, so that no region is proposed in the padding.
     `keras_segattn.data.InstanceDataset.to_py_dataset` produces them.
 
     `objects` is the same for all images of a batch, and at least 1. The log contains the five
@@ -122,10 +122,10 @@ class InstanceSegmentationModel(keras.Model):
         return {"maps": maps, "objectness": objectness, "deltas": deltas}
 
     def padded_model(self):
-        """Returns a model of the same layers, for images padded below and at the right.
+        """Returns a model with the same layers for images padded below and on the right.
 
-        It takes a list of the images and of their sizes without the padding, `(batch, 2)` heights
-        and widths. No object reaches into the padding.
+        Its inputs are a list of the images and their unpadded sizes, `(batch, 2)` heights and
+        widths. No object extends into the padding.
         """
         images = keras.Input(
             batch_shape=self.inputs[0].shape, dtype=self.inputs[0].dtype, name="images"
@@ -138,9 +138,9 @@ class InstanceSegmentationModel(keras.Model):
         )
 
     def restart_sampling(self, *numbers):
-        """Draws boxes in training as after every other restart with the same two integers.
+        """Restarts the random sampling of boxes for training from two integers, as a seed.
 
-        The state of the draws is not in the files of a model.
+        Model files do not contain the state of this sampling.
         """
         self._seed.state.assign(numbers)
 
@@ -174,7 +174,7 @@ class InstanceSegmentationModel(keras.Model):
         logits, moves = self.get_layer("box_head")(self.get_layer("box_align")(boxes, finest))
         parts |= losses.box_losses(logits, moves, boxes, own, labels, positive, drawn)
 
-        # Only boxes with an object have a mask, and these come first.
+        # Only boxes with an object have a mask, and they come first.
         most = max(self.sampled_boxes // 4, 1)
         boxes, index, positive, labels = (
             part[:, :most] for part in (boxes, index, positive, labels)

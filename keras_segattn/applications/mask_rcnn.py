@@ -1,4 +1,4 @@
-"""Mask R-CNN on a feature pyramid, with the attention of CCNet's Table 7 if wanted."""
+"""Mask R-CNN on a feature pyramid, optionally with the attention of CCNet's Table 7."""
 
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def MaskRCNN(
     aligned=True,
     name="mask_rcnn",
 ):
-    """Mask R-CNN, which finds objects and draws the mask of each.
+    """Mask R-CNN: finds objects and predicts a mask for each.
 
     ```
     P2 .. P6 = FeaturePyramid(P2 .. P5 of a backbone)                    # 1/4 .. 1/64
@@ -66,8 +66,8 @@ def MaskRCNN(
         backbone: `"resnet50"`, `"resnet101"`, another name that
             `keras_segattn.backbones.build_backbone` takes, or a model whose outputs are a dict with
             `"P2"` to `"P5"` at strides 4 to 32. Defaults to `"resnet50"`.
-        input_shape: Tuple `(height, width, channels)`. Height and width may be `None` and then
-            take any value from 32 up. Defaults to `(None, None, 3)`.
+        input_shape: Tuple `(height, width, channels)`. Height and width may be `None`, for any
+            value of at least 32. Defaults to `(None, None, 3)`.
         classes: Integer, the number of classes, without a background. Defaults to `80`, as in COCO.
         weights: `None` for random weights, or the path of a file written by `save_weights`.
             Defaults to `None`.
@@ -79,25 +79,25 @@ def MaskRCNN(
             and res2, as maskrcnn-benchmark does. `None` freezes none. Defaults to `"auto"`: `"P2"`
             with `backbone_weights`, `None` without.
         freeze_batch_norm: Boolean, whether the backbone's batch normalization keeps its statistics
-            and weights, as maskrcnn-benchmark has it. Defaults to `"auto"`: `True` with
+            and weights, as in maskrcnn-benchmark. Defaults to `"auto"`: `True` with
             `backbone_weights`, `False` without.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         attention: `"criss_cross"`, two loops of `CrissCrossAttention`, or `"non_local"`, before the
-            last residual block of res4 of a ResNet by name, as in CCNet's Table 7; a new Keras
-            layer of your own for that place; or `None`. Defaults to `None`. A backbone that is a
-            model is built with its attention: `ResNet50(attention_before_last_block=...)`.
+            last residual block of res4 of a ResNet by name, as in CCNet's Table 7; another new
+            Keras layer for that place; or `None`. Defaults to `None`. For a backbone model, put the
+            attention into the model when you build it: `ResNet50(attention_before_last_block=...)`.
         filters: Integer, channels of the pyramid and of the mask head. Defaults to `256`.
         units: Integer, size of the hidden layers of the box head. Defaults to `1024`.
-        proposals: Integer, regions of an image that are classified. Defaults to `1000`.
-        training_proposals: Integer, the same in training, before `sampled_boxes` are drawn.
+        proposals: Integer, the number of classified regions per image. Defaults to `1000`.
+        training_proposals: Integer, the number in training, from which `sampled_boxes` are sampled.
             Defaults to `2000`.
-        sampled_boxes: Integer, boxes of an image that the heads are trained on, a quarter of them
-            at most with an object. Defaults to `512`.
-        detections: Integer, objects of an image that are returned. Defaults to `100`.
-        score_threshold: Float, the score that an object must exceed. Defaults to `0.05`.
+        sampled_boxes: Integer, the number of boxes per image that train the heads. At most a
+            quarter of them contain an object. Defaults to `512`.
+        detections: Integer, the number of returned objects per image. Defaults to `100`.
+        score_threshold: Float; returned objects have a higher score. Defaults to `0.05`.
         anchor_sizes: Dict from `"P2"` to `"P6"` to the sizes of anchors in pixels. Defaults to 32,
             64, 128, 256 and 512.
-        aligned: Boolean, whether maps are sampled where their pixels are. `False` samples half a
+        aligned: Boolean, whether box coordinates and map positions agree. `False` samples half a
             stride to the upper left, as checkpoints of maskrcnn-benchmark and torchvision expect.
             Defaults to `True`.
         name: Name of the model. Defaults to `"mask_rcnn"`.
@@ -108,8 +108,8 @@ def MaskRCNN(
         of boxes, scores, classes and masks.
 
     Raises:
-        ValueError: If an argument has a value that is not named above, or `attention` is given with
-            a backbone model.
+        ValueError: If an argument has an unsupported value, or `attention` is given with a backbone
+            model.
 
     Example:
 
@@ -122,13 +122,13 @@ def MaskRCNN(
         "Mask R-CNN" (He et al., 2017); "CCNet: Criss-Cross Attention for Semantic Segmentation"
         (Huang et al., 2019), section 4.5 and Table 7.
 
-    **Differences from the paper**: CCNet's paper names maskrcnn-benchmark, whose sizes, matching,
-    sampling and losses are used here. The stride of a bottleneck is on its 3x3 convolution, as in
+    **Differences from the paper**: CCNet's paper builds on maskrcnn-benchmark; sizes, matching,
+    sampling and losses follow it. The stride of a bottleneck is on its 3x3 convolution, as in
     torchvision, not on the first 1x1. Widths are `x2 - x1`, without the pixel that
-    maskrcnn-benchmark adds; `ROIAlign` is aligned by default; anchors are torchvision's.
-    At most 1,000 candidates of all classes pass to the last suppression. The boxes of a batch
-    share the borders of its images, padding included, unless the sizes of the images are given: in
-    `"sizes"` of the targets for training, and to `padded_model` of the model.
+    maskrcnn-benchmark adds; `ROIAlign` is aligned by default; anchors are torchvision's. At most
+    1,000 candidates of all classes enter the final suppression. Boxes are clipped to the padded
+    images of a batch unless you give the unpadded sizes: as `"sizes"` in the targets for training,
+    or through the model's `padded_model` for inference.
     """
     check_attention(attention, ATTENTIONS)
     check_image(input_shape, 32)
@@ -138,8 +138,8 @@ def MaskRCNN(
     check_choice("freeze_batch_norm", freeze_batch_norm, ("auto", True, False))
     if weights is not None and not Path(weights).is_file():
         raise ValueError(
-            f"`weights` must be None or the path of a file written by `save_weights`. There is no "
-            f"file {str(weights)!r}. For ImageNet weights pass backbone_weights='imagenet'."
+            "`weights` must be None or the path of a file written by `save_weights`. There is no "
+            f"file {str(weights)!r}. For ImageNet weights, pass backbone_weights='imagenet'."
         )
     image, inputs = image_input(input_shape, input_tensor)
     pyramid = build_backbone(
@@ -185,7 +185,8 @@ def _backbone_options(backbone, attention):
         return {}
     if not isinstance(backbone, str):
         raise ValueError(
-            "`attention` is put into a backbone by name. Build your model with it instead: "
+            "`attention` requires a backbone given by name. For a backbone model, build the model "
+            "with it: "
             "ResNet50(attention_before_last_block={'P4': CrissCrossAttention()}). Received: "
             f"attention={attention!r} and a model"
         )

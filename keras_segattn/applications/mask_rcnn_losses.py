@@ -1,4 +1,4 @@
-"""The losses of Mask R-CNN, and the boxes that they are computed for."""
+"""The losses of Mask R-CNN, and the sampling of their boxes."""
 
 import keras
 from keras import ops
@@ -9,20 +9,19 @@ from keras_segattn.detection.gathering import gather_rows
 from keras_segattn.detection.matching import IGNORED, match_boxes, sample_labels
 from keras_segattn.detection.roi_align import sample_boxes
 
-# maskrcnn-benchmark's.
+# The values of maskrcnn-benchmark.
 REGION_IOUS, REGION_SAMPLES, REGION_POSITIVES = (0.7, 0.3), 256, 128
 REGION_BETA, BOX_BETA = 1 / 9, 1.0
 BOX_IOU = 0.5
 
 
 def present_objects(objects, classes):
-    """Returns which objects are there: padding has the class -1, and a box without area is none."""
+    """Returns a Boolean tensor: `False` for padding, of class -1, and for boxes without area."""
     return ops.logical_and(ops.cast(classes, "int32") >= 0, has_area(objects))
 
 
 def region_losses(objectness, deltas, anchors, objects, present, seed):
-    """The losses of the region proposal network: `region`, whether anchors show an object, and
-    `region_box`, where it is.
+    """Returns the losses of the region proposals: `region` for objectness, `region_box` for boxes.
 
     Args:
         objectness: Tensor of shape `(batch, anchors)`, logits.
@@ -47,19 +46,19 @@ def region_losses(objectness, deltas, anchors, objects, present, seed):
 
 
 def sample_proposals(proposals, scores, objects, present, count, seed):
-    """Draws the boxes that the heads are trained on, a quarter of them with an object at most.
+    """Samples the boxes that train the heads; at most a quarter of them contain an object.
 
     Args:
         proposals: Tensor of shape `(batch, proposals, 4)`.
-        scores: Tensor of shape `(batch, proposals)`; below zero for no proposal.
-        objects: Tensor of shape `(batch, objects, 4)`, which are proposals too.
+        scores: Tensor of shape `(batch, proposals)`; negative for no proposal.
+        objects: Tensor of shape `(batch, objects, 4)`; they are added to the proposals.
         present: Boolean tensor of shape `(batch, objects)`.
-        count: Integer, the number of boxes of an image.
+        count: Integer, the number of boxes per image.
         seed: `keras.random.SeedGenerator`.
 
     Returns:
-        Tuple of the boxes `(batch, count, 4)`, the indices of their objects, and float32 weights
-        that tell which boxes show an object, and which were drawn. See `sample_labels`.
+        Tuple of the boxes `(batch, count, 4)`, the indices of their objects, and two float32
+        tensors of 0 and 1 that mark boxes with an object and sampled boxes. See `sample_labels`.
     """
     boxes = ops.concatenate([proposals, objects], axis=1)
     usable = ops.concatenate([scores >= 0, present], axis=1)
@@ -71,16 +70,17 @@ def sample_proposals(proposals, scores, objects, present, count, seed):
 
 
 def box_losses(logits, deltas, boxes, objects, classes, positive, drawn):
-    """The losses of the box head: `classification`, and `box`, of the boxes that show an object.
+    """Returns the losses of the box head: `classification`, and `box` for boxes with an object.
 
     Args:
         logits: Tensor of shape `(batch, count, 1 + classes)`.
         deltas: Tensor of shape `(batch, count, 1 + classes, 4)`.
         boxes: Tensor of shape `(batch, count, 4)`.
         objects: Tensor of shape `(batch, count, 4)`, the object of each box.
-        classes: Integer tensor of shape `(batch, count)`, its class from 1, or 0 without an object.
-        positive: Tensor of shape `(batch, count)`, 1 for a box that shows an object.
-        drawn: Tensor of shape `(batch, count)`, 1 for a box that counts.
+        classes: Integer tensor of shape `(batch, count)`, the class of that object, from 1; 0
+            without an object.
+        positive: Tensor of shape `(batch, count)`, 1 for a box with an object.
+        drawn: Tensor of shape `(batch, count)`, 1 for a sampled box.
     """
     total = _at_least_one(drawn)
     chosen = ops.one_hot(classes, logits.shape[-1], dtype="float32")
@@ -94,15 +94,15 @@ def box_losses(logits, deltas, boxes, objects, classes, positive, drawn):
 
 
 def mask_loss(logits, masks, index, boxes, positive, image):
-    """The loss of the mask head: cross-entropy per pixel, of the boxes that show an object.
+    """Returns the loss of the mask head: cross-entropy per pixel over the boxes with an object.
 
     Args:
-        logits: Tensor of shape `(batch, count, size, size)`, of the class of each box.
-        masks: Tensor of shape `(batch, objects, rows, columns)`, from 0 to 1, over the image at any
-            scale.
+        logits: Tensor of shape `(batch, count, size, size)`, for the class of each box.
+        masks: Tensor of shape `(batch, objects, rows, columns)` from 0 to 1; it covers the image at
+            any scale.
         index: Integer tensor of shape `(batch, count)`, the object of each box.
         boxes: Tensor of shape `(batch, count, 4)`.
-        positive: Tensor of shape `(batch, count)`, 1 for a box that shows an object.
+        positive: Tensor of shape `(batch, count)`, 1 for a box with an object.
         image: Tensor of shape `(batch, height, width, channels)`.
     """
     wanted = mask_targets(masks, index, boxes, logits.shape[-1], image)

@@ -5,8 +5,9 @@
     keras-segattn benchmark CANet AttaNet --backbone resnet18 --size 1024 2048
     keras-segattn benchmark runs/a --formats litert --dtypes float32 int8 --csv speed.csv
 
-Networks by name have random weights; their speed is the same. Times are medians from image to
-classes, without the first image, which compiles. Run nothing else on the machine meanwhile.
+Networks given by name have random weights, which does not change their speed. Each time is the
+median from image to classes; the first image, which compiles, is not counted. Run nothing else on
+the machine meanwhile.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from keras_segattn.inference import segment
 
 COLUMNS = ("network", "runtime", "precision", "ms", "images/s", "parameters")
 KERAS = "keras"
-# Minimum number of images, and of seconds.
+# Minimum number of images to measure.
 LEAST_IMAGES = 5
 
 
@@ -46,11 +47,11 @@ def parse_arguments(arguments=None):
     formats = (KERAS, *FORMATS)
     add("--formats", nargs="+", choices=formats, default=[KERAS], help="default: keras")
     add("--dtypes", nargs="+", choices=list(LEAST_AGREEMENT), default=["float32"])
-    add("--backbone", help="of the networks by name (default: each one's own)")
-    add("--classes", type=int, default=19, help="of the networks by name (default: 19)")
+    add("--backbone", help="backbone of networks given by name (default: the network's own)")
+    add("--classes", type=int, default=19, help="of networks given by name (default: 19)")
     add("--size", type=int, nargs=2, default=(512, 1024), metavar=("HEIGHT", "WIDTH"))
-    add("--seconds", type=float, default=5.0, help="to measure each (default: 5)")
-    add("--csv", type=Path, help="write the table to a file, too")
+    add("--seconds", type=float, default=5.0, help="duration of each measurement (default: 5)")
+    add("--csv", type=Path, help="also write the table to this file")
     return parser.parse_args(arguments)
 
 

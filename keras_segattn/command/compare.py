@@ -18,7 +18,7 @@ from keras_segattn.atomic_files import atomic_path
 from keras_segattn.wording import counted
 
 SCORES = ("mean_iou", "mean_f1", "pixel_accuracy")
-# Settings that do not affect a training.
+# Settings that do not affect training.
 SILENT = ("our_choices", "source", "data", "hash of names and sizes of files")
 WIDEST = 40
 
@@ -31,7 +31,7 @@ def parse_arguments(arguments=None):
     )
     parser.add_argument("runs", nargs="+", type=Path, help="folders of runs")
     parser.add_argument("--split", choices=("val", "test"), default="val", help="default: val")
-    parser.add_argument("--csv", type=Path, help="write the table to a file, too")
+    parser.add_argument("--csv", type=Path, help="also write the table to this file")
     return parser.parse_args(arguments)
 
 
@@ -87,7 +87,9 @@ def comparison(runs, split="val"):
         if config.is_file():
             found[run.as_posix()] = _flat(json.loads(config.read_text())["decisive"]), run
     if not found:
-        raise ValueError(f"None of {len(list(runs))} folders holds a run, with its config.json.")
+        raise ValueError(
+            f"None of {len(list(runs))} folders is a run: a run folder contains config.json."
+        )
     names = dict.fromkeys(name for settings, _ in found.values() for name in settings)
     differ = [
         name

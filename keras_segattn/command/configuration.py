@@ -10,8 +10,8 @@ from keras_segattn.training import TrainingOptions
 
 FILE = "config.yaml"
 HEAD = """\
-# A training of keras-segattn. Go on with it:  keras-segattn train {path} --resume
-# Change it here or by flags:                  keras-segattn train {path} --epochs 50 --run NEW
+# A training run of keras-segattn. To resume it:  keras-segattn train {path} --resume
+# To change it, edit this file or pass flags:     keras-segattn train {path} --epochs 50 --run NEW
 """
 
 
@@ -94,7 +94,7 @@ def change(configuration, settings):
         if parts[1] not in values[parts[0]]:
             known = ", ".join(values[parts[0]])
             raise ValueError(
-                f"--set {name}: the {parts[0]} has no setting {parts[1]!r}. There are: {known}"
+                f"--set {name}: the {parts[0]} has no setting {parts[1]!r}. Known settings: {known}"
             )
         place = values
         for part in parts[:-1]:
@@ -102,9 +102,11 @@ def change(configuration, settings):
                 place[part] = {}
             place = place[part]
             if not isinstance(place, dict):
-                raise ValueError(f"--set {name}: {part} is {place!r}, in which nothing can be set.")
+                raise ValueError(
+                    f"--set {name}: {part} is {place!r}, which has no settings of its own."
+                )
         place[parts[-1]] = value
-        # A training has one length.
+        # Epochs and steps both give the length of training; only one may be set.
         other = {"recipe.epochs": "steps", "recipe.steps": "epochs"}.get(".".join(parts))
         if other and value is not None:
             values["recipe"][other] = None
@@ -127,12 +129,12 @@ def read_settings(texts):
         try:
             settings[name.strip()] = _numbers(yaml.safe_load(value))
         except yaml.YAMLError as error:
-            raise ValueError(f"--set {text}: the value is no YAML: {error}") from error
+            raise ValueError(f"--set {text}: the value is not valid YAML: {error}") from error
     return settings
 
 
 def _plain(value):
-    """Replaces tuples, which plain YAML lacks, by lists."""
+    """Converts tuples to lists, because plain YAML has no tuples."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     return [_plain(one) for one in value] if isinstance(value, (list, tuple)) else value
@@ -151,8 +153,8 @@ def _numbers(value):
 def _namespace(values, origin):
     try:
         return _parser().parse_object(values)
-    except Exception as error:  # jsonargparse raises argparse's errors, and others.
-        raise ValueError(f"{origin} is no configuration of a run: {error}") from error
+    except Exception as error:  # jsonargparse raises argparse's errors, among others.
+        raise ValueError(f"{origin} is not the configuration of a run: {error}") from error
 
 
 def _parser():
@@ -174,4 +176,6 @@ def _yaml():
 
 
 def _missing(error):
-    return ImportError(f"This command reads YAML by {error.name}: pip install 'keras-segattn[cli]'")
+    return ImportError(
+        f"This command needs {error.name} to read YAML: pip install 'keras-segattn[cli]'"
+    )

@@ -89,7 +89,7 @@ class DataSource:
         check_choice("task", self.task, TASKS)
         if self.splits is not None and not {"train"} <= self.splits.keys() <= {*PARTS}:
             raise ValueError(
-                "`splits` names the part 'train', and may name 'val' and 'test'. Received: "
+                "`splits` must name the part 'train' and may name 'val' and 'test'. Received: "
                 f"{self.splits}"
             )
         for name in ("val_share", "test_share"):
@@ -101,19 +101,24 @@ class DataSource:
             found = FOLD.fullmatch(self.fold)
             if found is None or not 1 <= int(found[1]) <= int(found[2]):
                 raise ValueError(
-                    f"`fold` is the number of a fold and of all, '2/5'. Received: {self.fold!r}"
+                    "`fold` must be a fold and the number of folds, such as '2/5'. Received: "
+                    f"{self.fold!r}"
                 )
             if self.splits is not None:
                 raise ValueError(
-                    f"`fold` divides files that are not divided. {self.path} has parts."
+                    f"`fold` needs files without parts, but {self.path} is already split into "
+                    "parts."
                 )
         if not self.val_share:
-            raise ValueError("`val_share` is 0: the best epoch is chosen on the val data.")
+            raise ValueError(
+                "`val_share` must be above 0: the best epoch is chosen on the validation data."
+            )
         try:
             re.compile(self.group_by or "")
         except re.error as error:
             raise ValueError(
-                f"`group_by` is no regular expression: {error}. Received: {self.group_by!r}"
+                f"`group_by` is not a valid regular expression: {error}. Received: "
+                f"{self.group_by!r}"
             ) from error
 
     def open(self):
@@ -148,8 +153,9 @@ class DataSource:
         least = sum(share > 0 for share in shares.values()) + 1
         if len(data) < least:
             raise ValueError(
-                f"{self.path} has too few samples to divide: {len(data)}. Training, validation "
-                "and test need one each; add images, or leave out the test by `test_share=0`."
+                f"{self.path} has too few samples to split: {len(data)}. Training, validation "
+                "and test need at least one each. Add images, or leave out the test part with "
+                "`test_share=0`."
             )
         # A small folder gets one sample for each part.
         shares = {k: max(share, 1 / len(data)) for k, share in shares.items() if share}

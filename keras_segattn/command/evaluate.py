@@ -1,7 +1,7 @@
 """Scores a trained network: a table per class, a CSV file per image, the worst and best images.
 
-    keras-segattn evaluate runs/my_data             # on the test images that the run put aside
-    keras-segattn evaluate runs/my_data test/       # on others, with masks or annotations
+    keras-segattn evaluate runs/my_data             # on the run's own test images
+    keras-segattn evaluate runs/my_data test/       # on other images, with masks or annotations
     keras-segattn evaluate model.keras test/ --scales 0.75 1 1.25 --flip
     keras-segattn evaluate runs/my_data --part val --threshold 0.3
 
@@ -35,13 +35,25 @@ def parse_arguments(arguments=None):
     add = parser.add_argument
     add("model", type=Path, help="folder of a run, or a .keras file")
     add("data", nargs="?", help="folder or annotation file (default: the data of the run)")
-    add("--part", choices=PARTS, help="of divided data (default: test, else val)")
+    add(
+        "--part",
+        choices=PARTS,
+        help="part to score if the data are split (default: test, else val)",
+    )
     sides = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH")}
-    add("--size", **sides, help="resize images to it for the network (default: as in the run)")
-    add("--scales", type=float, nargs="+", metavar="SCALE", help="average over scales")
+    add(
+        "--size", **sides, help="resize images to this size in the network (default: as in the run)"
+    )
+    add(
+        "--scales",
+        type=float,
+        nargs="+",
+        metavar="SCALE",
+        help="average over images at these scales",
+    )
     add("--flip", action="store_true", help="average with the mirror image")
-    add("--tile", **sides, help="slide a window over the image, for little memory")
-    add("--threshold", type=float, nargs="+", help="of a binary or multilabel network")
+    add("--tile", **sides, help="slide a window of this size over the image, to save memory")
+    add("--threshold", type=float, nargs="+", help="threshold of a binary or multilabel network")
     add("--output", type=Path, help="folder to write (default: evaluation/NAME in the run)")
     return parser.parse_args(arguments)
 
@@ -70,7 +82,10 @@ def open_data(arguments, model):
     """Returns the data set to score and a name for it."""
     config = arguments.model / FILE
     if arguments.data is None and not config.is_file():
-        raise ValueError(f"{arguments.model} is no run that knows its data: name the data, too.")
+        raise ValueError(
+            f"{arguments.model} is not a run, so its data are unknown. Pass the data after the "
+            "model."
+        )
     known = read_configuration(config).data if config.is_file() else None
     if arguments.data is None:
         parts = known.open()
@@ -97,5 +112,5 @@ def open_data(arguments, model):
 def _part(parts, name):
     name = name or ("test" if "test" in parts else "val")
     if name not in parts:
-        raise ValueError(f"The data have no part {name!r}; there are {sorted(parts)}.")
+        raise ValueError(f"The data have no part {name!r}. Pass one of {sorted(parts)} as --part.")
     return parts[name], name

@@ -58,10 +58,10 @@ def argument_parser(description, default_recipe):
 def add_training_flags(parser):
     """Adds the flags of every training to a parser."""
     add = parser.add_argument
-    add("--resume", action="store_true", help="go on from the last finished epoch of the run")
+    add("--resume", action="store_true", help="resume from the last finished epoch of the run")
     add("--seed", type=number(0, 2**32 - 1), default=0)
 
-    add = parser.add_argument_group("in place of the recipe's settings").add_argument
+    add = parser.add_argument_group("settings that replace the recipe's").add_argument
     add("--network", choices=NETWORKS, help="another network")
     for field, kind in REPLACEABLE.items():
         add(f"--{field.replace('_', '-')}", type=kind)
@@ -105,21 +105,26 @@ def add_training_flags(parser):
         "--early-stopping-patience",
         type=number(1),
         metavar="EPOCHS",
-        help="stop after this many epochs without progress",
+        help="stop after this many epochs without improvement",
     )
     add("--tensorboard", action="store_true", help="write logs and pictures to the run folder")
-    add("--deterministic", action="store_true", help="same result on every run; slower")
+    add("--deterministic", action="store_true", help="same result on every run, but slower")
     add("--formats", nargs="*", choices=FORMATS, default=FORMATS, help="artifacts to export")
 
-    add = parser.add_argument_group("on several devices").add_argument
+    add = parser.add_argument_group("multiple devices").add_argument
     add(
         "--strategy",
         choices=STRATEGIES,
         default="none",
         help="default: none, one device; see docs/guides/train_on_many.md",
     )
-    add("--sync-batch-norm", action="store_true", help="statistics of the batch of all devices")
-    add("--virtual-devices", type=int, metavar="N", help="divide the CPU into N, to try it out")
+    add("--sync-batch-norm", action="store_true", help="compute batch statistics over all devices")
+    add(
+        "--virtual-devices",
+        type=int,
+        metavar="N",
+        help="split the CPU into N devices, to try a strategy",
+    )
 
 
 def recipe_of(arguments, recipe=None):
@@ -143,7 +148,7 @@ def recipe_of(arguments, recipe=None):
         changes["evaluation"] = {**recipe.evaluation, **size}
         if recipe.validation is not None:
             changes["validation"] = {**recipe.validation, **size}
-    # A folder's recipe may already have this backbone, with the available weights.
+    # The recipe fitted to a folder may already have this backbone, with available weights.
     if arguments.backbone not in (None, recipe.network_arguments.get("backbone")):
         recipe = recipe.with_backbone(arguments.backbone)
     network_arguments = recipe.network_arguments

@@ -62,9 +62,9 @@ def _coco(path, root, find_splits):
             annotations, images, splits = templates
     if len(found) > 1 and splits is None and "train" not in parts:
         listed = ", ".join(file.name for file, _ in found)
-        raise ValueError(f"{root} holds several COCO files: {listed}. Pass one of them.")
+        raise ValueError(f"{root} contains several COCO files: {listed}. Pass one of them.")
     arguments = {"kind": "coco", "annotations": annotations, "images": images, "splits": splits}
-    return arguments, names, f"{annotations} is in COCO's format, images are in {images}"
+    return arguments, names, f"{annotations} is in COCO format; images are in {images}"
 
 
 def _templates(root, parts, annotations, images):
@@ -127,7 +127,7 @@ def _labelme(path, root, find_splits):
         "annotations": "{split}" if splits else ".",
         "splits": splits,
     }
-    return arguments, sorted(filter(None, labels)), f"{len(files)} JSON files are LabelMe's"
+    return arguments, sorted(filter(None, labels)), f"{len(files)} JSON files are in LabelMe format"
 
 
 def _yolo(path, root, find_splits):
@@ -151,7 +151,7 @@ def _yolo(path, root, find_splits):
     else:
         return None
     arguments = {"kind": "yolo", "images": images, "annotations": labels, "splits": splits}
-    return arguments, names, f"{file.name} is YOLO's, with polygons in {labels}"
+    return arguments, names, f"{file.name} is in YOLO format, with polygons in {labels}"
 
 
 def _cvat(path, root, find_splits):
@@ -165,7 +165,11 @@ def _cvat(path, root, find_splits):
             labels = {shape.attrib["label"] for shape in content.iter() if "label" in shape.attrib}
             images = _image_folder(root, file, names)
             arguments = {"kind": "cvat", "annotations": file.name, "images": images}
-            return arguments, sorted(labels), f"{file.name} is CVAT's, images are in {images}"
+            return (
+                arguments,
+                sorted(labels),
+                f"{file.name} is in CVAT format; images are in {images}",
+            )
     return None
 
 
@@ -184,7 +188,7 @@ def _rle(path, root, find_splits):
             return (
                 arguments,
                 ["object"],
-                f"{file.name} has Kaggle's run lengths, images in {images}",
+                f"{file.name} has Kaggle's run lengths; images are in {images}",
             )
     return None
 

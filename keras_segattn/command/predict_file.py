@@ -34,7 +34,7 @@ def check_options(arguments):
 
 
 def predict_file(model, arguments):
-    """Segments the scene or video that the arguments name, and says what was written.
+    """Segments the scene or video named by the arguments, and prints the written files.
 
     Args:
         model: The network.
@@ -51,7 +51,7 @@ def predict_file(model, arguments):
         if path.exists():
             raise ValueError(f"{path} already exists. Move it away, or choose another file name.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Seen on a terminal only: a log would get a line for each row or frame.
+    # Shown only on a terminal: a log would get a line for each row or frame.
     shown = keras.utils.Progbar(100 if is_scene else None) if sys.stdout.isatty() else None
     options = {"threshold": arguments.threshold, "batch_size": 1}
     if is_scene:

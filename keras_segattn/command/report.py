@@ -26,7 +26,7 @@ OF_PART = {
 def write_report(run):
     """Writes `report.html` into the folder of a run, from the files there; returns its path.
 
-    What is missing, such as the pictures of a run that was evaluated without them, is left out.
+    Leaves out missing files, such as the pictures of a run that was evaluated without them.
 
     Args:
         run: A `RunFolder`.
@@ -39,8 +39,10 @@ def write_report(run):
         folder = run.path / "evaluation" / part
         sections += [(f"{title}, {part}", _picture(folder / f)) for f, title in OF_PART.items()]
         sections.append((f"Images by score, {part}", _worst_rows(folder / "images.csv")))
-    sections.append(("Last epoch, some validation images", _last_picture(run.path / "pictures")))
-    sections.append(("Go on with", _commands(run.path)))
+    sections.append(
+        ("Some validation images after the last epoch", _last_picture(run.path / "pictures"))
+    )
+    sections.append(("Next steps", _commands(run.path)))
     sections.append(("Configuration", _text(run.path / FILE)))
     body = "".join(SECTION.format(title=t, content=c) for t, c in sections if c)
     path = run.path / REPORT
@@ -101,7 +103,7 @@ def _commands(folder):
     folder = folder.as_posix()
     lines = [
         f"keras-segattn predict {folder} photos/ --overlay    # masks of other images",
-        f"keras-segattn evaluate {folder}                     # the scores again, or of other data",
+        f"keras-segattn evaluate {folder}                     # the same scores, or on other data",
         f"keras-segattn export {folder} --format onnx         # for ONNX Runtime",
         f"keras-segattn serve {folder}                        # over HTTP",
         f"keras-segattn demo {folder}                         # in the browser",

@@ -1,4 +1,4 @@
-"""The frame of the report of a run; its pictures are inside, nothing is fetched."""
+"""The HTML frame of a run's report, with embedded pictures: nothing is fetched."""
 
 SECTION = "<section><h2>{title}</h2>{content}</section>\n"
 PAGE = """\

@@ -1,4 +1,4 @@
-"""The model of a run, and how it is measured and used."""
+"""The model of a run, and its options for evaluation and prediction."""
 
 import json
 from pathlib import Path
@@ -8,22 +8,22 @@ from keras_segattn.weights import load_keras_model
 
 
 def find_model(path):
-    """Returns the path of the model of a run, which is that path itself for a `.keras` file.
+    """Returns the path of a run's model, or the given path if it is a `.keras` file.
 
-    A run that is not finished gives its best epoch so far.
+    For an unfinished run, this is its best epoch so far.
 
     Raises:
-        FileNotFoundError: If there is no model; says where one was looked for.
+        FileNotFoundError: If there is no model. The message names the searched files.
     """
     path = Path(path)
     if path.is_file():
         return path
     if not path.is_dir():
-        raise FileNotFoundError(f"There is no run and no model {path}.")
+        raise FileNotFoundError(f"{path} is neither a run nor a model file.")
     for model in (path / "model.keras", RunFolder(path).best):
         if model.is_file():
             return model
-    raise FileNotFoundError(f"{path} holds neither model.keras nor {RunFolder(path).best.name}.")
+    raise FileNotFoundError(f"{path} contains neither model.keras nor {RunFolder(path).best.name}.")
 
 
 def load_model(path):
@@ -32,7 +32,7 @@ def load_model(path):
 
 
 def evaluation_of(path):
-    """Returns the options of `segment` by which a run is measured; none for a `.keras` file."""
+    """Returns the options of `segment` with which a run is evaluated; none for a `.keras` file."""
     config = Path(path) / "config.json"
     if not config.is_file():
         return {}

@@ -7,7 +7,7 @@ from pathlib import Path
 from keras_segattn.command.configuration import read_settings
 
 MOST_RUNS = 100
-# A name of a folder, on every system.
+# Characters allowed in folder names on every system.
 LONGEST_NAME = 100
 
 
@@ -23,13 +23,13 @@ def read_sweep(texts):
     for text in texts:
         name, sign, values = text.partition("=")
         if not sign or not values:
-            raise ValueError(f"--sweep takes NAME=A,B. Received: {text!r}")
+            raise ValueError(f"--sweep must be NAME=A,B. Received: {text!r}")
         listed = values if values.startswith("[") else f"[{values}]"
         (found,) = read_settings([f"{name}={listed}"]).values()
         sweep[name] = found
         count *= len(found)
     if count > MOST_RUNS:
-        raise ValueError(f"--sweep gives {count} runs; {MOST_RUNS} are the most.")
+        raise ValueError(f"--sweep gives {count} runs; the limit is {MOST_RUNS}.")
     return sweep
 
 

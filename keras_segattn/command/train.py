@@ -1,6 +1,6 @@
 """Trains a network on a folder of images with masks or annotations.
 
-    keras-segattn train my_data/                 # guesses kind, classes, task, sizes; says what
+    keras-segattn train my_data/                 # guesses format, classes, task and sizes
     keras-segattn train runs/my_data/config.yaml --resume
     keras-segattn train config.yaml --network AttaNet --epochs 50
     keras-segattn train my_data/ --task binary --class-names lesion --group-by '(patient\\d+)'
@@ -8,11 +8,11 @@
     keras-segattn train my_data/ --sweep network=CANet,AttaNet --sweep learning_rate=1e-3,3e-4
     keras-segattn train scans/ --folds 5         # cross-validation
     keras-segattn train path/to/CamVid --recipe canet1_camvid
-    keras-segattn train generated --epochs 2     # road scenes drawn by the program
+    keras-segattn train generated --epochs 2     # drawn road scenes
 
-The folder of the run holds config.yaml, the log and its curves, pictures of validation images after
-each epoch, the best checkpoint, scores, model.keras and report.html. SIGTERM and Ctrl-C end a run
-after its current step; the same command with --resume goes on from the last finished epoch.
+The folder of the run contains config.yaml, the log and its curves, pictures of validation images
+after each epoch, the best checkpoint, scores, model.keras and report.html. SIGTERM and Ctrl-C end a
+run after its current step; the same command with --resume continues from the last finished epoch.
 """
 
 import argparse
@@ -44,7 +44,7 @@ from keras_segattn.task import TASKS
 from keras_segattn.training import RunFolder
 from keras_segattn.visualization import PredictionPictures
 
-# What the examples train by where no recipe is named.
+# Recipes of the public data sets if none is named.
 RECIPE_OF_KIND = {
     "camvid": "canet1_camvid",
     "cityscapes": "canet1_cityscapes",
@@ -69,8 +69,8 @@ def parse_arguments(arguments=None):
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="any other setting")
     add("--sweep", action="append", default=[], metavar="NAME=A,B", help="a run for each value")
     add("--folds", type=number(2), metavar="N", help="a run for each fold of cross-validation")
-    add("--logger", action="append", default=[], choices=LOGGERS, help="log there, too")
-    add("--dry-run", action="store_true", help="say what would be trained, and end")
+    add("--logger", action="append", default=[], choices=LOGGERS, help="also log to this service")
+    add("--dry-run", action="store_true", help="only print the configuration")
     add_training_flags(parser)
     parser.set_defaults(formats=())
     return parser.parse_args(arguments)
@@ -109,7 +109,7 @@ def configure(arguments):
     elif is_configuration(source / FILE):
         base = read_configuration(source / FILE)
     elif arguments.resume and begun.is_file():
-        # What was guessed then holds, though the free memory is another now.
+        # Guesses of the first run stay valid, although the free memory may differ now.
         base = read_configuration(begun)
     else:
         base = _guessed(arguments)
@@ -136,7 +136,7 @@ def _guessed(arguments):
     """Returns a `Configuration` guessed from a folder; prints the guesses."""
     run = arguments.run or _default_run(arguments.source)
     if arguments.source == GENERATED:
-        source, said = DataSource(kind=GENERATED, path="."), ["road scenes that the program draws"]
+        source, said = DataSource(kind=GENERATED, path="."), ["drawn road scenes"]
     else:
         guess = guess_data(arguments.source, arguments.class_names, arguments.task)
         source, said = guess.source(), guess.reasons
@@ -161,7 +161,7 @@ def _guessed(arguments):
         recipe, reasons = fit_own_recipe(data, pretrained=weights, **fit)
         said = [*said, *reasons]
         configuration = dataclasses.replace(configuration, recipe=recipe)
-    print(f"{arguments.source}: guessed, and written to {run}/{FILE}")
+    print(f"{arguments.source}: guesses, saved in {run}/{FILE}")
     print(*(f"  {line}" for line in said), sep="\n", flush=True)
     return configuration
 

@@ -101,7 +101,7 @@ class COCOInstances(InstanceDataset):
         image = to_uint8(read_image(self._paths[index]), 3)
         if image.shape[:2] != size:
             raise ValueError(
-                f"{self._paths[index]} is {image.shape[0]}x{image.shape[1]} (height x width), and "
+                f"{self._paths[index]} is {image.shape[0]}x{image.shape[1]} (height x width), but "
                 f"{size[0]}x{size[1]} in the annotations."
             )
         boxes, classes, masks = [], [], []
@@ -118,10 +118,10 @@ class COCOInstances(InstanceDataset):
         }
 
     def to_coco(self):
-        """Returns the content of the annotation file, crowds and all."""
+        """Returns the content of the annotation file, including crowds."""
         content = json.loads(self._path.read_text(encoding="utf-8"))
         for annotation in content["annotations"]:
-            # Other programs leave them out.
+            # Other programs omit these keys.
             annotation.setdefault("iscrowd", 0)
             annotation.setdefault("area", annotation["bbox"][2] * annotation["bbox"][3])
         return content
@@ -140,7 +140,7 @@ class COCOInstances(InstanceDataset):
                 shape = read_image(self._paths[index]).shape[:2]
                 if shape != self._sizes[index]:
                     faults.append(
-                        f"{self._paths[index]} has the size {shape}, and {self._sizes[index]} in "
+                        f"{self._paths[index]} has the size {shape}, but {self._sizes[index]} in "
                         "the annotations."
                     )
             except (ValueError, OSError) as error:

@@ -41,7 +41,8 @@ class InstancePyDataset(keras.utils.PyDataset):
             raise ValueError(f"`mask_stride` must divide 32. Received: {mask_stride}")
         if training and len(dataset) < batch_size:
             raise ValueError(
-                f"A batch of {batch_size} needs as many images, and there are {len(dataset)}."
+                f"A batch of {batch_size} needs at least {batch_size} images. The data set has "
+                f"{len(dataset)}."
             )
         self.dataset = dataset
         self.batch_size = batch_size

@@ -19,7 +19,7 @@ class InstanceDataset:
     """
 
     class_names = ()
-    # As data sets of masks have them, for the checks of a training.
+    # Attributes of data sets with masks, read by the checks before training.
     has_masks = True
     value_range = None
 
@@ -39,7 +39,7 @@ class InstanceDataset:
         raise NotImplementedError
 
     def files(self, index):
-        """Returns the paths of the files of an image; none if it is made by the program."""
+        """Returns the paths of the files of an image; none for a generated image."""
         return ()
 
     def size(self, index):
@@ -57,7 +57,7 @@ class InstanceDataset:
         raise NotImplementedError
 
     def verify(self):
-        """Returns the faults of the images and objects, as a list of texts that name them."""
+        """Returns a list of messages about faulty images and objects."""
         faults = []
         for index in range(len(self)):
             try:
@@ -67,10 +67,10 @@ class InstanceDataset:
         return faults
 
     def to_coco(self):
-        """Returns the objects of all images in COCO's format, as a dict like its JSON files.
+        """Returns the objects of all images as a dict in the format of COCO's JSON files.
 
         Raises:
-            ImportError: If pycocotools is not installed, which encodes the masks.
+            ImportError: If pycocotools, which encodes the masks, is not installed.
         """
         images, annotations = [], []
         for index, image_id in enumerate(self.image_ids):

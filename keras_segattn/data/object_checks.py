@@ -1,4 +1,4 @@
-"""The check of the objects of an image before they are trained on."""
+"""Checks the objects of an image before training."""
 
 import numpy as np
 
@@ -8,8 +8,7 @@ PARTS = ("boxes", "classes", "masks")
 def check_objects(dataset, index, image, objects):
     """Raises a ValueError unless the objects of an image are as `InstanceDataset.read` says.
 
-    Boxes without area and boxes beyond the image are allowed: training takes the former for no
-    object.
+    Boxes without area and boxes beyond the image are allowed: training ignores boxes without area.
 
     Args:
         dataset: An `InstanceDataset`.
@@ -36,11 +35,11 @@ def check_objects(dataset, index, image, objects):
     if reversed_.any():
         box = boxes[reversed_.argmax()].tolist()
         raise ValueError(
-            f"{where}: a box must be (x1, y1, x2, y2), the smaller ones first. Received: {box}"
+            f"{where}: a box must be (x1, y1, x2, y2) with x1 <= x2 and y1 <= y2. Received: {box}"
         )
     number = len(dataset.class_names)
     wrong = (classes < 0) | (classes >= number)
     if wrong.any():
         raise ValueError(
-            f"{where}: classes are from 0 to {number - 1}. Received: {classes[wrong.argmax()]}"
+            f"{where}: classes must be from 0 to {number - 1}. Received: {classes[wrong.argmax()]}"
         )

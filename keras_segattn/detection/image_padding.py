@@ -6,10 +6,10 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class ImagePadding(keras.layers.Layer):
-    """Pads images with zeros below and at the right, and tells their sizes without the padding.
+    """Pads images with zeros below and on the right; also returns their unpadded sizes.
 
     Args:
-        multiple: Integer that the sides are to be divisible by. Defaults to `32`.
+        multiple: Integer; the padded sides are divisible by it. Defaults to `32`.
         **kwargs: `name` and `dtype`, as in every Keras layer.
 
     Call arguments:

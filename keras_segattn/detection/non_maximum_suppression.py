@@ -35,7 +35,7 @@ class NonMaximumSuppression(keras.layers.Layer):
             suppress each other. Defaults to `None`, one class.
 
     Returns:
-        Boolean tensor of shape `(batch, count)`, whether each box is kept.
+        Boolean tensor of shape `(batch, count)`, `True` for each kept box.
 
     Raises:
         ValueError: If `iou_threshold` is not between 0 and 1.
@@ -47,8 +47,8 @@ class NonMaximumSuppression(keras.layers.Layer):
     >>> keras.ops.convert_to_numpy(keep).tolist()
     [[False, True, True]]
 
-    **Differences from others**: `tf.image.non_max_suppression` takes one image and one class, and
-    returns a variable number of indices.
+    **Differences from TensorFlow**: `tf.image.non_max_suppression` takes one image and one class,
+    and returns a variable number of indices.
     """
 
     def __init__(self, iou_threshold=0.5, **kwargs):

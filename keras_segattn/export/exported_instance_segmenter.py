@@ -1,4 +1,4 @@
-"""An exported network that finds objects, and takes images of any kind."""
+"""An exported instance segmentation network that takes any image."""
 
 from pathlib import Path
 
@@ -11,28 +11,28 @@ from keras_segattn.inference.instances import Instances
 
 
 class ExportedInstanceSegmenter:
-    """Finds the objects in an image with an artifact, in its own runtime.
+    """Finds the objects in an image with an artifact in its own runtime.
 
-    It takes the same images as `keras_segattn.inference.segment_instances`, and imports neither
-    Keras nor a backend, except for a SavedModel: TensorFlow runs it, and imports Keras. Threads may
-    share an instance. It can be pickled, and is then loaded from the same path.
+    It takes the same images as `keras_segattn.inference.segment_instances` and needs neither Keras
+    nor a backend, except for a SavedModel, which TensorFlow runs. Threads may share an instance. A
+    pickled instance loads its artifact from the same path.
 
     Args:
-        path: Path of an artifact of a network that finds objects, with preprocessing inside and
-            batches of any size or of one.
+        path: Path of an artifact of an instance segmentation network, with preprocessing and a
+            batch size that is free or 1.
         threads: Integer, as for `load_exported`. Defaults to `None`: the runtime chooses.
 
     Call arguments:
         image: Path of a file, bytes of one, `PIL.Image.Image`, or array `(height, width)` or
             `(height, width, channels)`.
-        short_side: Integer, the pixels that the shorter side of the image is resized to for the
-            network; 800 for a model trained on COCO. Defaults to `None`, the image's own size. An
-            artifact of fixed size needs none.
-        long_side: Integer, the most pixels that the longer side may have then; 1333 for a model
-            trained on COCO. Defaults to `None`, no bound.
-        score_threshold: Float, the least score of an object that is returned. Defaults to `0.5`.
+        short_side: Integer, the length in pixels to which the shorter side is resized for the
+            network; 800 for a model trained on COCO. Defaults to `None`, the image's own size. Not
+            needed for an artifact of fixed size.
+        long_side: Integer, the maximum length of the longer side after that; 1333 for a model
+            trained on COCO. Defaults to `None`, no limit.
+        score_threshold: Float, the minimum score of a returned object. Defaults to `0.5`.
         channel_order: `"RGB"` or `"BGR"`, the order of the colors of arrays. Defaults to `"RGB"`.
-        timeout: Float, the seconds after which the runtime ends the computation, as for
+        timeout: Float, the number of seconds after which the runtime stops the computation, as for
             `load_exported`. Defaults to `None`, no limit.
 
     Returns:
@@ -43,8 +43,8 @@ class ExportedInstanceSegmenter:
 
     Raises:
         TimeoutError: If the computation takes longer than `timeout`.
-        ValueError: If the artifact takes or returns something else; or the image is empty, damaged
-            or of the wrong channels, or a side is below 1.
+        ValueError: If the artifact has other inputs or outputs, the image is empty or damaged or
+            has the wrong channels, or a side is below 1.
 
     Example:
 
@@ -66,19 +66,21 @@ class ExportedInstanceSegmenter:
 
     @staticmethod
     def check(path):
-        """Returns the metadata of an artifact that an instance can be made of, without loading it.
+        """Returns the metadata of an artifact if this class supports it, without loading it.
 
         Raises:
-            FileNotFoundError: If there is nothing.
-            ValueError: If it is no such artifact; says how to export one.
+            FileNotFoundError: If the artifact does not exist.
+            ValueError: If this class does not support the artifact. The message says how to export
+                one.
         """
         metadata = read_metadata(path)
         (batch, *_), dtype = metadata["input"]["shape"], metadata["input"]["dtype"]
         if (dtype, metadata["output"]) != ("uint8", "objects") or batch not in (None, 1):
             raise ValueError(
                 f"{path} takes {dtype} images in batches of {batch or 'any size'} and returns "
-                f"{metadata['output']}; export a network that finds objects, such as MaskRCNN, "
-                "with preprocessing=None and a free batch. `ExportedSegmenter` is for class maps."
+                f"{metadata['output']}; export an instance segmentation network, such as MaskRCNN, "
+                "with preprocessing=None and a free batch size. For class maps, use "
+                "`ExportedSegmenter`."
             )
         return metadata
 
@@ -109,7 +111,7 @@ class ExportedInstanceSegmenter:
 
 
 def _resized(pixels, size):
-    """Resizes linearly, with antialiasing, as `segment_instances` does by the backend."""
+    """Resizes linearly with antialiasing, as `segment_instances` does with the backend."""
     from PIL import Image
 
     channels = [

@@ -1,4 +1,4 @@
-"""Exporting networks that find objects, and comparing the artifacts with them."""
+"""Export of instance segmentation networks, and comparison of their artifacts."""
 
 import keras
 import numpy as np
@@ -9,16 +9,16 @@ from keras_segattn.detection.image_padding import ImagePadding
 from keras_segattn.export.serving_model import in_float32, input_sizes, preprocessed
 
 FORMATS = ("saved_model", "onnx")
-# Of objects that differ by rounding, one may be suppressed in the place of another.
+# Rounding may decide which of two similar objects suppresses the other.
 LEAST_AGREEMENT = {"float32": 0.98, "float16": 0.9}
-# Two objects are the same if they are of a class and agree in these.
+# Two objects are equal if they have the same class and agree within these limits.
 LEAST_IOU, LEAST_MASK, LARGEST_DIFFERENCE = 0.9, 0.95, 0.05
-# The arguments of `export_model` that are for class maps only, and their defaults.
+# Arguments of `export_model` that apply only to class maps, with their defaults.
 OF_CLASS_MAPS = {"output": "class_map", "network_size": None, "threshold": None}
 
 
 def check_instance_arguments(format, dtype, arguments):
-    """Raises a ValueError where `export_model` is asked for something that only class maps have.
+    """Raises a ValueError if an argument of `export_model` applies only to class maps.
 
     Args:
         format: Name of the format.
@@ -27,30 +27,30 @@ def check_instance_arguments(format, dtype, arguments):
     """
     if format not in FORMATS:
         raise ValueError(
-            f"A network that finds objects is exported to one of {FORMATS}; the other formats are "
-            f"not verified with its loops and its indices. Received: format={format!r}"
+            f"An instance segmentation network can be exported to {FORMATS}; other formats are not "
+            f"verified for its loops and indices. Received: format={format!r}"
         )
-    check_choice("dtype of a network that finds objects", dtype, tuple(LEAST_AGREEMENT))
+    check_choice("dtype of an instance segmentation network", dtype, tuple(LEAST_AGREEMENT))
     for name, default in OF_CLASS_MAPS.items():
         if arguments[name] != default:
             raise ValueError(
-                f"`{name}` is for networks whose result is a class map, and this one finds "
-                f"objects: leave it out. Received: {name}={arguments[name]!r}"
+                f"`{name}` applies only to networks that return a class map, not to instance "
+                f"segmentation: omit it. Received: {name}={arguments[name]!r}"
             )
 
 
 def instance_serving_model(model, preprocessing, input_shape=(None, None, None)):
-    """Wraps a network that finds objects with its preprocessing and the padding of images.
+    """Wraps an instance segmentation network with its preprocessing and the padding of images.
 
     Args:
         model: An `InstanceSegmentationModel`.
         preprocessing: As for `serving_model`.
-        input_shape: Tuple `(batch, height, width)`, `None` standing for any. Defaults to any.
+        input_shape: Tuple `(batch, height, width)`, with `None` for any size. Defaults to any size.
 
     Returns:
         A functional float32 model from `images` `(batch, height, width, channels)`, uint8, or
         float32 without `preprocessing`, to a dict of boxes, scores, classes and masks. No object
-        reaches beyond the image.
+        extends beyond the image.
     """
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32")
@@ -70,10 +70,11 @@ def instance_serving_model(model, preprocessing, input_shape=(None, None, None))
 
 
 def compare_objects(served, run, batches):
-    """Returns the smallest share of equal objects, and the largest difference of their scores.
+    """Returns the smallest share of equal objects and the largest difference of their scores.
 
-    An object of the model and one of the artifact are equal if they are of the same class, their
-    boxes overlap by 0.9, their scores differ by 0.05 at most and 95% of their masks agree.
+    An object of the model and an object of the artifact are equal if they have the same class,
+    their boxes overlap by 0.9, their scores differ by at most 0.05, and 95% of their mask pixels
+    agree.
 
     Args:
         served: The model, as `instance_serving_model` returns it.
@@ -90,8 +91,8 @@ def compare_objects(served, run, batches):
         for name, want in expected.items():
             if got[name].shape != want.shape:
                 raise RuntimeError(
-                    f"The artifact returns {name} of shape {got[name].shape}, the model "
-                    f"{want.shape}."
+                    f"The artifact returns {name} of shape {got[name].shape}, but the model "
+                    f"returns {want.shape}."
                 )
             for owner, values in (("model", want), ("artifact", got[name])):
                 if not np.isfinite(values).all():
@@ -109,7 +110,7 @@ def compare_objects(served, run, batches):
 
 
 def _pairs(one, other):
-    """The indices of equal objects, each in at most one pair."""
+    """Returns the indices of equal objects, each in at most one pair."""
     left, pairs = set(np.flatnonzero(other["classes"] >= 0)), []
     for i in np.flatnonzero(one["classes"] >= 0):
         alike = [j for j in left if _are_equal(one, i, other, j)]

@@ -1,4 +1,4 @@
-"""The settings of a training of instance segmentation, as data."""
+"""Settings for training instance segmentation, as data."""
 
 import dataclasses
 
@@ -22,37 +22,39 @@ LEAST = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InstanceRecipe:
-    """Settings for training a network that finds objects, from its paper or of our choice.
+    """Settings for training an instance segmentation network, from its paper or chosen by us.
 
-    `keras_segattn.training.train_instances` trains by it with SGD, and
-    `dataclasses.replace(recipe, steps=9000)` changes it.
+    `keras_segattn.training.train_instances` trains with SGD according to a recipe. To change a
+    recipe, use `dataclasses.replace(recipe, steps=9000)`.
 
     Args:
         name: Name of the recipe.
-        source: Where it is from: the paper and section, and the code.
+        source: Origin of the settings: the paper with the section, and the code.
         network: Name of a function in `keras_segattn.applications`. Defaults to `"MaskRCNN"`.
         network_arguments: Dict of its arguments, without `classes`.
-        backbone_weights: Initial weights of the backbone: `"imagenet"`, or `None` for nothing.
-            Defaults to `None`.
+        backbone_weights: Initial weights of the backbone: `"imagenet"`, or `None` for random
+            weights. Defaults to `None`.
         dataset: Name of the data set.
         learning_rate: Float, the rate after the warm-up.
         decay_at: Tuple of the shares of the training after which the rate is multiplied by
             `decay_factor`. Defaults to none.
         decay_factor: Float. Defaults to `0.1`.
-        warmup_steps: Integer, steps of linear growth of the rate. Defaults to `0`.
-        warmup_factor: Float, the share of the rate that the warm-up starts from. Defaults to `1/3`.
+        warmup_steps: Integer, the number of steps in which the rate grows linearly. Defaults to
+            `0`.
+        warmup_factor: Float, the fraction of the rate at which the warm-up starts. Defaults to
+            `1/3`.
         momentum: Float. Defaults to `0.9`.
-        weight_decay: Float, the factor of L2 in the gradients of kernels, as PyTorch's SGD adds it.
-            Biases are spared.
+        weight_decay: Float, the factor of L2 in the gradients of kernels, as in PyTorch's SGD.
+            Biases have none.
         bias_rate_factor: Float, the factor of the learning rate of biases. Defaults to `1.0`.
         batch_size: Integer.
-        short_side: Integer, the pixels that the shorter side of an image is resized to; `None` to
-            leave images as they are. Defaults to `None`.
-        long_side: Integer, the most pixels that the longer side may have then. Defaults to `None`,
-            no bound.
-        epochs: Integer; or `None` where `steps` is given. Defaults to `None`.
+        short_side: Integer, the length in pixels to which the shorter side of an image is resized.
+            Defaults to `None`, no resizing.
+        long_side: Integer, the maximum length of the longer side after that. Defaults to `None`, no
+            limit.
+        epochs: Integer, or `None` if `steps` is given. Defaults to `None`.
         steps: Integer, the number of batches of the whole training. Defaults to `None`.
-        our_choices: Dict from fields that the paper leaves open to the reason for their value.
+        our_choices: Dict from fields that the paper does not specify to the reason for their value.
 
     Raises:
         ValueError: If neither or both of `epochs` and `steps` are given, or a value is impossible.
@@ -93,15 +95,15 @@ class InstanceRecipe:
             )
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(
-                "A recipe has `epochs` or `steps`, one of the two. Received: "
+                "A recipe must have either `epochs` or `steps`. Received: "
                 f"epochs={self.epochs}, steps={self.steps}"
             )
 
     @property
     def image_size(self):
-        """Dict of the sides that images are resized to, as `segment_instances` takes them."""
+        """Dict of the sides to which images are resized: arguments of `segment_instances`."""
         return {"short_side": self.short_side, "long_side": self.long_side}
 
     def epochs_of(self, steps_per_epoch):
-        """Returns the number of epochs, the last one begun to reach the number of steps."""
+        """Returns the number of epochs; the last one may end early at the number of steps."""
         return self.epochs or -(-self.steps // steps_per_epoch)

@@ -6,7 +6,7 @@ SOURCE = (
     "CCNet (Huang et al., 2019), section 4.5 and Table 7, and maskrcnn-benchmark, "
     "e2e_mask_rcnn_R_50_FPN_1x.yaml and e2e_mask_rcnn_R_101_FPN_1x.yaml"
 )
-DEFAULTS = "the paper names maskrcnn-benchmark without figures; its default settings"
+DEFAULTS = "the paper names maskrcnn-benchmark without values; these are its default settings"
 SETTINGS = {
     "learning_rate": 0.02,
     "decay_at": (60 / 90, 80 / 90),
@@ -25,7 +25,7 @@ MASK_RCNN = [
         name=f"mask_rcnn_{backbone}{variant}_coco",
         source=SOURCE,
         network_arguments={"backbone": backbone, "attention": attention},
-        # With them the stem, res2 and all batch normalization are frozen.
+        # With these weights, the stem, res2 and all batch normalization are frozen.
         backbone_weights="imagenet",
         dataset="coco",
         **SETTINGS,

@@ -21,26 +21,27 @@ def png(result):
 def file_of_form(body, content_type):
     """Returns the bytes of the file in a form, as browsers and `curl --form` send it.
 
-    The parts of a form are its fields. Their number is bounded: `email` of Python would take
-    gigabytes for a form of a million empty ones.
+    The parts of a form are its fields. Their number is limited: Python's `email` would need
+        gigabytes for a form of a million
+    empty fields.
     """
     boundary = re.search(r'(?i)boundary=("[^"]+"|[^\s;,]+)', content_type)
     if boundary is None:
-        raise HTTPException(400, "The content type of the form names no boundary.")
+        raise HTTPException(400, "The content type of the form has no boundary.")
     separator = b"\r\n--" + boundary[1].strip('"').encode("latin-1")
     _, *parts = (b"\r\n" + body).split(separator, MOST_PARTS + 1)
     if len(parts) > MOST_PARTS:
-        raise HTTPException(413, f"The form has {MOST_PARTS} fields or more.")
+        raise HTTPException(413, f"The form must have fewer than {MOST_PARTS} fields.")
     fields = [part.partition(b"\r\n\r\n") for part in parts if not part.startswith(b"--")]
     files = [content for head, _, content in fields if re.search(rb"(?i)\bfilename\*?=", head)]
     if len(files) != 1:
-        raise HTTPException(400, f"A form needs one file; this one has {len(files)}.")
+        raise HTTPException(400, f"The form must contain one file. Received: {len(files)}.")
     return files[0]
 
 
 def file_of_json(body):
     """Returns the bytes of the file in `{"image": "..."}`, in base64 or as a data URL."""
-    # A parser of JSON would take far more memory than the body for some other content.
+    # For other content, a JSON parser could need far more memory than the body.
     found = JSON_FILE.fullmatch(body)
     try:
         return base64.b64decode(found[1].replace(b"\\/", b"/"), validate=True)

@@ -1,16 +1,16 @@
-"""Connections with limits of time."""
+"""Connections with time limits."""
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Connection(H11Protocol):
-    """Uvicorn's side of a connection, with a limit of time for headers and for each request.
+    """Uvicorn's side of a connection, with time limits for headers and for each request.
 
-    Uvicorn has one for connections that rest after an answer, and h11 bounds the size of headers.
+    Uvicorn itself limits idle time between requests, and h11 limits the size of headers.
 
     Args:
-        headers: Seconds until the headers of a request are there.
-        request: Seconds from then until its answer, and until the answer is read.
+        headers: Seconds until the headers of a request have arrived.
+        request: Seconds from then until the client has read the answer.
         **arguments: Arguments from Uvicorn.
     """
 
@@ -31,7 +31,7 @@ class Connection(H11Protocol):
     def on_response_complete(self):
         before = self.cycle
         super().on_response_complete()
-        # The next request may be there already, or the answer not be sent yet.
+        # The next request may have arrived already, or the answer may not be sent yet.
         more = self.cycle is not before or self.transport.get_write_buffer_size()
         self.limit("request" if more else "headers")
 
@@ -42,7 +42,7 @@ class Connection(H11Protocol):
     def limit(self, what):
         if self.timer is not None:
             self.timer.cancel()
-        # Closing would wait until the client has read everything.
+        # `close` would wait until the client has read everything.
         self.timer = self.loop.call_later(self.seconds[what], self.transport.abort)
 
 

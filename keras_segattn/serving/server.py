@@ -42,10 +42,10 @@ class Server:
             "segment_seconds", "Time from request to answer.", registry=self.registry
         )
         self.admitted = prometheus_client.Gauge(
-            "segment_admitted", "Requests waiting or computed.", registry=self.registry
+            "segment_admitted", "Requests waiting or being computed.", registry=self.registry
         )
-        # Requests that wait or are computed, bytes that are being received, and when the
-        # computations began.
+        # Requests waiting or being computed, bytes being received, and the start of each
+        # computation.
         self.count, self.receiving, self.started = 0, 0, {}
 
     def app(self):
@@ -84,7 +84,7 @@ class Server:
     async def answer(self, request):
         kind = request.query_params.get("format", "png")
         if kind not in ("png", "json"):
-            raise HTTPException(400, f"format is png or json, not {kind!r}.")
+            raise HTTPException(400, f"format must be png or json, not {kind!r}.")
         self.refuse_if_full()
         body = await self.read(request)
         content_type = request.headers.get("content-type", "")
@@ -94,7 +94,7 @@ class Server:
             body = file_of_form(body, content_type)
         elif media_type.startswith("application/json"):
             body = file_of_json(body)
-        # Others may have come while this body did.
+        # The queue may have filled while this body arrived.
         self.refuse_if_full()
         self.enter()
         try:
@@ -103,13 +103,13 @@ class Server:
         except BaseException:
             self.leave()
             raise
-        # A computation that nobody waits for any longer is dropped, or holds its place to its end.
+        # If the client is gone, a waiting computation is dropped; a running one keeps its place.
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self.leave))
         return await self.wait(request, future)
 
     def refuse_if_full(self):
-        # Bodies are counted by their bytes: clients that send slowly take no place in the queue.
+        # Bodies count by their bytes, so slow clients take no place in the queue.
         full = self.count >= self.limits.workers + self.limits.queue
         most = self.limits.most_bytes * (1 + self.limits.queue)
         if full or self.receiving > most:
@@ -126,7 +126,7 @@ class Server:
             answer.cancel()
             if done:
                 raise ClientDisconnect
-        # The runtime may have ended it a moment before.
+        # The runtime may have stopped it a moment earlier.
         elif not isinstance(answer.exception(), TimeoutError):
             return answer.result()
         raise HTTPException(504, f"No answer within {self.limits.timeout} s.")
@@ -150,7 +150,7 @@ class Server:
         try:
             await asyncio.wait_for(receive(), self.limits.timeout)
         except asyncio.TimeoutError:
-            message = f"The body did not come within {self.limits.timeout} s."
+            message = f"The body did not arrive within {self.limits.timeout} s."
             raise HTTPException(408, message) from None
         finally:
             self.receiving -= len(body)
@@ -182,7 +182,7 @@ class Server:
     def open(self, body):
         """Reads an image; raises an HTTPException that describes its fault."""
         if not body:
-            raise HTTPException(400, "The body is empty; send the bytes of an image file.")
+            raise HTTPException(400, "The body is empty. Send the bytes of an image file.")
         try:
             image = read_image(body, self.limits.most_pixels)
         except ImageSizeError as error:
@@ -193,11 +193,14 @@ class Server:
             raise HTTPException(400, str(error)) from error
         height, width = image.shape[:2]
         if max(height, width) > self.limits.most_side:
-            message = f"{width}x{height} pixels: a side is longer than {self.limits.most_side}."
+            most = self.limits.most_side
+            message = f"{width}x{height} pixels: the longest side must be at most {most}."
             raise HTTPException(413, message)
-        # As the network gets it.
+        # The size the network receives.
         if max(height, LEAST_SIDE) * max(width, LEAST_SIDE) > self.limits.most_pixels:
-            message = f"{width}x{height} pixels, padded, are more than {self.limits.most_pixels}."
+            message = (
+                f"{width}x{height} pixels, padded, exceed the limit of {self.limits.most_pixels}."
+            )
             raise HTTPException(413, message)
         try:
             pixels = to_uint8(image, self.segment.shape[-1], self.segment.value_range)
@@ -221,7 +224,7 @@ class Server:
         self.refuse_if_full()
         late = time.monotonic() - self.limits.timeout
         if any(start < late for start in list(self.started.values())):
-            raise HTTPException(503, f"An image takes longer than {self.limits.timeout} s.")
+            raise HTTPException(503, f"An image is taking longer than {self.limits.timeout} s.")
         return JSONResponse({"status": "ready"})
 
     async def get_metrics(self, request):
@@ -238,11 +241,11 @@ def uvicorn_options(limits):
     """Returns the options of Uvicorn that hold the limits of connections."""
     headers, request = limits.header_timeout, 2 * limits.timeout
     return {
-        # The rest is for the client to read the answer.
+        # The remaining time is for the client to read the answer.
         "http": functools.partial(Connection, headers, request + headers),
         "ws": "none",
         "limit_concurrency": limits.connections,
         "log_level": "warning",
-        # Whatever was admitted is answered, or times out, before the server ends.
+        # Every accepted request is answered, or times out, before the server stops.
         "timeout_graceful_shutdown": math.ceil(request),
     }

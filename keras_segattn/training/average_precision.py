@@ -1,4 +1,4 @@
-"""Average precision of a network that finds objects, judged by pycocotools."""
+"""Average precision of instance segmentation, computed by pycocotools."""
 
 import contextlib
 import copy
@@ -10,7 +10,7 @@ import numpy as np
 from keras_segattn.inference import segment_instances
 
 KINDS = {"box": "bbox", "mask": "segm"}
-# The first numbers of `COCOeval.stats`.
+# The first entries of `COCOeval.stats`.
 SCORES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 
 
@@ -27,23 +27,23 @@ def check_judge():
 def evaluate_instances(model, data, *, short_side=None, long_side=None, truth=None):
     """Returns COCO's average precision of a network over all images of a data set.
 
-    Every object that the network returns counts; only those above its `score_threshold` are among
-    them.
+    All objects returned by the network count. The network returns only objects above its own
+    `score_threshold`.
 
     Args:
         model: A `keras_segattn.applications.InstanceSegmentationModel`.
-        data: A `keras_segattn.data.InstanceDataset` with the classes of the model. Of
-            `COCOInstances` the annotation file itself is the ground truth, with its crowds.
+        data: A `keras_segattn.data.InstanceDataset` with the classes of the model. For
+            `COCOInstances`, the ground truth is the annotation file itself, including crowds.
         short_side: Integer, as for `segment_instances`: 800 for a model trained on COCO. Defaults
             to `None`.
         long_side: Integer, likewise: 1333 for COCO. Defaults to `None`.
-        truth: Dict that `data.to_coco()` returned, to save its time. Defaults to `None`.
+        truth: Result of `data.to_coco()`, to avoid computing it again. Defaults to `None`.
 
     Returns:
         Dict with the keys `"box"` and `"mask"`. Each is a dict of `"ap"`, the mean over the
         overlaps 0.5, 0.55 up to 0.95, `"ap50"`, `"ap75"`, `"ap_small"`, `"ap_medium"`,
         `"ap_large"`, and `"classes"`, the average precision of each class by its name; from 0 to 1,
-        and `None` where there is no object.
+        or `None` without objects.
 
     Raises:
         ImportError: If pycocotools is not installed.
@@ -77,22 +77,22 @@ def average_precision(truth, results, class_names):
     """Returns the scores of `evaluate_instances`.
 
     Args:
-        truth: Dict in COCO's format. It is not changed.
-        results: List of dicts in COCO's format of results.
-        class_names: The names of the classes, by the numbers of their categories.
+        truth: Dict in COCO format. It is not changed.
+        results: List of dicts in COCO's results format.
+        class_names: Sequence of class names, in the order of the category ids.
     """
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     scores = {}
-    # It prints.
+    # COCOeval prints.
     with contextlib.redirect_stdout(io.StringIO()):
         for kind, name in KINDS.items():
             judge = COCO()
-            # It writes into both.
+            # COCO writes into both dicts.
             judge.dataset = copy.deepcopy(truth)
             judge.createIndex()
-            # Without any result it cannot read which kind they are.
+            # COCO infers the kind of results from the first one, so it needs at least one.
             found = judge.loadRes(copy.deepcopy(results)) if results else _nothing(judge)
             evaluation = COCOeval(judge, found, name)
             evaluation.evaluate()
@@ -114,7 +114,7 @@ def _nothing(judge):
 
 
 def _of_classes(evaluation, class_names):
-    # (overlaps, recalls, classes, areas, counts): of all areas, and of 100 objects in an image.
+    # (overlaps, recalls, classes, areas, counts), for all areas and 100 objects per image.
     precision = evaluation.eval["precision"][:, :, :, 0, -1]
     known = np.where(precision > -1, precision, np.nan)
     return {

@@ -20,27 +20,27 @@ from keras_segattn.training.run_parts import (
 )
 
 MONITOR = "val_mask_ap"
-# Options that only the training of class maps has.
+# Options that apply only to semantic segmentation.
 REFUSED = ("strategy", "virtual_devices", "ema_momentum", "sync_batch_norm", "tensorboard")
 
 
 def train_instances(recipe, data, folder, options=None, *, resume=True, callbacks=()):
-    """Trains the network of a recipe to find objects, and returns the model of the best epoch.
+    """Trains a recipe's instance segmentation network; returns the model of the best epoch.
 
-    The folder has the same layout as with `train`. All images are read once before a run starts, a
-    checkpoint is written after each epoch, and training goes on from the last one. Then pycocotools
-    judges the network on the validation images, and `log.csv` gets the average precision of boxes
-    and masks, `val_box_ap` and `val_mask_ap`.
+    The folder has the same layout as with `train`. All images are read once before a run starts.
+    After each epoch, a checkpoint is written, from which training can resume, and pycocotools
+    scores the network on the validation images: `log.csv` gets the average precision of boxes and
+    masks as `val_box_ap` and `val_mask_ap`.
 
     Args:
         recipe: A `keras_segattn.recipes.InstanceRecipe`.
         data: Dict of `keras_segattn.data.InstanceDataset`, `"train"` and `"val"`.
-        folder: Path of the folder of the run, made if need be. It gets `config.json`, `log.csv` and
-            `checkpoints`, as from `train`.
-        options: A `TrainingOptions`, or `None` for its defaults. One device trains, without
-            averaged weights: `strategy`, `virtual_devices`, `sync_batch_norm`, `ema_momentum` and
-            `tensorboard` are refused. Defaults to `None`.
-        resume: Boolean, whether a run that `folder` holds may go on. Defaults to `True`.
+        folder: Path of the folder of the run, created if necessary. It gets `config.json`,
+            `log.csv` and `checkpoints`, as from `train`.
+        options: A `TrainingOptions`, or `None` for its defaults. `strategy`, `virtual_devices`,
+            `sync_batch_norm`, `ema_momentum` and `tensorboard` are not supported. Defaults to
+            `None`.
+        resume: Boolean, whether to resume a run in `folder`. Defaults to `True`.
         callbacks: Further Keras callbacks. Defaults to none.
 
     Returns:
@@ -48,10 +48,10 @@ def train_instances(recipe, data, folder, options=None, *, resume=True, callback
 
     Raises:
         ImportError: If pycocotools is not installed.
-        ValueError: If the recipe, the options and the data do not go together, objects of the data
-            are impossible, or `folder` holds a run that was started otherwise.
-        RuntimeError: If the recipe's weights of the backbone cannot be had, another process trains
-            in `folder`, or the loss is not finite.
+        ValueError: If the recipe, the options and the data do not fit together, objects of the data
+            are invalid, or `folder` contains a run with other settings.
+        RuntimeError: If the recipe's backbone weights are not available, another process trains in
+            `folder`, or the loss is not finite.
 
     Example:
 
@@ -120,7 +120,7 @@ def _train(recipe, data, run, options, callbacks):
                 initial_epoch=epochs_done,
                 epochs=epochs,
                 callbacks=watchers,
-                # They are shuffled already.
+                # The batches are already shuffled.
                 shuffle=False,
                 verbose="auto" if sys.stdout.isatty() else 2,
             )
@@ -133,12 +133,12 @@ def _check_options(options):
         value = getattr(options, name)
         if value != getattr(defaults, name):
             raise ValueError(
-                f"`train_instances` has no `{name}`: leave it out. Received: {name}={value!r}"
+                f"`train_instances` does not support `{name}`: omit it. Received: {name}={value!r}"
             )
 
 
 def build_instance_model(recipe, data, backbone_weights=None, **arguments):
-    """Returns the network of a recipe for the classes of a data set, with their names.
+    """Returns a recipe's network for the classes of a data set, with their names.
 
     Args:
         recipe: An `InstanceRecipe`.
@@ -185,7 +185,7 @@ def build_sgd(recipe, steps_per_epoch, **options):
 def _new_model(recipe, data, steps_per_epoch, options):
     arguments = {}
     if options.initial_model is not None and recipe.backbone_weights is not None:
-        # What the network freezes itself where the weights of the backbone are given.
+        # The layers that the network freezes by itself if it gets backbone weights.
         arguments = {"freeze_until": "P2", "freeze_batch_norm": True}
     model = build_with_weights(
         lambda weights: build_instance_model(recipe, data, weights, **arguments), recipe, options
@@ -202,7 +202,7 @@ def _new_model(recipe, data, steps_per_epoch, options):
 
 
 class _SamplingOfEpoch(keras.callbacks.Callback):
-    """The boxes that an epoch draws do not depend on where a run was resumed."""
+    """Makes the boxes sampled in an epoch independent of where a run was resumed."""
 
     def __init__(self, seed):
         super().__init__()
@@ -226,5 +226,5 @@ class _AveragePrecision(keras.callbacks.Callback):
             self._truth = self.data.to_coco()
         scores = evaluate_instances(self.model, self.data, truth=self._truth, **self.image_size)
         for kind, values in scores.items():
-            # Without any object there is nothing to find.
+            # Average precision is undefined without objects.
             logs[f"val_{kind}_ap"] = values["ap"] or 0.0

@@ -1,7 +1,8 @@
 """Trained networks whose weights are bundled with the package.
 
-Each `NETWORK_BACKBONE_WEIGHTS.npz` has a model card of the same name, `.json`: the arguments of the
-network, data, terms, recipe, scores and limits. `docs/weights.md` is made from the cards.
+Each `NETWORK_BACKBONE_WEIGHTS.npz` has a model card, a `.json` file of the same name, with the
+network's arguments, data, terms, recipe, scores and limits. `docs/weights.md` is generated from the
+cards.
 """
 
 import json
@@ -12,15 +13,15 @@ import numpy as np
 from keras_segattn.atomic_files import atomic_path, write_json
 
 FOLDER = Path(__file__).parent / "files"
-# `weights=` accepts these names, and paths.
+# `weights=` accepts these names and paths.
 BUNDLED = ("camvid", "road_scenes")
 
-# Class names and colors lie in the archive beside the weights, under these names.
+# The archive contains class names and colors under these keys, beside the weights.
 CLASS_NAMES, PALETTE = "class_names", "palette"
 
 
 def bundled_arguments(network, backbone, name):
-    """Returns the arguments that a network was trained with, as a dict.
+    """Returns the arguments of a trained network as a dict.
 
     Args:
         network: Name of the network, such as `"canet"`.
@@ -28,7 +29,7 @@ def bundled_arguments(network, backbone, name):
         name: Name of the weights, such as `"camvid"`.
 
     Raises:
-        ValueError: If there are no such weights.
+        ValueError: If these weights are not bundled.
     """
     if backbone is not None:
         return read_card(_path(network, backbone, name))["arguments"]
@@ -81,7 +82,7 @@ def load_bundled(model, network, backbone, name, new_classifier=False):
     # A model without a classifier needs no classifier weights.
     misfits = [
         f"{key} has shape {tuple(weight.shape)}, the weights "
-        + (str(arrays[key].shape) if key in arrays else "have none of that name")
+        + (str(arrays[key].shape) if key in arrays else "have no entry of that name")
         for key, weight in wanted.items()
         if key not in arrays or arrays[key].shape != tuple(weight.shape)
     ]
@@ -127,8 +128,8 @@ def _no_weights(network, backbone, name):
     there = [path.stem for path in bundled_files()]
     of_backbone = "" if backbone is None else f" with the backbone {backbone!r}"
     return (
-        f"No weights {name!r} come with the package for {network!r}{of_backbone}. There are, as "
-        f"NETWORK_BACKBONE_WEIGHTS: {there}. Otherwise pass the path of a file written by "
+        f"There are no bundled weights {name!r} for {network!r}{of_backbone}. Available, as "
+        f"NETWORK_BACKBONE_WEIGHTS: {there}. Otherwise, pass the path of a file written by "
         "`save_weights`."
     )
 
@@ -139,7 +140,7 @@ def pack(model, path, card):
     Args:
         model: The network, with `class_names` and `palette`.
         path: Path of the `.npz` file.
-        card: Dict, its model card, written beside it.
+        card: Dict, the model card, which is written beside the file.
     """
     arrays = {
         weight.path: np.asarray(weight).astype("float16" if weight.ndim > 1 else "float32")

@@ -123,11 +123,17 @@ def test_samples_of_a_group_stay_together(tmp_path):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda root: root / "none", "There is no folder"),
-        (lambda root: write(root, "a/{}.png", "b/{}.png"), "not clear where .* are a, b"),
+        (lambda root: root / "none", "is not a folder"),
+        (
+            lambda root: write(root, "a/{}.png", "b/{}.png"),
+            "Cannot tell the .* are a, b",
+        ),
         (lambda root: write(root, mask="masks/{}.jpg"), "is a JPEG file"),
         (lambda root: write(root, change=lambda m: 0 * m), "nothing to learn"),
-        (lambda root: write(root, "images/x{}.png", "masks/y{}.png"), "nothing in common"),
+        (
+            lambda root: write(root, "images/x{}.png", "masks/y{}.png"),
+            "No mask in .* is named after",
+        ),
     ],
 )
 def test_what_cannot_be_guessed_is_told(make, message, tmp_path):

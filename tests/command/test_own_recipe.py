@@ -81,7 +81,7 @@ def test_weights_that_cannot_be_had_are_told(monkeypatch):
     monkeypatch.setattr(own_recipe, "imagenet_weights", unavailable)
     backbone, weights, said = choose_backbone()
     assert (backbone, weights) == ("mobilenet_v2", None)
-    assert "starts from nothing, which costs accuracy" in said
+    assert "starts from random weights, which costs accuracy" in said
     assert "keras-segattn[imagenet]" in said and "no connection for mobilenet_v2" in said
     assert choose_backbone("light")[:2] == ("light", None)
 

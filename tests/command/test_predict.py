@@ -44,7 +44,7 @@ def test_one_photo_and_its_polygons(model, tmp_path, capsys):
     assert feature["properties"]["class"] == "bright"
     # Polygons of masks that are there already, in another format.
     main(["predict", str(model), str(tmp_path / "a.png"), "--polygons", "coco"])
-    assert "1 of them done before" in capsys.readouterr().out
+    assert "1 of them already done" in capsys.readouterr().out
     content = json.loads((results / "annotations.coco.json").read_text())
     assert content["annotations"][0]["area"] == 8 * 20
 
@@ -82,7 +82,7 @@ def test_a_video_gets_its_classes(model, tmp_path, capsys):
 
 def test_what_cannot_be_predicted_is_told(model, tmp_path):
     for arguments, message in (
-        ([tmp_path / "none", tmp_path], "There is no run and no model"),
+        ([tmp_path / "none", tmp_path], "is neither a run nor a model file"),
         ([model, tmp_path / "none.mp4"], "There is no file"),
         ([model, tmp_path / "none"], "There is no folder or list"),
     ):

@@ -139,13 +139,13 @@ def test_what_does_not_fit_is_told(tmp_path, capsys):
     write(tmp_path / "mine", change=road, count=2)
     for arguments, message in (
         (["none"], "There is no folder"),
-        (["mine"], "too few samples to divide"),
+        (["mine"], "too few samples to split"),
         (["generated", "--backbone-weights", "none", "--set", "depth=3"], "no setting 'depth'"),
     ):
         with pytest.raises(SystemExit):
             main(["train", *arguments])
         assert message in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="There is no run and no model"):
+    with pytest.raises(SystemExit, match="is neither a run nor a model file"):
         main(["evaluate", "none"])
 
 

@@ -66,7 +66,7 @@ def test_what_only_class_maps_have_is_refused(model, tmp_path, monkeypatch):
         ({"output": "logits"}, r"`output` is for .*Received: output='logits'"),
         ({"network_size": (64, 64)}, r"`network_size` is for .*\(64, 64\)"),
         ({"format": "openvino"}, r"one of \('saved_model', 'onnx'\).*Received: format='openvino'"),
-        ({"format": "onnx", "dtype": "int8", "images": IMAGES}, r"dtype of a network.*'int8'"),
+        ({"format": "onnx", "dtype": "int8", "images": IMAGES}, r"dtype of an instance.*'int8'"),
     ):
         suffix = ".onnx" if arguments.get("format") == "onnx" else ""
         with pytest.raises(ValueError, match=message):
@@ -74,7 +74,7 @@ def test_what_only_class_maps_have_is_refused(model, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
     metadata = {"input": {"shape": [None, None, None, 3], "dtype": "uint8"}, "output": "class_map"}
     monkeypatch.setattr(exported_instance_segmenter, "read_metadata", lambda path: metadata)
-    with pytest.raises(ValueError, match=r"returns class_map; export a network that finds objects"):
+    with pytest.raises(ValueError, match=r"returns class_map; export an instance segmentation"):
         ExportedInstanceSegmenter("canet.onnx")
 
 

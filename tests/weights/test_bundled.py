@@ -1,4 +1,4 @@
-"""The trained weights that come with the package."""
+"""Bundled weights."""
 
 import importlib.util
 from pathlib import Path
