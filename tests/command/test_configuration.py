@@ -76,7 +76,7 @@ def test_an_unknown_key_in_a_file_is_told(tmp_path):
     path = tmp_path / "config.yaml"
     module.write_configuration(path, BASE)
     path.write_text(path.read_text().replace("batch_size:", "batchsize:"))
-    with pytest.raises(ValueError, match=r"config.yaml is no configuration.*batchsize"):
+    with pytest.raises(ValueError, match=r"config.yaml is not the configuration.*batchsize"):
         module.read_configuration(path)
 
 

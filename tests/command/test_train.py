@@ -138,7 +138,7 @@ def test_a_signal_ends_a_run_that_can_go_on(name, tmp_path, monkeypatch, capsys)
 def test_what_does_not_fit_is_told(tmp_path, capsys):
     write(tmp_path / "mine", change=road, count=2)
     for arguments, message in (
-        (["none"], "There is no folder"),
+        (["none"], "is not a folder"),
         (["mine"], "too few samples to split"),
         (["generated", "--backbone-weights", "none", "--set", "depth=3"], "no setting 'depth'"),
     ):

@@ -121,7 +121,7 @@ def test_pack_and_load(tmp_path, monkeypatch):
 
 
 def test_what_there_is_no_weights_for():
-    with pytest.raises(ValueError, match=r"'resnet18'\. There are.*canet_mobilenet_v2_camvid"):
+    with pytest.raises(ValueError, match=r"'resnet18'\. Available.*canet_mobilenet_v2_camvid"):
         CANet(weights="camvid", backbone="resnet18", classes=11)
     with pytest.raises(ValueError, match=r"have 11 classes.*classes=19.*`new_classifier=True`"):
         CANet(weights="camvid", classes=19)
