@@ -3,7 +3,7 @@
 from benchmarks.backends import keras_step
 from benchmarks.peers import KERAS_PEERS, TORCH_PEERS
 from benchmarks.reference import reference_step
-from benchmarks.runtimes import RUNTIMES, runtime_step
+from benchmarks.runtimes import RUNTIMES, file_step, runtime_step
 from benchmarks.subjects import NETWORKS, build, operations, shapes_of, traffic
 
 
@@ -26,9 +26,10 @@ def prepare(spec):
     """Returns a callable that runs one step to its end, and a dict of facts on it.
 
     A spec has
-    - `engine`: a backend of Keras, optionally with `eager`, `xla` or `compiled`; a runtime; or
-      `"plain PyTorch"`, optionally with `compiled` or `ONNX`;
-    - `subject`: a name of `benchmarks.subjects`, `benchmarks.reference` or `benchmarks.peers`;
+    - `engine`: a backend of Keras, optionally with `eager`, `xla` or `compiled`; a runtime;
+      `"plain PyTorch"`, optionally with `compiled` or `ONNX`; or `"ONNX file"`;
+    - `subject`: a name of `benchmarks.subjects`, `benchmarks.reference`, `benchmarks.peers` or
+      `benchmarks.rivals`;
     - optionally `shapes` of the inputs, `dtype`, a policy of Keras or `"int8"`, `backward`, whether
       to compute all gradients too, `training`, whether to train on one batch, and `device`, `"gpu"`
       or by default the processor.
@@ -38,6 +39,8 @@ def prepare(spec):
         require_gpu(engine)
     if engine.startswith("plain PyTorch") or subject in TORCH_PEERS:
         return reference_step(spec)
+    if engine == "ONNX file":
+        return file_step(spec), {"keeps_memory": True}
     shapes = shapes_of(subject, spec.get("shapes"))
     flops = operations(subject, shapes) if subject not in KERAS_PEERS else None
     if flops and (spec.get("backward") or spec.get("training")):

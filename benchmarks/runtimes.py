@@ -18,6 +18,7 @@ RUNTIMES = {
     "OpenVINO": ("openvino", "model"),
     "LiteRT": ("litert", "model.tflite"),
 }
+RIVALS = Path(__file__).resolve().parents[1] / "runs" / "rivals"
 WRITE = "import sys; from benchmarks.runtimes import write_artifact; write_artifact(*sys.argv[1:])"
 
 
@@ -43,6 +44,20 @@ def runtime_step(spec, shapes):
     # The files must outlive the step, which may read them late.
     step.folder = folder
     return step
+
+
+def file_step(spec):
+    """Returns a callable that runs one of the files of `benchmarks.rivals` once."""
+    height, width = spec["shapes"][0][1:3]
+    dtype = spec.get("dtype", "float32")
+    path = RIVALS / f"{spec['subject']}, {height}x{width}, {dtype}.onnx"
+    if not path.exists():
+        raise FileNotFoundError(f"no {path.name} in {RIVALS}; benchmarks/rivals.py writes it")
+    import onnxruntime
+
+    (image,) = onnxruntime.InferenceSession(str(path)).get_inputs()
+    shape = [side if isinstance(side, int) else 1 for side in image.shape]  # a free batch is one
+    return run_onnx(path, [np.random.default_rng(0).normal(size=shape).astype("float32")])
 
 
 def write_artifact(subject, format, path, dtype, shapes):

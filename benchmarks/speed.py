@@ -10,6 +10,14 @@ CRISS_CROSS = [name for name in LAYERS if name.startswith("CrissCross")]
 # Heights and widths over which time and memory must grow as the mathematics says.
 GROWTH = (49, 97, 145)
 SIZES = ((768, 1536), (720, 960), (360, 480))
+RIVAL_SIZES = ((512, 1024), (360, 480))
+RIVALS = (
+    "ultralytics YOLO26n-sem",
+    "smp SegFormer-B0",
+    "smp DeepLabV3+ MobileNetV2",
+    "smp Unet MobileNetV2",
+    "KerasHub DeepLabV3+ ResNet-18",
+)
 TRAINING_SHAPE = (4, 256, 512, 3)
 GPU = "GPU: "
 GPU_PRODUCT, GPU_COPY = (8192, 8192), (16384, 16384)
@@ -79,6 +87,18 @@ def peers():
     return [spec for spec in specs if spec["subject"] != SQUARE_PEER] + square
 
 
+def rivals():
+    """Small networks in ONNX Runtime: ours, and files that `benchmarks/rivals.py` wrote."""
+    ours = [name for name in NETWORKS if "CCNet" not in name]
+    return [
+        {"engine": engine, "subject": subject, "shapes": [(1, *size, 3)], "dtype": dtype}
+        for size in RIVAL_SIZES
+        for dtype in ("float32", "int8")
+        for engine, subjects in (("ONNX", ours), ("ONNX file", RIVALS))
+        for subject in subjects
+    ]
+
+
 def training():
     """A training step of AttaNet's light network, against the same in plain PyTorch."""
     specs = [{"engine": engine} for engine in (REFERENCE, *BACKENDS)]
@@ -134,6 +154,7 @@ def comparisons():
             {"engine": "ONNX", "subject": name} for name in NETWORKS if "CCNet" not in name
         ],
         "peers": peers(),
+        "rivals": rivals(),
         "training": training(),
         **on_gpu(),
     }
