@@ -1,6 +1,7 @@
 """The comparisons that `python -m benchmarks` knows, and the contenders of each."""
 
 from benchmarks.peers import KERAS_PEERS, SQUARE, SQUARE_PEER, TORCH_PEERS
+from benchmarks.rivals import KERAS_RIVALS, TORCH_RIVALS
 from benchmarks.runtimes import RUNTIMES
 from benchmarks.subjects import LAYERS, NETWORKS
 
@@ -11,13 +12,6 @@ CRISS_CROSS = [name for name in LAYERS if name.startswith("CrissCross")]
 GROWTH = (49, 97, 145)
 SIZES = ((768, 1536), (720, 960), (360, 480))
 RIVAL_SIZES = ((512, 1024), (360, 480))
-RIVALS = (
-    "ultralytics YOLO26n-sem",
-    "smp SegFormer-B0",
-    "smp DeepLabV3+ MobileNetV2",
-    "smp Unet MobileNetV2",
-    "KerasHub DeepLabV3+ ResNet-18",
-)
 TRAINING_SHAPE = (4, 256, 512, 3)
 GPU = "GPU: "
 GPU_PRODUCT, GPU_COPY = (8192, 8192), (16384, 16384)
@@ -90,11 +84,12 @@ def peers():
 def rivals():
     """Small networks in ONNX Runtime: ours, and files that `benchmarks/rivals.py` wrote."""
     ours = [name for name in NETWORKS if "CCNet" not in name]
+    theirs = [*TORCH_RIVALS, *KERAS_RIVALS]
     return [
         {"engine": engine, "subject": subject, "shapes": [(1, *size, 3)], "dtype": dtype}
         for size in RIVAL_SIZES
         for dtype in ("float32", "int8")
-        for engine, subjects in (("ONNX", ours), ("ONNX file", RIVALS))
+        for engine, subjects in (("ONNX", ours), ("ONNX file", theirs))
         for subject in subjects
     ]
 

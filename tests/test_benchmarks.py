@@ -80,6 +80,7 @@ def test_the_page_is_what_was_measured():
 def test_contenders_are_known_and_a_failing_one_says_why():
     from benchmarks.peers import KERAS_PEERS, TORCH_PEERS
     from benchmarks.reference import YARDSTICKS
+    from benchmarks.rivals import KERAS_RIVALS, TORCH_RIVALS
     from benchmarks.runtimes import RUNTIMES
     from benchmarks.speed import comparisons
     from benchmarks.subjects import LAYERS, NETWORKS
@@ -88,6 +89,7 @@ def test_contenders_are_known_and_a_failing_one_says_why():
     specs = [spec for contenders in comparisons().values() for spec in contenders]
     assert json.loads(json.dumps(specs))
     known = {*LAYERS, *NETWORKS, *KERAS_PEERS, *TORCH_PEERS, *YARDSTICKS}
+    known |= {*KERAS_RIVALS, *TORCH_RIVALS}
     assert {spec["subject"] for spec in specs} <= known
     assert {spec["engine"].split(" ")[0] for spec in specs} <= {
         *("tensorflow", "jax", "torch", "plain"),
