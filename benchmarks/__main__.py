@@ -5,7 +5,8 @@
     python -m benchmarks "CrissCrossAttention R=2" training start
     python -m benchmarks --page                 # writes the page again, and measures nothing
 
-Results are kept in benchmarks/speed.json, a comparison measured again replacing the old one.
+Results are kept in benchmarks/speed.json, and a new measurement of a comparison replaces the old
+one.
 """
 
 import argparse
@@ -29,13 +30,15 @@ def main():
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("names", nargs="*", help="comparisons; all of them if none is named")
+    parser.add_argument("names", nargs="*", help="comparisons (default: all)")
     parser.add_argument("--runs", type=int, default=15, help="runs of each contender (15)")
     parser.add_argument(
-        "--engines", nargs="+", help="measure only these engines, and keep the results of others"
+        "--engines",
+        nargs="+",
+        help="measure only these engines, and keep the results of the others",
     )
-    parser.add_argument("--list", action="store_true", help="name the comparisons, and end")
-    parser.add_argument("--page", action="store_true", help="write the page, and end")
+    parser.add_argument("--list", action="store_true", help="list the comparisons and exit")
+    parser.add_argument("--page", action="store_true", help="write the page and exit")
     arguments = parser.parse_args()
     known = {
         **{name: _comparison(specs) for name, specs in comparisons().items()},
@@ -47,12 +50,14 @@ def main():
         return
     unknown = [name for name in arguments.names if name not in known]
     if unknown:
-        parser.error(f"unknown comparisons {unknown}; --list names those that there are")
+        parser.error(f"unknown comparisons {unknown}; use --list to see the available ones")
     if arguments.runs < 2:
-        parser.error(f"--runs must be at least 2, for a spread. Received: {arguments.runs}")
+        parser.error(
+            f"--runs must be at least 2, to measure the spread. Received: {arguments.runs}"
+        )
     for name in () if arguments.page else arguments.names or known:
         if name.startswith(GPU) and not shutil.which("nvidia-smi"):
-            print(f"== {name}: there is no GPU here, nothing is measured")
+            print(f"== {name}: skipped, because there is no GPU")
             continue
         begin = time.time()
         print(f"== {name}", flush=True)
@@ -66,7 +71,7 @@ def main():
 
 
 def _kept(earlier, found):
-    """The earlier results of contenders that were not measured again."""
+    """Returns the earlier results of contenders that were not measured again."""
     measured = {describe(result) for result in found}
     results = earlier["found"] if earlier else []
     return [result for result in results if describe(result) not in measured]

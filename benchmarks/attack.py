@@ -1,11 +1,11 @@
-"""Attacks the readers and the writers of files, and reports what held.
+"""Attacks the readers and writers of files, and reports failures.
 
     python -m benchmarks.attack --files 2000 --kills 10
 
-Readers: valid files of every kind that may come from strangers are damaged by single bits, cut
-short, or get a run of other bytes. Each must be read, or be refused by a `ValueError` or an
-`ImportError` that names the file. Writers: processes that write are killed at any moment. What has
-a final name must be whole. The exit code is 1 if something did not hold.
+Readers: valid files of every kind that may come from strangers are damaged by flipped bits,
+truncation, or a run of other bytes. Each file must be read, or be rejected with a `ValueError` or
+`ImportError` that names it. Writers: writing processes are killed at random moments. Files with a
+final name must be complete. The exit code is 1 if a check fails.
 
 `python -m benchmarks.serve_load` attacks the server, and `python -m benchmarks.page_visits` visits
 the page.
@@ -31,9 +31,9 @@ from keras_segattn.images import read_image
 from keras_segattn.weights import load_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
-# Of an image, as the server's default. Without it Pillow bounds them by 179 million.
+# Pixel limit, as in the server by default. Pillow's own limit is 179 million.
 MOST_PIXELS = 1 << 23
-# Writes one file again and again, the way checkpoints, masks and settings are written.
+# Writes one file repeatedly, in the same way as checkpoints, masks and settings.
 WRITER = """
 import sys, numpy as np
 from pathlib import Path
@@ -60,7 +60,7 @@ def npz():
 
 
 def files():
-    """Returns a dict from the name of a file to its content and its reader."""
+    """Returns a dict from file names to their contents and readers."""
     images = {
         "png": encoded("PNG"),
         "jpg": encoded("JPEG"),
@@ -79,7 +79,7 @@ def files():
         tensors = {"a": np.ones((8, 9), "float32")}
         found["weights.safetensors"] = save(tensors), load_checkpoint
     except ImportError:
-        print("without safetensors, which is not installed")
+        print("without safetensors files, because safetensors is not installed")
     try:
         import torch
 
@@ -87,7 +87,7 @@ def files():
         torch.save({"a": torch.ones(8, 9), "b": torch.arange(5)}, file)
         found["weights.pth"] = file.getvalue(), load_checkpoint
     except ImportError:
-        print("without torch's files, as torch is not installed")
+        print("without torch files, because torch is not installed")
     return found
 
 
@@ -105,7 +105,7 @@ def damaged(content, rng):
 
 
 def attack_readers(count):
-    """Reads damaged files; returns a count of results by kind of file, and what did not hold."""
+    """Reads damaged files; returns a count of results by kind of file, and a list of failures."""
     results, faults, slowest = collections.Counter(), [], 0.0
     rng, kinds = np.random.default_rng(0), files()
     with tempfile.TemporaryDirectory() as folder:
@@ -117,7 +117,7 @@ def attack_readers(count):
             start = time.perf_counter()
             try:
                 with warnings.catch_warnings():
-                    # Pillow warns of damage that it reads over.
+                    # Pillow warns about damage that it tolerates.
                     warnings.simplefilter("ignore")
                     read(path)
                 results["read"] += 1
@@ -132,7 +132,7 @@ def attack_readers(count):
 
 
 def attack_writer(kills):
-    """Kills writers; returns how many kills left a file, and what did not hold."""
+    """Kills writers; returns the number of kills that left a file, and a list of failures."""
     whole, faults, rng = 0, [], np.random.default_rng(1)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.npz"
@@ -155,7 +155,7 @@ def attack_writer(kills):
 
 
 def megabytes():
-    """The most memory that this process has held."""
+    """Returns the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -170,9 +170,12 @@ def main():
     before = megabytes()
     results, faults, slowest = attack_readers(arguments.files)
     print(f"damaged files: {dict(results)}, the slowest took {slowest:.2f} s")
-    print(f"most memory after the first 200 and after all: {before:.0f} and {megabytes():.0f} MB")
+    print(
+        f"peak memory after the first 200 and after all files: {before:.0f} and {megabytes():.0f} "
+        "MB"
+    )
     whole, more = attack_writer(arguments.kills)
-    print(f"kills of a writer: {arguments.kills}, whole files after them: {whole}")
+    print(f"kills of a writer: {arguments.kills}, complete files afterward: {whole}")
     faults += more
     print("did not hold:", *(faults or ["nothing"]), sep="\n  ")
     sys.exit(bool(faults))

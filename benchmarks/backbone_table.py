@@ -1,11 +1,11 @@
-"""Writes docs/backbones.md: the backbones by name, and the networks of Keras inside ours.
+"""Writes docs/backbones.md: the backbones by name, and networks of Keras as backbones.
 
     python -m benchmarks.backbone_table own                       # the backbones of this package
     python -m benchmarks.backbone_table applications [NAME ...]   # hours on two cores
     python -m benchmarks.backbone_table page
 
 The first two keep their results in docs/backbones.json, and write the page after each step. The
-second goes on where it was stopped.
+second resumes where it was stopped.
 """
 
 import argparse
@@ -31,25 +31,25 @@ DILATED = "resnet", "mobilenet", "efficientnet", "shufflenet", "stdc"
 
 HEAD = """# Backbones
 
-Written by `python -m benchmarks.backbone_table`. A network takes a backbone by its name, and starts
-from its ImageNet weights with `backbone_weights="imagenet"`. Where the table says "elsewhere", the
-error message says where the weights are, and the path of the file takes the place of `"imagenet"`.
+Written by `python -m benchmarks.backbone_table`. Pass a backbone's name to a network, and
+`backbone_weights="imagenet"` to start from its ImageNet weights. If the table says "elsewhere", the
+error message says where to find the weights; pass the path of the file instead of `"imagenet"`.
 
-## Of this package
+## Backbones of this package
 
-Parameters and multiply-adds are counted for the backbone only, for an image of 1024x512.
-Top-1 is the accuracy on ImageNet's validation images in per cent, as the source of the weights
-states it. ImageNet is for non-commercial research, whatever the license of a file of weights.
+Parameters and multiply-adds are for the backbone only, with an image of 1024x512. Top-1 is the
+accuracy on ImageNet's validation images in percent, as stated by the source of the weights.
+ImageNet is for non-commercial research, regardless of the license of the weights.
 
 """
 APPLICATIONS = """
-## Of `keras.applications`
+## Backbones from `keras.applications`
 
-`backbone="keras.applications/NAME"`, with random weights, 5 classes and all sizes free. "Yes"
-means: the network was built, run on images of 97x65, trained for one step of SGD on two of them,
-and exported as a SavedModel, whose logits differ from Keras's by less than 0.1 % of the largest.
-CCNet had `output_stride=32`, for these backbones cannot be dilated. Parameters are counted for
-CANet with the backbone.
+Use `backbone="keras.applications/NAME"`. Each network was tested with random weights, 5 classes
+and all sizes free. "Yes" means that the network was built, run on images of 97x65, trained for one
+step of SGD on two of them, and exported as a SavedModel whose logits differ from Keras's by less
+than 0.1 % of the largest. CCNet used `output_stride=32`, because these backbones cannot be dilated.
+Parameters are for CANet with the backbone.
 
 """
 
@@ -65,7 +65,7 @@ def measure(names):
         if name in read_results()["applications"]:
             continue
         start = time.time()
-        # A process each, which gives the memory of a network back.
+        # One process each, to free the memory of a network.
         command = [sys.executable, "-m", "benchmarks.backbone_table", "case", name]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if done.returncode:
@@ -78,7 +78,7 @@ def measure(names):
 
 
 def measure_case(name):
-    """Keeps the results of each of the four networks with a network of `keras.applications`."""
+    """Stores the results of the four networks with one backbone of `keras.applications`."""
     from keras_segattn import applications
     from keras_segattn.backbones.keras_applications import keras_application
 

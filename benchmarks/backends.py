@@ -6,7 +6,7 @@ from benchmarks.subjects import batch_of, call, inputs_of
 
 
 def keras_step(model, shapes, spec):
-    """Returns a callable that runs a model or layer once, to its end."""
+    """Returns a callable that runs a model or layer once and waits for the result."""
     engine, *how = spec["engine"].split()
     if spec.get("training"):
         return _training_step(model, shapes[0], how)
@@ -43,7 +43,7 @@ def _tensorflow(model, inputs, backward, how):
             for value in inputs:
                 tape.watch(value)
             y = call(model, inputs)
-        # Of a reference only the size is used.
+        # Only the size of a reference is used.
         return tape.gradient(y, [*inputs, *weights], unconnected_gradients="zero")
 
     function = both if backward else forward
@@ -102,7 +102,7 @@ def _torch(model, inputs, backward, how):
 
 
 def compiled(torch, function):
-    """Compiles, on a GPU into CUDA graphs."""
+    """Compiles a function, on a GPU into CUDA graphs."""
     return torch.compile(function, mode="reduce-overhead" if torch.cuda.is_available() else None)
 
 

@@ -1,10 +1,10 @@
-"""Trains a network on CamVid on one GPU, by a loop in plain PyTorch around the Keras network.
+"""Trains a network on CamVid on one GPU, with a plain PyTorch loop around the Keras network.
 
     python -m benchmarks.camvid_on_gpu canet_mobilenet_v2 --data CamVid --epochs 72
 
 The recipes below set the network, the samples, the losses and the schedule. The loop uses torch's
-own batch normalization and fused optimizer where `fit` runs many small kernels. Start several
-networks at once: one by itself leaves the GPU waiting for Python. Writes
+own batch normalization and fused optimizer; `fit` would run many small kernels instead. Train
+several networks at the same time: with only one, the GPU waits for Python. Writes
 FOLDER/NAME.keras; the results are in benchmarks/camvid.md.
 """
 
@@ -79,7 +79,7 @@ def main():
     recipe = RECIPES[arguments.name]
     weights = None if "light" in recipe.name else arguments.backbone_weights
     keras.utils.set_random_seed(arguments.seed)
-    # Half precision pays on a GPU only.
+    # Half precision pays off only on a GPU.
     if torch.cuda.is_available():
         keras.config.set_dtype_policy("mixed_bfloat16")
     keras.layers.BatchNormalization.call = fused_batch_norm
@@ -91,9 +91,9 @@ def main():
 
 
 def fused_batch_norm(self, inputs, training=None, mask=None):
-    """`BatchNormalization.call` of maps by torch's kernel; equal but for the running variance.
+    """`BatchNormalization.call` for maps with torch's kernel; only the running variance differs.
 
-    Torch's running variance is unbiased: larger by a part in the number of pixels of a batch.
+    Torch's running variance is unbiased: larger by the factor n / (n - 1) for n pixels in a batch.
     """
     y = torch.nn.functional.batch_norm(
         inputs.permute(0, 3, 1, 2),
@@ -109,7 +109,7 @@ def fused_batch_norm(self, inputs, training=None, mask=None):
 
 
 def train(recipe, arguments, backbone_weights):
-    """Returns the network after the last epoch: validation, one short clip, chooses nothing."""
+    """Returns the network of the last epoch: validation is one short clip and selects no epoch."""
     data = CamVid(arguments.data, "train")
     model = build_model(recipe, data, backbone_weights)
     sampler = Sampler(
@@ -146,7 +146,7 @@ def train(recipe, arguments, backbone_weights):
 
 
 def build_torch_optimizer(model, recipe):
-    """Returns torch's AdamW, with the recipe's rate of the backbone and decay of kernels only."""
+    """Returns torch's AdamW, with the recipe's rate for the backbone and decay only for kernels."""
     factors = recipe.rate_factors or {}
     in_backbone = {
         id(weight)

@@ -2,7 +2,7 @@
 
     echo run | python -m benchmarks.contender '{"engine": "jax", "subject": "CCNet"}'
 
-It answers in JSON, a line each: its description, then the seconds of every run; or an error.
+It answers with lines of JSON: its description, then the seconds of each run, or an error.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ from pathlib import Path
 
 def main():
     spec = json.loads(sys.argv[1])
-    # Libraries print anything; the protocol keeps the real output for itself.
+    # Libraries may print; the protocol uses the real standard output exclusively.
     out, sys.stdout = sys.stdout, sys.stderr
 
     def say(**facts):
@@ -25,8 +25,8 @@ def main():
 
         step, facts = prepare(spec)
         first = peak_of(step)
-        # Runtimes, TensorFlow and JAX keep the memory of their first run; PyTorch gives back that
-        # of each, and may compile in the first. On a GPU the framework knows.
+        # Runtimes, TensorFlow and JAX keep the memory of their first run. PyTorch frees the memory
+        # of each run and may compile in the first. On a GPU, the framework reports its memory.
         keeps = facts.pop("keeps_memory", False)
         if hasattr(step, "peak_bytes"):
             peak = step.peak_bytes()
@@ -36,7 +36,8 @@ def main():
         step()
         say(**facts)
         for _ in sys.stdin:
-            # Once for the caches, and for pages that the system took from an idle process.
+            # One run to fill caches and to get back pages that the system took from the idle
+            # process.
             step()
             start = time.perf_counter()
             step()
@@ -46,7 +47,7 @@ def main():
 
 
 def peak_of(step):
-    """Returns the bytes that a run adds to the memory of the process, or -1 where unknown."""
+    """Returns the bytes that a run adds to the memory of the process, or -1 if unknown."""
     if not Path("/proc/self/clear_refs").exists():
         step()
         return -(2**20)

@@ -1,8 +1,8 @@
-"""Trains Mask R-CNN on drawn shapes, with and without attention, and judges it by pycocotools.
+"""Trains Mask R-CNN on drawn shapes, with and without attention, and evaluates it with pycocotools.
 
     python -m benchmarks.drawn_instances --attention criss_cross --epochs 30
 
-It prints one line of JSON: average precision of boxes and masks as COCO has it.
+It prints one line of JSON: COCO's average precision of boxes and masks.
 """
 
 import argparse
@@ -18,12 +18,12 @@ from keras_segattn.data import DrawnShapes
 from keras_segattn.inference import segment_instances
 from keras_segattn.training import evaluate_instances
 
-# Half of COCO's, for images of 128x128.
+# Half of COCO's sizes, for images of 128x128.
 ANCHORS = {"P2": 16, "P3": 32, "P4": 64, "P5": 128, "P6": 256}
 
 
 def build(attention):
-    """A Mask R-CNN that trains on a processor."""
+    """Returns a Mask R-CNN that is small enough for a CPU."""
     return MaskRCNN(
         backbone="resnet18",
         classes=3,
@@ -64,7 +64,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", help="write the trained network to this .keras file")
-    parser.add_argument("--picture", help="draw what it finds in four images into this file")
+    parser.add_argument("--picture", help="draw its predictions for four images into this file")
     options = parser.parse_args()
     keras.utils.set_random_seed(options.seed)
     model = build(options.attention)

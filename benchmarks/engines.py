@@ -1,4 +1,4 @@
-"""From the spec of a contender to the step that it runs."""
+"""Builds the step of a contender from its spec."""
 
 from benchmarks.backends import keras_step
 from benchmarks.peers import KERAS_PEERS, TORCH_PEERS
@@ -8,10 +8,10 @@ from benchmarks.subjects import NETWORKS, build, operations, shapes_of, traffic
 
 
 def require_gpu(engine):
-    """Raises an error if an engine has no GPU, and has float32 mean the same in all of them."""
+    """Raises an error if an engine has no GPU; makes float32 mean the same in all engines."""
     import torch
 
-    # JAX multiplies float32 in TF32 where the GPU can.
+    # By default, JAX multiplies float32 in TF32 if the GPU supports it.
     torch.set_float32_matmul_precision("high")
     found = torch.cuda.is_available()
     if engine == "jax":
@@ -23,7 +23,7 @@ def require_gpu(engine):
 
 
 def prepare(spec):
-    """Returns a callable that runs one step to its end, and a dict of facts on it.
+    """Returns a callable that runs one step and waits for it, and a dict that describes it.
 
     A spec has
     - `engine`: a backend of Keras, optionally with `eager`, `xla` or `compiled`; a runtime;
@@ -32,7 +32,7 @@ def prepare(spec):
       `benchmarks.rivals`;
     - optionally `shapes` of the inputs, `dtype`, a policy of Keras or `"int8"`, `backward`, whether
       to compute all gradients too, `training`, whether to train on one batch, and `device`, `"gpu"`
-      or by default the processor.
+      or the CPU by default.
     """
     engine, subject = spec["engine"], spec["subject"]
     if spec.get("device") == "gpu":
@@ -44,7 +44,7 @@ def prepare(spec):
     shapes = shapes_of(subject, spec.get("shapes"))
     flops = operations(subject, shapes) if subject not in KERAS_PEERS else None
     if flops and (spec.get("backward") or spec.get("training")):
-        # A product has two more in its gradient.
+        # The gradient of a product has two more products.
         flops *= 3
     facts = {"flops": flops, "batch": shapes[0][0]}
     if engine in RUNTIMES:
@@ -55,7 +55,7 @@ def prepare(spec):
     model = KERAS_PEERS[subject]() if subject in KERAS_PEERS else build(subject, shapes)
     step = keras_step(model, shapes, spec)
     if spec.get("device") == "gpu" and not spec.get("backward"):
-        # Networks have float32 logits, layers the dtype that they compute in.
+        # Logits of networks are float32; layers return their compute dtype.
         output_bytes = 2 if "16" in spec["dtype"] and subject not in NETWORKS else 4
         outputs = [model.compute_output_shape(shapes[0])]
         facts["bytes"] = traffic(shapes, outputs, model.count_params(), output_bytes)

@@ -1,12 +1,12 @@
-"""Draws the classes by each runtime beside the classes by Keras, and their differences.
+"""Draws the classes from each runtime beside the classes from Keras, with their differences.
 
     python -m benchmarks.export_pictures model.keras photos/ pages/ --dtype int8
     python -m benchmarks.export_pictures road_scenes generated docs/figures --dtype int8
 
 Exports the model to every format that offers the precision, runs the artifacts on a few of the
 images, and writes `pages/exported_DTYPE.jpg`: a row per image, with the image, Keras's classes and
-the classes by each runtime, and below them, in red, the pixels that differ. `generated` images
-are drawn road scenes, which the network `road_scenes` of the package knows.
+the classes from each runtime. Below them, pixels that differ are red. `generated` images are drawn
+road scenes, for the bundled network `road_scenes`.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Writes docs/exports.md: the formats of each network, and the cost of float16 and int8.
+"""Writes docs/exports.md: the formats of each network and the cost of float16 and int8.
 
     python -m benchmarks.export_table networks            # every network, backbone and format
     python -m benchmarks.export_table accuracy model.keras path/to/CamVid
     python -m benchmarks.export_table page
 
-The first two take hours and minutes on two cores. They keep their results in
-docs/exports.json, go on where they were stopped, and write the page after each step.
+On two cores, the first takes hours and the second minutes. They keep their results in
+docs/exports.json, resume where they were stopped, and write the page after each step.
 """
 
 import argparse
@@ -41,10 +41,10 @@ ACCURACY = [("onnx", "float32"), ("onnx", "int8")] + [
 
 PICTURES = """## Pictures
 
-AttaNet's `weights="road_scenes"` on drawn scenes of 192x256: the image, the classes by Keras and by
-each runtime, and below them, in red, the pixels to which it gives another class. Drawn by
-`python -m benchmarks.export_pictures road_scenes generated docs/figures`, and with `--dtype int8`;
-it does the same for another model and a folder of photos.
+These pictures show AttaNet with `weights="road_scenes"` on drawn scenes of 192x256: the image, and
+the classes predicted by Keras and by each runtime. Below them, pixels with a different class are
+red. `python -m benchmarks.export_pictures road_scenes generated docs/figures` draws them, also with
+`--dtype int8`. It also accepts another model and a folder of photos.
 
 ![float32: no pixel differs](figures/exported_float32.jpg)
 
@@ -64,13 +64,13 @@ def measure_networks():
     from keras_segattn.backbones.registry import BACKBONES
 
     for network in NETWORKS:
-        # The smallest first, the papers' own among them.
+        # The smallest first; they include the papers' own.
         for backbone in sorted(BACKBONES, key=lambda name: name.startswith("resnet") * len(name)):
             key = f"{network} {backbone}"
             if key in read_results()["networks"]:
                 continue
             start = time.time()
-            # A process each: exporters keep their memory.
+            # One process each, because exporters keep their memory.
             command = [sys.executable, "-m", "benchmarks.export_table", "case", network, backbone]
             done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
             lines = done.stdout.strip().splitlines()
@@ -83,7 +83,7 @@ def measure_networks():
 
 
 def measure_case(network, backbone):
-    """Returns the agreement and the largest logit difference of each format, or why not."""
+    """Returns the agreement and largest logit difference of each format, or a reason."""
     start = time.time()
     import keras
 
@@ -132,7 +132,7 @@ def look_trained(model, images):
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     classes = np.unique(model.predict_on_batch(model.preprocessing(images)).argmax(axis=-1))
-    assert len(classes) > 1, "A network that finds one class everywhere proves nothing."
+    assert len(classes) > 1, "The network predicts one class everywhere, which proves nothing."
 
 
 def measure_accuracy(model_path, root):
@@ -209,7 +209,7 @@ def network_rows(networks):
 
 
 def reasons(networks):
-    """Each reason once, with the networks that it holds for."""
+    """Returns each reason once, with its networks."""
     of_reason = {}
     for key, found in networks.items():
         if "why not" in found:
@@ -240,21 +240,24 @@ def page(results):
         "# Exports, measured",
         "Written by `python -m benchmarks.export_table`; the figures are in `exports.json`.",
         "## Every network, every backbone",
-        f"Untrained networks of {CLASSES} classes, made to look trained,"
-        " exported in float32 with all sizes free, reloaded in their own runtime and run on drawn"
-        " images of 96x128 and 65x97. Each cell: the share of pixels with the class that Keras"
-        " finds, over the worse image, and the largest difference of a logit.",
+        f"The networks are untrained and have {CLASSES} classes; their weights and statistics are"
+        " changed to resemble a trained network. Each is exported in float32 with all sizes free,"
+        " reloaded in its own runtime and run on drawn images of 96x128 and 65x97. Each cell shows"
+        " the share of pixels that get the same class as in Keras, for the worse image, and the"
+        " largest difference of a logit.",
         table(["network", "backbone", *TITLES.values()], network_rows(networks)),
     ]
     if reasons(networks):
-        parts += ["Why not:", "\n".join(reasons(networks))]
+        parts += ["Reasons for missing cells:", "\n".join(reasons(networks))]
     if accuracy:
         parts += [
             "## The cost of float16 and int8",
-            "CANet with MobileNetV2, trained on CamVid: mean IoU on its 101 validation images of"
-            " 480x360, exported with that size, batches of one. int8 is calibrated with 64 training"
-            " images. The agreement is the report's: the worst of 8 training images. OpenVINO"
-            " is made to compute in float32 where it is not int8.",
+            "The table shows the mean IoU of CANet with MobileNetV2, trained on CamVid, on its 101"
+            " validation images. The model is exported for their size, 480x360, with a batch size "
+            "of"
+            " 1. int8 is calibrated with 64 training images. The agreement comes from the export"
+            " report: the worst of 8 training images. Except in int8, OpenVINO is set to compute in"
+            " float32.",
             table(
                 ["runtime", "dtype", "mean IoU", "against Keras", "agreement", "size"],
                 accuracy_rows(accuracy),

@@ -12,16 +12,20 @@ RESULTS, TARGET = FOLDER / "speed.json", FOLDER / "README.md"
 CRISS_CROSS = "CrissCrossAttention R=2"
 HEAD = """# Speed
 
-Measured by `python -m benchmarks`, which writes this page. Every contender is a process of its
-own; they run one after another in turns, so that ratios hold where seconds drift. Times are
-medians, with quartiles in brackets. "Share" is the rate of the subject, two operations for each
-multiply-add of its products and convolutions, over the rate of the fastest library here for a
-product of two 2048x2048 float32 matrices in the same turns. It can pass 1: a contender may compute
-the same with fewer operations, or in smaller numbers, and convolutions can be faster than products.
-"Memory" is the peak memory of one run above the memory of the process; for TensorFlow, JAX and the
-runtimes, which keep theirs, of the first run, with its preparations. "ONNX" is ONNX Runtime, for
-networks with the artifacts of `format="onnx_cpu"`. [NOTES.md](NOTES.md) lists the attempts, with
-those that did not help.
+`python -m benchmarks` takes these measurements and writes this page.
+
+- Each contender is a separate process. Contenders run one after another, in turns, so that ratios
+  stay valid even if the speed of the machine drifts.
+- **Times** are medians, with quartiles in brackets.
+- **Share** compares two rates: the subject's, with two operations for each multiply-add in its
+  products and convolutions, and the rate of the fastest library here for a product of two 2048x2048
+  float32 matrices in the same turns. It can exceed 1, because a contender may need fewer operations
+  or use smaller number formats, and convolutions can be faster than products.
+- **Memory** is the peak memory of one run above the memory of the process. TensorFlow, JAX and the
+  runtimes keep their memory, so their value is for the first run, including its preparations.
+- **ONNX** means ONNX Runtime; networks use artifacts in `format="onnx_cpu"`.
+
+[NOTES.md](NOTES.md) lists all attempts to improve speed, including those that did not help.
 """
 
 
@@ -44,7 +48,7 @@ def page(results):
 
 
 def _comparison(found):
-    """A row per contender; ratios are to the fastest."""
+    """Returns a row per contender, with ratios to the fastest."""
     contenders = [result for result in found if result["subject"] not in (YARDSTICK, "copy")]
     by_memory = any("memory_share" in result for result in contenders)
     fastest = min((r["median"] for r in contenders if "median" in r), default=None)
@@ -97,18 +101,19 @@ def _start(found):
     ]
     brought = ", ".join(found["brought_in"]) or "none"
     return (
-        f"`import keras` takes {found['import_keras']:.1f} s, and `import keras_segattn` "
-        f"{1e3 * found['import_added']:.0f} ms more. Heavy packages that it brings in: "
-        f"{brought}.\n\n" + table(["network", "build", "first call", "export to ONNX"], rows)
+        f"`import keras` takes {found['import_keras']:.1f} s, and `import keras_segattn` adds "
+        f"{1e3 * found['import_added']:.0f} ms. Heavy packages imported by it: {brought}.\n\n"
+        + table(["network", "build", "first call", "export to ONNX"], rows)
     )
 
 
 def _pipeline(found):
     return (
-        f"From PNG files of 360x480 to augmented batches of 240x320 the pipeline makes "
-        f"{found['pipeline']:.0f} images a second; a training step of CANet MobileNetV2 on the "
-        f"{found['backend']} backend takes {found['step']:.1f} a second: "
-        f"{found['pipeline'] / found['step']:.1f} times as many."
+        f"From 360x480 PNG files to augmented batches of 240x320, the pipeline produces "
+        f"{found['pipeline']:.0f} images per second. Training CANet MobileNetV2 on the "
+        f"{found['backend']} backend consumes {found['step']:.1f} images per second, so the "
+        "pipeline "
+        f"is {found['pipeline'] / found['step']:.1f} times as fast."
     )
 
 
@@ -140,14 +145,14 @@ def _bars(results):
         rows.append([label, f"{ratio:.2f}", limit, goal, met])
 
     bar(
-        f"{CRISS_CROSS}, best backend, time to plain PyTorch eager",
+        f"{CRISS_CROSS}, best backend, time relative to plain PyTorch eager",
         best(CRISS_CROSS, keras),
         of(CRISS_CROSS, engine=plain, subject=CRISS_CROSS),
         1.0,
         0.7,
     )
     bar(
-        "the same, memory, JAX to plain PyTorch eager",
+        "the same, memory, JAX relative to plain PyTorch eager",
         of(CRISS_CROSS, "peak_mib", engine="jax", subject=CRISS_CROSS),
         of(CRISS_CROSS, "peak_mib", engine=plain, subject=CRISS_CROSS),
         1.0,
@@ -161,7 +166,7 @@ def _bars(results):
         0.8,
     )
     bar(
-        "the same, exported, in ONNX Runtime, to plain PyTorch exported",
+        "the same, exported, in ONNX Runtime, relative to plain PyTorch exported",
         of(CRISS_CROSS, engine="ONNX", subject=CRISS_CROSS),
         of(CRISS_CROSS, engine=f"{plain} ONNX"),
         1.0,
@@ -170,9 +175,15 @@ def _bars(results):
     for name in NETWORKS:
         runtimes = ("ONNX", "SavedModel", "OpenVINO", "LiteRT", "tensorflow", "tensorflow xla")
         eager = of(name, engine="tensorflow eager", subject=name)
-        bar(f"{name}, best runtime to TensorFlow eager", best(name, runtimes), eager, 0.5, 0.25)
+        bar(
+            f"{name}, best runtime relative to TensorFlow eager",
+            best(name, runtimes),
+            eager,
+            0.5,
+            0.25,
+        )
     bar(
-        "training step of AttaNet light, best backend to plain PyTorch",
+        "training step of AttaNet light, best backend relative to plain PyTorch",
         min((v for v in map(trained, keras) if v is not None), default=None),
         trained(plain),
         1.0,
@@ -185,6 +196,6 @@ def _bars(results):
         if None not in (ours, product, share):
             own = ours / product
             met = "goal met" if share >= 0.95 else "bar met" if share >= 0.85 else "**missed**"
-            label = f"{name} in ONNX Runtime, share of the fastest product (of its own)"
+            label = f"{name} in ONNX Runtime, share of the fastest product (of its own product)"
             rows.append([label, f"{share:.2f} ({own:.2f})", 0.85, 0.95, met])
     return "## Goals\n\n" + table(["", "measured", "bar", "goal", ""], rows) + "\n"

@@ -1,10 +1,10 @@
-"""Visits the page of `keras_segattn.demo` as browsers do, and reports the memory that it keeps.
+"""Visits the page of `keras_segattn.demo` like a browser, and reports the memory of the page.
 
     python -m benchmarks.page_visits --visits 12
 
-The page runs as a process of its own. Each visitor loads it, opens its websocket, waits for the
-first result, uploads a photo of 2 megapixels, waits for its classes, and leaves. The second half of
-the visits hang up in the middle, while their photo is segmented.
+The page runs in a separate process. Each visitor loads it, opens its websocket, waits for the first
+result, uploads a photo of 2 megapixels, waits for its classes, and leaves. In the second half of
+the visits, the visitor hangs up during the segmentation.
 """
 
 import argparse
@@ -26,17 +26,17 @@ from PIL import Image
 from benchmarks.serve_load import ROOT, resident_megabytes
 
 PHOTO_SIZE = (1200, 1600, 3)
-# A result tells the visitor to click.
+# This text appears with a result.
 RESULT = "Click a pixel"
-# NiceGUI keeps a visitor for some seconds, who may only have lost the connection.
+# NiceGUI keeps the state for some seconds, in case the visitor reconnects.
 SECONDS_AFTER = 15
-# A first result needs a network, and its compilation.
+# The first result includes loading and compiling a network.
 MOST_SECONDS = 300
 
 
 @contextlib.contextmanager
 def serving():
-    """Starts the page; gives its process and address."""
+    """Starts the page; yields its process and address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -66,7 +66,7 @@ def photo(seed):
 
 
 async def visit(address, number, stay):
-    """Makes one visit; waits for the result of the photo only if it stays."""
+    """Makes one visit; waits for the photo's result only if the visitor stays."""
     async with aiohttp.ClientSession() as http:
         async with http.get(address) as answer:
             html = await answer.text()
@@ -99,10 +99,10 @@ async def visit(address, number, stay):
 
 
 async def visits(count):
-    """Makes visits one after another; returns the megabytes before and after each half of them."""
+    """Makes visits in sequence; returns the megabytes before them and after each half."""
     with serving() as (process, address):
         await answering(process, address)
-        # Loads the network, and compiles it for the size of the photo.
+        # Loads the network and compiles it for the size of the photo.
         await visit(address, 0, stay=True)
         await asyncio.sleep(SECONDS_AFTER)
         megabytes = [resident_megabytes(process)]

@@ -1,6 +1,6 @@
 """Networks of other libraries, with random weights and 19 classes."""
 
-# KerasHub's SegFormer takes the root of the number of its tokens for the height and the width.
+# KerasHub's SegFormer uses the square root of the number of tokens as height and width.
 SQUARE = (1, 512, 512, 3)
 
 
@@ -49,7 +49,7 @@ def _keras_hub_segformer():
 def _transformers_segformer():
     from transformers import SegformerConfig, SegformerForSemanticSegmentation
 
-    # The defaults build B0. Its logits are a quarter of the size of the image.
+    # The defaults build B0. Its logits have a quarter of the image's size.
     return SegformerForSemanticSegmentation(SegformerConfig(num_labels=19)).eval()
 
 

@@ -1,4 +1,4 @@
-"""Throughput of the input pipeline, against the time of a training step."""
+"""Throughput of the input pipeline, compared with a training step."""
 
 import statistics
 import tempfile
@@ -10,11 +10,11 @@ BATCHES = 16
 
 
 def pipeline(runs, log=print):
-    """Returns images a second from PNG files to augmented batches, and of a step on them.
+    """Returns images per second of the pipeline, from PNG files to batches, and of training.
 
-    The files are drawn scenes of 360x480; the network is CANet MobileNetV2, which CamVid's recipe
-    trains. The two are measured in turns. The pipeline begins anew in each, and its start counts:
-    one that went on would read ahead during the step.
+    The files are drawn scenes of 360x480; the network is CANet MobileNetV2, as in
+    CamVid's recipe. The two are measured in turns. The pipeline restarts in each turn, and its
+    start counts; otherwise, it would read ahead during the training step.
     """
     import keras
     import numpy as np

@@ -1,9 +1,9 @@
-"""Writes docs/networks.md: parameters and operations of the built networks beside the published.
+"""Writes docs/networks.md: parameters and operations of the built networks and of the papers.
 
     python -m benchmarks.published_counts
 
-Ours are counted from the models that are built here; only the papers' figures are typed in. A test
-runs this and compares the result with the file.
+Our values are counted from the models; only the papers' values are typed in. A test runs this
+script and compares the result with the file.
 """
 
 import functools
@@ -24,7 +24,7 @@ CROP = (769, 769, 3)
 BASELINE = {"attention": None, "fusion": "addition", "auxiliary_heads": True}
 
 # Name, network, arguments, convention, image; the paper's parameters (millions) and operations
-# (billions), and where they stand. None: the paper gives none.
+# (billions), and their source. None: the paper gives no value.
 NETWORKS = [
     ("CANet1", "CANet", {}, "canet", HALF, 4.8, 18.5, "CANet, Table 2"),
     ("CANet2", "CANet", {"backbone": "resnet18"}, "canet", HALF, 15.8, 38.7, "CANet, Table 2"),
@@ -52,7 +52,7 @@ NETWORKS = [
     ),
     ("AttaNet", "AttaNet", {}, "macs", HALF, None, None, ""),
     ("AttaNet light", "AttaNet", {"backbone": "light"}, "macs", HALF, None, None, ""),
-    # AttaNet's Table 4, where no architecture that was tried explains these figures:
+    # AttaNet's Table 4. No architecture we tried explains these values:
     # - DF2 adds 0.49 G in the paper, but its channels are those of DF1, which adds 0.52 G.
     # - ShuffleNetV2's baseline has 2.55 M in the paper, 2.168 M here.
     # - ResNet-101's baseline has 65.80 M in the paper, 24.3 M above ResNet-50's, where the two
@@ -74,7 +74,7 @@ NETWORKS = [
     ),
 ]
 
-# Name, layer, its input, convention, the paper's operations (billions), and where they stand.
+# Name, layer, its input, convention, the paper's operations (billions), and their source.
 LAYERS = [
     *(
         (
@@ -107,7 +107,7 @@ LAYERS = [
     ),
 ]
 
-# The networks by one measure: without auxiliary heads, in plain multiply-adds, at one size.
+# The same measure for all networks: no auxiliary heads, plain multiply-adds, one size.
 SIDE_BY_SIDE = [
     ("CANet", "mobilenet_v2"),
     ("CANet", "resnet18"),
@@ -133,7 +133,7 @@ def build(name, arguments):
 def count(name, arguments, image, convention="macs"):
     """Returns the parameters of a network and its operations in billions."""
     model = build(name, arguments)
-    # AttaNet's table has its auxiliary heads in both columns, Cross-CBAM's in one.
+    # AttaNet's table includes its auxiliary heads in both columns, Cross-CBAM's in one.
     counted = getattr(model, "network", model) if name == "AttaNet" else model
     return count_parameters(model), count_flops(counted, image, convention) / 1e9
 
@@ -171,7 +171,7 @@ def _default_backbone(name):
 
 
 def _key(name, arguments):
-    """Returns the arguments so that networks are built but once."""
+    """Returns a hashable key of the arguments, to build each network only once."""
     return tuple(sorted({"backbone": _default_backbone(name), **arguments}.items()))
 
 
@@ -193,7 +193,7 @@ def layer_rows():
 
 
 # Operations that modules add to AttaNet's baseline: label, backbone, arguments of the network, the
-# paper's (billions), and where they stand.
+# paper's value (billions), and its source.
 PLAIN = {"attention": None, "fusion": "addition"}
 ADDED = [
     ("SAM", "resnet18", {"attention": "vertical"}, 0.185, "AttaNet, Table 2"),
@@ -216,7 +216,7 @@ def added_rows():
 
 
 def page():
-    # Counting takes the shapes of the weights, whose values would take longer than all else.
+    # Only the shapes of weights are needed; initializing values would take most of the time.
     with keras.StatelessScope(initialize_variables=False):
         text = _page()
     build.cache_clear()
@@ -248,19 +248,19 @@ def _page():
         ["AttaNet adds", "backbone", "operations", "paper", "difference", "source"], added_rows()
     )
     side_by_side = table(["network", "backbone", "parameters", "operations"], side_by_side_rows())
-    return f"""# Networks beside their papers
+    return f"""# Networks compared with their papers
 
-Trainable parameters with 19 classes and operations of one image, counted from the built models by
-`python -m benchmarks.published_counts`, which writes this page. Conventions are explained in
-`keras_segattn.flops.count_flops`. Cross-CBAM's parameters hold the auxiliary head, and AttaNet's
-baselines hold theirs in both columns, as in the papers.
+This page lists trainable parameters with 19 classes and operations for one image.
+`python -m benchmarks.published_counts` counts them from the built models and writes this page.
+`keras_segattn.flops.count_flops` explains the conventions. As in the papers, the parameters of
+Cross-CBAM include the auxiliary head, and both columns of AttaNet's baselines include theirs.
 
 {networks}
 
-Of AttaNet's Table 4, the parameters of the baselines with DF1, DF2 and ResNet-50 are met, and the
-operations that the two modules add (below). Nothing that was tried gives the others; the docstring
-of `AttaNet` lists the attempts. Table 3's expectation-maximization attention has the paper's figure
-if the rebuilding of the pixels, which is counted here, is left out.
+From AttaNet's Table 4, we reproduce the parameters of the baselines with DF1, DF2 and ResNet-50,
+and the operations added by the two modules (below). No attempt reproduced the other counts; the
+docstring of `AttaNet` lists the attempts. The paper's count for expectation-maximization attention
+in Table 3 matches if you exclude the reconstruction of the pixels, which is included here.
 
 {added}
 
@@ -268,7 +268,8 @@ if the rebuilding of the pixels, which is counted here, is left out.
 
 ## Side by side
 
-All by one measure: 19 classes, no auxiliary heads, plain multiply-adds of an image of 1024x512.
+All networks have 19 classes and no auxiliary heads; operations are plain multiply-adds for a
+1024x512 image.
 
 {side_by_side}
 """

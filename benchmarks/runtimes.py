@@ -23,7 +23,7 @@ WRITE = "import sys; from benchmarks.runtimes import write_artifact; write_artif
 
 
 def runtime_step(spec, shapes):
-    """Exports a subject by a process of its own, and returns a callable that runs it once."""
+    """Exports a subject in a separate process, and returns a callable that runs it once."""
     engine = spec["engine"]
     format, name = RUNTIMES[engine]
     folder = tempfile.TemporaryDirectory()
@@ -41,7 +41,7 @@ def runtime_step(spec, shapes):
         "LiteRT": run_litert,
     }
     step = runners[engine](path, inputs_of(shapes))
-    # The files must outlive the step, which may read them late.
+    # The files must outlive the step, which may read them later.
     step.folder = folder
     return step
 
@@ -63,7 +63,7 @@ def file_step(spec):
 def write_artifact(subject, format, path, dtype, shapes):
     """Writes a subject with fixed sizes, a network as `keras_segattn.export` writes it.
 
-    Images come preprocessed and logits go out, as in training frameworks.
+    The input is preprocessed images and the output is logits, as in training frameworks.
     """
     import ast
 
@@ -144,7 +144,7 @@ def run_litert(path, inputs):
 
     interpreter = Interpreter(model_path=str(path), num_threads=THREADS)
     interpreter.allocate_tensors()
-    # They come in an order of their own.
+    # Their order may differ.
     details = interpreter.get_input_details()
     shapes, feeds = {detail["index"]: tuple(detail["shape"]) for detail in details}, {}
     for value in inputs:

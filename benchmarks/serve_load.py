@@ -1,9 +1,9 @@
-"""Loads examples/serve.py with good and bad requests, and reports its answers.
+"""Loads examples/serve.py with valid and invalid requests, and reports its answers.
 
     python -m benchmarks.serve_load canet.onnx --requests 1000 --clients 8 [--images FOLDER]
 
-The server runs as a process of its own. Every answer to a good image is compared with what ONNX
-Runtime computes here. The exit code is 1 if a status, an answer or the server is not as it must be.
+The server runs in a separate process. Each answer to a valid image is compared with a local result
+of ONNX Runtime. The exit code is 1 if a status, an answer or the server is wrong.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_BYTES = 2 << 20
-# Slow connections beside the clients, renewed each second.
+# Slow connections in addition to the clients, renewed every second.
 DAWDLERS = 20
 SIZES = ((96, 128), (65, 97), (1, 1), (200, 50))
 
@@ -42,7 +42,7 @@ def encode(pixels, format="PNG"):
 
 
 def bomb():
-    """A PNG of few bytes that claims 60000x60000 pixels."""
+    """Returns a small PNG file that claims 60000x60000 pixels."""
 
     def chunk(kind, data):
         return (
@@ -55,7 +55,7 @@ def bomb():
 
 
 def many_scans(pixels):
-    """A progressive JPEG whose last scan is repeated."""
+    """Returns a progressive JPEG file that repeats its last scan."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "JPEG", progressive=True)
     content, end = file.getvalue()[:-2], file.getvalue()[-2:]
@@ -63,7 +63,7 @@ def many_scans(pixels):
 
 
 def dawdle(port, stop, opened):
-    """Holds connections that send nothing, a part of the headers, or a part of a body."""
+    """Opens connections that send nothing, part of the headers, or part of a body."""
     head = b"POST /segment HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
     starts = (b"", head, head + b"\r\n1")
     while not stop.is_set():
@@ -77,12 +77,12 @@ def dawdle(port, stop, opened):
 
 
 def good_images(folder):
-    """Pictures of several sizes, from a folder or drawn."""
+    """Returns images of several sizes, from a folder or drawn."""
     if folder is not None:
         paths = sorted(path for path in Path(folder).iterdir() if path.suffix in (".jpg", ".png"))
         paths = paths[: 2 * len(SIZES)]
         sides = itertools.cycle(SIZES)
-        # Four times as large, to the border of the picture.
+        # Four times as large, up to the border of the image.
         return [
             np.asarray(Image.open(path).convert("RGB"))[: 4 * height, : 4 * width]
             for path, (height, width) in zip(paths, sides, strict=False)
@@ -92,9 +92,10 @@ def good_images(folder):
 
 
 def kinds_of_requests(images):
-    """Returns a dict from a kind to `(method, path, body, chunked, right status)`, and the good.
+    """Returns a dict from a kind to `(method, path, body, chunked, right status)`, and the valid
+    kinds.
 
-    A good request carries the image that its answer is computed from here.
+    A valid request includes its image, from which the local answer is computed.
     """
     good = {}
     for index, image in enumerate(images):
@@ -125,7 +126,7 @@ def kinds_of_requests(images):
 
 
 def local_answers(model, images):
-    """Returns the classes by ONNX Runtime here, images below 32 pixels padded by their border."""
+    """Returns the classes from ONNX Runtime; small images are padded with their border."""
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     answers = []
     for image in images:
@@ -160,7 +161,7 @@ def send(port, request):
         answer = connection.getresponse()
         return answer.status, answer.read()
     except (BrokenPipeError, ConnectionResetError):
-        # The server may close before it has read a body that it refuses.
+        # The server may close the connection before it has read a rejected body.
         return "closed", b""
     finally:
         connection.close()
@@ -200,7 +201,7 @@ def load(model, requests, clients, images=None):
     statuses, wrong, seconds = collections.defaultdict(collections.Counter), [], []
 
     def one(index):
-        # Half of them good, the others each bad kind in turn.
+        # Half of the requests are valid; the others take each invalid kind in turn.
         if index % 2:
             name = list(bad)[index // 2 % len(bad)]
             request, answer = bad[name], None
@@ -218,7 +219,7 @@ def load(model, requests, clients, images=None):
         if status != request[4] and not closed:
             wrong.append(f"{name}: {status} instead of {request[4]}: {body[:200]}")
         elif answer is not None and not np.array_equal(labels_of(body, request[1]), answer):
-            wrong.append(f"{name}: other labels than the local ones")
+            wrong.append(f"{name}: labels differ from the local result")
 
     stop, opened = threading.Event(), []
     slow = threading.Thread(target=dawdle, args=(port, stop, opened))
@@ -263,10 +264,10 @@ def main():
     )
     print(f"{found['requests_per_second']:.1f} requests per second after the warm-up")
     median, most, worst = found["milliseconds"]
-    print(f"good answers: median {median:.0f} ms, 95 % below {most:.0f} ms, worst {worst:.0f} ms")
-    print(f"slow connections beside them: {found['slow_connections']}")
+    print(f"valid answers: median {median:.0f} ms, 95 % below {most:.0f} ms, worst {worst:.0f} ms")
+    print(f"slow connections at the same time: {found['slow_connections']}")
     print(f"exit code of the server after SIGTERM: {found['exit']}")
-    print("not as it must be:", *(found["wrong"] or ["nothing"]), sep="\n  ")
+    print("failures:", *(found["wrong"] or ["nothing"]), sep="\n  ")
     sys.exit(bool(found["wrong"]))
 
 

@@ -8,7 +8,7 @@ from benchmarks.subjects import LAYERS, NETWORKS
 BACKENDS = ("tensorflow", "tensorflow xla", "jax", "torch")
 REFERENCE = "plain PyTorch"
 CRISS_CROSS = [name for name in LAYERS if name.startswith("CrissCross")]
-# Heights and widths over which time and memory must grow as the mathematics says.
+# Heights and widths over which time and memory must grow as expected.
 GROWTH = (49, 97, 145)
 SIZES = ((768, 1536), (720, 960), (360, 480))
 RIVAL_SIZES = ((512, 1024), (360, 480))
@@ -18,7 +18,7 @@ GPU_PRODUCT, GPU_COPY = (8192, 8192), (16384, 16384)
 
 
 def criss_cross(subject, backward=False):
-    """One number of loops, against the same in plain PyTorch."""
+    """One number of loops, compared with plain PyTorch."""
     spec = {"subject": subject, **({"backward": True} if backward else {})}
     engines = (REFERENCE, f"{REFERENCE} compiled", *BACKENDS, "torch compiled")
     if not backward:
@@ -27,7 +27,7 @@ def criss_cross(subject, backward=False):
 
 
 def layer(subject):
-    """A layer on every backend and runtime, forward, and forward with backward."""
+    """A layer on every backend and runtime, forward only, and forward with backward."""
     forward = [{"engine": engine, "subject": subject} for engine in (*BACKENDS, *RUNTIMES)]
     backward = [{"engine": engine, "subject": subject, "backward": True} for engine in BACKENDS]
     peers = [{"engine": REFERENCE, "subject": subject}] if subject == "NonLocal" else []
@@ -71,7 +71,7 @@ def sizes(subject):
 
 
 def peers():
-    """Networks of other libraries, with ours of like size beside them."""
+    """Networks of other libraries and ours of similar size."""
     engines = {
         **dict.fromkeys(("AttaNet ResNet-18", "AttaNet light", *KERAS_PEERS), "tensorflow"),
         **dict.fromkeys(TORCH_PEERS, REFERENCE),
@@ -95,7 +95,7 @@ def rivals():
 
 
 def training():
-    """A training step of AttaNet's light network, against the same in plain PyTorch."""
+    """A training step of AttaNet's light network, compared with plain PyTorch."""
     specs = [{"engine": engine} for engine in (REFERENCE, *BACKENDS)]
     specs.append({"engine": "tensorflow", "dtype": "mixed_bfloat16"})
     specs.append({"engine": "jax", "dtype": "mixed_bfloat16"})
@@ -144,7 +144,7 @@ def comparisons():
         "growth": growth(),
         **{name: network(name) for name in NETWORKS},
         **{f"sizes of {name}": sizes(name) for name in ("CANet MobileNetV2", "AttaNet light")},
-        # CCNet takes seconds, in which the others would lose their caches.
+        # CCNet takes seconds, and the others would lose their caches meanwhile.
         "side by side": [
             {"engine": "ONNX", "subject": name} for name in NETWORKS if "CCNet" not in name
         ],

@@ -19,12 +19,12 @@ with tempfile.TemporaryDirectory() as folder:
     write_artifact({name!r}, "onnx_cpu", folder + "/model.onnx", "float32", str(shapes))
 print(built - begin, called - built, time.perf_counter() - called)
 """
-# Packages that an import must not bring along: each is slow, and only some users need it.
+# Packages that must not be imported automatically: each is slow, and only some users need it.
 HEAVY = ("matplotlib", "PIL", "onnx", "tensorflow", "torch", "jax")
 
 
 def start(networks, runs, log=print):
-    """Returns the seconds that `import keras_segattn` adds to `import keras`, and of networks."""
+    """Returns the seconds that the import adds to `import keras`, and times of networks."""
     seconds = {"keras": [], "keras_segattn": []}
     for _ in range(runs):
         for package, times in seconds.items():

@@ -1,11 +1,11 @@
-"""The subjects: layers at the sizes where the networks use them, and the networks."""
+"""The subjects: networks, and layers at the sizes used in networks."""
 
 import math
 
 import numpy as np
 
-# Name: the class, its arguments, and the shapes of its inputs for an image of 512x1024, but for
-# criss-cross attention, which has its paper's size.
+# Name: the class, its arguments, and the shapes of its inputs for an image of 512x1024. Criss-cross
+# attention has the size in its paper.
 LAYERS = {
     **{
         f"CrissCrossAttention R={loops}": (
@@ -33,7 +33,7 @@ LAYERS = {
     ),
 }
 
-# Name: the function, and its arguments.
+# Name: the function and its arguments.
 NETWORKS = {
     "CANet MobileNetV2": ("CANet", {"backbone": "mobilenet_v2"}),
     "CANet ResNet-18": ("CANet", {"backbone": "resnet18"}),
@@ -43,7 +43,7 @@ NETWORKS = {
     "CCNet ResNet-50": ("CCNet", {"backbone": "resnet50"}),
 }
 CLASSES = 19
-# Side of the matrices whose product is the yardstick.
+# Side of the matrices in the reference product.
 PRODUCT = 2048
 
 
@@ -57,7 +57,7 @@ def shapes_of(name, shapes=None):
 
 
 def build(name, shapes):
-    """Returns a built layer or network, whose weights are not trivial."""
+    """Returns a built layer or network with nontrivial weights."""
     import keras
 
     keras.utils.set_random_seed(0)
@@ -75,7 +75,7 @@ def build(name, shapes):
         layer = getattr(layers, kind)(**arguments)
     layer.build(shapes[0] if len(shapes) == 1 else shapes)
     for weight in layer.weights:
-        # At zero, criss-cross attention is the identity, and a compiler could find that out.
+        # At zero, criss-cross attention is the identity, which a compiler could detect.
         if weight.path.endswith("gamma") and weight.shape == (1,):
             weight.assign([0.5])
     return layer
@@ -91,7 +91,7 @@ def inputs_of(shapes):
 
 
 def batch_of(shape):
-    """Returns images and masks to train with, a tenth of the pixels void."""
+    """Returns training images and masks, with a tenth of the pixels void."""
     rng = np.random.default_rng(0)
     images = rng.standard_normal(shape).astype("float32")
     masks = rng.integers(0, CLASSES, shape[:3])
@@ -99,9 +99,9 @@ def batch_of(shape):
 
 
 def traffic(shapes, outputs, weights, output_bytes=4):
-    """Returns the bytes that one call must at least read and write.
+    """Returns the minimum number of bytes that one call must read and write.
 
-    Inputs and weights are in float32 under mixed policies too.
+    Inputs and weights are float32 even under mixed policies.
     """
     read = 4 * (weights + sum(map(math.prod, shapes)))
     return read + output_bytes * sum(map(math.prod, outputs))
@@ -110,7 +110,7 @@ def traffic(shapes, outputs, weights, output_bytes=4):
 def operations(name, shapes):
     """Returns the operations of one call, two for each multiply-add of products and convolutions.
 
-    Resizing does not count, nor anything that is done pixel by pixel. None for several inputs.
+    Resizing and pixel-wise operations are not counted. Returns None for several inputs.
     """
     from keras_segattn.flops import count_flops
 

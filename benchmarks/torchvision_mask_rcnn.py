@@ -1,6 +1,6 @@
-"""Compares Mask R-CNN with torchvision's `maskrcnn_resnet50_fpn`, on the same random weights.
+"""Compares Mask R-CNN with torchvision's `maskrcnn_resnet50_fpn`, with the same random weights.
 
-The two run in environments of their own, as torchvision needs a torch that fits it:
+Run the two steps in separate environments, because torchvision needs a matching torch version:
 
     python benchmarks/torchvision_mask_rcnn.py write folder       # torch and torchvision only
     python benchmarks/torchvision_mask_rcnn.py compare folder     # Keras and this library
@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
-SIZES = ((192, 256), (200, 250))  # whole multiples of 32, and padded
+SIZES = ((192, 256), (200, 250))  # sides that are multiples of 32, and sides that need padding
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Maps and logits are compared relative to their largest number, boxes in pixels.
+# Maps and logits are compared relative to their largest value, boxes in pixels.
 BOUNDS = {
     "maps": 1e-4,
     "objectness": 1e-4,
@@ -28,12 +28,12 @@ BOUNDS = {
     "scores": 1e-3,
     "masks": 1e-3,
 }
-# The share of proposals and objects that must have an equal one on the other side.
+# The minimum share of proposals and objects with a match in the other library.
 LEAST_EQUAL = 0.99
 
 
 def write(folder):
-    """Writes random weights, images, and what torchvision computes of them."""
+    """Writes random weights, images, and torchvision's results for them."""
     import torch
     from torchvision.models.detection import maskrcnn_resnet50_fpn
 
@@ -48,7 +48,7 @@ def write(folder):
     with torch.no_grad():
         model.backbone.train()(torch.randn(2, 3, 192, 256))
         model.eval()
-        # Outputs of sizes at which neither scores nor boxes are saturated.
+        # Scales at which neither scores nor boxes saturate.
         for layer, deviation in (
             (model.rpn.head.cls_logits, 1.0),
             (model.rpn.head.bbox_pred, 0.3),
@@ -72,7 +72,7 @@ def write(folder):
             torch.from_numpy(coarse), (height, width), mode="bilinear"
         )[0]
         image = (image + 0.1 * torch.from_numpy(rng.normal(size=image.shape)).float()).clamp(0, 1)
-        # So it is not resized.
+        # These sizes avoid resizing.
         model.transform.min_size, model.transform.max_size = (height,), width
         with torch.no_grad():
             images, _ = model.transform([image])
@@ -96,7 +96,7 @@ def write(folder):
 
 
 def compare(folder):
-    """Prints the differences of this library's network; returns whether all are within bounds."""
+    """Prints the differences between both libraries; returns whether all are within bounds."""
     import keras
 
     from keras_segattn.applications import MaskRCNN
@@ -123,7 +123,7 @@ def compare(folder):
         )
         boxes = numpy(boxes)[0][numpy(scores)[0] >= 0]
         line["proposals"], line["equal_proposals"] = _nearest(boxes, want["proposals"])
-        # The heads on the same proposals, before any box is suppressed.
+        # The heads run on the same proposals, before any box is suppressed.
         finest = {f"P{level}": features["maps"][f"P{level}"] for level in range(2, 6)}
         regions = keras.ops.convert_to_tensor(want["proposals"][None])
         logits, moves = model.get_layer("box_head")(model.get_layer("box_align")(regions, finest))
@@ -145,7 +145,7 @@ def _relative(got, want):
 
 
 def _nearest(boxes, others):
-    """The largest distance of boxes that have an equal one, and the share that has one."""
+    """Returns the largest distance between matching boxes, and the share of boxes with a match."""
     distances = np.abs(boxes[:, None] - others[None]).max(axis=2)
     nearest = np.concatenate([distances.min(axis=1), distances.min(axis=0)])
     equal = nearest <= BOUNDS["proposals"]
@@ -153,14 +153,14 @@ def _nearest(boxes, others):
 
 
 def _objects(found, want):
-    """The differences of the objects that both have, and the share of objects that both have."""
+    """Returns the differences between matching objects, and the share of objects with a match."""
     kept = found["classes"] >= 0
     pairs, left = [], set(range(len(want["boxes"])))
     for i in np.flatnonzero(kept):
         distances = {
             j: np.abs(found["boxes"][i] - want["boxes"][j]).max()
             for j in left
-            # torchvision counts the background.
+            # torchvision's classes include the background.
             if want["labels"][j] == found["classes"][i] + 1
         }
         if distances and min(distances.values()) < 1:

@@ -1,8 +1,8 @@
-"""Compares contenders one run after another in turns, each in a process of its own.
+"""Compares contenders in turns, each in a separate process.
 
-A backend, a runtime and its threads belong to a process, so that every contender has one. They run
-in turns, and no two at a time: what the machine does meanwhile meets all alike, and ratios hold
-where seconds drift. Matrix products run among them, as the yardstick of the machine.
+A backend, a runtime and its threads belong to a process, so each contender has its own. They run
+in turns and never at the same time, so other work on the machine affects all alike, and ratios stay
+valid even if times drift. Matrix products run between them as a reference for the machine.
 """
 
 import json
@@ -16,23 +16,23 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-# Libraries differ twofold in their products: the fastest shows the rate of the machine.
+# Products of different libraries differ twofold; the fastest shows the rate of the machine.
 YARDSTICK = "matmul"
 YARDSTICKS = [
     {"engine": engine, "subject": YARDSTICK}
     for engine in ("tensorflow", "jax", "plain PyTorch", "ONNX")
 ]
-SETTLE = 0.02  # seconds, in which the threads of the last contender stop spinning
+SETTLE = 0.02  # seconds for the threads of the last contender to stop spinning
 
 
 class Contender:
-    """A process of `benchmarks.contender`, which runs its step once when told to."""
+    """A process of `benchmarks.contender`, which runs its step once on request."""
 
     def __init__(self, spec):
         self.spec, self.times = spec, []
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
         if spec.get("device") == "gpu":
-            # Contenders share its memory.
+            # Contenders share the GPU's memory.
             environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
         else:
             environment |= {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"}
@@ -97,23 +97,23 @@ def compare(specs, runs=15, log=print):
     """Runs every contender `runs` times in turns, and returns a result for each.
 
     Args:
-        specs: List of dicts that `benchmarks.engines.prepare` understands.
+        specs: List of dicts for `benchmarks.engines.prepare`.
         runs: Integer, at least 2. Defaults to `15`.
-        log: Callable for lines on progress. Defaults to `print`.
+        log: Callable for lines of progress. Defaults to `print`.
 
     Returns:
         List of dicts: the spec, the contender's own description, `median` and `quartiles` in
-        seconds, and `share`, its operations over those of the fastest product in the same time;
-        with a copy among the specs, `memory_share`, the bytes that it must move over those of the
-        copy in the same time; or the spec and `error`, where the contender cannot run here. Specs
-        without a product get `YARDSTICKS`, which come first.
+        seconds, and `share`, the ratio of its rate of operations to the rate of the fastest
+        product. With a copy among the specs, also `memory_share`, the ratio of its rate of memory
+        traffic to the copy's. If a contender cannot run here, only the spec and `error`. Specs
+        without a product get `YARDSTICKS` first.
     """
     if all(spec["subject"] != YARDSTICK for spec in specs):
         specs = [*YARDSTICKS, *specs]
     contenders = []
     try:
-        # They build and compile side by side, mostly on one core each; for a GPU one by one, since
-        # XLA tries there which kernels are fastest.
+        # They build and compile at the same time, mostly on one core each. On a GPU, they do so
+        # one by one, because XLA measures which kernels are fastest.
         on_gpu = any(spec.get("device") == "gpu" for spec in specs)
         with ThreadPoolExecutor(1 if on_gpu else os.cpu_count()) as pool:
             for contender in pool.map(Contender, specs):

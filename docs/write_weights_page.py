@@ -85,14 +85,15 @@ def _card(path):
     weakest = sorted(card["scores"]["test"]["iou"].items(), key=lambda item: item[1])[:3]
     rows = {
         "Network": card["description"],
-        "Finds": ", ".join(names),
+        "Classes": ", ".join(names),
         "Data": card["data"],
-        "Starts from": card["starts_from"],
+        "Initial weights": card["starts_from"],
         "Terms": card["terms"],
         "Recipe": card["recipe"],
         "Seed": card["seed"],
         "Scores": "; ".join(_scores(split, scores) for split, scores in card["scores"].items()),
-        "Weakest": ", ".join(f"{name} {iou:.0f}" for name, iou in weakest) + " (IoU on test)",
+        "Weakest classes": ", ".join(f"{name} {iou:.0f}" for name, iou in weakest)
+        + " (IoU on test)",
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     return f"## {card['title']}\n\n| | |\n|---|---|\n{table}\n\n**Limits.** {card['limits']}\n"

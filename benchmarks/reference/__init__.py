@@ -7,9 +7,10 @@ import numpy as np
 
 
 def reference_step(spec):
-    """Returns a step of a plain PyTorch subject, and facts on it, as `benchmarks.engines.prepare`.
+    """Returns a step of a plain PyTorch subject and its description, as
+    `benchmarks.engines.prepare`.
 
-    In inference the subject is run eagerly, compiled or, exported, by ONNX Runtime.
+    For inference, the subject runs eagerly, compiled, or exported to ONNX Runtime.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -47,7 +48,7 @@ def reference_step(spec):
     network = compiled(torch, module) if "compiled" in how else module
 
     def function(x):
-        # As Keras's mixed policies: float32 weights, cast where they are used.
+        # As in Keras's mixed policies, weights are float32 and cast when used.
         with torch.autocast(device, dtype, enabled=dtype != torch.float32):
             return network(x)
 
@@ -69,7 +70,7 @@ def _module(subject):
         return NonLocalReference(shape[3]), shape
     if subject.startswith("CrissCrossAttention R="):
         return CrissCrossReference(shape[3], int(subject[-1])), shape
-    raise ValueError(f"No plain PyTorch form of {subject!r} is known.")
+    raise ValueError(f"There is no plain PyTorch version of {subject!r}.")
 
 
 def _training_step(torch, spec, device):
@@ -93,7 +94,7 @@ def _training_step(torch, spec, device):
 
 
 def _matmul(torch, spec, device, dtype):
-    """A large product, in which nothing but the arithmetic counts."""
+    """A large product, limited by arithmetic."""
     from benchmarks.subjects import shapes_of
 
     ((side, _),) = shapes_of("matmul", spec.get("shapes"))
@@ -102,7 +103,7 @@ def _matmul(torch, spec, device, dtype):
 
 
 def _copy(torch, spec, device, dtype):
-    """A copy of a large map, in which nothing but the memory counts."""
+    """A copy of a large map, limited by memory."""
     (shape,) = spec["shapes"]
     a, b = (torch.randn(*shape, device=device, dtype=dtype) for _ in range(2))
     moved = 2 * a.numel() * a.element_size()

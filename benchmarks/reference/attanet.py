@@ -1,4 +1,4 @@
-"""AttaNet's light network in plain PyTorch, channels first, as its authors compute it."""
+"""AttaNet's light network in plain PyTorch, channels first, as in the authors' code."""
 
 import torch
 from torch import nn

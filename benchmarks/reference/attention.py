@@ -1,7 +1,7 @@
 """Criss-cross attention and the non-local block in plain PyTorch, written from the equations.
 
-Channels first, as PyTorch has them. `CrissCrossReference` computes batched matrix products, which
-PyTorch and ONNX Runtime run faster than `einsum`.
+Channels come first, as usual in PyTorch. `CrissCrossReference` uses batched matrix products, which
+are faster than `einsum` in PyTorch and ONNX Runtime.
 """
 
 import torch
@@ -44,7 +44,7 @@ class CrissCrossReference(nn.Module):
 
 
 class NonLocalReference(nn.Module):
-    """The block that CCNet's Table 5 counts: position attention with `channels // 8` keys."""
+    """The block counted in CCNet's Table 5: position attention with `channels // 8` keys."""
 
     def __init__(self, channels, reduction=8):
         super().__init__()

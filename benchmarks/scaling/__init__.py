@@ -1,1 +1,1 @@
-"""Training on several devices: its exchange, its reading, its gain. Writes docs/scaling.md."""
+"""Communication, input and speed of training on several devices. Writes docs/scaling.md."""

@@ -1,13 +1,13 @@
-"""Writes docs/scaling.md: the exchange, the reading and the gain of several devices.
+"""Writes docs/scaling.md: communication, input and speed of training on several devices.
 
     python -m benchmarks.scaling page                     # the page, from models and measurements
     python -m benchmarks.scaling pipeline CAMVID_FOLDER   # measures the input pipelines
     python -m benchmarks.scaling devices jax              # measures training on 1, 2 and 4 devices
     python -m benchmarks.scaling devices tensorflow
 
-Exchange and computation of networks are counted from the models that the recipes build. The
-measurements are kept in docs/scaling.json with the versions and the machine that they are from. A
-test compares the page with the output of this script.
+Communication and computation are counted from the models of the recipes. Measurements are kept in
+docs/scaling.json, with the versions and the machine. A test compares the page with the output of
+this script.
 """
 
 import argparse

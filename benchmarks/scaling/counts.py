@@ -1,4 +1,4 @@
-"""Computation and exchange of a step of each recipe, and its time by assumption."""
+"""Computation and communication of a step of each recipe, and its estimated time."""
 
 import math
 
@@ -17,12 +17,12 @@ RECIPES = (
     "attanet_resnet18_cityscapes",
     "attanet_light_cityscapes",
 )
-# Of Cityscapes.
+# The classes of Cityscapes.
 CLASSES = 19
 DEVICES = 8
 FLOAT = 4
-# NVIDIA's data sheet of the A100: its TF32 peak without sparsity; and the share of it that is
-# assumed to be reached.
+# NVIDIA's data sheet of the A100: its TF32 peak without sparsity; and the assumed share of
+# this peak.
 PEAK_FLOPS, UTILIZATION = 156e12, 0.25
 # Bytes per second in one direction, and seconds from one device to the next. The first are nominal:
 # of NVLink 3, half of the data sheet's 600 GB/s. The seconds are assumed.
@@ -33,7 +33,7 @@ VECTORS = 5
 
 
 class Counts:
-    """Computation and exchange of a step of a recipe, counted from its model."""
+    """Computation and communication of a step of a recipe, counted from its model."""
 
     def __init__(self, name):
         self.recipe = recipes.get(name)
@@ -52,7 +52,7 @@ class Counts:
 
     @property
     def images(self):
-        """Images of a step that one of the devices has."""
+        """The number of images per device in a step."""
         return self.recipe.batch_size // DEVICES
 
     @property
@@ -74,6 +74,6 @@ class Counts:
 
 
 def ring_seconds(size, messages, rate, latency):
-    """Seconds of ring all-reduces of so many bytes in all."""
+    """Returns the seconds of ring all-reduces for a total number of bytes."""
     hops = 2 * (DEVICES - 1)
     return hops / DEVICES * size / rate + messages * hops * latency

@@ -1,4 +1,4 @@
-"""Measures input pipelines, and training on 1, 2 and 4 devices that share the processor."""
+"""Measures input pipelines, and training on 1, 2 and 4 devices that share the CPU."""
 
 import itertools
 import os
@@ -17,7 +17,7 @@ from keras_segattn.data import CamVid, Cityscapes
 from keras_segattn.data.cityscapes import LABEL_IDS
 from keras_segattn.training.build import build_augmentation
 
-# Of each kind of input pipeline, one recipe.
+# One recipe for each kind of input pipeline.
 PIPELINES = (
     "canet1_camvid",
     "canet1_cityscapes",
@@ -27,14 +27,15 @@ PIPELINES = (
 )
 COUNTS = (1, 2, 4)
 BATCH, SIZE, STEPS, BATCHES = 8, (96, 128), 4, 1
-# Medians are taken of these.
+# Rounds for the medians.
 PIPELINE_ROUNDS, DEVICE_ROUNDS = 3, 5
-# Of the stand-ins, in units of 256: their files are then as large as Cityscapes's, 11 GB for 5000.
+# Noise of the stand-ins, in units of 256. It makes their files as large as Cityscapes's, 11 GB for
+# 5000.
 NOISE = 0.5
 
 
 class Worker:
-    """A process of a module, which answers a line with a word and a number."""
+    """A process that runs a module and answers each line with a word and a number."""
 
     def __init__(self, module, *arguments, **variables):
         self.process = subprocess.Popen(
@@ -62,7 +63,7 @@ class Worker:
 
 
 def measure_devices(backend):
-    """Seconds per step with each number of devices, which take turns."""
+    """Returns the seconds per step with each number of devices, measured in turns."""
     workers = {
         str(count): Worker(
             "scaling.worker",
@@ -73,7 +74,7 @@ def measure_devices(backend):
         for count in COUNTS
     }
     for worker in workers.values():
-        # Compiles; this one does not count, nor does the next.
+        # The first step compiles; neither it nor the next one counts.
         worker.answer("seconds")
         worker.ask("", "seconds")
     seconds = {name: [] for name in workers}
@@ -86,7 +87,7 @@ def measure_devices(backend):
 
 
 def measure_pipeline(camvid):
-    """Images of each pipeline per second of processor time, which other work does not stretch."""
+    """Returns the images per second of CPU time of each pipeline; other work does not affect it."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         write_stand_ins(CamVid(camvid, "train"), Path(folder))
@@ -112,7 +113,7 @@ def images_per_second(data, recipe):
     counter = itertools.count()
 
     def counted(image, mask, rng):
-        # Of those that are read ahead, too.
+        # Includes images that are read ahead.
         next(counter)
         return augmentation(image, mask, rng)
 
@@ -125,7 +126,7 @@ def images_per_second(data, recipe):
 
 
 def write_stand_ins(data, folder, count=BATCH):
-    """Writes frames of a data set in Cityscapes's layout and size, noisy as a camera's are."""
+    """Writes frames of a data set in Cityscapes's layout and size, with noise like a camera's."""
     from PIL import Image
 
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""The page, from the models of the recipes and from measurements."""
+"""Writes the page from the models of the recipes and from measurements."""
 
 import statistics
 from pathlib import Path
@@ -26,7 +26,7 @@ def page(results):
     pipelines, devices = results["pipeline"], results["devices"]
     ethernet, nvlink = FABRICS.values()
     height, width = SIZE
-    return f"""# Several devices, on paper
+    return f"""# Training on several devices, estimated
 
 Written by `python -m benchmarks.scaling page`. Networks, batches and crops come from the
 recipes; bytes and operations are counted from the models, with 19 classes and their auxiliary
@@ -35,9 +35,9 @@ such machine was used.** Measurements are under [Measured](#measured).
 
 ## The exchange of a step
 
-Each device computes the gradients of its share of the batch, and all are summed. A ring all-reduce
+Each device computes the gradients of its share of the batch, and they are summed. A ring all-reduce
 over n devices sends 2 (n - 1) / n times the bytes of the gradients from each device, here in
-float32, and as much is received. Batch normalization that is synchronized
+float32, and receives as much. Synchronized batch normalization
 (`BatchNormalization(synchronized=True)`, TensorFlow only) exchanges {VECTORS} vectors per layer
 as well, each by itself. On JAX, statistics always cover the whole batch: XLA inserts the
 exchange.
@@ -65,7 +65,7 @@ For n = {DEVICES} devices: {DEVICES} machines of one GPU each on 25 Gbit Etherne
 its nominal rate, and NVLink 3 {nvlink[0] / 1e9:.0f} GB/s, half of the 600 GB/s of NVIDIA's data
 sheet of the A100; a hop takes {ethernet[1] * 1e6:.0f} µs and {nvlink[1] * 1e6:.0f} µs, and an
 all-reduce 2 (n - 1) hops; gradients go in one message. Nominal rates are upper bounds: expect
-less. The steps per second assume that only the exchange of the gradients takes time.
+less. The steps per second assume that only the exchange of gradients takes time.
 
 {
         table(
@@ -81,9 +81,9 @@ less. The steps per second assume that only the exchange of the gradients takes 
         )
     }
 
-Gradients are bound by bandwidth, and statistics by latency: they are a few hundred small messages
-that wait for each other. Between machines, synchronize normalization only where a device has so
-few images that its own statistics are useless, such as the batch of 1 per device below.
+Gradients are limited by bandwidth. Statistics are limited by latency: they are a few hundred small
+messages that wait for each other. Between machines, synchronize normalization only if a device has
+too few images for useful statistics, such as 1 image per device below.
 
 ## The share of the exchange in a step
 
@@ -106,16 +106,17 @@ computing. The share is the exchange's part of the step, without and with synchr
         )
     }
 
-Larger batches make the share smaller: the exchange does not grow with the batch. Gradients can
-travel while others are still computed, and overlapping exchange costs nothing. The share is a worst
-case in this respect, and a best case in its nominal rates.
+Larger batches make the share smaller, because the exchange does not grow with the batch. In
+practice, gradients can be sent while others are still computed, and overlapping exchange costs
+nothing. In this respect, the share is a worst case; in its nominal rates, it is a best case.
 
 ## Where the input pipeline is the limit
 
-A device is busy if images come as fast as it trains on them. Images per second of one core are
-measured (below), images of a device follow from the assumptions above. For the small networks these
-are far above the throughput of a GPU, bound by memory and the start of kernels, not by its peak:
-take their rows as the order of magnitude. Cores are the number that reading and augmentation need.
+A device is busy only if the input pipeline supplies images as fast as the device trains. The images
+per second of one core are measured (below); the images per second of a device follow from the
+assumptions above. For small networks, a real GPU is much slower, because memory and kernel launches
+limit it: treat these rows as orders of magnitude. "Cores" is the number of cores needed for reading
+and augmentation.
 
 {
         table(
@@ -130,9 +131,9 @@ take their rows as the order of magnitude. Cores are the number that reading and
         )
     }
 
-Where a machine has fewer cores than that, its GPUs wait. Several machines each read their own share
-of the files, so that only the cores beside each device count. `cache=True` spares the decoding
-where the images fit in memory.
+If a machine has fewer cores, its GPUs wait. With several machines, each reads its own share of the
+files, so only the cores per device matter. `cache=True` avoids repeated decoding if the images fit
+in memory.
 
 ## Measured
 
@@ -140,11 +141,14 @@ where the images fit in memory.
 
 ### The input pipeline
 
-`to_tf_dataset` of the recipe with its augmentation, batch {BATCH}: images per second of processor
-time, which is one core's, in {PIPELINE_ROUNDS} rounds. How many cores of one process add up to so
-many times more was not measured: Python code holds the GIL; image decoding releases it.
-Cityscapes itself was not at hand: its recipes read stand-ins in its layout, frames of CamVid
-enlarged to its size, with noise that makes the PNG files as large as its own are (11 GB for 5,000).
+The table shows images per second of CPU time, which is the rate of one core, for `to_tf_dataset`
+with the recipe's augmentation and batches of {BATCH}, in {
+        PIPELINE_ROUNDS
+    } rounds. Scaling over the cores of a
+process was not measured: Python code holds the GIL; image decoding releases it.
+Cityscapes itself was not available. Its recipes were measured with stand-ins in its layout: CamVid
+frames enlarged to its size, with noise that makes the PNG files as large as the originals (11 GB
+for 5,000).
 
 {
         table(
@@ -160,8 +164,10 @@ enlarged to its size, with noise that makes the PNG files as large as its own ar
 CANet with MobileNetV2 trains on images of {width}x{height} with a global batch of {BATCH}, by
 `fit`, on devices that share the same two cores: virtual devices of XLA for JAX; logical CPUs for
 TensorFlow, without XLA. **Two cores cannot show a gain: one device already uses both.** The table
-shows the overhead of dividing the work. Numbers of devices take turns, {STEPS} steps in each round;
-the median round is given, and the fastest and the slowest, which other work disturbed.
+shows the overhead of splitting the work. The numbers of devices take turns, {
+        STEPS
+    } steps in each round;
+it gives the median round, and the fastest and slowest rounds, which other work disturbed.
 
 {
         table(
@@ -218,7 +224,7 @@ def step_rows(counts):
 
 
 def pipeline_of(name):
-    """Returns the recipe whose measured input pipeline stands for another recipe's."""
+    """Returns the recipe whose measured input pipeline represents another recipe's."""
     network = recipes.get(name).network
     return next(
         other

@@ -1,9 +1,9 @@
-"""Trains on so many devices, a few steps for each line of its input, and prints their seconds.
+"""Trains on a number of devices, a few steps for each line of input, and prints their seconds.
 
     python -m benchmarks.scaling.worker DEVICES BATCH HEIGHT WIDTH STEPS
 
-Run by `benchmarks.scaling.measure`. The devices are virtual and share the cores of the processor;
-those of JAX are made by XLA_FLAGS=--xla_force_host_platform_device_count=DEVICES.
+Run by `benchmarks.scaling.measure`. The devices are virtual and share the cores of the CPU; for
+JAX, set XLA_FLAGS=--xla_force_host_platform_device_count=DEVICES.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ DEVICES, BATCH, HEIGHT, WIDTH, STEPS = map(int, sys.argv[1:])
 
 
 def scope():
-    """Distributes models that are built in it and trained after it."""
+    """Distributes models that are built inside this scope and trained after it."""
     if DEVICES == 1:
         return contextlib.nullcontext()
     if keras.backend.backend() == "jax":
@@ -37,7 +37,7 @@ def scope():
 def main():
     with scope():
         model = CANet(classes=CLASSES)
-        # Mirrored devices are not compiled by XLA, so that one is not either.
+        # XLA does not compile mirrored devices, so a single device is not compiled either.
         jit_compile = keras.backend.backend() == "jax"
         model.compile(keras.optimizers.SGD(1e-3), WeightedCrossEntropy(), jit_compile=jit_compile)
     rng = np.random.default_rng(0)
