@@ -1,4 +1,4 @@
-"""The notebooks run from their first cell to their last, in a kernel as a reader's."""
+"""The notebooks run from top to bottom in a kernel."""
 
 import os
 import re
@@ -10,13 +10,21 @@ import keras_segattn
 
 ROOT = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((ROOT / "examples" / "notebooks").glob("*.ipynb"))
-# What a reader's minutes are spent on, made small.
+# The slow parts of the notebooks, made small.
 SMALLER = (
     ("EPOCHS = 30", "EPOCHS = 1"),
     ("count=64", "count=8"),
     ('("train", 64)', '("train", 8)'),
     ('("val", 8)', '("val", 2)'),
 )
+
+# The modules that each extra is for.
+MODULES = {
+    "tensorflow": ["tensorflow"],
+    "data": ["PIL"],
+    "visualization": ["matplotlib"],
+    "export": ["tensorflow", "onnx", "onnxruntime", "tf2onnx"],
+}
 
 
 def notebook(path):
@@ -53,6 +61,24 @@ def test_the_first_code_installs_this_version_where_it_is_missing(path, tmp_path
     assert wheel == f"keras_segattn-{keras_segattn.__version__}-py3-none-any.whl"
     settings = (ROOT / "pyproject.toml").read_text()
     assert all(f"\n{extra} = [" in settings for extra in extras.split(","))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_the_first_code_installs_each_missing_package(path, monkeypatch):
+    # Another notebook in the same session may have installed this package with fewer extras.
+    interactive = pytest.importorskip("IPython.core.inputtransformer2")
+    source = next(cell.source for cell in notebook(path).cells if cell.cell_type == "code")
+    code = interactive.TransformerManager().transform_cell(source)
+    extras = re.search(r"\.whl\[(.+?)\]", source)[1].split(",")
+    for missing in {module for extra in extras for module in MODULES[extra]}:
+        calls = []
+        magic = type("", (), {"run_line_magic": lambda _, *a, calls=calls: calls.append(a)})
+        monkeypatch.setattr(
+            "importlib.util.find_spec", lambda name, missing=missing: name != missing or None
+        )
+        exec(code, {"get_ipython": magic})
+        assert calls, missing
 
 
 @pytest.fixture(scope="module")
