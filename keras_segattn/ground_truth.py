@@ -1,7 +1,7 @@
 """Checks of labels, void pixels and logits, shared by losses, metrics and data sets.
 
 A label is a class from `0` to `classes - 1`, or void. Any other label is a fault, and so are
-probabilities in place of logits. In NumPy arrays, faults raise an error that names them. Compiled
+probabilities instead of logits. In NumPy arrays, faults raise an error that names them. Compiled
 code cannot raise; there, a fault makes the loss and the scores NaN on every backend.
 """
 
@@ -50,7 +50,7 @@ def check_logits(y_pred, from_logits, name, softmax=False):
         y_pred: The outputs, as Keras passes them, or a NumPy array.
         from_logits: Boolean, whether logits are expected.
         name: Name of the loss or metric in the message.
-        softmax: Boolean, whether the probabilities would be those of a softmax. Defaults to
+        softmax: Boolean, whether the probabilities come from a softmax, not a sigmoid. Defaults to
             `False`.
     """
     if not from_logits:
@@ -64,7 +64,7 @@ def check_logits(y_pred, from_logits, name, softmax=False):
 
 
 def is_softmax(y_pred):
-    """Returns whether outputs are those of a softmax, as a boolean tensor; also in compiled code.
+    """Returns whether outputs come from a softmax, as a boolean tensor; also in compiled code.
 
     The outputs of a softmax are at least 0 and sum to 1 in every pixel. Logits never are in all
     pixels of a batch, unless someone made them so.
@@ -144,8 +144,9 @@ def split_labels(y_true, classes, ignore_class):
         ignore_class: Integer, the label of void; NaN if there is none.
 
     Returns:
-        A tuple of int32 labels, which are 0 where there is no class; a boolean tensor that tells
-        where there is a class; and one that tells where the label is neither a class nor void.
+        A tuple of int32 labels, which are 0 for pixels without a class; a boolean tensor, true for
+        pixels with a class; and a boolean tensor, true for labels that are neither a class nor
+        void.
     """
     # In float32 every dtype compares alike: casting 2^40 or NaN to int32 gives other numbers on
     # each backend. All numbers of classes are exact.

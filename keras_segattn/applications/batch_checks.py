@@ -12,7 +12,7 @@ KERAS_BATCH_SIZE = 32
 def layer_of_single_values(model):
     """Returns a trainable batch normalization that gets one value per channel and image.
 
-    In a batch of one image it normalizes a single value, and returns 0 whatever it gets: no
+    In a batch of one image it normalizes a single value, and returns 0 for every input: no
     gradient passes.
 
     Args:

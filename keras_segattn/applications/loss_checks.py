@@ -72,7 +72,8 @@ def check_numpy_labels(loss, labels, channels):
         outside = labels[(labels < 0) | (labels > 1)]
         if outside.size:
             raise ValueError(
-                "A binary loss of Keras takes labels from 0 to 1, and knows no void. Received "
+                "A binary loss of Keras takes labels from 0 to 1 and does not support void. "
+                "Received "
                 f"{outside.flat[0]} in {outside.size} of {labels.size} pixels. Use "
                 "keras_segattn.losses.BinaryCrossEntropy(), for which 255 is void."
             )
@@ -110,7 +111,7 @@ def guard_labels(loss, y_true, y_pred):
 
 
 def takes_no_void(loss):
-    """Tells whether a loss is a binary one of Keras, or a sum with one, to which 255 is a label."""
+    """Returns whether a loss is, or contains, a binary loss of Keras, for which 255 is a label."""
     return any(
         one is not None and SIGMOID in _name_of(one) and not hasattr(one, "for_task")
         for one in getattr(loss, "losses", [loss])

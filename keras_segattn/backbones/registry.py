@@ -144,7 +144,7 @@ def _by_name(backbone, channels, weights, options):
         raise ValueError(
             f"Unknown backbone {backbone!r}. Choose one of {sorted(BACKBONES)}, a network of "
             "keras.applications such as 'keras.applications/EfficientNetV2B0', a preset of "
-            "KerasHub such as 'keras_hub/resnet_18_imagenet', or pass a model of your own (see "
+            "KerasHub such as 'keras_hub/resnet_18_imagenet', or pass your own model (see "
             "keras_segattn.backbones.feature_pyramid)."
         )
     constructor = BACKBONES[backbone]

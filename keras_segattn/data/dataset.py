@@ -261,7 +261,7 @@ class SegmentationDataset:
         return [float(weight) for weight in weights]
 
     def positive_weight(self):
-        """Returns the weight of the foreground by which it counts as much as the background.
+        """Returns the foreground weight that balances foreground and background.
 
         It is the number of background pixels for each pixel of the foreground, for
         `keras_segattn.losses.BinaryCrossEntropy(positive_weight=)`. The network then finds more of

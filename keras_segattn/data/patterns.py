@@ -140,7 +140,7 @@ def first_path(path):
 
 
 def _advice(images, masks):
-    """Suggests patterns with which the first image would find its mask."""
+    """Suggests patterns that match the first image with its mask."""
     image = min(images)
     for mask in sorted(masks):
         if image != mask and image in mask:

@@ -1,4 +1,4 @@
-"""Colors of 16 bits in PNG and PPM files, of which Pillow keeps the upper 8."""
+"""16-bit colors in PNG and PPM files; Pillow keeps only the upper 8 bits."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def read_colors_of_16_bits(image, file):
     """Returns the pixels of a file as uint16 `(height, width, bands)`, as they are stored.
 
     Args:
-        image: `PIL.Image.Image` of which `has_colors_of_16_bits` is true.
+        image: `PIL.Image.Image` for which `has_colors_of_16_bits` is true.
         file: The binary file that it was opened from.
 
     Raises:

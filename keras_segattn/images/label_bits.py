@@ -61,7 +61,7 @@ def unpack_labels(pixels, classes):
     pixels = np.asarray(pixels, dtype="int64")
     if pixels.min() < 0 or pixels.max() >= 1 << classes:
         raise ValueError(
-            f"The bits of a pixel must be those of {counted(classes, 'class')}, a number "
+            f"The bits of a pixel must be for {counted(classes, 'class')}, a number "
             f"below {1 << classes}. Received: {pixels.min()} to {pixels.max()}"
         )
     return ((pixels[..., None] >> np.arange(classes)) & 1).astype("uint8")

@@ -61,8 +61,8 @@ def claim_results(results, model, options, pairs):
         pairs: List of pairs, as returned by `pair_files`.
 
     Raises:
-        ValueError: If the folder contains masks of another model or of other options, whatever
-            their images, or masks of these images without a record.
+        ValueError: If the folder contains masks from another model or with other options, even of
+            other images, or masks of these images without a record.
     """
     record = results / MADE_BY
     own = {"model": model.name, "sha256": _hash_of(model), "options": options}

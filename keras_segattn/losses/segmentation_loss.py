@@ -116,7 +116,7 @@ class SegmentationLoss(keras.losses.Loss):
 
         The three tensors have the shape `(batch, height, width)`, or
         `(batch, height, width, classes)` for multilabel masks. Faults are invalid labels, or all
-        labels if the outputs are probabilities in place of logits.
+        labels if the outputs are probabilities instead of logits.
         """
         channels = y_pred.shape[-1]
         task = self.task_for(channels)

@@ -84,7 +84,7 @@ class PixelCounts(keras.metrics.Metric):
 
         Labels and weights have the shape `(batch, height, width)`, or
         `(batch, height, width, classes)` with `"multilabel"`. Invalid labels, NaN outputs and a
-        softmax in place of logits make all counts NaN.
+        softmax instead of logits make all counts NaN.
         """
         check_logits(y_pred, self.from_logits, self.name, self.task == "multiclass")
         if isinstance(y_true, (list, np.ndarray)):
@@ -147,7 +147,7 @@ class PixelCounts(keras.metrics.Metric):
             raise ValueError(
                 f"A label was neither a class from 0 to {self.labels - 1} nor void "
                 f"({self.ignore_class}), the logits of a pixel were NaN, or the outputs of a "
-                "softmax came in place of logits."
+                "softmax was passed instead of logits."
             )
         rounded = counts.astype("int64")
         return rounded if np.array_equal(rounded, counts) else counts

@@ -19,7 +19,7 @@ class WarmupStepDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     Args:
         initial_learning_rate: Float, the rate after the warm-up.
-        boundaries: Sequence of the steps from which on the rate is multiplied.
+        boundaries: Sequence of steps; from each of them on, the rate is multiplied.
         decay_factor: Float. Defaults to `0.1`.
         warmup_steps: Integer. Defaults to `0`.
         warmup_factor: Float, the share of the rate that the warm-up starts from. Defaults to `1/3`.

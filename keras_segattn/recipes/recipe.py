@@ -201,7 +201,7 @@ class Recipe:
         """Returns the recipe with another backbone, by name.
 
         The backbone starts from ImageNet weights where there are some for its name, from its preset
-        if it is one of KerasHub, and otherwise from what the recipe starts from.
+        if it comes from KerasHub, and otherwise from the recipe's own initial weights.
 
         Example:
 
@@ -215,7 +215,7 @@ class Recipe:
             weights = None
         elif has_imagenet_weights(backbone, arguments.get("stem", "standard")):
             weights = "imagenet"
-        reason = {"backbone_weights": f"{backbone} in place of the recipe's backbone"}
+        reason = {"backbone_weights": f"{backbone} instead of the recipe's backbone"}
         before = self.network_arguments.get("backbone")
         rates = {
             backbone if name == before else name: factor

@@ -109,7 +109,7 @@ def evaluate(model, data, folder=None, worst=8, best=0, **options):
             their masks, predictions and errors; and `confusions.png`, the confusion matrix.
             Defaults to `None`.
         worst: Integer, the number of images in `worst.png`. Defaults to `8`.
-        best: Integer, the number of images of a file `best.png` likewise. Defaults to `0`, no file.
+        best: Integer, the number of best images to draw in `best.png`. Defaults to `0`, no file.
         **options: Options of `count_confusions`.
 
     Returns:

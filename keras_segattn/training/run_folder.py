@@ -24,7 +24,7 @@ from keras_segattn.training.folder_lock import locked
 from keras_segattn.version import __version__
 from keras_segattn.wording import counted
 
-# The column of a log that tells the best epoch, unless told otherwise.
+# The default log column for choosing the best epoch.
 MONITOR = "val_mean_iou"
 # In bytes. Of a file larger than the first, three parts of the second are hashed: the data are read
 # at each start of a run, and large images would take minutes.
@@ -39,7 +39,7 @@ class RunFolder:
 
     Args:
         path: The folder.
-        monitor: Column of the log that tells the best epoch. Defaults to `"val_mean_iou"`.
+        monitor: Column of the log for choosing the best epoch. Defaults to `"val_mean_iou"`.
 
     Attributes:
         checkpoints: Folder of the checkpoints.

@@ -97,7 +97,7 @@ class EarlyStop(keras.callbacks.EarlyStopping):
     """Early stopping that counts on where a run is resumed; with no patience, it never stops.
 
     Args:
-        monitor: Key of the logs, of which the highest is the best.
+        monitor: Key of the logs; its highest value marks the best epoch.
         patience: Integer or `None`.
         best: The record from `AtomicCheckpoint.read_best`.
         epochs_done: Integer.

@@ -30,9 +30,9 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
     Args:
         model: A network of `keras_segattn.applications`.
         image: uint8 array of shape `(height, width, channels)`.
-        pixel: Tuple `(row, column)` of a pixel of the image, for layers in which every pixel has
-            attention of its own: `CrissCrossAttention`, `NonLocal` and `StripAttention`. The
-            others do without. Not with `strip`. Defaults to `None`.
+        pixel: Tuple `(row, column)` of a pixel of the image, for layers with separate attention for
+            every pixel: `CrissCrossAttention`, `NonLocal` and `StripAttention`. The others do
+                without. Not with `strip`. Defaults to `None`.
         layer: Name of the layer; optional if there is only one. Defaults to `None`.
         strip: Integer, a column of the image (a row, if strips are horizontal), for
             `StripAttention`: the map then shows which pixels look at it, as in figure 9 of the

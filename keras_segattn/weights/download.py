@@ -140,7 +140,7 @@ def _writable(first, second):
     if not private:
         raise PermissionError(
             f"{first} is not writable, and {second} belongs to another user or is open to others. "
-            "Set KERAS_HOME to a folder of your own."
+            "Set KERAS_HOME to your own folder."
         )
     return second
 

@@ -47,7 +47,7 @@ def load_keras_model(path):
     """Loads a `.keras` file without its optimizer, for use.
 
     `keras.saving.load_model` does the same, but before Keras 3.14.1 it follows a dataset of the
-    weights into any other file on the disk. Such files are refused here, whatever the version.
+    weights into any other file on the disk. Such files are refused here in every version.
 
     Args:
         path: Path of a `.keras` file.

@@ -16,7 +16,7 @@ STRATEGIES = {
 }
 # The reasons why a strategy of another backend does not work.
 INSTEAD = {
-    "torch": "With torch, Keras trains on one device: `fit` supports no more, and "
+    "torch": "With torch, Keras's `fit` supports only one device, and "
     "`keras.distribution` raises AttributeError: 'NoneType' object has no attribute "
     "'list_devices'. Keras documents only a custom loop with torch's DistributedDataParallel",
     "tensorflow": "On TensorFlow, `keras.distribution` silently does nothing: use "
