@@ -53,7 +53,7 @@ NETWORKS = [
     ("AttaNet", "AttaNet", {}, "macs", HALF, None, None, ""),
     ("AttaNet light", "AttaNet", {"backbone": "light"}, "macs", HALF, None, None, ""),
     # AttaNet's Table 4. No architecture we tried explains these values:
-    # - DF2 adds 0.49 G in the paper, but its channels are those of DF1, which adds 0.52 G.
+    # - DF2 adds 0.49 G in the paper, but has the same channels as DF1, which adds 0.52 G.
     # - ShuffleNetV2's baseline has 2.55 M in the paper, 2.168 M here.
     # - ResNet-101's baseline has 65.80 M in the paper, 24.3 M above ResNet-50's, where the two
     #   backbones differ by 19.0 M; 60.50 M here.

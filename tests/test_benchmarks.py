@@ -1,4 +1,4 @@
-"""The references of the benchmarks must compute the same, or comparisons say nothing."""
+"""The references of the benchmarks compute the same results as our layers."""
 
 import json
 import sys

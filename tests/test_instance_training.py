@@ -1,4 +1,4 @@
-"""Training runs and scores of instance segmentation, on a file in COCO's format."""
+"""Training runs and scores of instance segmentation, on a file in COCO format."""
 
 import csv
 import dataclasses
@@ -41,7 +41,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Two files in COCO's format, written from shapes that the program draws."""
+    """Two files in COCO format, written from generated shapes."""
     folder = tmp_path_factory.mktemp("coco")
     (folder / "annotations").mkdir()
     splits = {}
@@ -81,7 +81,7 @@ def tiny_network(monkeypatch):
 
 
 class StoppedError(Exception):
-    """Raised in the place of a kill."""
+    """Raised instead of a kill."""
 
 
 class StopAfterFirst(keras.callbacks.Callback):

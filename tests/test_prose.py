@@ -24,6 +24,8 @@ BRITISH = re.compile(
     r"|parallel|real)is(?:e|ed|es|er|ers|ing|ation)|analys(?:e|ed|es|ing))\b",
     re.IGNORECASE,
 )
+# Phrases that point at a thing instead of naming it, or that are not idiomatic.
+POINTING = re.compile(r"\b(that of|those of|in place of|at hand|alone|per cent)\b", re.IGNORECASE)
 # Docstrings that begin as a question: a noun phrase, an imperative or "Returns" says the same.
 QUESTION = re.compile(r"(What|Which|How|Whether|Where|Why|Who)\b")
 
@@ -51,6 +53,17 @@ def test_spelling_is_american(path):
     if path == Path(__file__):
         return
     assert not BRITISH.findall(path.read_text())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in [*SOURCES, *PAGES, *NOTEBOOKS] if "tests" not in path.parts],
+    ids=relative,
+)
+def test_prose_names_its_subject(path):
+    # A page or a comment may break its lines within a phrase.
+    text = re.sub(r"\n\s*(# )?", " ", path.read_text())
+    assert not POINTING.findall(text)
 
 
 def test_no_docstring_begins_as_a_question():

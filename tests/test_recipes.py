@@ -191,7 +191,7 @@ def test_another_backbone_comes_with_its_imagenet_weights():
 
 
 def test_a_recipe_keeps_the_weights_of_its_own_backbone():
-    """That of a folder starts from nothing where weights cannot be had."""
+    """The recipe of a folder starts from random weights if no weights are available."""
     without = dataclasses.replace(RECIPES["canet1_camvid"], backbone_weights=None)
     arguments = argument_parser("", "canet1_camvid").parse_args(["--backbone", "mobilenet_v2"])
     assert recipe_of(arguments, without) == without

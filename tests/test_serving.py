@@ -1,4 +1,4 @@
-"""The examples that use a trained model: serving it, and segmenting a folder."""
+"""The examples for a trained model: a server, and the segmentation of a folder."""
 
 import base64
 import contextlib

@@ -1,4 +1,4 @@
-"""Several devices train as one does: in processes of their own, for a framework starts but once."""
+"""Training on several devices equals training on one; each case runs in a separate process."""
 
 import csv
 import json

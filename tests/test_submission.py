@@ -1,4 +1,4 @@
-"""Splits whose labels a server keeps: what is written for it, and that nothing is scored."""
+"""Splits without public labels: files for the evaluation server, and no scores."""
 
 import numpy as np
 import pytest

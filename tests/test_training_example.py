@@ -1,4 +1,4 @@
-"""The main job as a user runs it: a process, killed and resumed."""
+"""The training example as a user runs it: a process, killed and resumed."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""Training runs on a tiny network: what a folder holds, and what is told before training."""
+"""Training runs on a tiny network: the contents of a folder, and errors before training."""
 
 import csv
 import dataclasses
@@ -48,7 +48,7 @@ def tiny_network():
 
 
 class StoppedError(Exception):
-    """Raised in the place of a kill."""
+    """Raised instead of a kill."""
 
 
 class StopAfter(keras.callbacks.Callback):

@@ -1,4 +1,4 @@
-"""The task of a network: its outputs, its losses, what it is saved with."""
+"""The task of a network: outputs, losses, and saved files."""
 
 import keras
 import numpy as np

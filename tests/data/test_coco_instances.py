@@ -1,4 +1,4 @@
-"""Objects from COCO's format, and images resized with them."""
+"""Objects in COCO format, and images resized with them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""tf.data and PyDataset: the same samples, whichever reads them and wherever a run resumes."""
+"""tf.data and PyDataset: the same samples from both, wherever a run resumes."""
 
 import pickle
 import time

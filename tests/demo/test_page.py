@@ -1,4 +1,4 @@
-"""The page as a visitor sees it: in a browser, where there is one."""
+"""The page as a visitor sees it, in a browser if one is installed."""
 
 import asyncio
 import base64

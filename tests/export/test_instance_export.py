@@ -1,4 +1,4 @@
-"""Artifacts of a network that finds objects: as the model, and run without it."""
+"""Artifacts of instance segmentation: equal to the model, and run without it."""
 
 import numpy as np
 import pytest

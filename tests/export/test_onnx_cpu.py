@@ -1,4 +1,4 @@
-"""ONNX files that are rewritten for processors."""
+"""ONNX files that are rewritten for CPUs."""
 
 import keras
 import pytest

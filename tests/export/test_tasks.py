@@ -1,4 +1,4 @@
-"""Artifacts of binary and multilabel networks, and what is made of their results."""
+"""Artifacts of binary and multilabel networks, and their results."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""Files that were once misread, beside the project."""
+"""Files that were once misread, from the reference material."""
 
 import numpy as np
 import pytest

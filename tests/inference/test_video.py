@@ -1,4 +1,4 @@
-"""Videos in and out: times, sizes, smoothing, and what is refused."""
+"""Videos in and out: times, sizes, smoothing, and rejected input."""
 
 import sys
 import wave

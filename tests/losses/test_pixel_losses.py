@@ -1,4 +1,4 @@
-"""The losses against plain NumPy; void counts for nothing in all of them."""
+"""The losses against plain NumPy; all of them ignore void."""
 
 import keras
 import numpy as np

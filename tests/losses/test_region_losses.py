@@ -1,4 +1,4 @@
-"""The losses of regions against plain NumPy, and against values that are stated elsewhere."""
+"""The losses of regions against plain NumPy and published values."""
 
 import numpy as np
 import pytest

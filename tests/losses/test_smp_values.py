@@ -1,4 +1,4 @@
-"""The losses of segmentation_models.pytorch 0.6.0, as they came out for the example below.
+"""The losses of segmentation_models.pytorch 0.6.0, as computed for the example below.
 
 They were computed once with its own code on torch 2.13, in the mode that the name says and with
 `ignore_index=255`, where it is not "whole".

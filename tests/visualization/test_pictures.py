@@ -1,4 +1,4 @@
-"""The figures: they are written whole, and they show their inputs."""
+"""The figures are written completely and show their inputs."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""torchvision's Mask R-CNN put into ours."""
+"""torchvision's Mask R-CNN loaded into ours."""
 
 import keras
 import numpy as np
