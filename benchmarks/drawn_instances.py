@@ -1,6 +1,8 @@
 """Trains Mask R-CNN on drawn shapes, with and without attention, and evaluates it with pycocotools.
 
     python -m benchmarks.drawn_instances --attention criss_cross --epochs 30
+    python -m benchmarks.drawn_instances --attention criss_cross --load trained.keras \\
+        --attention-picture docs/figures/mask_rcnn_attention.jpg
 
 It prints one line of JSON: COCO's average precision of boxes and masks.
 """
@@ -17,6 +19,7 @@ from keras_segattn.applications import MaskRCNN
 from keras_segattn.data import DrawnShapes
 from keras_segattn.inference import segment_instances
 from keras_segattn.training import evaluate_instances
+from keras_segattn.visualization import model_attention, plot_attention
 
 # Half of COCO's sizes, for images of 128x128.
 ANCHORS = {"P2": 16, "P3": 32, "P4": 64, "P5": 128, "P6": 256}
@@ -56,6 +59,24 @@ def draw(model, path, count=4):
         )
 
 
+def draw_pictures(model, options):
+    """Draws the pictures that the options name."""
+    if options.picture:
+        draw(model, options.picture)
+    if options.attention_picture:
+        draw_attention(model, options.attention_picture)
+
+
+def draw_attention(model, path, index=1):
+    """Draws where the center of the best object of a validation image looks, in the backbone."""
+    image, _ = DrawnShapes("val", index + 1).read(index)
+    found = segment_instances(model, image)
+    x1, y1, x2, y2 = found.boxes[0]
+    pixel = int((y1 + y2) / 2), int((x1 + x2) / 2)
+    maps = model_attention(model, image, pixel)
+    plot_attention(path, found.overlay(), maps, pixel)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--attention", default="none", choices=("none", "criss_cross", "non_local"))
@@ -65,7 +86,13 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--save", help="write the trained network to this .keras file")
     parser.add_argument("--picture", help="draw its predictions for four images into this file")
+    parser.add_argument("--attention-picture", help="draw an attention map into this file")
+    parser.add_argument("--load", help="draw with the network in this .keras file; train none")
     options = parser.parse_args()
+    if options.load:
+        model = keras.saving.load_model(options.load)
+        draw_pictures(model, options)
+        return
     keras.utils.set_random_seed(options.seed)
     model = build(options.attention)
     model.class_names = DrawnShapes.class_names
@@ -80,8 +107,7 @@ def main():
     minutes = (time.time() - start) / 60
     if options.save:
         model.save(options.save)
-    if options.picture:
-        draw(model, options.picture)
+    draw_pictures(model, options)
     scores = evaluate_instances(model, DrawnShapes("val", 100))
     scores = {kind: round(values["ap"], 4) for kind, values in scores.items()}
     line = {"attention": options.attention, "epochs": options.epochs, **scores}

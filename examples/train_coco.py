@@ -13,16 +13,11 @@ import dataclasses
 import sys
 from pathlib import Path
 
-from PIL import Image
-
 from keras_segattn import recipes
-from keras_segattn.atomic_files import write_json
-from keras_segattn.callbacks import save_atomically
 from keras_segattn.command.flags import in_flags
+from keras_segattn.command.instances import run_instances
 from keras_segattn.data import COCOInstances
-from keras_segattn.inference import segment_instances
-from keras_segattn.spread import evenly_spread
-from keras_segattn.training import TrainingOptions, evaluate_instances, train_instances
+from keras_segattn.training import TrainingOptions
 
 REPLACEABLE = {
     "steps": int,
@@ -32,7 +27,6 @@ REPLACEABLE = {
     "short_side": int,
     "long_side": int,
 }
-PICTURES = 8
 
 
 def parse_arguments(arguments):
@@ -73,19 +67,9 @@ def main(arguments=None):
             )
             for split in ("train", "val")
         }
-        model = train_instances(recipe, data, run, options, resume=arguments.resume)
+        run_instances(recipe, data, run, options, arguments.resume)
     except (ValueError, OSError, RuntimeError, ImportError) as error:
         sys.exit(f"error: {in_flags(str(error))}")
-    save_atomically(model, run / "model.keras")
-    scores = evaluate_instances(model, data["val"], **recipe.image_size)
-    write_json(run / "metrics.json", scores)
-    (run / "predictions").mkdir(exist_ok=True)
-    for index in evenly_spread(len(data["val"]), PICTURES):
-        found = segment_instances(model, data["val"].read(index)[0], **recipe.image_size)
-        name = f"{data['val'].name(index)}.png"
-        Image.fromarray(found.overlay()).save(run / "predictions" / name)
-    print(", ".join(f"{kind} AP {100 * of['ap']:.1f}" for kind, of in scores.items()))
-    print(f"done: {run}")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import re
 import runpy
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from PIL import Image
 
 from keras_segattn import recipes
 from keras_segattn.applications import MaskRCNN
+from keras_segattn.command.instances import open_coco
+from keras_segattn.command.main import main
 from keras_segattn.data import COCOInstances, DrawnShapes
 from keras_segattn.images.coco_masks import encode_mask
+from keras_segattn.inference import segment_instances
 from keras_segattn.training import (
     TrainingOptions,
     evaluate_instances,
@@ -34,6 +38,8 @@ RECIPE = dataclasses.replace(
     long_side=64,
     backbone_weights=None,
 )
+TINY = ["--steps", "2", "--batch-size", "2", "--warmup-steps", "1"]
+TINY += ["--set", "short_side=32", "--set", "long_side=64"]
 OPTIONS = TrainingOptions()
 EXAMPLE = Path(__file__).parents[1] / "examples" / "train_coco.py"
 pytestmark = pytest.mark.once
@@ -124,6 +130,56 @@ def perfect(truth):
         | {"score": 0.9}
         for entry in truth["annotations"]
     ]
+
+
+def test_the_command(data, tiny_network, tmp_path, capsys):
+    folder, run, found = data["val"].files(0)[0].parents[1], tmp_path / "run", tmp_path / "found"
+    flags = ["--recipe", "mask_rcnn_resnet50_coco", "--run", str(run), "--backbone-weights", "none"]
+    main(["train", str(folder), *flags, *TINY])
+    assert "3 classes; train 4, val 4" in capsys.readouterr().out
+    main(["evaluate", str(run), str(folder)])
+    assert "box AP" in capsys.readouterr().out
+    scores = json.loads((run / "evaluation" / f"{folder.name}_val" / "scores.json").read_text())
+    assert (scores["short_side"], scores["long_side"]) == (32, 64)
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert {kind: scores[kind] for kind in metrics} == metrics
+
+    photos = folder / "val2017"
+    main(["predict", str(run), str(photos), str(found), "--overlay"])
+    assert len(list(found.glob("*.png.overlay.jpg"))) == 4
+    content = json.loads((found / "annotations.coco.json").read_text())
+    model = keras.saving.load_model(run / "model.keras")
+    assert [one["name"] for one in content["categories"]] == list(model.class_names)
+    for entry in content["images"]:
+        want = segment_instances(model, photos / entry["file_name"], short_side=32, long_side=64)
+        got = [one for one in content["annotations"] if one["image_id"] == entry["id"]]
+        np.testing.assert_allclose([one["score"] for one in got], want.scores, rtol=1e-5)
+    COCOInstances(found / "annotations.coco.json", photos)
+    for arguments, message in (
+        (["train", str(folder), *flags, "--network", "CANet"], "has no --network: leave it out"),
+        (["train", str(photos), *flags], "takes data in COCO's format.*Found none"),
+        (["train", str(folder), *flags, "--set", "sides=3"], "no setting 'sides'. There are: name"),
+        (["evaluate", str(run)], "name the data, in COCO's format, too"),
+        (["evaluate", str(run), str(folder), "--flip"], "finds objects and has no --flip"),
+        (["predict", str(run), str(photos), str(found)], "exists already"),
+        (["predict", str(run), str(photos), "elsewhere", "--tile", "64"], "has no --tile"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        assert re.search(message, f"{stopped.value} {capsys.readouterr().err}"), arguments
+
+
+def test_parts_of_a_folder_in_cocos_format(data, tmp_path):
+    """As Roboflow and others lay them out; a file on its own is not divided."""
+    for split in ("train", "val"):
+        source = data[split].files(0)[0].parent
+        (tmp_path / split).symlink_to(source)
+        annotations = source.parent / "annotations" / f"instances_{split}2017.json"
+        (tmp_path / f"{split}.json").symlink_to(annotations)
+    parts = open_coco(tmp_path)
+    assert {part: len(dataset) for part, dataset in parts.items()} == {"train": 4, "val": 4}
+    ((name, whole),) = open_coco(tmp_path / "val.json").items()
+    assert (name, whole.image_ids) == (None, parts["val"].image_ids)
 
 
 def test_scores_are_cocos(data):

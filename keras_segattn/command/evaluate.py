@@ -5,7 +5,9 @@
     keras-segattn evaluate model.keras test/ --scales 0.75 1 1.25 --flip
     keras-segattn evaluate runs/my_data --part val --threshold 0.3
 
-Writes scores.json, images.csv, confusions.png, worst.png, best.png and predictions.png.
+Writes scores.json, images.csv, confusions.png, worst.png, best.png and predictions.png. A network
+that finds objects takes data in COCO's format and gets COCO's average precision in scores.json,
+and pictures.
 """
 
 import argparse
@@ -13,8 +15,10 @@ import dataclasses
 import sys
 from pathlib import Path
 
+from keras_segattn.applications import InstanceSegmentationModel
 from keras_segattn.applications.logits import task_of
 from keras_segattn.atomic_files import write_json
+from keras_segattn.command import instances
 from keras_segattn.command.configuration import FILE, read_configuration
 from keras_segattn.command.data_source import PARTS
 from keras_segattn.command.guess_data import guess_data
@@ -62,6 +66,9 @@ def main(arguments=None):
     arguments = parse_arguments(arguments)
     try:
         model = load_model(arguments.model)
+        if isinstance(model, InstanceSegmentationModel):
+            instances.evaluate(arguments, model)
+            return
         data, name = open_data(arguments, model)
         options = dict(evaluation_of(arguments.model))
         options.update({n: getattr(arguments, n) for n in OPTIONS if getattr(arguments, n)})

@@ -15,6 +15,9 @@ must come from the same model. A run predicts at the image size at which it was 
 COCO's format. A GeoTIFF scene is read and written in windows; its mask and its polygons keep the
 georeference. For a video, the classes are drawn over the frames.
 
+A network that finds objects writes `annotations.coco.json`, COCO's format with the score of every
+object.
+
 An image that cannot be read or segmented does not stop the others. It is listed at the end and in
 `classes/failed.txt`, and the exit code is 1. If an image kills the process, for example because
 memory runs out, the next call tries that image last, and skips it after three such ends.
@@ -29,8 +32,9 @@ from pathlib import Path
 import keras
 
 from keras_segattn.applications.logits import task_of
+from keras_segattn.command import instances
 from keras_segattn.command.predict_file import SCENES, VIDEOS, check_options, predict_file
-from keras_segattn.command.run_model import evaluation_of, find_model
+from keras_segattn.command.run_model import evaluation_of, find_model, finds_objects, sides_of
 from keras_segattn.inference import segment
 from keras_segattn.inference.mask_files import (
     claim_results,
@@ -117,6 +121,9 @@ def main(arguments=None):
     names = ("tile", "scales", "flip", "raw", "imagenet")
     options = {name: getattr(arguments, name) for name in names}
     try:
+        if finds_objects(arguments.model):
+            _find_objects(arguments)
+            return
         is_file = arguments.images.suffix.lower() in (*SCENES, *VIDEOS)
         if is_file:
             check_options(arguments)
@@ -126,9 +133,7 @@ def main(arguments=None):
         for name in ("threshold", "size"):
             if getattr(arguments, name) is not None:
                 options[name] = getattr(arguments, name)
-        if arguments.results is None:
-            folder = run if run.is_dir() else run.parent
-            arguments.results = folder / "predicted" / arguments.images.stem
+        arguments.results = arguments.results or _default_results(run, arguments.images)
         if is_file:
             predict_file(load_keras_model(arguments.model), arguments)
             return
@@ -174,6 +179,20 @@ def main(arguments=None):
         _write_polygons(model, pairs, arguments)
     print("written:", arguments.results)
     if failed:
+        sys.exit(failed)
+
+
+def _default_results(run, images):
+    folder = run if run.is_dir() else run.parent
+    return folder / "predicted" / images.stem
+
+
+def _find_objects(arguments):
+    run = arguments.model
+    arguments.results = arguments.results or _default_results(run, arguments.images)
+    model = load_keras_model(find_model(run))
+    failures = instances.predict(arguments, model, sides_of(run))
+    if failed := report_failures(failures, arguments.results):
         sys.exit(failed)
 
 

@@ -1,8 +1,12 @@
 """The model of a run, and its options for evaluation and prediction."""
 
 import json
+import zipfile
 from pathlib import Path
 
+import keras
+
+from keras_segattn.applications import InstanceSegmentationModel
 from keras_segattn.training import RunFolder
 from keras_segattn.weights import load_keras_model
 
@@ -31,9 +35,32 @@ def load_model(path):
     return load_keras_model(find_model(path))
 
 
+def finds_objects(path):
+    """Returns whether the network of a run or a `.keras` file finds objects; does not load it.
+
+    Of a damaged file, which cannot be loaded either, it is `False`.
+    """
+    try:
+        with zipfile.ZipFile(find_model(path)) as file:
+            name = json.loads(file.read("config.json")).get("registered_name")
+    except (zipfile.BadZipFile, KeyError, ValueError, AttributeError):
+        return False
+    return name == keras.saving.get_registered_name(InstanceSegmentationModel)
+
+
 def evaluation_of(path):
     """Returns the options of `segment` with which a run is evaluated; none for a `.keras` file."""
+    return _settings(path).get("evaluation") or {}
+
+
+def sides_of(path):
+    """Returns the sides that a run resizes images to, as `segment_instances` takes them."""
+    settings = _settings(path)
+    return {name: settings.get(name) for name in ("short_side", "long_side")}
+
+
+def _settings(path):
     config = Path(path) / "config.json"
     if not config.is_file():
         return {}
-    return json.loads(config.read_text(encoding="utf-8"))["decisive"].get("evaluation") or {}
+    return json.loads(config.read_text(encoding="utf-8"))["decisive"]

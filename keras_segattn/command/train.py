@@ -8,6 +8,7 @@
     keras-segattn train my_data/ --sweep network=CANet,AttaNet --sweep learning_rate=1e-3,3e-4
     keras-segattn train scans/ --folds 5         # cross-validation
     keras-segattn train path/to/CamVid --recipe canet1_camvid
+    keras-segattn train path/to/coco --recipe mask_rcnn_resnet50_criss_cross_coco   # finds objects
     keras-segattn train generated --epochs 2     # drawn road scenes
 
 The folder of the run contains config.yaml, the log and its curves, pictures of validation images
@@ -20,6 +21,7 @@ import dataclasses
 from pathlib import Path
 
 from keras_segattn import recipes
+from keras_segattn.command import instances
 from keras_segattn.command.callbacks import SmallSamples, TimeLeft, WriteConfiguration
 from keras_segattn.command.compare import print_comparison, summary
 from keras_segattn.command.configuration import (
@@ -61,7 +63,8 @@ def parse_arguments(arguments=None):
     )
     add = parser.add_argument
     add("source", help="folder, annotation file, config.yaml, folder of a run, or 'generated'")
-    add("--recipe", choices=recipes.RECIPES, metavar="NAME", help=f"default: {OWN}")
+    names = recipes.RECIPES | recipes.INSTANCE_RECIPES
+    add("--recipe", choices=names, metavar="NAME", help=f"default: {OWN}")
     add("--run", type=Path, help="folder of the run (default: runs/NAME of the folder)")
     add("--task", choices=TASKS, help="default: guessed")
     add("--class-names", nargs="+", metavar="NAME", help="default: classes.txt, or numbers")
@@ -80,6 +83,9 @@ def main(arguments=None):
     arguments = parse_arguments(arguments)
     folder = RunFolder(arguments.run or _default_run(arguments.source))
     with told_in_one_line(folder, arguments.strategy in ("none", "mirrored")):
+        if arguments.recipe in recipes.INSTANCE_RECIPES:
+            instances.train(arguments, folder)
+            return
         configuration = configure(arguments)
         sweep = read_sweep(arguments.sweep)
         if arguments.folds:

@@ -11,7 +11,9 @@ from keras_segattn.arguments import check_choice, check_pixel
 def attention_layers(model):
     """Returns the names of the model layers that `model_attention` can show, first to last.
 
-    These are the layers with a method `attention`, as described in `attention_maps`.
+    These are the layers with a method `attention`, as described in `attention_maps`. A layer of a
+    model inside the network, such as its backbone, has the model's name before its own:
+    `"backbone/layer3_attention"`.
 
     Args:
         model: A functional model, such as a network of `keras_segattn.applications`.
@@ -21,7 +23,7 @@ def attention_layers(model):
     >>> attention_layers(keras_segattn.applications.CrossCBAM(classes=2))
     ['context', 'fusion1', 'fusion2']
     """
-    return [layer.name for layer in model.layers if _has_attention(layer)]
+    return list(_find_layers(model))
 
 
 def model_attention(model, image, pixel=None, layer=None, strip=None):
@@ -32,8 +34,9 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
         image: uint8 array of shape `(height, width, channels)`.
         pixel: Tuple `(row, column)` of a pixel of the image, for layers with separate attention for
             every pixel: `CrissCrossAttention`, `NonLocal` and `StripAttention`. The others do
-                without. Not with `strip`. Defaults to `None`.
-        layer: Name of the layer; optional if there is only one. Defaults to `None`.
+            without. Not with `strip`. Defaults to `None`.
+        layer: Name of the layer, as in `attention_layers`; optional if there is only one. Defaults
+            to `None`.
         strip: Integer, a column of the image (a row, if strips are horizontal), for
             `StripAttention`: the map then shows which pixels look at it, as in figure 9 of the
             AttaNet paper. Defaults to `None`.
@@ -55,23 +58,21 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
     {'after 1 loop': (8, 12), 'after 2 loops': (8, 12)}
     """
     image = np.asarray(image)
-    names = attention_layers(model)
+    paths = _find_layers(model)
     _check_one(pixel, strip)
     if strip is not None:
-        names = [name for name in names if _has_strips(model.get_layer(name))]
-        if not names:
+        paths = {name: path for name, path in paths.items() if _has_strips(path[-1])}
+        if not paths:
             raise ValueError(
                 "`strip` is for networks with a StripAttention, such as AttaNet. Model "
                 f"{model.name!r} has none: give `pixel=(row, column)` instead. Received: "
                 f"strip={strip}"
             )
-    if layer is None and len(names) == 1:
-        (layer,) = names
-    check_choice("layer", layer, names)
-    layer = model.get_layer(layer)
-    features = keras.Model(model.inputs, layer.input)(
-        model.preprocessing(image[None]), training=False
-    )
+    if layer is None and len(paths) == 1:
+        (layer,) = paths
+    check_choice("layer", layer, list(paths))
+    features = _features(model, paths[layer], model.preprocessing(image[None]))
+    layer = paths[layer][-1]
     if pixel is not None:
         check_pixel(pixel, image.shape[:2])
         size = keras.tree.flatten(features)[0].shape[1:3]
@@ -155,6 +156,33 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
         _check_strips(layer)
         maps = layer.attention(inputs, strip=strip)
     return {name: _to_numpy(tensor)[0] for name, tensor in maps.items()}
+
+
+def _find_layers(model):
+    """Returns a dict from names to the layers with attention, each after the models around it."""
+    found = {}
+    for layer in model.layers:
+        if _has_attention(layer):
+            found[layer.name] = [layer]
+        elif isinstance(layer, keras.Model):
+            inner = _find_layers(layer)
+            found |= {f"{layer.name}/{name}": [layer, *path] for name, path in inner.items()}
+    return found
+
+
+def _features(model, path, images):
+    """Returns the inputs of the last layer of a path, for images."""
+    for layer in path:
+        # `input` of a model is its own, and not the tensors that it is called on in another.
+        (node,) = (
+            node
+            for nodes in model._nodes_by_depth.values()
+            for node in nodes
+            if node.operation is layer
+        )
+        images = keras.Model(model.inputs, node.arguments.args[0])(images, training=False)
+        model = layer
+    return images
 
 
 def _has_attention(layer):

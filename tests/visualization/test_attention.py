@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from keras_segattn import layers
-from keras_segattn.applications import AttaNet, CCNet, SegmentationModel
+from keras_segattn.applications import AttaNet, CCNet, MaskRCNN, SegmentationModel
 from keras_segattn.layers.feature_cross_attention import ORDERS
 from keras_segattn.visualization import attention_layers, attention_maps, model_attention
 from tests import oracles
@@ -231,6 +231,39 @@ def test_maps_of_a_network_are_those_of_the_layer_in_it(name, rng):
             np.testing.assert_allclose(values, want[key], rtol=1e-5, atol=1e-7)
             assert np.isfinite(values).all()
             assert values.shape == (height, width) or values.ndim == 1
+
+
+@pytest.mark.parametrize("attention", ["criss_cross", "non_local"])
+def test_maps_of_a_layer_in_the_backbone(attention, rng):
+    """Mask R-CNN has its attention inside the backbone, a model of its own."""
+    model = MaskRCNN(
+        backbone="resnet18", classes=2, filters=8, units=8, proposals=4, attention=attention
+    )
+    randomize(model, rng)
+    model.padded_model()  # which calls the backbone on other inputs
+    image = rng.integers(0, 256, (64, 96, 3), dtype="uint8")
+    assert attention_layers(model) == ["backbone/layer3_attention"]
+    backbone = model.get_layer("backbone")
+    layer = backbone.get_layer("layer3_attention")
+    features = keras.Model(backbone.input, layer.input)(model.preprocessing(image[None]))
+    assert features.shape[1:3] == (4, 6)
+    want = attention_maps(layer, features, (1, 5))
+    got = model_attention(model, image, (20, 90))
+    assert list(got) == list(want)
+    for name, weights_ in got.items():
+        np.testing.assert_allclose(weights_, want[name], rtol=1e-5, atol=1e-7)
+
+
+def test_a_nested_model_gets_what_it_is_called_on(rng):
+    image = keras.Input((16, 16, 3))
+    half = keras.Input((8, 8, 3))
+    inner = keras.Model(half, layers.NonLocal(reduction=1, name="look")(half), name="inner")
+    model = SegmentationModel(image, inner(keras.layers.AveragePooling2D(2)(image)))
+    picture = rng.integers(0, 256, (16, 16, 3), dtype="uint8")
+    (got,) = model_attention(model, picture, (5, 9)).values()
+    pooled = keras.layers.AveragePooling2D(2)(model.preprocessing(picture[None]))
+    (want,) = attention_maps(inner.get_layer("look"), pooled, (2, 4)).values()
+    np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-7)
 
 
 @pytest.mark.once
