@@ -1,4 +1,4 @@
-# The same commands as in the README, for those who have make.
+# The commands in the README, for users of make.
 PYTHON ?= python3
 
 .PHONY: demo test lint docs oldest backbones release

@@ -1,10 +1,10 @@
-// Reads what stands beside an exported network, and prepares a pixel for it.
+// Reads the files beside an exported network, and prepares a pixel for it.
 //
 //     g++ -std=c++17 examples/read_artifact.cpp -o read_artifact
 //     ./read_artifact canet.onnx.json 255 128 0
 //
-// prints the labels, a line each, and the numbers that the network takes for this pixel.
-// It has a small reader of JSON of its own; a larger program will use its usual one.
+// prints the labels, one per line, and the network input for this pixel.
+// It includes a small JSON parser; a larger program would use a library.
 
 #include <cctype>
 #include <cstdlib>
@@ -17,7 +17,7 @@
 #include <vector>
 
 struct Json {
-  std::string text;  // of strings, and as written of numbers, true, false and null
+  std::string text;  // a string; or a number, true, false or null as written
   std::vector<Json> list;
   std::map<std::string, Json> members;
 

@@ -1,8 +1,8 @@
-// Reads what stands beside an exported network, and prepares a pixel for it. For Node and browsers.
+// Reads the files beside an exported network, and prepares a pixel for it. For Node and browsers.
 //
 //     node examples/read_artifact.mjs canet.onnx.json 255 128 0
 //
-// prints the labels, the input of the network, and the numbers that it takes for this pixel.
+// prints the labels, the description of the input, and the network input for this pixel.
 
 import { readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";

@@ -238,7 +238,7 @@ def test_options_that_one_device_does_not_have_are_refused(data, tmp_path):
     with pytest.raises(ValueError, match="4 samples, too few for a batch of 16"):
         train_instances(recipes.get("mask_rcnn_resnet50_coco"), data, tmp_path)
     model = MaskRCNN(backbone=tiny_backbone(), classes=2, filters=4, units=4, proposals=8)
-    with pytest.raises(ValueError, match="has 2 classes, and the data set 3"):
+    with pytest.raises(ValueError, match="has 2 classes, but the data set has 3"):
         evaluate_instances(model, data["val"])
 
 
@@ -271,7 +271,7 @@ def test_the_six_rows_of_the_paper_are_maskrcnn_benchmarks():
 def test_recipes_refuse_impossible_values():
     for change, message in (
         ({"steps": None}, "`epochs` or `steps`.*epochs=None, steps=None"),
-        ({"decay_at": (0.5, 1.5)}, r"`decay_at` must be shares.*\(0\.5, 1\.5\)"),
+        ({"decay_at": (0.5, 1.5)}, r"`decay_at` must be fractions.*\(0\.5, 1\.5\)"),
         ({"learning_rate": 0}, "`learning_rate` must be positive. Received: 0"),
         ({"short_side": 0}, "`short_side` must be at least 1. Received: 0"),
     ):

@@ -167,7 +167,7 @@ def test_warm_up_and_steps_are_maskrcnn_benchmarks():
     copy = keras.optimizers.schedules.deserialize(keras.optimizers.schedules.serialize(schedule))
     assert copy.get_config() == schedule.get_config()
     for boundaries in ((20, 10), (10, 10), (0, 5)):
-        with pytest.raises(ValueError, match=r"rising steps from 1\. Received"):
+        with pytest.raises(ValueError, match=r"increasing steps of at least 1\. Received"):
             WarmupStepDecay(0.1, boundaries)
     with pytest.raises(ValueError, match=r"`warmup_factor` must be positive\. Received: 0"):
         WarmupStepDecay(0.1, (), warmup_factor=0)

@@ -476,9 +476,9 @@ def test_what_a_network_starts_from_is_said(tmp_path, capsys):
 
     start = "the backbone starts from"
     model, said = told("resnet18")
-    assert said == f"{start} nothing, though there are ImageNet weights of it"
-    assert told("resnet18", backbone_weights=None)[1] == f"{start} nothing"
-    assert told("stdc1")[1] == f"{start} nothing"
+    assert said == f"{start} random weights, although there are ImageNet weights for it"
+    assert told("resnet18", backbone_weights=None)[1] == f"{start} random weights"
+    assert told("stdc1")[1] == f"{start} random weights"
     assert told("keras_hub/resnet_18_imagenet")[1] == f"{start} the weights of its preset"
     model.save(tmp_path / "first.keras")
     second, said = told("resnet18", initial_model=str(tmp_path / "first.keras"))

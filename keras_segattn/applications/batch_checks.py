@@ -30,7 +30,7 @@ def layer_of_single_values(model):
 
 
 def warn_of_batches_of_one(model, data, batch_size=None):
-    """Warns where `fit` cannot train the whole of a model, for its batches hold one image.
+    """Warns if batches of one image keep `fit` from training a part of a model.
 
     Args:
         model: A Keras model.
@@ -41,14 +41,14 @@ def warn_of_batches_of_one(model, data, batch_size=None):
     if layer is not None and _batch_size_of(data, batch_size) == 1:
         warnings.warn(
             f"Batches of one image do not train all of {model.name!r}: {layer.path} normalizes one "
-            "value per channel and image, and a single value normalized is 0. Take batches of 2 or "
-            "more, or freeze that layer by its attribute `trainable`.",
+            "value per channel and image, and a single value always normalizes to 0. Use batches "
+            "of 2 or more, or freeze that layer with its attribute `trainable`.",
             stacklevel=3,
         )
 
 
 def _batch_size_of(data, batch_size):
-    """Returns the number of samples in the first batch of what `fit` takes, `None` if unknown."""
+    """Returns the number of samples in the first batch of `fit`'s input, or `None` if unknown."""
     known = getattr(getattr(data, "sampler", data), "batch_size", None)
     if isinstance(known, int):
         return known

@@ -7,7 +7,7 @@ from keras_segattn.arguments import by_name_only
 OURS = {
     "activation": "`classifier_activation`",
     "aux_params": "`auxiliary_heads`",
-    "encoder_depth": "nothing: a decoder takes the levels that it needs",
+    "encoder_depth": "not needed: each decoder uses the levels it needs",
     "encoder_name": "`backbone`",
     "encoder_weights": "`backbone_weights`",
     "in_channels": "`input_shape=(None, None, {value})`",

@@ -84,7 +84,7 @@ def check_numpy_labels(loss, labels, channels):
 
 
 def guard_labels(loss, y_true, y_pred):
-    """Lets a sparse or binary loss of Keras be NaN for labels that it would misread.
+    """Makes a sparse or binary loss of Keras NaN for labels that it would misread.
 
     By itself a sparse loss raises for labels that are neither a class nor void on TensorFlow and
     torch, and computes a wrong loss on JAX. To a binary one 255 is a label.
@@ -129,8 +129,8 @@ def check_metrics(model, metrics):
         task = getattr(metric, "task", None)
         if task is not None and task != model.task:
             raise ValueError(
-                f"Model {model.name!r} is for task={model.task!r}. Pass it to the metric "
-                f"{metric.name!r}, too. Received: task={task!r}"
+                f"Model {model.name!r} is for task={model.task!r}. Pass the same `task` to the "
+                f"metric {metric.name!r}. Received: task={task!r}"
             )
         expected = getattr(metric, "from_logits", None)
         if None not in (expected, model.from_logits) and expected != model.from_logits:

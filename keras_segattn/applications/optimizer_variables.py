@@ -1,10 +1,10 @@
-"""The variables of a model's optimizer, made before the first step of training."""
+"""Creates the variables of a model's optimizer before the first training step."""
 
 import keras
 
 
 def make_optimizer_variables(model):
-    """Makes the variables of the optimizer of a compiled model, if it has none yet.
+    """Creates the optimizer variables of a compiled model, if there are none yet.
 
     TensorFlow traces a step that makes variables twice, and tracing is most of the time until the
     first step of a network ends. Keras itself makes them earlier on the other backends, and for

@@ -5,7 +5,7 @@ import keras
 from keras_segattn.arguments import check_choice
 
 FORMATS = ("channels_last", "channels_first")
-# Gray, RGB and RGBA images, which no image has as few rows as.
+# The channels of gray, RGB and RGBA images; no image has so few rows.
 LIKELY_CHANNELS = (1, 3, 4)
 
 

@@ -109,7 +109,7 @@ def _build(constructor, channels, weights):
         if "URL fetch failure" not in str(error):
             raise
         raise ConnectionError(
-            f"Keras could not fetch the ImageNet weights of {constructor.__name__}: {error}. "
-            "Without a connection, fetch the file elsewhere and pass its path instead of "
+            f"Keras could not download the ImageNet weights of {constructor.__name__}: {error}. "
+            "Without a connection, download the file elsewhere and pass its path instead of "
             "'imagenet'."
         ) from None

@@ -30,7 +30,7 @@ def keras_hub_preset(preset):
     backbone = keras_hub.models.Backbone.from_preset(preset)
     if not hasattr(backbone, "pyramid_outputs"):
         raise ValueError(
-            f"The KerasHub preset {preset!r} holds a {type(backbone).__name__}, which has no "
+            f"The KerasHub preset {preset!r} contains a {type(backbone).__name__}, which has no "
             "feature pyramid. Choose one of a convolutional network, such as "
             "'resnet_18_imagenet'."
         )

@@ -48,7 +48,7 @@ def feature_pyramid(backbone, levels=LEVELS):
 def _pyramid_outputs(backbone):
     if not isinstance(backbone, keras.Model):
         raise TypeError(
-            "A backbone is the name of one, or a keras.Model whose outputs are a dict with keys "
+            "A backbone must be a name, or a keras.Model whose outputs are a dict with keys "
             f"such as 'P4' and 'P5'. Received: {backbone!r} of type {type(backbone).__name__}"
         )
     if hasattr(backbone, "pyramid_outputs"):

@@ -104,7 +104,7 @@ def build_backbone(
 
 
 def has_imagenet_weights(backbone, stem="standard"):
-    """Tells whether a backbone by name takes `weights="imagenet"`, fetched or not.
+    """Returns whether a named backbone supports `weights="imagenet"`, downloaded or not.
 
     Args:
         backbone: A name that `build_backbone` takes. A preset of KerasHub brings its own weights.
@@ -122,7 +122,7 @@ def has_imagenet_weights(backbone, stem="standard"):
 
 
 def is_preset(backbone):
-    """Tells whether a backbone by name is a preset of KerasHub, which brings its weights."""
+    """Returns whether a name is a KerasHub preset, which includes its weights."""
     library, _, name = backbone.partition("/")
     return library == KERAS_HUB and bool(name)
 

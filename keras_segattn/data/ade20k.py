@@ -16,7 +16,7 @@ CLASS_FILE = "objectInfo150.txt"
 
 HOW_TO_GET = (
     "Get ADEChallengeData2016.zip, the release for scene parsing, from the MIT scene parsing "
-    "benchmark, unpack it, and pass the folder that holds images/, annotations/ and "
+    "benchmark, unpack it, and pass the folder that contains images/, annotations/ and "
     f"{CLASS_FILE}."
 )
 

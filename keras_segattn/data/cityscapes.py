@@ -20,7 +20,8 @@ LABEL_ID_COUNT = 34
 HOW_TO_GET = (
     "Cityscapes is free for research after registration at cityscapes-dataset.com: unpack "
     "leftImg8bit_trainvaltest.zip and gtFine_trainvaltest.zip into one folder, and pass the folder "
-    "that holds leftImg8bit/ and gtFine/. Coarse annotations are in gtCoarse.zip, and the images "
+    "that contains leftImg8bit/ and gtFine/. Coarse annotations are in gtCoarse.zip, and the "
+    "images "
     "of train_extra in leftImg8bit_trainextra.zip."
 )
 

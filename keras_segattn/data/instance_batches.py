@@ -123,7 +123,7 @@ class InstancePyDataset(keras.utils.PyDataset):
         rng = np.random.default_rng((self.seed, epoch))
         rng.shuffle(indices)
         wide = np.array([np.greater(*self.dataset.size(index)[::-1]) for index in indices])
-        # Full batches of each group first; the rest of both groups share the last batches.
+        # Full batches of each group come first; the rest of both groups share the last batches.
         groups = [indices[wide], indices[~wide]]
         whole = [len(group) - len(group) % self.batch_size for group in groups]
         parts = [group[:end] for group, end in zip(groups, whole, strict=True)]

@@ -6,7 +6,8 @@ PARTS = ("boxes", "classes", "masks")
 
 
 def check_objects(dataset, index, image, objects):
-    """Raises a ValueError unless the objects of an image are as `InstanceDataset.read` says.
+    """Raises a ValueError unless the objects of an image meet the contract of
+    `InstanceDataset.read`.
 
     Boxes without area and boxes beyond the image are allowed: training ignores boxes without area.
 

@@ -10,7 +10,8 @@ from keras_segattn.images.palette import default_palette
 BORDER = (224, 224, 192)
 LABEL_MAP = "labelmap.txt"
 HOW_TO_GET = (
-    "Pass the folder that holds JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/, such "
+    "Pass the folder that contains JPEGImages/, SegmentationClass/ and ImageSets/Segmentation/, "
+    "such "
     "as VOCdevkit/VOC2012 of the release, or an export in this format."
 )
 

@@ -37,8 +37,8 @@ class NamePattern:
         found = [part for part in parts if FIELD.fullmatch(part) and part != "*"]
         if "{name}" not in found or len(set(found)) < len(found) or set(found) - fields.keys():
             raise ValueError(
-                f"`{argument}` must hold {{name}} once, such as '{{name}}_mask.png', and may hold "
-                "{folder}/ and, for the masks of several labels, {class}. Received: "
+                f"`{argument}` must contain {{name}} once, such as '{{name}}_mask.png', and may "
+                "contain {folder}/ and, for the masks of several labels, {class}. Received: "
                 f"{pattern!r}"
             )
         expressions = [fields.get(part, re.escape(part)) for part in parts]

@@ -83,7 +83,10 @@ class SegmentationPyDataset(keras.utils.PyDataset):
             epoch, batch = divmod(batch, self.sampler.batches)
             return self._epoch + epoch, batch
         if not 0 <= batch < self.sampler.batches:
-            raise IndexError(f"Batches are from 0 to {self.sampler.batches - 1}. Received: {batch}")
+            raise IndexError(
+                f"The index of a batch must be from 0 to {self.sampler.batches - 1}. Received: "
+                f"{batch}"
+            )
         return self._epoch, batch
 
     def _following(self, epoch, batch):

@@ -58,7 +58,7 @@ class RoadScenes(SegmentationDataset):
 
     def read(self, index):
         if not 0 <= index < self.count:
-            raise IndexError(f"Scenes are from 0 to {self.count - 1}. Received: index={index}")
+            raise IndexError(f"`index` must be from 0 to {self.count - 1}. Received: index={index}")
         rng = np.random.default_rng((self.seed, SPLITS.index(self._split), index))
         scene = _Scene(self.size, rng)
         scene.draw()

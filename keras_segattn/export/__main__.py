@@ -52,7 +52,7 @@ def parse_arguments(arguments, prog="python -m keras_segattn.export"):
     add(
         "model",
         type=Path,
-        help="a .keras file, as `model.save` writes it; or a run's folder, of `keras-segattn`",
+        help="a .keras file, or the folder of a `keras-segattn` run",
     )
     add("--format", choices=list(FORMATS), default="saved_model", help="default: saved_model")
     add(
@@ -65,7 +65,7 @@ def parse_arguments(arguments, prog="python -m keras_segattn.export"):
         "--dtype",
         choices=list(LEAST_AGREEMENT),
         default="float32",
-        help="of the weights; int8 needs --images (default: float32)",
+        help="dtype of the weights; int8 needs --images (default: float32)",
     )
     add("--output", choices=OUTPUTS, default="class_map", help="the output (default: class_map)")
     add(
@@ -79,7 +79,7 @@ def parse_arguments(arguments, prog="python -m keras_segattn.export"):
         type=int,
         nargs=2,
         metavar=("HEIGHT", "WIDTH"),
-        help="of the images (default: any)",
+        help="size of the images (default: any)",
     )
     add(
         "--network-size",
@@ -131,7 +131,7 @@ def all_images(paths):
 
 
 def main(arguments=None, complete=None, prog="python -m keras_segattn.export"):
-    """Exports as the arguments say.
+    """Exports a model according to the arguments.
 
     Args:
         arguments: List of arguments, or `None` for the arguments of the process.

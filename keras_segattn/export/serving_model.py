@@ -104,7 +104,8 @@ def input_sizes(model, input_shape, network_size):
     """Returns `input_shape` with the fixed sides of a model; raises a ValueError if they differ."""
     if len(input_shape) != 3:
         raise ValueError(
-            f"`input_shape` must be (batch, height, width), None for any. Received: {input_shape}"
+            "`input_shape` must be (batch, height, width), with None for any size. Received: "
+            f"{input_shape}"
         )
     batch, *sides = input_shape
     taken = model.input_shape[1:3]

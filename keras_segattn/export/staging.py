@@ -115,8 +115,8 @@ def _check_own(folder):
         except FileNotFoundError:  # Another process has just removed it.
             return
     raise ValueError(
-        f"{folder}, where the export is prepared, exists and is not of an export. It is not "
-        "cleared: move it away, or pass another path."
+        f"{folder}, where the export is prepared, exists but does not belong to an export, so it "
+        "is not cleared. Move it away, or pass another path."
     )
 
 

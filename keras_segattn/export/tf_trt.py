@@ -46,8 +46,8 @@ def parse_arguments(arguments=None):
         type=shape,
         action="append",
         metavar="NxHxWxC",
-        help="of images to build engines for; may be repeated (default: the SavedModel's fixed "
-        f"shape, or sides of {DEFAULT_SIDES[0]} and {DEFAULT_SIDES[1]})",
+        help="shape of images to build engines for; may be repeated (default: the SavedModel's "
+        f"fixed shape, or sides of {DEFAULT_SIDES[0]} and {DEFAULT_SIDES[1]})",
     )
     add("--profile", choices=["Range", "Optimal", "Range+Optimal"], default="Range+Optimal")
     add("--workspace", type=int, default=4, metavar="GIB", help="memory for TensorRT (default: 4)")

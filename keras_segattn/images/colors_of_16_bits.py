@@ -3,7 +3,7 @@
 import numpy as np
 
 # Pillow's names of the modes that a PNG file stores, and the names under which it unpacks the lower
-# bytes. It has none for gray with alpha, whose four bytes are taken as they are.
+# bytes. It has no such name for gray with alpha, whose four bytes are used unchanged.
 LOWER_BYTES = {"RGB;16B": "RGB;16L", "RGBA;16B": "RGBA;16L", "LA;16B": "RGBA"}
 
 
@@ -33,7 +33,7 @@ def read_colors_of_16_bits(image, file):
     upper = np.asarray(image).astype("uint16")
     file.seek(0)
     with Image.open(file, formats=("PNG",)) as again:
-        # All else, the decompression, the filters and the checksums, stays Pillow's.
+        # Pillow still does everything else: decompression, filters and checksums.
         again.tile = [(*tile[:3], LOWER_BYTES[stored]) for tile in again.tile]
         lower = np.asarray(again)
     if stored == "LA;16B":
@@ -44,12 +44,12 @@ def read_colors_of_16_bits(image, file):
 def _read_ppm(image, file):
     codec, _, offset, (_, highest) = image.tile[0]
     if codec != "ppm":
-        raise ValueError("it holds colors of 16 bits as text; save it as a PNG or TIFF file")
+        raise ValueError("it stores 16-bit colors as text; save it as a PNG or TIFF file")
     file.seek(offset)
     width, height = image.size
     data = file.read(6 * width * height)
     if len(data) < 6 * width * height:
         raise ValueError("the file is cut off")
     pixels = np.frombuffer(data, ">u2").reshape(height, width, 3)
-    # As Pillow does to gray: the highest value of the file becomes the highest of the dtype.
+    # As in Pillow for gray: the highest value of the file becomes the highest of the dtype.
     return np.rint(np.minimum(pixels / highest, 1) * 65535).astype("uint16")

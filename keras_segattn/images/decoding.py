@@ -29,8 +29,8 @@ VIDEO_HEAD = re.compile(
 )
 VIDEO = (
     "; it is a video, for `keras_segattn.inference.segment_video`; or read its frames, with OpenCV "
-    "for example, and pass them one by one or as a generator, with channel_order='BGR' where "
-    "OpenCV gives them"
+    "for example, and pass them one by one or as a generator, with channel_order='BGR' for "
+    "OpenCV's frames"
 )
 # Each scan of a progressive JPEG costs a pass over all pixels; encoders write about ten scans.
 MOST_SCANS = 100

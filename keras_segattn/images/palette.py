@@ -54,6 +54,6 @@ def _to_color(color):
     except (TypeError, ValueError):
         pass
     raise ValueError(
-        "A color of a palette is three integers from 0 to 255, or text such as '#ff8000'; leave "
-        f"alpha out. Received: {color!r}"
+        "A color of a palette is three integers from 0 to 255, or text such as '#ff8000', without "
+        "alpha. Received: {color!r}"
     )

@@ -57,7 +57,8 @@ def trace_polygons(class_map, classes=None, simplify=0.0):
     check_at_least("simplify", simplify, 0)
     if class_map.ndim not in (2, 3) or class_map.dtype.kind not in "iub":
         raise ValueError(
-            "A class map to trace holds integers of shape (height, width) or (height, width, "
+            "A class map to trace must contain integers of shape (height, width) or (height, "
+            "width, "
             f"classes). Received: {class_map.dtype} of shape {class_map.shape}"
         )
     if class_map.ndim == 2:

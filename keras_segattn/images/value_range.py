@@ -57,8 +57,9 @@ def scale_to_range(image, value_range):
         )
     if image.dtype == "uint8" and array[..., 1].max() > 255:
         warnings.warn(
-            f"An image of 8 bits has values up to 255, and its value range goes to "
-            f"{array[..., 1].max():g}: it becomes dark. If its file holds more bits, save it as a "
+            f"An 8-bit image has values up to 255, but its value range goes to "
+            f"{array[..., 1].max():g}: the image becomes dark. If its file contains more bits, "
+            "save it as a "
             "PNG, TIFF or .npy file, and pass its path; Pillow's images and other formats have 8 "
             "bits per color.",
             stacklevel=3,
@@ -66,8 +67,8 @@ def scale_to_range(image, value_range):
     pixels = image.astype("float32")
     if image.dtype.kind == "f" and not np.isfinite(pixels).all():
         raise ValueError(
-            "The image contains NaN or infinite values. Replace them, by the lowest value for "
-            "example, and make their pixels void in the mask."
+            "The image contains NaN or infinite values. Replace them, for example with the lowest "
+            "value, and make their pixels void in the mask."
         )
     pixels -= array[..., 0]
     pixels *= 255 / (array[..., 1] - array[..., 0])

@@ -43,7 +43,7 @@ class CompositeLayer(keras.layers.Layer):
         sublayers = dict(_sublayers(self))
         if path not in sublayers:
             raise ValueError(
-                f"{path!r} is no sublayer of {self.name!r}. There are: {sorted(sublayers)}"
+                f"{path!r} is not a sublayer of {self.name!r}. Available: {sorted(sublayers)}"
             )
         return sublayers[path]
 

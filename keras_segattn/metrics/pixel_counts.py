@@ -147,7 +147,7 @@ class PixelCounts(keras.metrics.Metric):
             raise ValueError(
                 f"A label was neither a class from 0 to {self.labels - 1} nor void "
                 f"({self.ignore_class}), the logits of a pixel were NaN, or the outputs of a "
-                "softmax was passed instead of logits."
+                "softmax were passed instead of logits."
             )
         rounded = counts.astype("int64")
         return rounded if np.array_equal(rounded, counts) else counts

@@ -55,7 +55,9 @@ class WarmupStepDecay(keras.optimizers.schedules.LearningRateSchedule):
         check_at_least("warmup_steps", warmup_steps, 0)
         boundaries = [int(step) for step in boundaries]
         if boundaries != sorted(set(boundaries)) or min(boundaries, default=1) < 1:
-            raise ValueError(f"`boundaries` must be rising steps from 1. Received: {boundaries}")
+            raise ValueError(
+                f"`boundaries` must be increasing steps of at least 1. Received: {boundaries}"
+            )
         self.initial_learning_rate = initial_learning_rate
         self.boundaries = boundaries
         self.decay_factor = decay_factor

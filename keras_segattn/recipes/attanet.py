@@ -12,11 +12,11 @@ HEADS = (
     "the paper names the fused map"
 )
 CAMVID = "the paper does not train on CamVid; as in Cross-CBAM at its size"
-# Of the pixels of a batch, however large its crops and their number are.
+# A fraction of the pixels of a batch, for any crop and batch size.
 MIN_KEPT = 1 / 16
 MIN_KEPT_REASON = (
-    "from the authors' code: a sixteenth of the pixels of a batch. It counts on each GPU, the loss "
-    "here over the whole batch; a share, so that it follows other batch sizes and crops"
+    "from the authors' code: a sixteenth of the pixels of a batch, counted there on each GPU and "
+    "here over the whole batch; a fraction adapts to other batch sizes and crops"
 )
 
 

@@ -90,7 +90,7 @@ class InstanceRecipe:
             raise ValueError(f"`learning_rate` must be positive. Received: {self.learning_rate}")
         if not all(0 < share < 1 for share in self.decay_at):
             raise ValueError(
-                "`decay_at` must be shares of the training, between 0 and 1. Received: "
+                "`decay_at` must be fractions of the training, between 0 and 1. Received: "
                 f"{self.decay_at}"
             )
         if (self.epochs is None) == (self.steps is None):

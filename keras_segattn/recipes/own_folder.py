@@ -6,7 +6,7 @@ SIZES = "fitted to the images and the machine by the command `train`"
 
 OWN_FOLDER = Recipe(
     name="own_folder",
-    source="Settings of our own, tried on CamVid in benchmarks/camvid.md",
+    source="Our own settings, tried on CamVid in benchmarks/camvid.md",
     network="CANet",
     network_arguments={"backbone": "mobilenet_v2", "auxiliary_heads": True},
     backbone_weights="imagenet",

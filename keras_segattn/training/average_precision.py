@@ -59,7 +59,7 @@ def evaluate_instances(model, data, *, short_side=None, long_side=None, truth=No
     check_judge()
     if model.classes != len(data.class_names):
         raise ValueError(
-            f"Model {model.name!r} has {model.classes} classes, and the data set "
+            f"Model {model.name!r} has {model.classes} classes, but the data set has "
             f"{len(data.class_names)}: {list(data.class_names)}"
         )
     results = []

@@ -44,7 +44,7 @@ class ImageScores:
         return [row["index"] for row in self.rows() if row["mean_iou"] is not None][:count]
 
     def best(self, count):
-        """Returns the indices of the images of the highest mean IoU, the best first."""
+        """Returns the indices of the images with the highest mean IoU, the best first."""
         return self.worst(len(self._rows))[::-1][:count]
 
     def write(self, path):

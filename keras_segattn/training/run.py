@@ -34,12 +34,12 @@ from keras_segattn.wording import counted
 def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     """Trains a recipe's network and returns the model of the best epoch.
 
-    The network is built, with its first weights, and all samples are read once before a run starts,
-    so that missing weights or a wrong file are found at once. A checkpoint is written after each
-    epoch, and the epoch is validated as the recipe's `validation` or `evaluation` says. Where
-    `folder` holds some, training goes on from the last one, with the samples, the rate and the
-    optimizer's state that it would have had. If the last one is damaged, it goes on from the best
-    one, and says so.
+    Before a run starts, the network is built with its initial weights and all samples are read
+    once, so missing weights and faulty files are found immediately. Each epoch is validated with
+    the recipe's `validation` or `evaluation` protocol, and a checkpoint is written. If `folder`
+    contains checkpoints, training resumes from the last one, with the same samples, learning rate
+    and optimizer state as without the interruption. If the last checkpoint is damaged, training
+    resumes from the best one and prints a message.
 
     Args:
         recipe: A `keras_segattn.recipes.Recipe`.
@@ -76,7 +76,7 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     run = RunFolder(folder)
     network = None
     if not run.has_begun():
-        # First what takes seconds: weights may be out of reach.
+        # Before the data are read, which takes longer: the weights may be unavailable.
         with strategy.scope(), precision_policy(options.mixed_precision):
             network = _build(recipe, data["train"], options)
         verify_data(data)
@@ -173,7 +173,7 @@ def _prepare(options, strategy, recipe):
 
 
 def _build(recipe, data, options):
-    """Returns the network with the weights that it starts from."""
+    """Returns the network with its initial weights."""
     return build_with_weights(lambda weights: build_model(recipe, data, weights), recipe, options)
 
 

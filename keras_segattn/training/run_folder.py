@@ -26,8 +26,8 @@ from keras_segattn.wording import counted
 
 # The default log column for choosing the best epoch.
 MONITOR = "val_mean_iou"
-# In bytes. Of a file larger than the first, three parts of the second are hashed: the data are read
-# at each start of a run, and large images would take minutes.
+# In bytes. For a file larger than the first, only three parts of the second size are hashed: the
+# data are read at each start of a run, and large images would take minutes.
 WHOLE_FILE, PART_OF_FILE = 1 << 20, 1 << 16
 # Files that are written once a run has ended.
 RESULTS = ("model.keras", "curves.png", "metrics.json", "report.html")
@@ -121,7 +121,8 @@ class RunFolder:
             return
         self._check_own(config)
         if not (self.checkpoints / "best.json").exists():
-            # Of a process killed between the two files of the first epoch, which is trained again.
+            # From a process killed between the two files of the first epoch, which is trained
+            # again.
             with contextlib.suppress(FileNotFoundError):
                 self.best.replace(self.best.with_name("earlier-best.keras"))
         make_folder(self.path)
@@ -292,7 +293,7 @@ def _describe(dataset):
 
 
 def _hash(dataset, of_file):
-    """A hash of the names of the samples and of a fact about each of their files, if any."""
+    """Returns a hash of the sample names and of a fact about each of their files, if any."""
     # One file may hold the annotations of all samples.
     digest, of_file = hashlib.sha256(), functools.cache(of_file)
     for index in range(len(dataset)):
@@ -304,7 +305,7 @@ def _hash(dataset, of_file):
 
 
 def _content(path):
-    """A hash of a file; of a large one, of its beginning, middle and end."""
+    """Returns a hash of a file; for a large file, of its beginning, middle and end."""
     size = os.path.getsize(path)
     with open(path, "rb") as file:
         if size <= WHOLE_FILE:

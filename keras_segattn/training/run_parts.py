@@ -1,4 +1,4 @@
-"""The parts that all trainings by a recipe share."""
+"""Parts shared by all training with recipes."""
 
 import contextlib
 import math
@@ -11,7 +11,7 @@ from keras_segattn.wording import counted
 
 
 def verify_data(data):
-    """Raises a ValueError with the first faults of data sets: now, not after the last epoch.
+    """Raises a ValueError with the first faults of data sets, before training starts.
 
     Args:
         data: Dict from splits to data sets.
@@ -27,7 +27,7 @@ def verify_data(data):
 
 @contextlib.contextmanager
 def precision_policy(mixed_precision):
-    """Models are made and loaded with a mixed policy in here, if one is asked for."""
+    """Context in which models are created and loaded with a mixed precision policy, if given."""
     before = keras.config.dtype_policy()
     if mixed_precision:
         keras.config.set_dtype_policy(f"mixed_{mixed_precision}")
@@ -38,7 +38,7 @@ def precision_policy(mixed_precision):
 
 
 def build_with_weights(build, recipe, options):
-    """Returns a network with the weights that it starts from.
+    """Returns a network with its initial weights.
 
     Args:
         build: Function from the backbone's weights, as networks take them, to the network.
@@ -56,7 +56,7 @@ def build_with_weights(build, recipe, options):
         return model
     of_recipe = options.backbone_weights == "recipe"
     weights = recipe.backbone_weights if of_recipe else options.backbone_weights
-    print("the backbone starts from", weights or _nothing(recipe, of_recipe), flush=True)
+    print("the backbone starts from", weights or _initial_weights(recipe, of_recipe), flush=True)
     try:
         return build(weights)
     except (OSError, ImportError, ValueError) as error:
@@ -71,15 +71,15 @@ def build_with_weights(build, recipe, options):
         ) from error
 
 
-def _nothing(recipe, of_recipe):
+def _initial_weights(recipe, of_recipe):
     """Describes the initial weights of a backbone without `backbone_weights`."""
     backbone = recipe.network_arguments.get("backbone", "")
     if is_preset(backbone):
         return "the weights of its preset"
     stem = recipe.network_arguments.get("stem", "standard")
     if of_recipe and has_imagenet_weights(backbone, stem):
-        return "nothing, though there are ImageNet weights of it"
-    return "nothing"
+        return "random weights, although there are ImageNet weights for it"
+    return "random weights"
 
 
 @contextlib.contextmanager
@@ -94,7 +94,7 @@ def closed_logs(callbacks):
 
 
 class EarlyStop(keras.callbacks.EarlyStopping):
-    """Early stopping that counts on where a run is resumed; with no patience, it never stops.
+    """Early stopping that keeps its count when a run resumes; without patience, it never stops.
 
     Args:
         monitor: Key of the logs; its highest value marks the best epoch.
@@ -111,7 +111,7 @@ class EarlyStop(keras.callbacks.EarlyStopping):
 
     @property
     def is_over(self):
-        """Returns whether the epochs before have ended the training."""
+        """Returns whether earlier epochs have already ended the training."""
         return self._waited >= self.patience
 
     def on_train_begin(self, logs=None):

@@ -314,7 +314,7 @@ def test_images_of_other_bands_are_named(folder):
     [
         ({"class_names": map(str, range(256))}, "up to 255 classes. Received: 256"),
         ({"class_names": CLASSES, "channels": 0}, "`channels` must be at least 1. Received: 0"),
-        ({"class_names": CLASSES, "palette": ["#ff0000", "red"]}, "leave alpha out. .*: 'red'"),
+        ({"class_names": CLASSES, "palette": ["#ff0000", "red"]}, "without alpha. .*: 'red'"),
         ({"class_names": CLASSES, "palette": [(1, 2, 3, 255)] * 2}, r"\(1, 2, 3, 255\)"),
         ({"class_names": CLASSES, "palette": [(0.1, 0, 1)] * 2}, r"\(0\.1, 0, 1\)"),
         (

@@ -106,7 +106,7 @@ def test_a_pattern_is_proposed(tmp_path, image, mask, advice):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"mask_pattern": "mask.png"}, r"`mask_pattern` must hold \{name\} once"),
+        ({"mask_pattern": "mask.png"}, r"`mask_pattern` must contain \{name\} once"),
         ({"mask_pattern": "{name}_{name}.png"}, "Received: '{name}_{name}.png'"),
         ({"mask_pattern": "{name}_{label}.png"}, "Received: '{name}_{label}.png'"),
         ({"mask_pattern": "{folder}{name}.png"}, "Received"),

@@ -135,7 +135,7 @@ def test_a_staging_folder_of_others_is_not_cleared(tmp_path, kind):
         if kind == "lock of others":
             (staging / "lock").write_text("a combination")
     before = contents(tmp_path)
-    with pytest.raises(ValueError, match=r"\.saved\.export, .* is not of an export"):
+    with pytest.raises(ValueError, match=r"\.saved\.export, .* does not belong to an export"):
         export_model(color_network(), tmp_path / "saved", "saved_model")
     assert contents(tmp_path) == before
 

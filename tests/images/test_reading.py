@@ -357,5 +357,5 @@ def test_colors_of_16_bits_stay_so_in_ppm_files(highest, rng):
     with pytest.raises(ValueError, match="the file is cut off"):
         read_image(content[:-1])
     text = b"P3\n1 1\n65535\n1 2 3\n"
-    with pytest.raises(ValueError, match="colors of 16 bits as text"):
+    with pytest.raises(ValueError, match="16-bit colors as text"):
         read_image(text)

@@ -65,7 +65,7 @@ def test_what_does_not_fit_a_range(image, value_range, message):
 
 def test_8_bits_with_a_range_of_more_are_told():
     colors = Image.fromarray(np.full((4, 4, 3), 15, "uint8"))
-    with pytest.warns(UserWarning, match="values up to 255, and its value range goes to 4095"):
+    with pytest.warns(UserWarning, match="values up to 255, but its value range goes to 4095"):
         to_pixels(read_image(colors), 3, TWELVE_BITS)
 
 

@@ -157,7 +157,7 @@ def test_a_layer_is_made_frozen(case, rng):
 
 def test_unknown_sublayers_are_refused(rng):
     block = layers.ConvNormAct(4, frozen=["normalization"])
-    with pytest.raises(ValueError, match=r"'normalization' is no sublayer of .*'act', 'conv', "):
+    with pytest.raises(ValueError, match=r"'normalization' is not a sublayer of .*'act', 'conv', "):
         block(np.zeros((1, 4, 4, 3), "float32"))
 
 

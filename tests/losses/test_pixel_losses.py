@@ -191,8 +191,8 @@ def test_refusals(batch, make):
     [
         (lambda: FocalLoss(gamma=-1), "`gamma` must be at least 0. Received: -1"),
         (lambda: OHEMCrossEntropy(threshold=0), "between 0 and 1. Received: 0"),
-        (lambda: OHEMCrossEntropy(min_kept=0), "share of them between 0 and 1. Received: 0"),
-        (lambda: OHEMCrossEntropy(min_kept=1.5), "share of them between 0 and 1. Received: 1.5"),
+        (lambda: OHEMCrossEntropy(min_kept=0), "fraction of them between 0 and 1. Received: 0"),
+        (lambda: OHEMCrossEntropy(min_kept=1.5), "fraction of them between 0 and 1. Received: 1.5"),
     ],
 )
 def test_refusals_of_one_loss(make, message):

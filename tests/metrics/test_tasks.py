@@ -128,7 +128,9 @@ def test_compile_refuses_metrics_of_another_task():
     image = keras.Input((4, 4, 3))
     model = SegmentationModel(image, keras.layers.Conv2D(1, 1)(image))
     model.compile("sgd", metrics=[SegmentationScores(2, task="binary")])
-    with pytest.raises(ValueError, match=r"is for task='binary'. Pass it to the metric"):
+    with pytest.raises(
+        ValueError, match=r"is for task='binary'. Pass the same `task` to the metric"
+    ):
         model.compile("sgd", metrics=[SegmentationScores(2)])
     with pytest.raises(ValueError, match=r"returns logits.*Pass it from_logits=True"):
         model.compile("sgd", metrics=[SegmentationScores(2, task="binary", from_logits=False)])
