@@ -61,11 +61,14 @@ exchange.
 ## The limits of the fabric
 
 For n = {DEVICES} devices: {DEVICES} machines of one GPU each on 25 Gbit Ethernet, or one machine of
-{DEVICES} GPUs on NVLink. Assumed: Ethernet carries {ethernet[0] / 1e9:.3f} GB/s in each direction,
-its nominal rate, and NVLink 3 {nvlink[0] / 1e9:.0f} GB/s, half of the 600 GB/s of NVIDIA's data
-sheet of the A100; a hop takes {ethernet[1] * 1e6:.0f} µs and {nvlink[1] * 1e6:.0f} µs, and an
-all-reduce 2 (n - 1) hops; gradients go in one message. Nominal rates are upper bounds: expect
-less. The steps per second assume that only the exchange of gradients takes time.
+{DEVICES} GPUs on NVLink.
+
+We assume that Ethernet carries its nominal rate of {ethernet[0] / 1e9:.3f} GB/s
+in each direction, and NVLink 3 {nvlink[0] / 1e9:.0f} GB/s, half of the 600 GB/s in
+NVIDIA's data sheet of the A100. A hop takes {ethernet[1] * 1e6:.0f} µs and
+{nvlink[1] * 1e6:.0f} µs, and an all-reduce takes 2 (n - 1) hops. Gradients are sent in one
+message. Nominal rates are upper bounds: expect less. The steps per second assume that only the
+exchange of gradients takes time.
 
 {
         table(
@@ -87,10 +90,13 @@ too few images for useful statistics, such as 1 image per device below.
 
 ## The share of the exchange in a step
 
-Assumed: an A100 reaches {UTILIZATION:.0%} of its TF32 peak of {PEAK_FLOPS / 1e12:.0f} TFLOPS, which
-is generous for depthwise convolutions; going back takes twice the operations of going forward; the
-global batch is the recipe's, split over {DEVICES} devices; nothing is exchanged while
-computing. The share is the exchange's part of the step, without and with synchronized statistics.
+We assume that an A100 reaches {UTILIZATION:.0%} of its TF32 peak of
+{PEAK_FLOPS / 1e12:.0f} TFLOPS, which is generous for depthwise convolutions. The backward pass
+takes twice the operations of the forward pass. The global batch is the recipe's, split over
+{
+        DEVICES
+    } devices, and nothing is exchanged while computing. The table shows the
+fraction of a step spent on the exchange, without and with synchronized statistics.
 
 {
         table(
