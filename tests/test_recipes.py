@@ -89,7 +89,7 @@ def test_recipes_hold_the_figures_of_the_papers():
     for recipe in RECIPES.values():
         if recipe.loss == "ohem":
             assert recipe.loss_arguments["min_kept"] == 1 / 16
-            assert "share" in recipe.our_choices["loss_arguments"]
+            assert "fraction" in recipe.our_choices["loss_arguments"]
 
 
 def test_schedule_ends_with_the_training():

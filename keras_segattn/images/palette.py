@@ -55,5 +55,5 @@ def _to_color(color):
         pass
     raise ValueError(
         "A color of a palette is three integers from 0 to 255, or text such as '#ff8000', without "
-        "alpha. Received: {color!r}"
+        f"alpha. Received: {color!r}"
     )

@@ -84,7 +84,7 @@ class OHEMCrossEntropy(PixelLoss):
         if not (min_kept >= 1 and min_kept == int(min_kept)) and not 0 < min_kept < 1:
             raise ValueError(
                 "`min_kept` must be a number of pixels, an integer of at least 1, or a fraction of "
-                "them between 0 and 1. Received: {min_kept}"
+                f"them between 0 and 1. Received: {min_kept}"
             )
         self.threshold = threshold
         self.min_kept = min_kept
