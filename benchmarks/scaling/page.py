@@ -93,9 +93,7 @@ too few images for useful statistics, such as 1 image per device below.
 We assume that an A100 reaches {UTILIZATION:.0%} of its TF32 peak of
 {PEAK_FLOPS / 1e12:.0f} TFLOPS, which is generous for depthwise convolutions. The backward pass
 takes twice the operations of the forward pass. The global batch is the recipe's, split over
-{
-        DEVICES
-    } devices, and nothing is exchanged while computing. The table shows the
+{DEVICES} devices, and nothing is exchanged while computing. The table shows the
 fraction of a step spent on the exchange, without and with synchronized statistics.
 
 {
