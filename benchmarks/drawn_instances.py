@@ -60,7 +60,7 @@ def draw(model, path, count=4):
 
 
 def draw_pictures(model, options):
-    """Draws the pictures that the options name."""
+    """Draws the requested pictures."""
     if options.picture:
         draw(model, options.picture)
     if options.attention_picture:
@@ -68,7 +68,7 @@ def draw_pictures(model, options):
 
 
 def draw_attention(model, path, index=1):
-    """Draws where the center of the best object of a validation image looks, in the backbone."""
+    """Draws the backbone's attention from the center of the best object in a validation image."""
     image, _ = DrawnShapes("val", index + 1).read(index)
     found = segment_instances(model, image)
     x1, y1, x2, y2 = found.boxes[0]
@@ -87,7 +87,9 @@ def main():
     parser.add_argument("--save", help="write the trained network to this .keras file")
     parser.add_argument("--picture", help="draw its predictions for four images into this file")
     parser.add_argument("--attention-picture", help="draw an attention map into this file")
-    parser.add_argument("--load", help="draw with the network in this .keras file; train none")
+    parser.add_argument(
+        "--load", help="draw with the network in this .keras file, without training"
+    )
     options = parser.parse_args()
     if options.load:
         model = keras.saving.load_model(options.load)

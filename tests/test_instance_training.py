@@ -156,13 +156,22 @@ def test_the_command(data, tiny_network, tmp_path, capsys):
         np.testing.assert_allclose([one["score"] for one in got], want.scores, rtol=1e-5)
     COCOInstances(found / "annotations.coco.json", photos)
     for arguments, message in (
-        (["train", str(folder), *flags, "--network", "CANet"], "has no --network: leave it out"),
-        (["train", str(photos), *flags], "takes data in COCO's format.*Found none"),
-        (["train", str(folder), *flags, "--set", "sides=3"], "no setting 'sides'. There are: name"),
-        (["evaluate", str(run)], "name the data, in COCO's format, too"),
-        (["evaluate", str(run), str(folder), "--flip"], "finds objects and has no --flip"),
-        (["predict", str(run), str(photos), str(found)], "exists already"),
-        (["predict", str(run), str(photos), "elsewhere", "--tile", "64"], "has no --tile"),
+        (
+            ["train", str(folder), *flags, "--network", "CANet"],
+            "does not support --network: omit it",
+        ),
+        (["train", str(photos), *flags], "needs data in COCO format.*There is none"),
+        (
+            ["train", str(folder), *flags, "--set", "sides=3"],
+            "no setting 'sides'. Known settings: name",
+        ),
+        (["evaluate", str(run)], "also pass data in COCO format"),
+        (
+            ["evaluate", str(run), str(folder), "--flip"],
+            "finds objects and does not support --flip",
+        ),
+        (["predict", str(run), str(photos), str(found)], "already exists"),
+        (["predict", str(run), str(photos), "elsewhere", "--tile", "64"], "does not support --tile"),
     ):
         with pytest.raises(SystemExit) as stopped:
             main(arguments)
@@ -170,7 +179,7 @@ def test_the_command(data, tiny_network, tmp_path, capsys):
 
 
 def test_parts_of_a_folder_in_cocos_format(data, tmp_path):
-    """As Roboflow and others lay them out; a file on its own is not divided."""
+    """Layouts of Roboflow and others; a single file is not split."""
     for split in ("train", "val"):
         source = data[split].files(0)[0].parent
         (tmp_path / split).symlink_to(source)

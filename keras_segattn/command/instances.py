@@ -1,4 +1,4 @@
-"""The commands for networks that find objects, on data in COCO's format."""
+"""The commands for instance segmentation, with data in COCO format."""
 
 import dataclasses
 from pathlib import Path
@@ -24,10 +24,10 @@ from keras_segattn.training import evaluate_instances, train_instances
 from keras_segattn.wording import counted
 
 PICTURES = 8
-# COCO's own names of its files.
+# The file names in COCO itself.
 COCO_ANNOTATIONS, COCO_IMAGES = "annotations/instances_{}2017.json", "{}2017"
 FIELDS = [field.name for field in dataclasses.fields(recipes.InstanceRecipe)]
-# Flags of the three commands for class maps only. An empty value means that a flag is absent.
+# Flags of the three commands that apply only to class maps. An empty value means an absent flag.
 TRAIN_ONLY = (
     "task",
     "class_names",
@@ -77,8 +77,8 @@ def open_coco(path):
     guess = guess_annotations(path, None, None, find_splits) if path.exists() else None
     if guess is None or guess[0]["kind"] != "coco":
         raise ValueError(
-            "A network that finds objects takes data in COCO's format: a JSON file with boxes and "
-            f"masks, or a folder with such files and the images. Found none in {path}."
+            "Instance segmentation needs data in COCO format: a JSON file with boxes and "
+            f"masks, or a folder with such files and the images. There is none in {path}."
         )
     places, root = guess[0], path if path.is_dir() else path.parent
     return {
@@ -90,7 +90,7 @@ def open_coco(path):
 
 
 def train(arguments, run):
-    """Trains by the arguments of `keras-segattn train` with a recipe of instance segmentation.
+    """Trains with an instance segmentation recipe and the arguments of `keras-segattn train`.
 
     Args:
         arguments: The parsed arguments.
@@ -104,7 +104,7 @@ def train(arguments, run):
     if not {"train", "val"} <= data.keys():
         raise ValueError(
             f"Training needs a file for 'train' and one for 'val' in {arguments.source}. Found: "
-            f"{[name for name in data if name] or 'one file that is not divided'}"
+            f"{[name for name in data if name] or 'one file that is not split'}"
         )
     names = data["train"].class_names
     parts = ", ".join(f"{part} {len(dataset)}" for part, dataset in data.items())
@@ -114,7 +114,7 @@ def train(arguments, run):
 
 
 def run_instances(recipe, data, run, options, resume=False, formats=()):
-    """Trains, evaluates, draws and exports a network that finds objects.
+    """Trains, evaluates, draws and exports an instance segmentation network.
 
     Args:
         recipe: An `InstanceRecipe`.
@@ -139,14 +139,14 @@ def run_instances(recipe, data, run, options, resume=False, formats=()):
 
 
 def evaluate(arguments, model):
-    """Scores a model by the arguments of `keras-segattn evaluate`: COCO's average precision."""
+    """Scores a model with COCO's average precision, for `keras-segattn evaluate`."""
     _refuse(arguments, EVALUATE_ONLY, f"Model {model.name!r}")
     if arguments.data is None:
-        raise ValueError(f"{arguments.model} finds objects: name the data, in COCO's format, too.")
+        raise ValueError(f"{arguments.model} finds objects: also pass data in COCO format.")
     parts = open_coco(arguments.data)
     part = arguments.part or next(name for name in ("test", "val", "train", None) if name in parts)
     if part not in parts:
-        raise ValueError(f"The data have no part {part!r}; there are {sorted(parts)}.")
+        raise ValueError(f"The data have no part {part!r}. Pass one of {sorted(parts)} as --part.")
     name = "_".join(filter(None, (Path(arguments.data).resolve().stem, part)))
     run = arguments.model if arguments.model.is_dir() else arguments.model.parent
     folder, sides = arguments.output or run / "evaluation" / name, sides_of(arguments.model)
@@ -158,7 +158,7 @@ def evaluate(arguments, model):
 
 
 def predict(arguments, model, sides):
-    """Finds objects by the arguments of `keras-segattn predict`.
+    """Finds objects with the arguments of `keras-segattn predict`.
 
     It writes `annotations.coco.json`, COCO's format with the score of every object, and with
     `--overlay` the objects drawn over the images.
@@ -175,7 +175,7 @@ def predict(arguments, model, sides):
     pairs = pair_files(arguments.images, arguments.results)
     target = arguments.results / COCO_FILE
     if target.exists():
-        raise ValueError(f"{target} exists already. Write to another folder, or move it away.")
+        raise ValueError(f"{target} already exists. Write to another folder, or move it away.")
     names = model.class_names or tuple(map(str, range(model.classes)))
     images, annotations, failures = [], [], {}
     progress = keras.utils.Progbar(len(pairs), unit_name="image")
@@ -227,7 +227,7 @@ def _refuse(arguments, names, subject):
     given = [name for name in names if getattr(arguments, name) not in (None, False, [], 0.0)]
     if given:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
-        raise ValueError(f"{subject} finds objects and has no {flags}: leave it out.")
+        raise ValueError(f"{subject} finds objects and does not support {flags}: omit it.")
 
 
 def _with_settings(recipe, settings):
@@ -237,10 +237,11 @@ def _with_settings(recipe, settings):
         known = field in FIELDS and (not key or isinstance(getattr(recipe, field), dict))
         if not known:
             raise ValueError(
-                f"Recipe {recipe.name!r} has no setting {name!r}. There are: {', '.join(FIELDS)}"
+                f"Recipe {recipe.name!r} has no setting {name!r}. Known settings: "
+                f"{', '.join(FIELDS)}"
             )
         value = {**getattr(recipe, field), key: value} if key else value
-        # A training has one length.
+        # Epochs and steps both give the length of training; only one may be set.
         other = {"epochs": {"steps": None}, "steps": {"epochs": None}}.get(name, {})
         recipe = dataclasses.replace(recipe, **{field: value}, **other)
     return recipe

@@ -38,7 +38,7 @@ def load_model(path):
 def finds_objects(path):
     """Returns whether the network of a run or a `.keras` file finds objects; does not load it.
 
-    Of a damaged file, which cannot be loaded either, it is `False`.
+    For a damaged file, which cannot be loaded either, the result is `False`.
     """
     try:
         with zipfile.ZipFile(find_model(path)) as file:
@@ -54,7 +54,7 @@ def evaluation_of(path):
 
 
 def sides_of(path):
-    """Returns the sides that a run resizes images to, as `segment_instances` takes them."""
+    """Returns the sides to which a run resizes images, as arguments of `segment_instances`."""
     settings = _settings(path)
     return {name: settings.get(name) for name in ("short_side", "long_side")}
 

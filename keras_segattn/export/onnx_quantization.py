@@ -1,4 +1,4 @@
-"""Quantizes an ONNX graph to int8 such that ONNX Runtime has int8 kernels for it."""
+"""Quantizes an ONNX graph to int8 in a form for which ONNX Runtime has int8 kernels."""
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def quantize(folded, path, calibration):
 def write_as_convolutions(graph):
     """Replaces transposed convolutions and average pooling by convolutions, in place.
 
-    ONNX Runtime has no int8 kernel for the former and a slow one for the latter.
+    ONNX Runtime has no int8 kernel for transposed convolutions and a slow one for average pooling.
     """
     from onnx import numpy_helper
 
@@ -122,14 +122,14 @@ def _transposed_convolution(node, of_node, kernel, bias, constants):
     y = new.add("DepthToSpace", y, blocksize=stride, mode="DCR")
     begins, ends = np.split(np.array(of_node.get("pads", [0] * 4)), 2)
     ends = ends + stride * np.array(taps) - size
-    # From the end of the axis; nothing is cut off by the largest integer.
+    # Relative to the end of the axis; the largest integer cuts nothing off.
     ends = np.where(ends, -ends, np.iinfo("int64").max)
     new.add("Slice", y, new.constant(begins), new.constant(ends), new.constant([2, 3]))
     return new.finish(node.output[0])
 
 
 def _average_pooling(node, of_node, channels, constants):
-    """Returns a depthwise convolution, whose equal weights 8 bits represent exactly."""
+    """Returns a depthwise convolution; 8 bits represent its equal weights exactly."""
     new = Replacement(node, "as_convolution", constants)
     window = of_node["kernel_shape"]
     kernel = np.full((channels, 1, *window), 1 / np.prod(window), "float32")

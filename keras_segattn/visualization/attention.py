@@ -173,7 +173,7 @@ def _find_layers(model):
 def _features(model, path, images):
     """Returns the inputs of the last layer of a path, for images."""
     for layer in path:
-        # `input` of a model is its own, and not the tensors that it is called on in another.
+        # `model.input` is the model's own input, not the tensor on which another model calls it.
         (node,) = (
             node
             for nodes in model._nodes_by_depth.values()
