@@ -42,6 +42,16 @@ NETWORKS = {
     "AttaNet light": ("AttaNet", {"backbone": "light"}),
     "CCNet ResNet-50": ("CCNet", {"backbone": "resnet50"}),
 }
+# Networks of the guide to choose one, which `benchmarks.relative_speed` measures.
+EDGE_NETWORKS = {
+    "CANet EfficientNet-Lite0": ("CANet", {"backbone": "efficientnet_lite0"}),
+    "Cross-CBAM EfficientNet-Lite0": ("CrossCBAM", {"backbone": "efficientnet_lite0"}),
+    "AttaNet EfficientNet-Lite0": ("AttaNet", {"backbone": "efficientnet_lite0"}),
+    "CCNet EfficientNet-Lite0": (
+        "CCNet",
+        {"backbone": "efficientnet_lite0", "output_stride": 16},
+    ),
+}
 CLASSES = 19
 # Side of the matrices in the reference product.
 PRODUCT = 2048
@@ -63,10 +73,10 @@ def build(name, shapes):
     keras.utils.set_random_seed(0)
     if name == "matmul":
         layer = keras.layers.Dense(shapes[0][1], use_bias=False)
-    elif name in NETWORKS:
+    elif name in NETWORKS or name in EDGE_NETWORKS:
         from keras_segattn import applications
 
-        function, arguments = NETWORKS[name]
+        function, arguments = (NETWORKS | EDGE_NETWORKS)[name]
         return getattr(applications, function)(classes=CLASSES, **arguments)
     else:
         from keras_segattn import layers

@@ -46,6 +46,12 @@ def check_at_least(name, value, least):
         raise ValueError(f"`{name}` must be at least {least}. Received: {value}")
 
 
+def check_weight(name, value):
+    """Raises a ValueError unless a loss weight is a finite number from 0 up."""
+    if not 0 <= value < math.inf:
+        raise ValueError(f"`{name}` must be a finite number from 0 up. Received: {value}")
+
+
 def check_functional(model):
     """Raises a ValueError unless a model has known input and output shapes.
 

@@ -7,7 +7,8 @@ from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame, attend, check_attention
-from keras_segattn.arguments import check_choice
+from keras_segattn.applications.unused_arguments import refuse_unused_arguments
+from keras_segattn.arguments import check_choice, check_weight
 from keras_segattn.layers import AttentionFusion, ConvNormAct, FCNHead, ResizeLike, StripAttention
 
 __all__ = ["AttaNet", "decode_predictions", "preprocess_input"]
@@ -20,6 +21,10 @@ FUSION_FILTERS = {"resnet50": 512, "resnet101": 512}
 
 @refuse_foreign_arguments
 @takes_bundled_arguments("attanet")
+@refuse_unused_arguments(
+    auxiliary_weight=("auxiliary_heads", (True,)),
+    normalize_attention=("attention", ("vertical", "horizontal")),
+)
 def AttaNet(
     *,
     backbone="resnet18",
@@ -125,8 +130,8 @@ def AttaNet(
         `auxiliary_heads=True`, a `DeepSupervision` of this model.
 
     Raises:
-        ValueError: If an argument has a value not listed above, or if `auxiliary_heads=True` and
-            `include_top=False`.
+        ValueError: If an argument has a value not listed above, or has no effect with the other
+            arguments.
 
     Example:
 
@@ -154,6 +159,7 @@ def AttaNet(
         light = backbone == "light"
     check_attention(attention, ATTENTIONS)
     check_choice("fusion", fusion, FUSIONS)
+    check_weight("auxiliary_weight", auxiliary_weight)
     if filters is None:
         filters = 64 if light else 128
     if fusion_filters is None:

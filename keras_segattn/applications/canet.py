@@ -7,7 +7,8 @@ from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame
-from keras_segattn.arguments import check_choice
+from keras_segattn.applications.unused_arguments import refuse_unused_arguments
+from keras_segattn.arguments import check_at_least, check_choice
 from keras_segattn.backbones.stages import level_strides, rounds_up
 from keras_segattn.layers import (
     ConvNormAct,
@@ -29,6 +30,7 @@ AUXILIARY_FILTERS, AUXILIARY_WEIGHT = 128, 0.4
 
 @refuse_foreign_arguments
 @takes_bundled_arguments("canet")
+@refuse_unused_arguments()
 def CANet(
     *,
     backbone="mobilenet_v2",
@@ -114,7 +116,8 @@ def CANet(
         `auxiliary_heads=True`, a `DeepSupervision` of this model.
 
     Raises:
-        ValueError: If an argument has a value not listed above.
+        ValueError: If an argument has a value not listed above, or has no effect with the other
+            arguments.
 
     Example:
 
@@ -134,6 +137,8 @@ def CANet(
     """
     check_choice("fusion", fusion, FUSIONS)
     check_choice("spatial_branch", spatial_branch, SPATIAL_BRANCHES)
+    if up_channels is not None:
+        check_at_least("up_channels", up_channels, 1)
     if spatial_branch is None:
         spatial_branch = "separable" if backbone == "mobilenet_v2" else "standard"
     frame = NetworkFrame(

@@ -6,6 +6,7 @@ from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame, attend, check_attention
+from keras_segattn.applications.unused_arguments import refuse_unused_arguments
 from keras_segattn.arguments import check_choice
 from keras_segattn.backbones.output_stride import check_output_stride
 from keras_segattn.backbones.resnet import STEMS
@@ -26,6 +27,10 @@ AUXILIARY_WEIGHT = 0.4
 
 
 @refuse_foreign_arguments
+@refuse_unused_arguments(
+    recurrence=("attention", ("criss_cross",)),
+    use_gamma=("attention", ("criss_cross", "non_local")),
+)
 def CCNet(
     *,
     backbone="resnet101",
@@ -96,7 +101,7 @@ def CCNet(
         attention: `"criss_cross"`; a baseline of Table 4: `"non_local"`, `"pyramid_pooling"` or
             `"aspp"`; your own Keras layer, which must keep the size of the map; or `None`, the same
             head without attention. Defaults to `"criss_cross"`.
-        recurrence: Integer, the number of loops of the criss-cross attention, as in the paper's
+        recurrence: Integer, the number of loops with `attention="criss_cross"`, as in the paper's
             Table 3. Defaults to `2`.
         use_gamma: Boolean, whether a learned scalar, initially zero, multiplies the context of the
             criss-cross or non-local attention, as in the authors' code; `False` gives the paper's
@@ -120,8 +125,8 @@ def CCNet(
         auxiliary heads, a `keras_segattn.applications.DeepSupervision` of this model.
 
     Raises:
-        ValueError: If an argument has a value not listed above, if `output_stride` or `stem` is
-            given with a backbone model, or if `auxiliary_heads=True` and `include_top=False`.
+        ValueError: If an argument has a value not listed above, or has no effect with the other
+            arguments, such as `output_stride` and `stem` with a backbone model.
 
     Example:
 

@@ -6,7 +6,8 @@ from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame
-from keras_segattn.arguments import check_choice
+from keras_segattn.applications.unused_arguments import refuse_unused_arguments
+from keras_segattn.arguments import check_choice, check_weight
 from keras_segattn.layers import ASPP, CCBAM, SEASPP, ConvNormAct, FCNHead, ResizeLike
 
 __all__ = ["CrossCBAM", "decode_predictions", "preprocess_input"]
@@ -17,6 +18,12 @@ HEAD_FILTERS = 128
 
 
 @refuse_foreign_arguments
+@refuse_unused_arguments(
+    dilations=("context", ("se_aspp", "aspp")),
+    reduction=("fusion", ("ccbam",)),
+    channel_activation=("fusion", ("ccbam",)),
+    auxiliary_weight=("auxiliary_heads", (True,)),
+)
 def CrossCBAM(
     *,
     backbone="stdc1",
@@ -108,7 +115,8 @@ def CrossCBAM(
         `auxiliary_heads=True`, a `DeepSupervision` of this model.
 
     Raises:
-        ValueError: If an argument has a value not listed above.
+        ValueError: If an argument has a value not listed above, or has no effect with the other
+            arguments.
 
     Example:
 
@@ -129,6 +137,7 @@ def CrossCBAM(
     """
     check_choice("context", context, CONTEXTS)
     check_choice("fusion", fusion, FUSIONS)
+    check_weight("auxiliary_weight", auxiliary_weight)
     frame = NetworkFrame(
         "cross_cbam",
         backbone,

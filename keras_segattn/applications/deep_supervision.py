@@ -4,6 +4,7 @@ import keras
 
 from keras_segattn.applications.loss_checks import guard_labels
 from keras_segattn.applications.segmentation_model import SegmentationModel
+from keras_segattn.arguments import check_weight
 from keras_segattn.wording import counted
 
 
@@ -23,7 +24,7 @@ class DeepSupervision(SegmentationModel):
     - `loss`: one loss for all outputs; or a list of one loss per output, the main one first; or a
       list of two losses, the second for all auxiliary outputs.
     - `loss_weights`: a list of one weight per output, the `w` above. Defaults to `1` for the main
-      output and `auxiliary_weights` for the others. output and `auxiliary_weights` for the others.
+      output and `auxiliary_weights` for the others.
 
     Args:
         network: A functional model with one input and a list of outputs: the main logits, then the
@@ -52,6 +53,8 @@ class DeepSupervision(SegmentationModel):
                 f"A network with {counted(len(network.outputs) - 1, 'auxiliary output')} needs as "
                 f"many auxiliary weights. Received: {len(auxiliary_weights)}"
             )
+        for weight in auxiliary_weights:
+            check_weight("auxiliary_weights", weight)
         kwargs.setdefault("name", network.name)
         for key in ("preprocessing", "task"):
             kwargs.setdefault(key, getattr(network, key, None))
@@ -127,6 +130,8 @@ class DeepSupervision(SegmentationModel):
                 f"{counted(len(self.auxiliary_weights), 'auxiliary output')}. Received: "
                 f"{loss_weights}"
             )
+        for weight in loss_weights:
+            check_weight("loss_weights", weight)
         return list(loss_weights)
 
     def get_compile_config(self):

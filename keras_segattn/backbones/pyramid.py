@@ -63,7 +63,8 @@ def _pyramid_outputs(backbone):
         raise TypeError(
             f"The outputs of backbone {backbone.name!r} are not a dict of pyramid levels. Build "
             "it as keras.Model(inputs, {'P2': c2, 'P3': c3, 'P4': c4, 'P5': c5}), with maps at "
-            "strides 4, 8, 16 and 32."
+            "strides 4, 8, 16 and 32. For a network of keras.applications, pass its name instead: "
+            "'keras.applications/MobileNet'."
         )
     return outputs
 

@@ -1,6 +1,7 @@
 """Backbones by name."""
 
 import inspect
+import re
 
 from keras_segattn.backbones.df import DF1, DF2
 from keras_segattn.backbones.efficientnet_lite import (
@@ -142,16 +143,34 @@ def _by_name(backbone, channels, weights, options):
         return keras_hub_preset(name), None
     if backbone not in BACKBONES:
         raise ValueError(
+<<<<<<< HEAD
             f"Unknown backbone {backbone!r}. Choose one of {sorted(BACKBONES)}, a network of "
             "keras.applications such as 'keras.applications/EfficientNetV2B0', a preset of "
             "KerasHub such as 'keras_hub/resnet_18_imagenet', or pass your own model (see "
             "keras_segattn.backbones.feature_pyramid)."
+=======
+            f"Unknown backbone {backbone!r}.{_meant(backbone)} Choose one of {sorted(BACKBONES)}, "
+            "a network of keras.applications such as 'keras.applications/EfficientNetV2B0', a "
+            "preset of KerasHub such as 'keras_hub/resnet_18_imagenet', or pass a model of your "
+            "own (see keras_segattn.backbones.feature_pyramid)."
+>>>>>>> 0077139 (Arguments of networks that nothing reads are refused; an unknown backbone's error names what was meant; the rows of keras.applications are measured at a third of the cost)
         )
     constructor = BACKBONES[backbone]
     known = inspect.signature(constructor).parameters.keys()
     _check_options(backbone, options, known)
     options = {option: value for option, value in options.items() if option in known}
     return constructor(input_shape=(None, None, channels), **options), weights
+
+
+def _meant(backbone):
+    """Returns a question with the names that differ in case, punctuation or library only."""
+    names = [*BACKBONES, *(f"{KERAS_APPLICATIONS}/{name}" for name in application_names())]
+    found = [name for name in names if _plain(name) == _plain(backbone)]
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+
+def _plain(backbone):
+    return re.sub("keras.applications|[^a-z0-9]", "", backbone.lower())
 
 
 def _check_options(backbone, options, known):

@@ -55,7 +55,10 @@ def load_backbone_weights(backbone, weights, architecture=None, preprocessing=No
         return
     path = imagenet_weights(architecture).path() if weights == "imagenet" else Path(weights)
     if not path.is_file():
-        raise FileNotFoundError(f"No weights file at {path}")
+        raise FileNotFoundError(
+            f"No weights file at {path}. Pass the path of a .weights.h5, {', '.join(CHECKPOINTS)} "
+            "file, or 'imagenet' for the ImageNet weights of a backbone by name."
+        )
     if path.name.endswith(".weights.h5"):
         _load_keras_file(backbone, path, preprocessing)
     elif path.suffix in CHECKPOINTS:

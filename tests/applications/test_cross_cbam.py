@@ -90,7 +90,8 @@ def test_any_size(rng):
 @pytest.mark.parametrize("fusion", ["ccbam", "addition", "concatenation", None])
 def test_ablations(context, fusion, rng):
     # A reduction of 16 would leave one hidden unit, which a ReLU may silence.
-    model = narrow(context=context, fusion=fusion, reduction=2)
+    gates = {"reduction": 2} if fusion == "ccbam" else {}
+    model = narrow(context=context, fusion=fusion, **gates)
     layers = {type(layer) for layer in model.layers}
     assert (SEASPP in layers, ASPP in layers) == (context == "se_aspp", context == "aspp")
     assert (CCBAM in layers) == (fusion == "ccbam")

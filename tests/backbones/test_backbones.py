@@ -158,6 +158,9 @@ def check_in_canet(backbone):
     [
         ("vgg", ValueError, r"Unknown backbone 'vgg'.*resnet18"),
         (42, TypeError, r"Received: 42 of type int"),
+        ("ResNet-50", ValueError, r"Did you mean 'resnet50' or 'keras.applications/ResNet50'\? Ch"),
+        ("keras.applications.VGG16", ValueError, r"mean 'keras.applications/VGG16'\? Choose"),
+        ("resnet34", ValueError, r"Unknown backbone 'resnet34'\. Choose"),
     ],
 )
 def test_refusals_name_the_value(backbone, error, message):

@@ -93,7 +93,9 @@ def test_weights_of_another_backbone_change_nothing(source, tmp_path):
 
 
 def test_unknown_suffix_and_missing_file(source, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.npz"):
+    with pytest.raises(
+        FileNotFoundError, match=r"none\.npz\. Pass the path of .* or 'imagenet' for"
+    ):
         load_backbone_weights(source, tmp_path / "none.npz")
     (tmp_path / "model.pkl").touch()
     with pytest.raises(ValueError, match=r"model\.pkl"):
