@@ -143,17 +143,10 @@ def _by_name(backbone, channels, weights, options):
         return keras_hub_preset(name), None
     if backbone not in BACKBONES:
         raise ValueError(
-<<<<<<< HEAD
-            f"Unknown backbone {backbone!r}. Choose one of {sorted(BACKBONES)}, a network of "
-            "keras.applications such as 'keras.applications/EfficientNetV2B0', a preset of "
-            "KerasHub such as 'keras_hub/resnet_18_imagenet', or pass your own model (see "
-            "keras_segattn.backbones.feature_pyramid)."
-=======
             f"Unknown backbone {backbone!r}.{_meant(backbone)} Choose one of {sorted(BACKBONES)}, "
             "a network of keras.applications such as 'keras.applications/EfficientNetV2B0', a "
-            "preset of KerasHub such as 'keras_hub/resnet_18_imagenet', or pass a model of your "
-            "own (see keras_segattn.backbones.feature_pyramid)."
->>>>>>> 0077139 (Arguments of networks that nothing reads are refused; an unknown backbone's error names what was meant; the rows of keras.applications are measured at a third of the cost)
+            "preset of KerasHub such as 'keras_hub/resnet_18_imagenet', or pass your own "
+            "model (see keras_segattn.backbones.feature_pyramid)."
         )
     constructor = BACKBONES[backbone]
     known = inspect.signature(constructor).parameters.keys()
