@@ -2,12 +2,12 @@
 
     python -m benchmarks.relative_speed FOLDER
 
-Each network runs in ONNX Runtime on one thread in turns with CANet MobileNetV2, whose milliseconds
-are known from `benchmarks.speed`. What is compared is processor time, which waiting does not
-change: the milliseconds are the known ones times the median of the ratios. The other networks with
-known milliseconds show how far such an estimate is off.
+Each network runs in ONNX Runtime on one thread, in turns with CANet MobileNetV2. Ratios are ratios
+of processor time, which does not include waiting. The scale comes from the networks that
+`benchmarks.speed` has measured: the geometric mean of their milliseconds over their ratios. The
+estimates of these networks show the error.
 
-The artifacts are kept in FOLDER, and those that are there already are not written again.
+FOLDER keeps the artifacts, and those that it already has are not written again.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from benchmarks.subjects import EDGE_NETWORKS, inputs_of
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = "CANet MobileNetV2"
-CHECKED = ("Cross-CBAM STDC1", "AttaNet ResNet-18", "AttaNet light")
+KNOWN = ("Cross-CBAM STDC1", "AttaNet ResNet-18", "AttaNet light")
 SHAPES = [(1, 512, 1024, 3)]
 RUNS = 15
 
@@ -36,19 +36,18 @@ def main():
     )
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    known = known_milliseconds()
     reference = step_of(folder, REFERENCE)
-    for name in (*CHECKED, *EDGE_NETWORKS):
-        ratios = ratios_in_turns(step_of(folder, name), reference)
-        quarters = statistics.quantiles(ratios, n=4)
-        milliseconds = f"{quarters[1] * known[REFERENCE]:.0f} ms"
-        if name in known:
-            milliseconds += f", known: {known[name]:.0f} ms"
-        print(
-            f"{name}: {quarters[1]:.3f} times (quartiles {quarters[0]:.3f} and {quarters[2]:.3f}), "
-            f"{milliseconds}",
-            flush=True,
+    ratios = {REFERENCE: 1.0}
+    for name in (*KNOWN, *EDGE_NETWORKS):
+        low, ratios[name], high = statistics.quantiles(
+            ratios_in_turns(step_of(folder, name), reference), n=4
         )
+        print(f"{name}: {ratios[name]:.3f} times (quartiles {low:.3f} and {high:.3f})", flush=True)
+    known = known_milliseconds()
+    scale = statistics.geometric_mean(known[name] / ratios[name] for name in (REFERENCE, *KNOWN))
+    for name, ratio in ratios.items():
+        measured = f", measured: {known[name]:.0f} ms" if name in known else ""
+        print(f"{name}: {scale * ratio:.0f} ms{measured}")
 
 
 def known_milliseconds():
