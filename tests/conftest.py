@@ -6,11 +6,11 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # On import it asks a server for its newest version.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-# JAX compiles every operation for every shape: keep what it compiled for the next run.
+# JAX compiles every operation for every shape: keep the compiled code for the next run.
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "keras_segattn_jax_cache")
 )
-# A test runs what was compiled once or twice: compiling quickly counts. Only XLA reads this.
+# Tests run compiled code once or twice, so fast compilation matters. Only XLA reads this.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")

@@ -33,7 +33,7 @@ def test_one_at_a_time(tmp_path):
 
 @pytest.fixture
 def windows(monkeypatch):
-    """No fcntl, and `msvcrt`, which locks bytes that then cannot be read; gives what is locked."""
+    """Replaces fcntl by a stand-in for `msvcrt`; yields the locked files."""
     held = {}
 
     def locking(descriptor, mode, count):

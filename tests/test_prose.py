@@ -32,7 +32,7 @@ QUESTION = re.compile(r"(What|Which|How|Whether|Where|Why|Who)\b")
 SECTION = re.compile(
     r"^(?:Args|Attributes|Call arguments|Raises):\n((?:(?: {4}.*)?\n)*(?: {4}.*)?)", re.MULTILINE
 )
-# A line at the margin of such a section begins an entry; what goes on is indented further.
+# A line at the margin of such a section begins an entry; continuation lines are indented further.
 STRAY = re.compile(r"^ {4}(?! |\*{0,2}[\w., ]+:).*", re.MULTILINE)
 
 

@@ -384,7 +384,7 @@ def test_folder(tmp_path, capsys, monkeypatch):
     assert (results / "1.png.png").exists()
     assert not (results / "failed.txt").exists()
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())
-    # Nor does what failed before stay, where nothing is left to do.
+    # Earlier failures do not stay either if nothing is left to do.
     (results / "failed.txt").write_text("broken.jpg")
     main([str(model), str(photos), str(results)])
     assert not (results / "failed.txt").exists()
@@ -423,7 +423,7 @@ def test_images_that_end_the_process(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "load_keras_model", lambda path: None)
     monkeypatch.setattr(module, "segment", segment)
     arguments = [str(model), str(photos), str(results)]
-    # The backend raises what it likes.
+    # Each backend raises another kind of error.
     with pytest.raises(SystemExit, match=r"1 image failed.*\n.*b.png: out of memory"):
         module.main(arguments)
     assert asked == ["a.png", "b.png", "c.png"]

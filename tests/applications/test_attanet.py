@@ -46,7 +46,7 @@ def test_counts_with_auxiliary_heads(backbone, parameters, operations, shapes_on
 
 @pytest.mark.once
 def test_published_operations_of_the_modules(shapes_only):
-    """Of Tables 2 and 3, what docs/networks.md has not."""
+    """The counts in Tables 2 and 3 that are not in docs/networks.md."""
 
     def count(**arguments):
         model = AttaNet(auxiliary_heads=True, **{**BASELINE, **arguments}).network

@@ -51,7 +51,7 @@ def test_equation_2_has_no_gamma(attention):
 )
 def test_growth_of_tables_3_and_5(arguments, giga, shapes_only):
     def flops(**arguments):
-        # One layer in front keeps the count quick; the tables are about what follows it.
+        # One layer in front keeps the count quick; the tables are about the layers after it.
         image = keras.Input((None, None, 3))
         map_at_stride_8 = keras.layers.Conv2D(2048, 1, strides=8)(image)
         backbone = keras.Model(image, {"P5": map_at_stride_8}, name="stub")

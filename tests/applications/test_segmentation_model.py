@@ -350,7 +350,7 @@ def test_auxiliary_heads_are_dropped_on_purpose_only(case, rng):
         keras.models.clone_model(model)
     copy = type(model).from_config(model.get_config())
     assert len(copy.weights) == len(model.weights)
-    # The way of Keras loses what the network knows, and is told of ours.
+    # Keras's way loses the network's attributes; the error names ours.
     bare = keras.Model(model.input, model.output)
     with pytest.raises(ValueError, match=r"preprocessing; .* model.without_auxiliary_heads\(\)"):
         segment(bare, np.zeros((40, 33, 3), "uint8"))

@@ -1,4 +1,4 @@
-"""`keras-segattn train` and what uses its runs, with a network of one convolution."""
+"""`keras-segattn train` and the commands that use its runs, with a network of one convolution."""
 
 import csv
 import json

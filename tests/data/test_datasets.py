@@ -280,7 +280,7 @@ def test_masks_of_0_and_255_are_told(folder):
 
 
 def test_what_label_0_becomes_is_not_guessed(folder):
-    """A map that makes label 1 the first class forgot what 0 is."""
+    """A map that makes label 1 the first class must also map label 0."""
     folders = folder / "images", folder / "masks"
     data = SegmentationFolder(*folders, class_names=["leaf", "stem"], label_map={1: 0, 2: 1})
     with pytest.raises(ValueError, match=r"two\.png contains the label 0, which is none of"):

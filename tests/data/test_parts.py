@@ -13,7 +13,7 @@ pytestmark = pytest.mark.once
 
 
 class Frames(RoadScenes):
-    """Scenes that are frames of videos of different lengths; counts what is read."""
+    """Scenes that are frames of videos of different lengths; counts the reads."""
 
     lengths = (1, 2, 3, 5, 8, 13)
 

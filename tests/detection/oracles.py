@@ -21,7 +21,7 @@ def iou(a, b):
 
 
 def suppress(boxes, scores, classes, threshold):
-    """The greedy algorithm: takes the best box that is left, drops what overlaps it."""
+    """The greedy algorithm: takes the best remaining box and drops the boxes that overlap it."""
     left = sorted(range(len(boxes)), key=lambda i: (-scores[i], i))
     keep = np.zeros(len(boxes), bool)
     while left:

@@ -38,7 +38,7 @@ def expected(model, image):
 
 
 class ColorPatches(SegmentationDataset):
-    """Patches of red, green and blue: what 8 bits cannot get wrong."""
+    """Patches of red, green and blue, which 8 bits cannot get wrong."""
 
     classes, palette = ("red", "green", "blue"), ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 

@@ -26,7 +26,7 @@ def test_every_backend_puts_the_size_of_the_network_inside(images, tmp_path):
     export_model(model, path, "onnx", network_size=(48, 64), images=images)
     for image in images:
         (found,) = load_exported(path)(image[None])["class_map"]
-        # What was measured is what is exported.
+        # The artifact gives the same classes as the measured model.
         np.testing.assert_array_equal(found, segment(model, image, size=(48, 64)).class_map)
 
 

@@ -37,7 +37,7 @@ CHANNELS_LAST = ("Transpose", {"perm": [0, 2, 3, 1]})
 
 
 def enlargement(*readers):
-    """A map of twice the size, and what reads it."""
+    """A map of twice the size, and its reader."""
     nodes = [make_node("Resize", ["images", "", "scales"], ["map"], "resize", mode="linear")]
     names = [f"y{number}" for number in range(len(readers))]
     for name, (operator, attributes) in zip(names, readers, strict=True):

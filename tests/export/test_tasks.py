@@ -104,7 +104,7 @@ def spoiled(serving_model):
 
 
 class Opposite:
-    """A served model that answers the opposite of what it is exported with."""
+    """A served model that returns the opposite of the exported model."""
 
     def __init__(self, served):
         self.served = served

@@ -55,7 +55,7 @@ def png_of_16_bits(pixels, interlaced=False, late_orientation=None):
     return file + chunk(b"IEND", b"")
 
 
-# By EXIF orientation: from what the file stores to the upright image.
+# By EXIF orientation: from the stored image to the upright image.
 UPRIGHT = {
     1: lambda stored: stored,
     2: np.fliplr,

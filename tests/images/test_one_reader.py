@@ -43,7 +43,7 @@ def by_calibration(path):
 
 @pytest.fixture(scope="module")
 def artifact(tmp_path_factory):
-    """A network whose class is the red value of a pixel: its answer shows what it was given."""
+    """A network whose class is the red value of a pixel: its output shows its input."""
     pytest.importorskip("onnxruntime")
     image = keras.Input((None, None, 3))
     values = np.arange(256, dtype="float32")

@@ -35,7 +35,7 @@ def test_every_way_to_pass_a_file(kind, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int16", "int32", "uint32", "uint16", "float32"])
 def test_tiff_files_keep_their_values(dtype):
-    """Beyond what a network takes, too: a file and its array are refused alike."""
+    """A file and its array are refused alike, also beyond the channels of a network."""
     values = np.array([[0, 1], [100, 200 if dtype == "uint8" else 30000]], dtype)
     if dtype == "uint32":
         values[0, 0] = 2**32 - 5

@@ -41,7 +41,7 @@ def test_values_are_spread_over_0_to_255():
     np.testing.assert_allclose(to_pixels(image, 3, TWELVE_BITS)[0, 1], [85] * 3)
     assert to_uint8(image, 1, TWELVE_BITS)[0, 1].tolist() == [85]
     assert to_rgb(image, TWELVE_BITS)[0, 1].tolist() == [85] * 3
-    # Of 8 bits, too: what was asked for is done.
+    # Also for 8 bits: the requested range is applied.
     assert to_uint8(np.full((1, 1, 1), 100, "uint8"), 1, (50, 150)).item() == 128
     negative = np.array([[[-1000.0, 3000.0]]], "float32")
     bands = ((-1000, 1000), (0, 6000))

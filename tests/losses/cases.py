@@ -1,4 +1,4 @@
-"""Losses for tests of what all of them have, and batches of each task."""
+"""Losses for tests of their common properties, and batches of each task."""
 
 import numpy as np
 import pytest

@@ -12,7 +12,7 @@ with_tasks = pytest.mark.parametrize("task", TASKS)
 
 
 def near(region, valid, distance):
-    """As the authors' code: the region without what `distance` erosions leave of it."""
+    """As in the authors' code: the region minus its erosion by `distance` steps."""
     padded = np.pad(region | ~valid, 1)
     eroded = ndimage.binary_erosion(padded, np.ones((3, 3)), iterations=distance)
     return region & ~eroded[1:-1, 1:-1]

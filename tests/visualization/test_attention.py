@@ -190,7 +190,7 @@ def test_attention_fusion(light, rng):
     layer, inputs = random_layer(layer, rng, (1, 6, 8, 4), (1, 3, 4, 6))
     alpha = attention_maps(layer, inputs)["fusion"]
     assert alpha.shape == (5,)
-    # The weighed high level is alpha times what it is when alpha is one.
+    # The weighted high level is alpha times its value for alpha = 1.
     _, weighed = oracles.attention_fusion(layer, *inputs)
     layer.norm.beta.assign(np.full(5, 100.0))
     _, whole = oracles.attention_fusion(layer, *inputs)

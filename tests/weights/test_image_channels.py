@@ -100,7 +100,7 @@ def test_every_kind_of_file(suffix, rng, tmp_path):
 
 @pytest.mark.parametrize("channel_order", ["RGB", "BGR"])
 def test_more_channels_keep_their_colors(channel_order, rng):
-    """Two copies of an RGB image, band after band, give what the image gives."""
+    """Two copies of an RGB image, band after band, give the same result as the image."""
     preprocessing = Preprocessing((0.4, 0.5, 0.6), (0.1, 0.2, 0.3), channel_order)
     image, kernel = rng.integers(0, 256, (2, 2, 3)), rng.normal(size=(1, 1, 3, 4))
     twice = preprocessing.for_channels(6)

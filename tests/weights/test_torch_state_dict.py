@@ -288,7 +288,7 @@ def test_what_does_not_fit_changes_nothing(golden):
     refuses(model, extra, r"layer5\.weight is unexpected$")
     shape = changed(conv1__weight=np.zeros((8, 4, 3, 3)))
     refuses(model, shape, r"conv1\.weight has shape \(8, 4, 3, 3\), not \(8, 3, 3, 3\)$")
-    # Not the number of classes, but what the classifier reads.
+    # Not the number of classes, but the input of the classifier.
     refuses(model, changed(head__bottleneck__3__weight=np.zeros((5, 9, 1, 1))), "3.weight has")
     refuses(tiny_ccnet((2, 2, 2, 2), 5), state_dict, "and 10 more")
     refuses(ResNet18(), {"encoder.weight": np.zeros(3)}, r"of its names: \['encoder\.weight'\]")
