@@ -22,13 +22,12 @@ from keras_segattn.training import (
     evaluate,
 )
 from keras_segattn.training.build import (
-    add_weight_decay,
     build_augmentation,
     build_loss,
     build_model,
-    build_optimizer,
 )
 from keras_segattn.training.checks import void_shares, warn_of_void_crops
+from keras_segattn.training.optimization import add_weight_decay, build_optimizer
 from tests.applications.cases import with_cases
 
 DATA = RoadScenes("train", 4, size=(32, 48))

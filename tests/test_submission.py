@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_segattn.command import evaluate as command
 from keras_segattn.data import Cityscapes, RoadScenes
 from keras_segattn.data.cityscapes import LABEL_IDS
 from keras_segattn.inference import segment
+from keras_segattn.recipes import RECIPES
 from keras_segattn.training import evaluate, evaluation, has_labels, write_submission
 from tests.data.files import cityscapes
 from tests.inference.cases import pixelwise
@@ -44,6 +46,33 @@ def test_a_server_gets_its_own_labels(hidden, tmp_path):
     with pytest.raises(ValueError, match="no labels for an evaluation server"):
         write_submission(model, RoadScenes("val", 2), tmp_path / "other")
     assert not (tmp_path / "other").exists()
+
+
+def test_the_command_writes_for_the_server(hidden, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("jsonargparse", reason="needs the extra cli")
+    monkeypatch.setattr(command, "load_model", lambda path: pixelwise(classes=19))
+    monkeypatch.setattr(command, "evaluate", None)  # Nothing is scored.
+    data = ["model.keras", str(tmp_path), "--part", "test"]
+    command.main([*data, "--submission", str(tmp_path / "results")])
+    assert "written: 2 files in" in capsys.readouterr().out
+    assert len(list((tmp_path / "results").iterdir())) == 2
+
+
+def test_a_recipe_determines_how_the_command_measures(hidden, tmp_path, monkeypatch):
+    pytest.importorskip("jsonargparse", reason="needs the extra cli")
+    seen = {}
+
+    def stop(model, data, folder, **options):
+        seen.update(options)
+        raise ValueError("enough")
+
+    monkeypatch.setattr(command, "load_model", lambda path: pixelwise(classes=19))
+    monkeypatch.setattr(command, "evaluate", stop)
+    data = ["model.keras", str(tmp_path), "--part", "test", "--recipe", "ccnet_cityscapes"]
+    with pytest.raises(SystemExit, match="enough"):
+        command.main([*data, "--flip"])
+    want = {**RECIPES["ccnet_cityscapes"].evaluation, "flip": True, "best": 8}
+    assert seen == want
 
 
 def test_parts_and_sums_keep_the_labels_of_the_server(hidden, tmp_path):

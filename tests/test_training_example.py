@@ -102,23 +102,25 @@ def test_killed_and_resumed_run_ends_like_one_that_was_not(tmp_path):
 def test_a_trained_model_is_evaluated(tmp_path, rng):
     from PIL import Image
 
-    for folder, shape in (("val", (40, 48, 3)), ("valannot", (40, 48))):
+    for folder in ("train", "trainannot", "val", "valannot"):
+        shape = (40, 48) if folder.endswith("annot") else (40, 48, 3)
         (tmp_path / folder).mkdir()
         for name in "ab":
             array = rng.integers(0, 12, shape, dtype="uint8")
             Image.fromarray(array).save(tmp_path / folder / f"{name}.png")
     model = CANet(classes=11, backbone=tiny_backbone(), filters=16, up_channels=8)
     model.save(tmp_path / "model.keras")
-    command = ["examples/evaluate.py", tmp_path / "model.keras", "--dataset", "camvid"]
-    options = ["--data", tmp_path, "--scales", "0.75", "1", "--flip", "--tile", "36", "40"]
+    command = ["examples/evaluate.py", tmp_path / "model.keras", tmp_path, "--part", "val"]
+    options = ["--scales", "0.75", "1", "--flip", "--tile", "36", "40"]
     code, output = finish(start_script(*command, *options))
     assert code == 0, output
-    written = json.loads((tmp_path / "evaluation_val" / "scores.json").read_text())
+    folder = tmp_path / "evaluation" / f"{tmp_path.name}_val"
+    written = json.loads((folder / "scores.json").read_text())
     want = evaluate(model, CamVid(tmp_path, "val"), scales=(0.75, 1), flip=True, tile=(36, 40))
     assert written["pixel_accuracy"] == pytest.approx(want["pixel_accuracy"], abs=1e-3)
     assert "SignSymbol" in output
     for name in ("predictions.png", "confusions.png", "worst.png", "images.csv"):
-        assert (tmp_path / "evaluation_val" / name).stat().st_size > 0
+        assert (folder / name).stat().st_size > 0
 
 
 @pytest.mark.tensorflow

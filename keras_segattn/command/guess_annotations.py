@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from xml.etree import ElementTree
 
+from keras_segattn.images import find_images
 from keras_segattn.task import BACKGROUND
 
 ANNOTATIONS = "COCO JSON, LabelMe, YOLO polygons, CVAT XML, Kaggle's CSV"
@@ -21,7 +22,8 @@ def guess_annotations(path, class_names, task, find_splits):
     """
     root = path if path.is_dir() else path.parent
     for guesser in (_coco, _labelme, _yolo, _cvat, _rle):
-        found = guesser(path, root, find_splits)
+        own = {"class_names": class_names} if guesser is _yolo else {}
+        found = guesser(path, root, find_splits, **own)
         if found is not None:
             arguments, names, reason = found
             return _with_classes(arguments, names, class_names, task, reason)
@@ -130,18 +132,7 @@ def _labelme(path, root, find_splits):
     return arguments, sorted(filter(None, labels)), f"{len(files)} JSON files are in LabelMe format"
 
 
-def _yolo(path, root, find_splits):
-    files = [path] if path.suffix in (".yaml", ".yml") else [root / "data.yaml", root / "data.yml"]
-    file = next((file for file in files if file.is_file()), None)
-    if file is None:
-        return None
-    import yaml
-
-    content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    names = content.get("names") if isinstance(content, dict) else None
-    if not names:
-        return None
-    names = list(names.values()) if isinstance(names, dict) else list(names)
+def _yolo(path, root, find_splits, class_names=None):
     splits = find_splits(root)
     if splits and (root / splits["train"] / "labels").is_dir():
         images, labels = "{split}/images", "{split}/labels"
@@ -150,8 +141,30 @@ def _yolo(path, root, find_splits):
         images, labels = (f"{name}/{{split}}" if splits else name for name in ("images", "labels"))
     else:
         return None
+    files = [path] if path.suffix in (".yaml", ".yml") else [root / "data.yaml", root / "data.yml"]
+    file = next((file for file in files if file.is_file()), None)
+    names = class_names if file is None else _yolo_names(file)
+    if not names:
+        folder = root / labels.replace("{split}", (splits or {}).get("train", ""))
+        # Beside masks, a text file holds names of classes.
+        if find_images(folder) or not any(folder.glob("*.txt")):
+            return None
+        raise ValueError(
+            f"{folder} holds text files as YOLO's, whose classes have numbers. Pass their names in "
+            "order, --class-names cat dog, or write them to "
+            f"{root / 'data.yaml'}, names: [cat, dog]."
+        )
     arguments = {"kind": "yolo", "images": images, "annotations": labels, "splits": splits}
-    return arguments, names, f"{file.name} is in YOLO format, with polygons in {labels}"
+    origin = f"{file.name} is" if file is not None else "the text files are"
+    return arguments, names, f"{origin} in YOLO format, with polygons in {labels}"
+
+
+def _yolo_names(file):
+    import yaml
+
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    names = content.get("names") if isinstance(content, dict) else None
+    return list(names.values()) if isinstance(names, dict) else names
 
 
 def _cvat(path, root, find_splits):

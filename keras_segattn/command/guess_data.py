@@ -9,7 +9,8 @@ import numpy as np
 
 from keras_segattn.command.data_source import DataSource
 from keras_segattn.command.guess_annotations import ANNOTATIONS, guess_annotations
-from keras_segattn.command.guess_masks import guess_masks, read_names
+from keras_segattn.command.guess_masks import MaskGuess, guess_masks, read_names
+from keras_segattn.data.camvid import ORIGINAL_IMAGES, ORIGINAL_LABELS
 from keras_segattn.images import count_value_range, find_images
 from keras_segattn.images.reading import read_file
 from keras_segattn.spread import evenly_spread
@@ -22,6 +23,8 @@ SPLITS = {
 # Words in the names of mask folders and files.
 MASK_WORDS = ("mask", "label", "annot", "seg", "gt", "groundtruth", "ground_truth", "target")
 LOOKED_AT = 64
+# Fields of a `DataSource` about its masks.
+OF_MASKS = ("task", "class_names", "label_map", "palette", "color_masks")
 
 
 @dataclasses.dataclass
@@ -41,13 +44,17 @@ class Guess:
         return DataSource(**self.arguments)
 
 
-def guess_data(path, class_names=None, task=None):
+def guess_data(path, class_names=None, task=None, given=None, masks_as=None):
     """Returns the `Guess` about a folder or an annotation file.
 
     Args:
         path: Path of a folder with images and masks or annotations, or of an annotation file.
         class_names: List of class names from the user, or `None`.
         task: The task from the user, or `None`.
+        given: Dict of further fields of a `DataSource` from the user: `images`, `masks` and
+            `label_map` are not guessed then. Defaults to `None`.
+        masks_as: A `DataSource` with the fields of masks that are read like its own, without
+            another guess; or `None`. Defaults to `None`.
 
     Raises:
         FileNotFoundError: If `path` does not exist.
@@ -59,6 +66,7 @@ def guess_data(path, class_names=None, task=None):
             f"{root} is not a folder, an annotation file or a configuration. Pass `generated` to "
             "train on drawn road scenes."
         )
+    root = _only_folder(root)
     for found in (_public(root), guess_annotations(root, class_names, task, find_splits)):
         if found is not None:
             arguments, reasons = found
@@ -68,9 +76,10 @@ def guess_data(path, class_names=None, task=None):
             raise ValueError(
                 f"{root} is not a known annotation file. Supported formats: {ANNOTATIONS}."
             )
-        arguments, reasons = _pairs(root, class_names, task)
+        arguments, reasons = _pairs(root, class_names, task, given or {}, masks_as)
     splits = arguments.get("splits")
-    parts = f"in parts {', '.join(splits.values())}" if splits else "not split yet"
+    shown = ", ".join(splits[part] for part in SPLITS if part in splits) if splits else ""
+    parts = f"in parts {shown}" if splits else "not split yet"
     guess = Guess({"path": str(root if root.is_dir() else root.parent), **arguments}, reasons)
     guess.reasons.append(f"the files are {parts}")
     if arguments["kind"] not in ("camvid", "cityscapes", "ade20k", "voc"):
@@ -85,8 +94,21 @@ def find_splits(folder):
     return found if "train" in found else None
 
 
+def _only_folder(root):
+    """Returns the folder inside a folder that has nothing else, as in unpacked archives."""
+    while root.is_dir():
+        inside = [entry for entry in root.iterdir() if entry.name[0] != "."]
+        words = [word for words in SPLITS.values() for word in words]
+        if len(inside) != 1 or not inside[0].is_dir() or inside[0].name.lower() in words:
+            break
+        root = inside[0]
+    return root
+
+
 def _public(root):
-    if all((root / name).is_dir() for name in ("train", "trainannot", "val", "valannot")):
+    segnet = ("train", "trainannot", "val", "valannot")
+    layouts = (segnet, (ORIGINAL_IMAGES, ORIGINAL_LABELS))
+    if any(all((root / name).is_dir() for name in names) for names in layouts):
         return {"kind": "camvid", "splits": _same("train", "val", "test")}, [
             "the folders are laid out as in CamVid"
         ]
@@ -112,35 +134,47 @@ def _same(*names):
     return {name: name for name in names}
 
 
-def _pairs(root, class_names, task):
+def _pairs(root, class_names, task, given, masks_as):
     splits = find_splits(root)
     prefix, probe = ("{split}/", root / splits["train"]) if splits else ("", root)
-    images, masks = _find_folders(probe)
-    if splits is None and (inner := find_splits(images)) and inner == find_splits(masks):
-        splits = inner
-        folders = [f"{folder.relative_to(root)}/{{split}}" for folder in (images, masks)]
-        images, masks = images / splits["train"], masks / splits["train"]
+    if {"images", "masks"} <= given.keys():
+        folders, splits = [given["images"], given["masks"]], splits or {}
+        found = [folder.replace("{split}", splits.get("train", "")) for folder in folders]
+        images, masks = (root / folder for folder in found)
+        splits = splits if found != folders else None
     else:
-        folders = [
-            prefix + folder.relative_to(probe).as_posix() if folder != probe else prefix or "."
-            for folder in (images, masks)
-        ]
-    pattern, mask_files = _pair_names(images, masks)
+        images, masks = _find_folders(probe)
+        if splits is None and (inner := find_splits(images)) and inner == find_splits(masks):
+            splits = inner
+            folders = [f"{folder.relative_to(root)}/{{split}}" for folder in (images, masks)]
+            images, masks = images / splits["train"], masks / splits["train"]
+        else:
+            folders = [
+                prefix + folder.relative_to(probe).as_posix() if folder != probe else prefix or "."
+                for folder in (images, masks)
+            ]
+    image_pattern, mask_pattern, mask_files = _pair_names(images, masks)
     names, source = (class_names, None) if class_names else read_names(root, probe, masks)
-    guess = guess_masks(mask_files, names, task)
+    if masks_as is not None:
+        known = {name: getattr(masks_as, name) for name in OF_MASKS}
+        guess, source = MaskGuess(known, ["masks are read as in the training"]), None
+    else:
+        guess = guess_masks(mask_files, names, task, given.get("label_map"))
     arguments = {
         "kind": "folder",
         "images": folders[0],
         "masks": folders[1],
-        "mask_pattern": pattern,
+        "image_pattern": image_pattern,
+        "mask_pattern": mask_pattern,
         "splits": splits,
         **guess.arguments,
     }
-    shared = f", named {pattern}" if pattern else ""
-    reasons = [f"images in {folders[0]}, masks in {folders[1]}{shared}", *guess.reasons]
+    shared = [f", named {pattern}" if pattern else "" for pattern in (image_pattern, mask_pattern)]
+    reasons = [f"images in {folders[0]}{shared[0]}, masks in {folders[1]}{shared[1]}"]
+    reasons += guess.reasons
     if source is not None:
         reasons.append(f"class names come from {source}")
-    elif class_names is None and guess.arguments["task"] != "binary":
+    elif class_names is None and masks_as is None and guess.arguments["task"] != "binary":
         reasons.append(
             f"the classes have no names; write them, one per line, to {root}/classes.txt"
         )
@@ -160,11 +194,14 @@ def _find_folders(folder):
         return folder, masks[0]
     if not inside and beside:
         return folder, folder
-    shown = ", ".join(entry.name for entry in inside) or "none"
+    if not inside:
+        raise ValueError(f"There are no images in {folder}.")
+    shown = ", ".join(entry.name for entry in inside)
     raise ValueError(
         f"Cannot tell the images from the masks in {folder}: the folders with images "
         f"are {shown}. Name them images/ and masks/, or pass --set data.images=... and "
-        "--set data.masks=..."
+        f"--set data.masks=... There are no annotations either, of which these are known: "
+        f"{ANNOTATIONS}."
     )
 
 
@@ -173,31 +210,51 @@ def _is_word(name):
 
 
 def _pair_names(images, masks):
-    """Returns the mask name pattern (`None` for the image names) and the mask files."""
+    """Returns the patterns of the image and mask names, or `None` twice, and the mask files."""
     image_files = find_images(images, exclude=None if images == masks else masks)
     stems = {path.relative_to(images).with_suffix("").as_posix() for path in image_files}
     mask_files = find_images(masks)
-    if images != masks:
-        own = [path.relative_to(masks).with_suffix("").as_posix() for path in mask_files]
-        if stems & {*own}:
-            return None, mask_files
+    own = [path.relative_to(masks).with_suffix("").as_posix() for path in mask_files]
+    if images != masks and stems & {*own}:
+        return None, None, mask_files
     patterns = Counter()
-    for path in mask_files:
-        name = path.relative_to(masks).with_suffix("").as_posix()
+    for name in own:
         inside = [name[:end] for end in range(len(name)) if name[:end] in stems]
         if inside and (images != masks or _is_word(name[len(inside[-1]) :])):
             patterns["{name}" + name[len(inside[-1]) :] + ".*"] += 1
         elif "_" in name and name.partition("_")[2] in stems:
             patterns[name.partition("_")[0] + "_{name}.*"] += 1
+    image_pattern = None
+    if not patterns and (endings := _two_endings(stems, own)) is not None:
+        image_pattern, pattern = ("{name}_" + ending + ".*" for ending in endings)
+        patterns[pattern] += 1
     if not patterns:
         raise ValueError(
             f"No mask in {masks} is named after an image in {images}. Name each mask like its "
-            "image, with or without an addition: a.png or a_mask.png for a.jpg."
+            "image, with or without an addition: a.png or a_mask.png for a.jpg. Annotations were "
+            f"not found either; supported formats: {ANNOTATIONS}."
         )
     pattern = patterns.most_common(1)[0][0]
     start, end = pattern.removesuffix(".*").split("{name}")
     are_masks = [p for p in mask_files if p.stem.startswith(start) and p.stem.endswith(end)]
-    return pattern, are_masks
+    return image_pattern, pattern, are_masks
+
+
+def _two_endings(images, masks):
+    """Returns the endings of `a_photo` and `a_mask`, if these are the only ones, or `None`."""
+
+    def endings(names):
+        split = [name.rpartition("_") for name in names]
+        return {(start, end) for start, mark, end in split if mark}
+
+    found = endings(images) | endings(masks)
+    are_masks = {end for _, end in endings(masks) if _is_word(end)}
+    are_images = {end for _, end in endings(images)} - are_masks
+    if len(are_masks) != 1 or len(are_images) != 1:
+        return None
+    image, mask = are_images.pop(), are_masks.pop()
+    starts = [{start for start, end in found if end == one} for one in (image, mask)]
+    return (image, mask) if starts[0] & starts[1] else None
 
 
 def _guess_bands(guess):

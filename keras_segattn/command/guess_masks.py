@@ -24,13 +24,14 @@ class MaskGuess(NamedTuple):
     reasons: list
 
 
-def guess_masks(paths, names=None, task=None):
+def guess_masks(paths, names=None, task=None, label_map=None):
     """Returns a `MaskGuess` for mask files.
 
     Args:
         paths: List of mask files; some of them are read.
         names: List of class names from the user or a file, or `None`.
         task: The task from the user, or `None`.
+        label_map: Dict from the labels in the files to other labels, from the user, or `None`.
 
     Raises:
         ValueError: If the files are not masks; the message gives the reason.
@@ -60,11 +61,20 @@ def guess_masks(paths, names=None, task=None):
     seen = f"{len(chosen)} of {len(paths)} masks contain"
     if colors:
         return _colors(sorted(colors), names, task, seen)
-    return _labels(sorted(labels), names, task, seen)
+    if label_map is None:
+        return _labels(sorted(labels), names, task, f"{seen} the labels {_listed(sorted(labels))}")
+    mapped = sorted({label_map.get(label, label) for label in labels})
+    said = f"{seen} the labels {_listed(sorted(labels))}, by the label map {_listed(mapped)}"
+    guess = _labels(mapped, names, task, said)
+    if guess.arguments["label_map"] is not None:
+        raise ValueError(
+            f"{said}. The label map must give classes from 0 up, and {VOID} for void: "
+            "--set 'data.label_map={0: 0, 128: 255, 255: 1}' for example."
+        )
+    return guess._replace(arguments={**guess.arguments, "label_map": label_map})
 
 
-def _labels(labels, names, task, seen):
-    said = f"{seen} the labels {_listed(labels)}"
+def _labels(labels, names, task, said):
     known = [label for label in labels if label != VOID]
     if max(labels) > VOID or min(labels) < 0:
         raise ValueError(f"{said}. Labels must be from 0 to {VOID}.")
@@ -73,7 +83,8 @@ def _labels(labels, names, task, seen):
     if set(labels) == {0, VOID}:
         return _binary({VOID: 1}, names, task, f"{said}: {VOID} is the foreground")
     if set(known) == {0, 1} and task != "multiclass" and len(names or ()) <= 2:
-        return _binary(None, names, task, said)
+        void = f"; {VOID} is void" if VOID in labels else ""
+        return _binary(None, names, task, f"{said}: 1 is the foreground{void}")
     if len(labels) == 2 and task != "multiclass":
         low, high = labels
         return _binary({low: 0, high: 1}, names, task, f"{said}: {high} is the foreground")
@@ -82,7 +93,10 @@ def _labels(labels, names, task, seen):
     if names is None and count > 2 * len(known) + 8:
         label_map = {label: index for index, label in enumerate(labels)}
         count = len(labels)
-        said += ", renumbered from 0"
+        said += (
+            ", renumbered from 0; to make 128 of 0, 128 and 255 void, for example: "
+            "--set 'data.label_map={0: 0, 128: 255, 255: 1}'"
+        )
     elif known[0] > 0 and len(known) == known[-1] - known[0] + 1 and len(names or known) < count:
         label_map = {label: index for index, label in enumerate(known)}
         count = len(known)
@@ -112,7 +126,7 @@ def _colors(colors, names, task, seen):
     if len(colors) < 2:
         raise ValueError(f"{seen} one color, {colors[0]}: there is nothing to learn.")
     black = colors[0] == (0, 0, 0)
-    said = f"{seen} {len(colors)} colors"
+    said = f"{seen} {len(colors)} colors, {_listed([*map(_hex, colors)])}"
     if len(colors) == 2 and task != "multiclass":
         guess = _binary(None, names, task, f"{said}: {_hex(colors[1])} is the foreground")
         return guess._replace(arguments={**guess.arguments, **_palette(colors)})
@@ -120,8 +134,8 @@ def _colors(colors, names, task, seen):
         colors, said = colors[1:], f"{said}; black is void"
     elif names is not None and len(names) != len(colors):
         raise ValueError(
-            f"{said}, {', '.join(map(_hex, colors))}, but there are {len(names)} class names: "
-            f"{names}. Pass the colors as `palette`, in the order of the names."
+            f"{said}, but there are {len(names)} class names: {names}. Pass the colors as "
+            "`palette`, in the order of the names."
         )
     names = names or [BACKGROUND if c == (0, 0, 0) else _hex(c) for c in colors]
     arguments = {"task": "multiclass", "class_names": names, **_palette(colors)}

@@ -42,7 +42,7 @@ TRAIN_ONLY = (
     "scale",
     "evaluation_size",
 )
-EVALUATE_ONLY = ("size", "scales", "flip", "tile", "threshold")
+EVALUATE_ONLY = ("size", "scales", "flip", "tile", "threshold", "recipe", "submission")
 PREDICT_ONLY = (
     "size",
     "tile",

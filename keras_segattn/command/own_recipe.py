@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from keras_segattn.backbones.registry import is_preset
 from keras_segattn.command.machine import find_machine
 from keras_segattn.images.reading import read_file
 from keras_segattn.recipes import get
@@ -23,14 +24,17 @@ LIGHT_BYTES, HEAVY_BYTES, SHARE = 6_000, 24_000, 0.6
 HEAVY = ("resnet50", "resnet101", "keras.applications/", "keras_hub/")
 
 
-def fit_own_recipe(data, network=None, backbone=None, pretrained=True, crop=None, batch_size=None):
+def fit_own_recipe(
+    data, network=None, backbone=None, weights="imagenet", crop=None, batch_size=None
+):
     """Returns the recipe `own_folder` for some data on this machine, and the reasons in words.
 
     Args:
         data: Dict of `SegmentationDataset`, `"train"` among them.
         network: Name of a network, or `None` for the recipe's.
         backbone: Name of a backbone, or `None` for the first one with available weights.
-        pretrained: Boolean, whether to look for ImageNet weights. Defaults to `True`.
+        weights: `"imagenet"` to look for ImageNet weights, the path of a weights file, or `None`.
+            Defaults to `"imagenet"`.
         crop: Tuple `(height, width)` from the user, or `None`.
         batch_size: Integer from the user, or `None`.
 
@@ -40,7 +44,8 @@ def fit_own_recipe(data, network=None, backbone=None, pretrained=True, crop=None
     recipe = get("own_folder")
     machine = find_machine()
     longest, most_crop, steps = ON_GPU if machine.gpu else ON_CPU
-    backbone, weights, said = choose_backbone(backbone, pretrained)
+    backbone, of_recipe, said = choose_backbone(backbone, weights)
+    pretrained = of_recipe or weights not in ("imagenet", None)
     heavy = network == "CCNet" or backbone.startswith(HEAVY)
 
     sizes = image_sizes(data["train"])
@@ -58,8 +63,8 @@ def fit_own_recipe(data, network=None, backbone=None, pretrained=True, crop=None
         recipe,
         network=network or recipe.network,
         network_arguments={**recipe.network_arguments, "backbone": backbone},
-        backbone_weights=weights,
-        rate_factors={backbone: 0.25} if weights else None,
+        backbone_weights=of_recipe,
+        rate_factors={backbone: 0.25} if pretrained else None,
         learning_rate=_rounded(recipe.learning_rate * (batch / MOST_SAMPLES) ** 0.5),
         batch_size=batch,
         crop=tuple(crop),
@@ -69,17 +74,24 @@ def fit_own_recipe(data, network=None, backbone=None, pretrained=True, crop=None
         # Other bands may contain measurements, whose absolute values matter.
         color_jitter=recipe.color_jitter if data["train"].channels == 3 else 0.0,
     )
-    reasons = [
-        said,
-        f"{machine.name}, {machine.memory / 2**30:.0f} GiB: batches of {batch} with crops of "
-        f"{crop[0]}x{crop[1]}, {counted(epochs, 'epoch')} of {counted(steps_per_epoch, 'step')}",
-    ]
+    reasons = [said]
     if factor < 1:
         reasons.append(
             f"images of about {height:.0f}x{width:.0f} (height x width) are resized to "
             f"{size[0]}x{size[1]} for the network; its results are resized back"
         )
     return recipe, reasons
+
+
+def describe_size(recipe, samples):
+    """Returns a sentence about the batches and the length of a training on this machine."""
+    machine, steps = find_machine(), max(1, samples // recipe.batch_size)
+    epochs = counted(recipe.epochs_of(steps), "epoch")
+    crops = "x".join(map(str, recipe.crop)) if recipe.crop else "the size of the first image"
+    return (
+        f"{machine.name}, {machine.memory / 2**30:.0f} GiB: batches of {recipe.batch_size} with "
+        f"crops of {crops}, {epochs} of {counted(steps, 'step')}"
+    )
 
 
 def fit_warmup(recipe, samples):
@@ -89,13 +101,17 @@ def fit_warmup(recipe, samples):
     return dataclasses.replace(recipe, warmup_steps=min(100, total // 10))
 
 
-def choose_backbone(backbone=None, pretrained=True):
+def choose_backbone(backbone=None, weights="imagenet"):
     """Returns a backbone, `"imagenet"` or `None`, and a sentence that says why.
 
-    Downloads the weights if necessary.
+    Downloads ImageNet weights if necessary. Training options load a weights file.
     """
-    if not pretrained:
-        return backbone or BACKBONES[1], None, "the backbone starts from random weights"
+    if weights != "imagenet":
+        backbone = backbone or BACKBONES[1]
+        start = f"with weights from {weights}" if weights else "with random weights"
+        return backbone, None, f"the backbone is {backbone}, {start}"
+    if backbone is not None and is_preset(backbone):
+        return backbone, None, f"the backbone is {backbone}, with the weights of its preset"
     failures = []
     for name in (backbone,) if backbone else BACKBONES:
         if backbone is not None and name not in IMAGENET_WEIGHTS:

@@ -37,9 +37,9 @@ from keras_segattn.command.flags import add_training_flags, options_of, recipe_o
 from keras_segattn.command.guess_data import guess_data
 from keras_segattn.command.interruption import told_in_one_line
 from keras_segattn.command.job import run_job
-from keras_segattn.command.loggers import LOGGERS, logging_callbacks
+from keras_segattn.command.loggers import LOGGERS, opened_loggers, with_tensorboard
 from keras_segattn.command.numbers import number
-from keras_segattn.command.own_recipe import fit_own_recipe, fit_warmup
+from keras_segattn.command.own_recipe import describe_size, fit_own_recipe, fit_warmup
 from keras_segattn.command.report import write_report
 from keras_segattn.command.sweep import combinations, read_sweep, run_name
 from keras_segattn.task import TASKS
@@ -53,6 +53,8 @@ RECIPE_OF_KIND = {
     "ade20k": "attanet_resnet18_ade20k",
 }
 OWN = "own_folder"
+# Fields of the data that `--set` gives and that are not guessed then.
+OF_FOLDER = ("images", "masks", "label_map")
 
 
 def parse_arguments(arguments=None):
@@ -82,7 +84,8 @@ def parse_arguments(arguments=None):
 def main(arguments=None):
     arguments = parse_arguments(arguments)
     folder = RunFolder(arguments.run or _default_run(arguments.source))
-    with told_in_one_line(folder, arguments.strategy in ("none", "mirrored")):
+    is_only = arguments.strategy in ("none", "mirrored")
+    with told_in_one_line(folder, is_only):
         if arguments.recipe in recipes.INSTANCE_RECIPES:
             instances.train(arguments, folder)
             return
@@ -98,7 +101,8 @@ def main(arguments=None):
                 print(f"\n{one.run}")
                 if arguments.resume and (Path(one.run) / FILE).is_file():
                     one = read_configuration(Path(one.run) / FILE)
-            _train(one, arguments)
+            with told_in_one_line(RunFolder(one.run), is_only):
+                _train(one, arguments)
         if sweep and not arguments.dry_run:
             runs = [run_name(configuration.run, settings) for settings in combinations(sweep)]
             print_comparison(runs)
@@ -108,7 +112,7 @@ def main(arguments=None):
 
 def configure(arguments):
     """Returns the `Configuration` that the arguments describe, and prints what was guessed."""
-    source = Path(arguments.source)
+    source, said = Path(arguments.source), None
     begun = Path(arguments.run or _default_run(arguments.source)) / FILE
     if is_configuration(source):
         base = read_configuration(source)
@@ -118,7 +122,7 @@ def configure(arguments):
         # Guesses of the first run stay valid, although the free memory may differ now.
         base = read_configuration(begun)
     else:
-        base = _guessed(arguments)
+        base, said = _guessed(arguments)
     recipe = recipe_of(arguments, _base_recipe(arguments, base))
     options = options_of(arguments, base.options)
     data = base.data
@@ -130,7 +134,14 @@ def configure(arguments):
     run = arguments.run or base.run
     if arguments.run is None and changed != base and is_configuration(source):
         run = run_name(base.run, _differences(base, changed))
-    return dataclasses.replace(changed, run=str(run))
+    changed = dataclasses.replace(changed, run=str(run))
+    if said is not None:
+        # Said last: flags replace what was guessed.
+        if changed.recipe.name == OWN:
+            said.append(describe_size(changed.recipe, len(changed.data.open()["train"])))
+        print(f"{arguments.source}: guesses, saved in {run}/{FILE}")
+        print(*(f"  {line}" for line in said), sep="\n", flush=True)
+    return changed
 
 
 def _base_recipe(arguments, base):
@@ -139,37 +150,43 @@ def _base_recipe(arguments, base):
 
 
 def _guessed(arguments):
-    """Returns a `Configuration` guessed from a folder; prints the guesses."""
+    """Returns a `Configuration` guessed from a folder, and the guesses as sentences."""
     run = arguments.run or _default_run(arguments.source)
+    settings = read_settings(arguments.set)
     if arguments.source == GENERATED:
         source, said = DataSource(kind=GENERATED, path="."), ["drawn road scenes"]
     else:
-        guess = guess_data(arguments.source, arguments.class_names, arguments.task)
+        names = arguments.class_names or settings.get("data.class_names")
+        task = arguments.task or settings.get("data.task")
+        given = {n: settings[f"data.{n}"] for n in OF_FOLDER if f"data.{n}" in settings}
+        guess = guess_data(arguments.source, names, task, given)
         source, said = guess.source(), guess.reasons
     if arguments.group_by is not None:
         source = dataclasses.replace(source, group_by=arguments.group_by)
-    data_settings = {
-        name: value
-        for name, value in read_settings(arguments.set).items()
-        if name.startswith("data.")
-    }
     name = arguments.recipe or RECIPE_OF_KIND.get(source.kind, OWN)
     recipe, options = recipes.get(name), options_of(arguments)
     configuration = Configuration(data=source, recipe=recipe, options=options, run=str(run))
+    data_settings = {name: v for name, v in settings.items() if name.startswith("data.")}
     if data_settings:
         configuration = change(configuration, data_settings)
-        source = configuration.data
     if name == OWN:
-        data = source.open()
-        weights = arguments.backbone_weights == "recipe" and arguments.initial_model is None
-        fit = {name: getattr(arguments, name) for name in ("network", "backbone", "crop")}
-        fit["batch_size"] = arguments.batch_size
-        recipe, reasons = fit_own_recipe(data, pretrained=weights, **fit)
-        said = [*said, *reasons]
+        recipe, reasons = fit_own_recipe(configuration.data.open(), **_given(arguments, settings))
         configuration = dataclasses.replace(configuration, recipe=recipe)
-    print(f"{arguments.source}: guesses, saved in {run}/{FILE}")
-    print(*(f"  {line}" for line in said), sep="\n", flush=True)
-    return configuration
+        said.extend(reasons)
+    return configuration, said
+
+
+def _given(arguments, settings):
+    """Returns the arguments of `fit_own_recipe` that flags or `--set` determine."""
+    fit = {name: getattr(arguments, name) for name in ("network", "backbone", "crop", "batch_size")}
+    for name in fit:
+        key = "network_arguments.backbone" if name == "backbone" else name
+        fit[name] = settings.get(key, settings.get(f"recipe.{key}", fit[name]))
+    weights = arguments.initial_model or arguments.backbone_weights
+    weights = settings.get("options.initial_model", weights)
+    weights = settings.get("options.backbone_weights", weights)
+    fit["weights"] = {"recipe": "imagenet", "none": None}.get(weights, weights)
+    return fit
 
 
 def _train(configuration, arguments):
@@ -183,22 +200,23 @@ def _train(configuration, arguments):
     print(f"{recipe.network}, {recipe.network_arguments}", flush=True)
     if arguments.dry_run:
         return
-    run, options = RunFolder(configuration.run), configuration.options
-    loggers, options = logging_callbacks(arguments.logger, configuration, options)
-    callbacks = [WriteConfiguration(configuration, data), TimeLeft(), *loggers]
+    run = RunFolder(configuration.run)
+    options = with_tensorboard(arguments.logger, configuration.options)
+    callbacks = [WriteConfiguration(configuration, data), TimeLeft()]
     if options.strategy in ("none", "mirrored") and not options.tensorboard:
         callbacks.append(PredictionPictures(run.path / "pictures", SmallSamples(data["val"])))
-    metrics = run_job(
-        recipe,
-        data,
-        run,
-        options,
-        resume=arguments.resume,
-        formats=arguments.formats,
-        callbacks=callbacks,
-    )
-    if metrics is not None:
-        print("report:", write_report(run))
+    with opened_loggers(arguments.logger, configuration) as loggers:
+        metrics = run_job(
+            recipe,
+            data,
+            run,
+            options,
+            resume=arguments.resume,
+            formats=arguments.formats,
+            callbacks=[*callbacks, *loggers],
+        )
+        if metrics is not None:
+            print("report:", write_report(run))
 
 
 def _default_run(source):

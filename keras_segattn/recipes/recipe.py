@@ -5,8 +5,12 @@ import math
 
 from keras_segattn.arguments import EVALUATION, check_at_least, check_choice, check_evaluation
 from keras_segattn.backbones.registry import has_imagenet_weights, is_preset
+from keras_segattn.recipes.named_objects import as_plain, find, is_serialized
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
+SCHEDULES = ("poly", "cosine")
+# Fields that take objects of others, with the names of ours.
+OBJECTS = ("loss", "auxiliary_loss", "optimizer", "schedule", "augmentation")
 LEAST = {
     "epochs": 1,
     "steps": 1,
@@ -41,6 +45,12 @@ class Recipe:
     `keras_segattn.training` runs recipes; `dataclasses.replace(recipe, epochs=30)` changes one.
     `recipe.with_backbone("resnet18")` takes another backbone and its ImageNet weights.
 
+    `loss`, `auxiliary_loss`, `optimizer`, `schedule` and `augmentation` also take objects of
+    others: the registered name of a Keras class, `"my_package>MyLoss"`; a place in a module,
+    `"my_losses.MyLoss"` or `"keras.optimizers.Lion"`, which is imported; a class; or an object that
+    Keras can serialize. An object keeps its own settings, an optimizer its learning rate and weight
+    decay too.
+
     Args:
         name: Name of the recipe.
         source: Its source: the paper and section, and the authors' code.
@@ -52,12 +62,19 @@ class Recipe:
         image_size: Tuple `(height, width)`, the image size for which crops and scales were chosen,
             or `None` for any. Training warns if other images leave much of a crop void. Defaults to
             `None`.
-        optimizer: `"adam"`, `"adamw"` or `"sgd"`.
+        optimizer: `"adam"`, `"adamw"` or `"sgd"`, or another optimizer, without `rate_factors`. A
+            class gets `weight_decay`, and `momentum` if it has that argument.
+        optimizer_arguments: Dict of further arguments of the optimizer. Defaults to `None`.
         learning_rate: Float, the initial rate, or the rate after the warm-up.
         end_learning_rate: Float, the rate at the end of the schedule. Defaults to `0.0`.
         momentum: Float, the momentum of SGD. Defaults to `0.9`.
         decay_by: `"step"` or `"epoch"`, the interval of the rate's decay with the power 0.9.
             Defaults to `"step"`.
+        schedule: `"poly"`, `"cosine"`, or another schedule of the learning rate, without
+            `end_learning_rate`, `decay_by` and `warmup_steps`. A class gets
+            `initial_learning_rate` and `decay_steps` if it has these arguments. Defaults to
+            `"poly"`.
+        schedule_arguments: Dict of further arguments of another schedule. Defaults to `None`.
         warmup_steps: Integer, number of steps in which the rate grows geometrically from 1e-5.
             Defaults to `0`.
         weight_decay: Float, the L2 factor added to the gradient, as in PyTorch's optimizers; for
@@ -76,10 +93,16 @@ class Recipe:
         rare_class_crops: Float, the fraction of crops placed on a class drawn uniformly from the
             classes in the image. Defaults to `0.0`.
         color_jitter: Float, strength of `ColorJitter`. Defaults to `0.0`, none.
+        augmentation: Callable `(image, mask, rng) -> (image, mask)` or a `Compose` of
+            albumentations, applied before the crop and in place of the color jitter. Defaults to
+            `None`.
+        augmentation_arguments: Dict of the arguments of an augmentation that is a class. Defaults
+            to `None`.
         loss: `"weighted_cross_entropy"`, `"focal"`, `"ohem"`, `"binary_cross_entropy"`, `"dice"`,
             `"jaccard"`, `"tversky"`, `"focal_tversky"`, `"lovasz"` or `"boundary"`; or a dict from
-            such names to their weights in a sum, `{"dice": 0.5, "focal": 1}` for example. Defaults
-            to `"weighted_cross_entropy"`.
+            such names to their weights in a sum, `{"dice": 0.5, "focal": 1}` for example. A class
+            of others gets `class_weights` if it has that argument. Defaults to
+            `"weighted_cross_entropy"`.
         loss_arguments: Dict of arguments of the loss; for a sum, a dict from loss names to dicts of
             arguments. Defaults to `None`.
         auxiliary_loss: The loss of the auxiliary heads, a name or a dict. Defaults to `None`, the
@@ -113,11 +136,14 @@ class Recipe:
     backbone_weights: str | None = None
     dataset: str
     image_size: tuple[int, int] | None = None
-    optimizer: str
+    optimizer: str | dict
+    optimizer_arguments: dict | None = None
     learning_rate: float
     end_learning_rate: float = 0.0
     momentum: float = 0.9
     decay_by: str = "step"
+    schedule: str | dict = "poly"
+    schedule_arguments: dict | None = None
     warmup_steps: int = 0
     weight_decay: float
     decay_kernels_only: bool = False
@@ -129,6 +155,8 @@ class Recipe:
     short_sides: tuple[int, ...] | None = None
     rare_class_crops: float = 0.0
     color_jitter: float = 0.0
+    augmentation: str | dict | None = None
+    augmentation_arguments: dict | None = None
     loss: str | dict = "weighted_cross_entropy"
     loss_arguments: dict | None = None
     auxiliary_loss: str | dict | None = None
@@ -143,11 +171,11 @@ class Recipe:
     our_choices: dict = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
-        for field, choices in (
-            ("optimizer", OPTIMIZERS),
-            ("decay_by", ("step", "epoch")),
-        ):
-            check_choice(field, getattr(self, field), choices)
+        for field in OBJECTS:
+            # The only way to set a field of a frozen class.
+            object.__setattr__(self, field, as_plain(field, getattr(self, field)))
+        check_choice("decay_by", self.decay_by, ("step", "epoch"))
+        self._check_objects()
         _check_loss("loss", self.loss, self.loss_arguments)
         if self.auxiliary_loss is not None:
             _check_loss("auxiliary_loss", self.auxiliary_loss, self.auxiliary_loss_arguments)
@@ -188,6 +216,29 @@ class Recipe:
             raise ValueError(
                 "`auxiliary_loss_arguments` needs `auxiliary_loss`. Received: "
                 f"{self.auxiliary_loss_arguments}"
+            )
+
+    def _check_objects(self):
+        for field, choices in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("augmentation", ()),
+        ):
+            value, arguments = getattr(self, field), getattr(self, f"{field}_arguments")
+            if isinstance(value, str) and value not in choices:
+                find(field, value, choices)
+            if arguments and (value is None or value in SCHEDULES or is_serialized(value)):
+                raise ValueError(
+                    f"`{field}_arguments` are for a class by its name. Received: {arguments}, "
+                    f"with {field}={value!r}"
+                )
+        if self.schedule == "cosine" and self.decay_by == "epoch":
+            raise ValueError("`decay_by='epoch'` needs schedule='poly'. Received: 'cosine'")
+        if self.rate_factors and self.optimizer not in OPTIMIZERS:
+            raise ValueError(
+                f"`rate_factors` needs one of the optimizers {OPTIMIZERS}: others have one rate. "
+                f"Set it to None. Received: optimizer={self.optimizer!r}, "
+                f"rate_factors={self.rate_factors}"
             )
 
     @property
@@ -237,7 +288,14 @@ class Recipe:
 def _check_loss(field, loss, arguments):
     """Raises a ValueError unless a loss is a known name or a dict from known names to weights."""
     if isinstance(loss, str):
-        check_choice(field, loss, LOSSES)
+        _check_loss_name(field, loss)
+        return
+    if is_serialized(loss):
+        if arguments:
+            raise ValueError(
+                f"`{field}_arguments` are for a loss by its name; this one is an object. Received: "
+                f"{arguments}"
+            )
         return
     if not isinstance(loss, dict) or not loss:
         raise ValueError(
@@ -245,7 +303,7 @@ def _check_loss(field, loss, arguments):
             f"sum. Received: {loss!r}"
         )
     for name, weight in loss.items():
-        check_choice(field, name, LOSSES)
+        _check_loss_name(field, name)
         check_at_least(f"{field} {name}", weight, 0)
     unknown = (arguments or {}).keys() - loss.keys()
     if unknown:
@@ -253,3 +311,8 @@ def _check_loss(field, loss, arguments):
             f"`{field}_arguments` of a sum has a dict for each of its losses, {list(loss)}. "
             f"Received: {arguments}"
         )
+
+
+def _check_loss_name(field, name):
+    if name not in LOSSES:
+        find(field, name, LOSSES)

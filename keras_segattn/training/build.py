@@ -19,13 +19,7 @@ from keras_segattn.losses import (
 )
 from keras_segattn.losses.region_loss import RegionLoss
 from keras_segattn.metrics import SegmentationScores
-from keras_segattn.optimizers import (
-    LayerwiseAdam,
-    LayerwiseAdamW,
-    LayerwiseSGD,
-    PolyDecay,
-    expand_rate_factors,
-)
+from keras_segattn.recipes.named_objects import build, is_serialized, takes
 
 LOSSES = {
     "weighted_cross_entropy": WeightedCrossEntropy,
@@ -82,31 +76,6 @@ def task_for(recipe, data):
     return task
 
 
-def build_optimizer(recipe, model, steps_per_epoch, **options):
-    """Returns a recipe's optimizer with its schedule; `add_weight_decay` completes it.
-
-    Args:
-        recipe: A `Recipe`.
-        model: The network to train, with the layers named in `recipe.rate_factors`.
-        steps_per_epoch: Integer.
-        **options: Further arguments of a Keras optimizer, such as `gradient_accumulation_steps` or
-            `use_ema`.
-    """
-    rate = PolyDecay(
-        recipe.learning_rate,
-        decay_steps=recipe.epochs_of(steps_per_epoch) * steps_per_epoch,
-        end_learning_rate=recipe.end_learning_rate,
-        warmup_steps=recipe.warmup_steps,
-        steps_per_epoch=steps_per_epoch if recipe.decay_by == "epoch" else None,
-    )
-    factors = expand_rate_factors(model, recipe.rate_factors or {})
-    if recipe.optimizer == "adam":
-        return LayerwiseAdam(rate, rate_factors=factors, **options)
-    if recipe.optimizer == "sgd":
-        return LayerwiseSGD(rate, rate_factors=factors, momentum=recipe.momentum, **options)
-    return LayerwiseAdamW(rate, rate_factors=factors, weight_decay=recipe.weight_decay, **options)
-
-
 def build_loss(recipe, data):
     """Returns a recipe's loss, with class weights computed from the masks of a data set.
 
@@ -119,21 +88,33 @@ def build_loss(recipe, data):
         class_weights = [weight**recipe.class_weights_power for weight in weights]
 
     def build_one(name, arguments):
+        if name not in LOSSES:
+            return build_other(name, arguments)
         # A binary network has only one region, the foreground.
         weightless = issubclass(LOSSES[name], RegionLoss) and task_for(recipe, data) == "binary"
         weights = None if weightless else class_weights
         return LOSSES[name](**{"class_weights": weights, **(arguments or {})})
 
-    def build(loss, arguments):
+    def build_other(name, arguments):
+        if class_weights is not None and not takes("loss", name, "class_weights"):
+            raise ValueError(
+                f"`class_weights={recipe.class_weights!r}` does not reach the loss {name!r}, which "
+                "has no such argument. Set `class_weights` to None."
+            )
+        return build("loss", name, arguments, class_weights=class_weights)
+
+    def build_any(loss, arguments):
+        if is_serialized(loss):
+            return build_other(loss, None)
         if isinstance(loss, str):
             return build_one(loss, arguments)
         losses = [build_one(name, (arguments or {}).get(name)) for name in loss]
         return SumOfLosses(losses, loss.values())
 
-    loss = build(recipe.loss, recipe.loss_arguments)
+    loss = build_any(recipe.loss, recipe.loss_arguments)
     if recipe.auxiliary_loss is None:
         return loss
-    return [loss, build(recipe.auxiliary_loss, recipe.auxiliary_loss_arguments)]
+    return [loss, build_any(recipe.auxiliary_loss, recipe.auxiliary_loss_arguments)]
 
 
 def build_metric(model):
@@ -155,23 +136,12 @@ def build_augmentation(recipe, image_size):
         recipe.short_sides,
         rare_class_crops=recipe.rare_class_crops,
     )
+    if recipe.augmentation is not None:
+        own = build("augmentation", recipe.augmentation, recipe.augmentation_arguments)
+        return Compose([own, geometry])
     if not recipe.color_jitter:
         return geometry
     return Compose([ColorJitter(*[recipe.color_jitter] * 3), geometry])
-
-
-def add_weight_decay(model, recipe):
-    """Sets a recipe's weight decay in the optimizer of a compiled model.
-
-    SGD and Adam add L2 to the gradient, as in PyTorch; AdamW decays the weights directly. The loss
-    does not include the decay.
-    """
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if recipe.optimizer != "adamw":
-        optimizer.l2, optimizer.l2_kernels_only = recipe.weight_decay, recipe.decay_kernels_only
-    elif recipe.decay_kernels_only:
-        # Keras does not save this exclusion with the optimizer.
-        optimizer.exclude_from_weight_decay(var_names=["bias", "beta", "gamma"])
 
 
 def synchronize_batch_norm(model):

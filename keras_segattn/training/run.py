@@ -8,15 +8,14 @@ import keras
 
 from keras_segattn.callbacks import AtomicCheckpoint, LearningRateLog
 from keras_segattn.training.build import (
-    add_weight_decay,
     build_augmentation,
     build_loss,
     build_metric,
     build_model,
-    build_optimizer,
     synchronize_batch_norm,
 )
 from keras_segattn.training.checks import check_batch_norm, check_training, warn_of_void_crops
+from keras_segattn.training.optimization import add_weight_decay, build_optimizer
 from keras_segattn.training.options import TrainingOptions
 from keras_segattn.training.run_folder import MONITOR, RunFolder
 from keras_segattn.training.run_parts import (

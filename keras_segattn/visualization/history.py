@@ -39,6 +39,9 @@ def plot_history(path, log_path):
     axis.legend()
     if classes:
         _plot_classes(axes[-1], epochs, rows, classes)
+    for axis in axes:
+        # There is no epoch 1.2.
+        axis.xaxis.get_major_locator().set_params(integer=True)
     save_figure(figure, path, dpi=100)
 
 

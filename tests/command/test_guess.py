@@ -64,6 +64,93 @@ def test_divided_files(pattern, tmp_path):
     assert {part: len(dataset) for part, dataset in data.items()} == {"train": 3, "val": 3}
 
 
+def test_255_beside_other_labels_is_void(tmp_path):
+    def change(mask):
+        return np.where(mask == 3, 1, np.where(mask == 2, 255, 0))
+
+    guess = guess_data(write(tmp_path, change=change))
+    assert "the labels 0, 1, 255: 1 is the foreground; 255 is void" in guess.reasons[1]
+    data = guess.source().open_whole()
+    assert data.task == "binary"
+    labels = [SCENES.read(data.name(i) and int(data.name(i)[1:]))[1] for i in range(len(data))]
+    for index, mask in enumerate(labels):
+        assert (data.read(index)[1] == change(mask)).all()
+    # Not counted: the shares are those of the rest.
+    shares = data.class_frequencies()
+    known = np.concatenate([mask[mask != 2].ravel() for mask in labels])
+    assert shares == pytest.approx([np.mean(known != 3), np.mean(known == 3)])
+
+
+def test_a_label_map_makes_one_of_three_gray_values_void(tmp_path):
+    write(tmp_path, change=lambda m: np.where(m == 3, 255, np.where(m == 2, 128, 0)))
+    guess = guess_data(tmp_path)
+    assert guess.arguments["task"] == "multiclass"
+    assert "--set 'data.label_map={0: 0, 128: 255, 255: 1}'" in guess.reasons[1]
+    label_map = {0: 0, 128: 255, 255: 1}
+    arguments, data = guessed(tmp_path, given={"label_map": label_map})
+    assert (arguments["task"], arguments["label_map"]) == ("binary", label_map)
+    assert set(np.unique(data["train"].read(0)[1])) == {0, 1, 255}
+    with pytest.raises(ValueError, match=r"by the label map 3, 4, 5.*classes from 0 up"):
+        guess_data(tmp_path, given={"label_map": {0: 3, 128: 4, 255: 5}})
+
+
+def test_folders_that_are_given_are_not_guessed(tmp_path):
+    write(tmp_path, "a/{}.png", "masks/{}.png", road)
+    write(tmp_path, "b/{}.png", "c_masks/{}.png")
+    with pytest.raises(ValueError, match="not clear"):
+        guess_data(tmp_path)
+    arguments, _ = guessed(tmp_path, given={"images": "a", "masks": "masks"})
+    assert (arguments["images"], arguments["masks"], arguments["task"]) == ("a", "masks", "binary")
+
+
+@pytest.mark.parametrize("folders", [("", ""), ("photos/", "labels/")])
+def test_images_and_masks_with_an_ending_each(folders, tmp_path):
+    write(tmp_path, folders[0] + "{}_photo.png", folders[1] + "{}_mask.png", road)
+    arguments, data = guessed(tmp_path)
+    assert arguments["image_pattern"] == "{name}_photo.*"
+    assert arguments["mask_pattern"] == "{name}_mask.*"
+    assert sum(map(len, data.values())) == 12
+
+
+def test_the_folder_in_an_unpacked_archive(tmp_path):
+    write(tmp_path / "archive" / "data", change=road)
+    assert guessed(tmp_path)[0]["path"] == str(tmp_path / "archive" / "data")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "trainannot", "val", "valannot"),
+        ("701_StillsRaw_full", "LabeledApproved_full"),
+    ],
+)
+def test_camvid_in_either_layout(names, tmp_path):
+    for name in names:
+        (tmp_path / name).mkdir()
+    assert guess_data(tmp_path).arguments["kind"] == "camvid"
+
+
+def test_yolo_without_names(tmp_path):
+    for index in range(4):
+        save(SCENES.read(index)[0], tmp_path / "images" / f"{index}.png")
+        (tmp_path / "labels").mkdir(exist_ok=True)
+        (tmp_path / "labels" / f"{index}.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5\n")
+    with pytest.raises(ValueError, match=r"as YOLO's.*--class-names"):
+        guess_data(tmp_path)
+    arguments, data = guessed(tmp_path, class_names=["cat"])
+    assert (arguments["kind"], arguments["task"]) == ("yolo", "binary")
+    assert data["train"].read(0)[1].max() == 1
+    (tmp_path / "data.yaml").write_text("names: [dog]")
+    assert guessed(tmp_path)[0]["class_names"] == ["dog"]
+
+
+def test_names_of_classes_beside_masks_are_not_yolo(tmp_path):
+    write(tmp_path, mask="labels/{}.png", change=road)
+    (tmp_path / "labels" / "classes.txt").write_text("grass\nroad\n")
+    arguments, _ = guessed(tmp_path)
+    assert (arguments["kind"], arguments["class_names"]) == ("folder", ["grass", "road"])
+
+
 def test_gray_values_that_are_far_apart_are_numbered(tmp_path):
     values = np.arange(256) * 20 % 256
     arguments, data = guessed(write(tmp_path, change=lambda m: values[np.minimum(m, 10)]))
@@ -134,6 +221,8 @@ def test_samples_of_a_group_stay_together(tmp_path):
             lambda root: write(root, "images/x{}.png", "masks/y{}.png"),
             "No mask in .* is named after",
         ),
+        (lambda root: write(root, "a/{}.png", "b/{}.png"), "supported formats: COCO JSON, LabelMe"),
+        (lambda root: root, "There are no images in"),
     ],
 )
 def test_what_cannot_be_guessed_is_told(make, message, tmp_path):

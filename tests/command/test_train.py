@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import signal
-import sys
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from PIL import Image
 
 from keras_segattn.command import train as command
 from keras_segattn.command.compare import comparison
-from keras_segattn.command.loggers import logging_callbacks
 from keras_segattn.command.main import main
 from tests.command.cases import QUICK, use_tiny_network
 from tests.command.files import road, write
@@ -135,6 +133,41 @@ def test_a_signal_ends_a_run_that_can_go_on(name, tmp_path, monkeypatch, capsys)
     assert config == command.read_configuration("runs/mine/config.yaml")
 
 
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        ("--epochs 20 --batch-size 4", "batches of 4 with crops of 32x32, 20 epochs of 2 steps"),
+        ("--set epochs=20", "20 epochs of"),
+        ("--steps 8 --set batch_size=2 --crop 16 24", "2 with crops of 16x24, 2 epochs of 4 steps"),
+        ("--backbone resnet18", "the backbone is resnet18, with random weights"),
+        ("--set network_arguments.backbone=light", "the backbone is light, with random weights"),
+        ("--backbone-weights mine.npz", "with weights from mine.npz"),
+        ("--backbone-weights none --network AttaNet", "AttaNet, {'backbone': 'mobilenet_v2'"),
+    ],
+)
+def test_a_dry_run_says_what_will_be_used(flags, told, tmp_path, capsys):
+    write(tmp_path / "mine", change=road)
+    main(["train", "mine", "--dry-run", "--backbone-weights", "none", *flags.split()])
+    assert told in capsys.readouterr().out
+    assert not (tmp_path / "runs").exists()
+
+
+def test_masks_are_evaluated_as_they_were_trained(tmp_path, capsys):
+    def gray(mask):
+        return np.where(mask == 3, 255, np.where(mask == 2, 128, 0))
+
+    write(tmp_path / "mine", change=gray)
+    void = ["--set", "data.label_map={0: 0, 128: 255, 255: 1}"]
+    main(["train", "mine", *QUICK, *void])
+    assert "1 is the foreground; 255 is void" in capsys.readouterr().out
+    # One without any foreground, and one with void.
+    write(tmp_path / "others", change=lambda m: np.where(m == 2, 128, 0), count=2)
+    main(["evaluate", "runs/mine", "others"])
+    scores = json.loads((tmp_path / "runs/mine/evaluation/others/scores.json").read_text())
+    assert scores["pixel_accuracy"] is not None
+    assert "masks are read as in the training" in capsys.readouterr().out
+
+
 def test_what_does_not_fit_is_told(tmp_path, capsys):
     write(tmp_path / "mine", change=road, count=2)
     for arguments, message in (
@@ -147,16 +180,6 @@ def test_what_does_not_fit_is_told(tmp_path, capsys):
         assert message in capsys.readouterr().err
     with pytest.raises(SystemExit, match="is neither a run nor a model file"):
         main(["evaluate", "none"])
-
-
-def test_loggers_say_what_they_need(monkeypatch):
-    config = command.configure(command.parse_arguments(["generated", *QUICK]))
-    for name in ("mlflow", "wandb"):
-        monkeypatch.setitem(sys.modules, name, None)
-        with pytest.raises(ImportError, match=f"--logger {name} needs {name}: pip install {name}"):
-            logging_callbacks([name], config, config.options)
-    callbacks, options = logging_callbacks(["tensorboard"], config, config.options)
-    assert (callbacks, options.tensorboard) == ([], True)
 
 
 @pytest.mark.parametrize(

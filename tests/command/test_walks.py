@@ -44,10 +44,14 @@ def test_photos_with_png_masks(tmp_path, capsys):
     write(tmp_path / "others", change=road, count=3)
     for index in range(2):
         save(SCENES.read(index)[0], tmp_path / "photos" / f"{index}.jpg")
+    page = (GUIDES / "train_your_data.md").read_text()
+    module = re.search(r"```python\n(# my_losses.py.*?)```", page, re.DOTALL)[1]
+    (tmp_path / "my_losses.py").write_text(module)
     commands = walk("train_your_data.md")
     assert [command[0] for command in commands] == [
         *["train"] * 4,
         "compare",
+        *["train"] * 2,
         "predict",
         *["evaluate"] * 2,
         "export",
@@ -57,6 +61,9 @@ def test_photos_with_png_masks(tmp_path, capsys):
         assert (run / name).stat().st_size > 0
     assert (run / "predicted" / "photos" / "0.jpg.overlay.jpg").exists()
     assert (run / "export" / "model.onnx").exists()
+    for name, wanted in (("own", "my_losses.Distance"), ("lion", "keras.optimizers.Lion")):
+        assert wanted in (run.with_name(name) / "config.yaml").read_text()
+        assert (run.with_name(name) / "model.keras").exists()
     # A changed configuration is a run of its own.
     assert (run.with_name("my_data-color_jitter=0.2-loss=dice") / "model.keras").exists()
     assert "runs/attanet" in capsys.readouterr().out
