@@ -19,7 +19,7 @@ from keras_segattn.wording import counted
 
 SCORES = ("mean_iou", "mean_f1", "pixel_accuracy")
 # Settings that do not affect training.
-SILENT = ("our_choices", "source", "data", "hash of names and sizes of files")
+SILENT = ("our_choices", "source")
 WIDEST = 40
 
 
@@ -55,7 +55,7 @@ def print_comparison(runs, split="val", path=None):
         ValueError: If no folder contains a run.
     """
     rows = comparison(runs, split)
-    texts = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
+    texts = [list(rows[0]), *([_text(*item) for item in row.items()] for row in rows)]
     widths = [max(len(line[column]) for line in texts) for column in range(len(texts[0]))]
     for line in texts:
         print(
@@ -108,7 +108,7 @@ def comparison(runs, split="val"):
 def _flat(settings, prefix=""):
     flat = {}
     for name, value in settings.items():
-        if name in SILENT or name.split(" ")[-1] in ("data",) or "hash of names" in name:
+        if name in SILENT or name.split(" ")[-1] == "data" or "hash of" in name:
             continue
         if isinstance(value, dict):
             flat.update(_flat(value, f"{prefix}{name}."))
@@ -117,7 +117,7 @@ def _flat(settings, prefix=""):
     return flat
 
 
-def _text(value):
+def _text(name, value):
     if value is None:
         return "-"
-    return f"{100 * value:.1f}" if isinstance(value, float) and value <= 1 else str(value)[:WIDEST]
+    return f"{100 * value:.1f}" if name in SCORES else str(value)[:WIDEST]

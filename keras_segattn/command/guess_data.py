@@ -200,8 +200,8 @@ def _find_folders(folder):
     raise ValueError(
         f"Cannot tell the images from the masks in {folder}: the folders with images "
         f"are {shown}. Name them images/ and masks/, or pass --set data.images=... and "
-        f"--set data.masks=... There are no annotations either, of which these are known: "
-        f"{ANNOTATIONS}."
+        f"--set data.masks=... Annotations were not found either; "
+        f"supported formats: {ANNOTATIONS}."
     )
 
 

@@ -94,7 +94,7 @@ class Recipe:
             classes in the image. Defaults to `0.0`.
         color_jitter: Float, strength of `ColorJitter`. Defaults to `0.0`, none.
         augmentation: Callable `(image, mask, rng) -> (image, mask)` or a `Compose` of
-            albumentations, applied before the crop and in place of the color jitter. Defaults to
+            albumentations, applied before the crop, instead of the color jitter. Defaults to
             `None`.
         augmentation_arguments: Dict of the arguments of an augmentation that is a class. Defaults
             to `None`.

@@ -97,7 +97,7 @@ def test_a_label_map_makes_one_of_three_gray_values_void(tmp_path):
 def test_folders_that_are_given_are_not_guessed(tmp_path):
     write(tmp_path, "a/{}.png", "masks/{}.png", road)
     write(tmp_path, "b/{}.png", "c_masks/{}.png")
-    with pytest.raises(ValueError, match="not clear"):
+    with pytest.raises(ValueError, match="Cannot tell the images from the masks"):
         guess_data(tmp_path)
     arguments, _ = guessed(tmp_path, given={"images": "a", "masks": "masks"})
     assert (arguments["images"], arguments["masks"], arguments["task"]) == ("a", "masks", "binary")

@@ -86,6 +86,14 @@ def test_a_sweep_is_compared(tmp_path, capsys):
     assert rows[0]["mean_iou"] >= rows[1]["mean_iou"]
     table = capsys.readouterr().out.splitlines()[-3:]
     assert table[0].split() == list(rows[0])
+    # Scores are shown in percent, settings as they are.
+    assert [line.split()[-1] for line in table[1:]] == [str(r["learning_rate"]) for r in rows]
+    assert table[1].split()[1] == f"{100 * rows[0]['mean_iou']:.1f}"
+    # Other images are no setting: the run's name tells of another fold.
+    write(tmp_path / "others", change=road, count=10)
+    main(["train", "others", *QUICK, "--learning-rate", "1e-2"])
+    rows = comparison([runs[0], tmp_path / "runs" / "others"])
+    assert set(rows[0]) == {"run", "mean_iou", "mean_f1", "pixel_accuracy"}
     main(["compare", *map(str, runs), "--csv", "table.csv"])
     assert (tmp_path / "table.csv").read_text().startswith("run,mean_iou")
 
