@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -38,6 +39,7 @@ def keras_application(name, channels=3, weights=None):
 
     Raises:
         ConnectionError: If Keras cannot download the weights.
+        FileNotFoundError: If the weights file does not exist.
         ValueError: If the network does not exist, it cannot read images of every size from 32x32
             up, or the weights do not fit.
 
@@ -102,10 +104,22 @@ def preprocessing_of_function(preprocess_input, channels=3):
 
 
 def _build(constructor, channels, weights):
+    name = f"keras.applications.{constructor.__name__}"
+    if weights not in (None, "imagenet") and not Path(weights).is_file():
+        raise FileNotFoundError(
+            f"No weights file at {weights}. Pass the path of a file of {name}, or 'imagenet'."
+        )
     try:
         return constructor(include_top=False, input_shape=(None, None, channels), weights=weights)
     except Exception as error:
         # Keras raises a bare Exception if a download fails.
+        if weights not in (None, "imagenet"):
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(
+                f"{weights} was not loaded into {name}: {reason} Pass a file that "
+                f"{name}(include_top=False) has written with `save_weights`, or the file without "
+                "the classifier that Keras publishes, whose name ends in `no_top.h5` or `notop.h5`."
+            ) from error
         if "URL fetch failure" not in str(error):
             raise
         raise ConnectionError(

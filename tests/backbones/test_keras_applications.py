@@ -152,3 +152,31 @@ def test_all_networks_are_listed():
     names = application_names()
     assert len(names) >= 38
     assert {"EfficientNetV2B0", "ConvNeXtTiny", "MobileNetV3Large", "ResNet50V2"} <= set(names)
+
+
+@pytest.mark.once
+def test_files_of_other_weights_are_named(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"none\.h5\. Pass the path of a file of keras\.app"
+    ):
+        keras_application("MobileNetV3Small", weights=tmp_path / "none.h5")
+    other = tmp_path / "other.weights.h5"
+    keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)]).save_weights(other)
+    (tmp_path / "weights.pth").touch()
+    for path in (other, tmp_path / "weights.pth"):
+        message = (
+            rf"{path.name} was not loaded into keras\.applications\.MobileNetV3Small: .* Pass a"
+        )
+        with pytest.raises(ValueError, match=message):
+            keras_application("MobileNetV3Small", weights=path)
+
+
+@pytest.mark.once
+def test_a_file_of_the_same_network_is_loaded(tmp_path):
+    application = keras.applications.MobileNetV3Small(
+        input_shape=(None, None, 3), include_top=False, weights=None
+    )
+    application.save_weights(tmp_path / "own.weights.h5")
+    pyramid = keras_application("MobileNetV3Small", weights=tmp_path / "own.weights.h5")
+    want = to_numpy(application.get_layer("conv").kernel)
+    np.testing.assert_array_equal(to_numpy(pyramid.get_layer("conv").kernel), want)
