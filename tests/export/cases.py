@@ -68,5 +68,13 @@ def color_network():
     return model
 
 
+def resized_network(classes=5, **arguments):
+    """One convolution with a stride of 8, and logits that are resized to the size of the image."""
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(classes, 9, strides=8, padding="same")(image)
+    logits = ResizeLike(align_corners=True, name="logits")([x, image])
+    return SegmentationModel(image, logits, **arguments)
+
+
 def small_network(function, **arguments):
     return function(classes=5, backbone=tiny_backbone(), filters=16, **arguments)

@@ -1,8 +1,18 @@
+import functools
+
 import pytest
 
 from keras_segattn.applications import CANet
+from keras_segattn.export import export_model
 from tests.applications.cases import tiny_backbone
-from tests.export.cases import NAMES, PALETTE
+from tests.export.cases import (
+    NAMES,
+    PALETTE,
+    PATHS,
+    ColorPatches,
+    color_network,
+    needs_runtime,
+)
 from tests.training import randomize
 
 
@@ -12,6 +22,20 @@ def model(rng):
     randomize(model, rng)
     model.class_names, model.palette = NAMES, PALETTE
     return model
+
+
+@pytest.fixture(scope="session")
+def color_artifact(tmp_path_factory):
+    """Returns a function from a format to an artifact of `color_network`, to be read only."""
+
+    @functools.cache
+    def write(format):
+        needs_runtime(format)
+        path = tmp_path_factory.mktemp(format) / PATHS[format]
+        export_model(color_network(), path, format, images=ColorPatches())
+        return path
+
+    return write
 
 
 @pytest.fixture

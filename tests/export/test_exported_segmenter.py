@@ -5,17 +5,14 @@ import pytest
 from keras_segattn.export import ExportedSegmenter, export_model, load_exported
 from keras_segattn.images import to_pixels
 from keras_segattn.inference import segment
-from tests.export.cases import PATHS, ColorPatches, color_network, needs_runtime
+from tests.export.cases import ColorPatches, color_network
 
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture(scope="module")
-def artifact(tmp_path_factory):
-    pytest.importorskip("onnxruntime")
-    path = tmp_path_factory.mktemp("segmenter") / "model.onnx"
-    export_model(color_network(), path, "onnx", images=ColorPatches())
-    return path
+@pytest.fixture
+def artifact(color_artifact):
+    return color_artifact("onnx")
 
 
 @pytest.mark.parametrize("shape", [(64, 96, 3), (40, 51), (17, 90, 4), (1, 1, 3)])
@@ -42,18 +39,18 @@ def test_fixed_size(tmp_path, artifact):
     assert np.mean(result.class_map == mask) > 0.9
 
 
-@pytest.mark.parametrize("shape", [(150, 211, 3), (150, 40, 3), (33, 48)])
-def test_resized_to_a_fixed_size_as_in_keras(tmp_path, artifact, rng, shape):
+def test_resized_to_a_fixed_size_as_in_keras(tmp_path, artifact, rng):
     path = tmp_path / "fixed.onnx"
     export_model(color_network(), path, "onnx", images=ColorPatches(), input_shape=(1, 64, 96))
     exported, seen = ExportedSegmenter(path), []
     run = exported._run
     exported._run = lambda images, timeout: seen.append(images) or run(images)
-    image = rng.integers(0, 256, shape, dtype="uint8")
-    assert exported(image).class_map.shape == shape[:2]
-    pixels = keras.ops.image.resize(to_pixels(image, 3), (64, 96), data_format="channels_last")
-    # Where the values are halves, rounding may go either way.
-    np.testing.assert_allclose(seen[0][0], keras.ops.convert_to_numpy(pixels), atol=0.501)
+    for shape in ((150, 211, 3), (150, 40, 3), (33, 48)):
+        image = rng.integers(0, 256, shape, dtype="uint8")
+        assert exported(image).class_map.shape == shape[:2]
+        pixels = keras.ops.image.resize(to_pixels(image, 3), (64, 96), data_format="channels_last")
+        # Where the values are halves, rounding may go either way.
+        np.testing.assert_allclose(seen[-1][0], keras.ops.convert_to_numpy(pixels), atol=0.501)
 
 
 @pytest.mark.parametrize(
@@ -73,11 +70,9 @@ def test_artifacts_that_it_refuses(tmp_path, options, message):
 
 
 @pytest.mark.parametrize("format", ["onnx", "litert", "openvino"])
-def test_threads_and_timeout(format, tmp_path):
-    needs_runtime(format)
-    export_model(color_network(), tmp_path / PATHS[format], format, images=ColorPatches())
+def test_threads_and_timeout(format, color_artifact):
     image, _ = ColorPatches().read(0)
-    one, free = (load_exported(tmp_path / PATHS[format], threads) for threads in (1, None))
+    one, free = (load_exported(color_artifact(format), threads) for threads in (1, None))
     expected = one(image[None])["class_map"]
     np.testing.assert_array_equal(free(image[None])["class_map"], expected)
     assert one.takes_timeout == (format != "litert")

@@ -10,26 +10,31 @@ from keras_segattn.export.onnx_metadata import read_properties
 from keras_segattn.inference import segment
 from keras_segattn.layers import ResizeLike, STDCBlock
 from tests.export.cases import (
+    PATHS,
     ColorPatches,
     color_network,
     expected,
     needs_runtime,
+    resized_network,
     small_network,
 )
 from tests.training import randomize
 
 
-def test_every_backend_puts_the_size_of_the_network_inside(images, tmp_path):
-    pytest.importorskip("onnxruntime")
-    path = tmp_path / "model.onnx"
-    model = small_network(AttaNet)
-    export_model(model, path, "onnx", network_size=(48, 64), images=images)
+# A file and a folder: other backends get them from a process of TensorFlow's.
+@pytest.mark.parametrize("format", ["onnx", "saved_model"])
+def test_every_backend_puts_the_size_of_the_network_inside(format, images, tmp_path):
+    needs_runtime(format)
+    path = tmp_path / PATHS[format]
+    model = resized_network()
+    export_model(model, path, format, network_size=(48, 64), images=images)
     for image in images:
         (found,) = load_exported(path)(image[None])["class_map"]
         # The artifact gives the same classes as the measured model.
         np.testing.assert_array_equal(found, segment(model, image, size=(48, 64)).class_map)
 
 
+@pytest.mark.once
 def test_onnx_takes_any_size_and_batch(model, images, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     path = tmp_path / "model.onnx"
@@ -106,10 +111,8 @@ def test_versions_of_the_operators(format, opset, tmp_path):
 
 
 @pytest.mark.once
-def test_metadata_are_those_that_onnx_reads(tmp_path):
-    onnx = pytest.importorskip("onnx")
-    path = tmp_path / "m.onnx"
-    export_model(color_network(), path, "onnx", images=ColorPatches())
+def test_metadata_are_those_that_onnx_reads(color_artifact):
+    onnx, path = pytest.importorskip("onnx"), color_artifact("onnx")
     metadata = read_properties(path)
     assert metadata == {entry.key: entry.value for entry in onnx.load(path).metadata_props}
     assert read_metadata(path)["runtime"] == "onnxruntime"
@@ -117,11 +120,9 @@ def test_metadata_are_those_that_onnx_reads(tmp_path):
 
 
 @pytest.mark.once
-def test_damaged_files_are_named(tmp_path):
+def test_damaged_files_are_named(color_artifact, tmp_path):
     pytest.importorskip("onnx")
-    path = tmp_path / "m.onnx"
-    export_model(color_network(), path, "onnx", images=ColorPatches())
-    content = path.read_bytes()
+    path, content = tmp_path / "m.onnx", color_artifact("onnx").read_bytes()
     for damaged in (b"", content[:-7], b"\x7fELF" + content):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"m.onnx has no metadata of `export_model`, or"):

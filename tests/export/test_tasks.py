@@ -5,15 +5,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_segattn.applications import CANet, SegmentationModel
+from keras_segattn.applications import SegmentationModel
 from keras_segattn.export import ExportedSegmenter, export_model, load_exported, read_metadata
 from keras_segattn.images import pack_labels, unpack_labels
 from keras_segattn.inference import Segmentation, segment
 from keras_segattn.inference.mask_files import write_mask
 from keras_segattn.weights import Preprocessing
-from tests.applications.cases import tiny_backbone
-from tests.export.cases import PATHS, needs_runtime
-from tests.training import randomize
+from tests.export.cases import PATHS, needs_runtime, resized_network
 
 
 def network(task, activation=None, **arguments):
@@ -125,10 +123,7 @@ def test_a_coarse_class_map_of_sigmoids(tmp_path, rng):
     needs_runtime("onnx")
     image = rng.integers(0, 256, (64, 96, 3), dtype="uint8")
     for task, classes in (("binary", None), ("multilabel", 3)):
-        model = CANet(
-            backbone=tiny_backbone(), task=task, classes=classes, filters=8, up_channels=4
-        )
-        randomize(model, rng)
+        model = resized_network(classes or 1, task=task)
         path = tmp_path / f"{task}.onnx"
         export_model(model, path, "onnx", output="coarse_class_map", images=[image])
         found = ExportedSegmenter(path)(image).class_map

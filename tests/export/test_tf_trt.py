@@ -13,11 +13,9 @@ from tests.export.cases import ColorPatches, color_network
 pytestmark = pytest.mark.once
 
 
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    path = tmp_path_factory.mktemp("tf_trt") / "saved"
-    export_model(color_network(), path, "saved_model", images=ColorPatches())
-    return path
+@pytest.fixture
+def saved(color_artifact):
+    return color_artifact("saved_model")
 
 
 def test_the_file_needs_nothing_of_this_package():

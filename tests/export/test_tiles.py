@@ -10,7 +10,13 @@ from keras_segattn.applications import SegmentationModel
 from keras_segattn.export import ExportedSegmenter, export_model, read_metadata
 from keras_segattn.inference import segment
 from keras_segattn.weights import Preprocessing
-from tests.export.cases import PATHS, ColorPatches, color_network, needs_runtime
+from tests.export.cases import (
+    PATHS,
+    ColorPatches,
+    color_network,
+    needs_runtime,
+    resized_network,
+)
 
 pytestmark = pytest.mark.once
 
@@ -36,10 +42,8 @@ def compare(model, path, image, **tiles):
 
 
 @pytest.mark.parametrize("format", PATHS)
-def test_windows_as_in_keras(format, tmp_path, rng):
-    needs_runtime(format)
-    model, path = color_network(), tmp_path / PATHS[format]
-    export_model(model, path, format, images=ColorPatches())
+def test_windows_as_in_keras(format, color_artifact, rng):
+    model, path = color_network(), color_artifact(format)
     image = rng.integers(0, 256, (150, 211, 3), dtype="uint8")
     exported, found, expected = compare(model, path, image, tile=(64, 80), overlap=0.4)
     assert len(np.unique(found.class_map)) == 3
@@ -87,18 +91,16 @@ def test_a_small_image_and_a_fixed_size(tmp_path, rng):
         ({"output": "coarse_class_map"}, "output='coarse_class_map' and has no logits"),
     ],
 )
-def test_artifacts_without_logits_of_full_size(options, message, tmp_path, model):
+def test_artifacts_without_logits_of_full_size(options, message, tmp_path):
     needs_runtime("onnx")
     path = tmp_path / "m.onnx"
-    export_model(model, path, "onnx", least_agreement=0.0, **options)
+    export_model(resized_network(), path, "onnx", least_agreement=0.0, **options)
     with pytest.raises(ValueError, match=message):
         ExportedSegmenter(path, tile=64)
 
 
-def test_time_is_for_all_windows_together(tmp_path, rng):
-    needs_runtime("onnx")
-    model, path = color_network(), tmp_path / "m.onnx"
-    export_model(model, path, "onnx", images=ColorPatches())
+def test_time_is_for_all_windows_together(color_artifact, rng):
+    path = color_artifact("onnx")
     exported = ExportedSegmenter(path, tile=64)
     given, run = [], exported._run
     exported._run = lambda images, timeout: given.append(timeout) or run(images)

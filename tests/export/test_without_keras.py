@@ -9,8 +9,8 @@ import threading
 import numpy as np
 import pytest
 
-from keras_segattn.export import ExportedSegmenter, export_model, load_exported
-from tests.export.cases import PATHS, ColorPatches, color_network, needs_runtime
+from keras_segattn.export import ExportedSegmenter, load_exported
+from tests.export.cases import PATHS, ColorPatches
 
 pytestmark = pytest.mark.once
 IMPORTING = """
@@ -37,23 +37,16 @@ def run(script, *arguments):
     assert result.returncode == 0, result.stderr[-3000:]
 
 
-def exported(format, folder):
-    needs_runtime(format)
-    path = folder / PATHS[format]
-    export_model(color_network(), path, format, images=ColorPatches())
-    return path
-
-
 @pytest.mark.parametrize("format", PATHS)
-def test_an_artifact_runs_without_keras(format, tmp_path):
+def test_an_artifact_runs_without_keras(format, color_artifact):
     # TensorFlow itself imports Keras, and JAX where it is installed.
     allowed = ["tensorflow", "keras", "jax", "matplotlib"] if format == "saved_model" else []
-    run(RUNNING, exported(format, tmp_path), *allowed)
+    run(RUNNING, color_artifact(format), *allowed)
 
 
 @pytest.mark.parametrize("format", PATHS)
-def test_threads_share_an_artifact(format, tmp_path):
-    run = load_exported(exported(format, tmp_path), threads=None)
+def test_threads_share_an_artifact(format, color_artifact):
+    run = load_exported(color_artifact(format), threads=None)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (6, 1, 80, 120, 3), dtype="uint8")
     expected = [run(image) for image in images]
@@ -76,9 +69,9 @@ def test_threads_share_an_artifact(format, tmp_path):
 
 
 @pytest.mark.parametrize("format", PATHS)
-def test_other_processes_load_it_again(format, tmp_path, monkeypatch):
-    path, (image, _) = exported(format, tmp_path), ColorPatches().read(0)
-    monkeypatch.chdir(tmp_path)
+def test_other_processes_load_it_again(format, color_artifact, monkeypatch):
+    path, (image, _) = color_artifact(format), ColorPatches().read(0)
+    monkeypatch.chdir(path.parent)
     segment = ExportedSegmenter(path.name)
     pickled = pickle.dumps(segment)
     assert len(pickled) < 1000
@@ -87,8 +80,8 @@ def test_other_processes_load_it_again(format, tmp_path, monkeypatch):
     np.testing.assert_array_equal(again(image).class_map, segment(image).class_map)
 
 
-def test_logits_only_where_they_are_asked_for(tmp_path):
-    path = exported("onnx", tmp_path)
+def test_logits_only_where_they_are_asked_for(color_artifact):
+    path = color_artifact("onnx")
     image, _ = ColorPatches().read(0)
     with_logits, without = (load_exported(path, logits=logits) for logits in (True, False))
     assert set(with_logits(image[None])) == {"class_map", "logits"}
