@@ -54,6 +54,8 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(items):
+    # They wait for processes that they start: as the last tests, they would keep one worker only.
+    items.sort(key=lambda item: item.path.name != "test_several_devices.py")
     if keras.backend.backend() == "tensorflow":
         return
     for item in items:

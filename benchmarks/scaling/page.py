@@ -3,6 +3,8 @@
 import statistics
 from pathlib import Path
 
+import keras
+
 from benchmarks.results import machine_text, table
 from benchmarks.scaling.counts import (
     DEVICES,
@@ -22,7 +24,11 @@ BACKENDS = {"jax": "JAX, `DataParallel`", "tensorflow": "TensorFlow, `MirroredSt
 
 
 def page(results):
-    counts = {name: Counts(name) for name in RECIPES}
+    # Counting takes the shapes of the weights, whose values would take longer than all else.
+    with keras.StatelessScope(initialize_variables=False):
+        counts = {name: Counts(name) for name in RECIPES}
+    # Or the next scope would give them their values.
+    keras.utils.clear_session(free_memory=False)
     pipelines, devices = results["pipeline"], results["devices"]
     ethernet, nvlink = FABRICS.values()
     height, width = SIZE

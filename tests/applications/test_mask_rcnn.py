@@ -310,6 +310,7 @@ def test_unknown_sizes_files_and_evaluation(rng, tmp_path):
     again = copy.predict(x, verbose=0)
     for key in OUTPUTS:
         np.testing.assert_array_equal(again[key], found[key])
+    copy.run_eagerly = RUN_EAGERLY
     copy.train_on_batch(x, targets(rng, size=(45, 70)))
 
 

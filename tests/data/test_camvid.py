@@ -5,6 +5,8 @@ from PIL import Image
 from keras_segattn.data import CamVid
 from keras_segattn.data.camvid import ORIGINAL_COLORS, ORIGINAL_IMAGES, ORIGINAL_LABELS
 
+pytestmark = pytest.mark.once
+
 SPLITS = ("train", "val", "test")
 
 

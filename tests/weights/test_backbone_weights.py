@@ -52,6 +52,7 @@ def test_round_trip(source, suffix, tmp_path):
     assert same(source, MobileNetV2(weights=path))
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -75,6 +76,7 @@ def test_what_does_not_fit_changes_nothing(source, change, message, tmp_path):
         np.testing.assert_array_equal(to_numpy(weight), value)
 
 
+@pytest.mark.once
 def test_a_backbone_of_other_layers_is_refused(source, tmp_path):
     np.savez(tmp_path / "weights.npz", **archive_of(source))
     image = keras.Input((None, None, 3))
@@ -83,6 +85,7 @@ def test_a_backbone_of_other_layers_is_refused(source, tmp_path):
         load_backbone_weights(other, tmp_path / "weights.npz")
 
 
+@pytest.mark.once
 def test_weights_of_another_backbone_change_nothing(source, tmp_path):
     ResNet18().save_weights(tmp_path / "resnet.weights.h5")
     before = source.get_weights()
@@ -92,6 +95,7 @@ def test_weights_of_another_backbone_change_nothing(source, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.once
 def test_unknown_suffix_and_missing_file(source, tmp_path):
     with pytest.raises(
         FileNotFoundError, match=r"none\.npz\. Pass the path of .* or 'imagenet' for"
@@ -102,6 +106,7 @@ def test_unknown_suffix_and_missing_file(source, tmp_path):
         load_backbone_weights(source, tmp_path / "model.pkl")
 
 
+@pytest.mark.once
 def test_imagenet_features_tell_classes_apart(shared):
     """A nearest-mean classifier on frozen features of real images: trained beats random weights."""
     weights = shared("weights", "mobilenetv2_1.0_torchvision_convbn.npz")
