@@ -1,12 +1,11 @@
 """Base class of all segmentation data sets."""
 
 import operator
-import warnings
 
 import numpy as np
 
-from keras_segattn.arguments import check_choice
-from keras_segattn.ground_truth import check_labels
+from keras_segattn.data.class_balance import class_frequencies, class_weights, positive_weight
+from keras_segattn.data.verification import faults_of
 from keras_segattn.wording import counted
 
 IGNORE_CLASS = 255
@@ -226,8 +225,7 @@ class SegmentationDataset:
 
     def class_frequencies(self):
         """Returns the fraction of each class among the non-void pixels of all masks."""
-        counts, known = self._pixel_counts()
-        return counts.sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        return class_frequencies(self)
 
     def class_weights(self, method="enet"):
         """Returns one weight per class, higher for rarer classes.
@@ -245,20 +243,7 @@ class SegmentationDataset:
         Returns:
             List of floats.
         """
-        check_choice("method", method, ("enet", "median_frequency"))
-        if method == "enet":
-            frequencies = self.class_frequencies()
-            self._warn_of_missing(frequencies > 0)
-            return [float(weight) for weight in 1 / np.log(1.02 + frequencies)]
-        counts, known = self._pixel_counts()
-        held = counts > 0
-        occurs = held.any(axis=0)
-        self._warn_of_missing(occurs)
-        pixels = (held * known).sum(axis=0)
-        frequencies = counts.sum(axis=0)[occurs] / pixels[occurs]
-        weights = np.zeros(len(self.class_names))
-        weights[occurs] = np.median(frequencies) / frequencies
-        return [float(weight) for weight in weights]
+        return class_weights(self, method)
 
     def positive_weight(self):
         """Returns the foreground weight that balances foreground and background.
@@ -276,36 +261,7 @@ class SegmentationDataset:
         Raises:
             ValueError: If the task is `"multiclass"`, or all pixels are void.
         """
-        if self.task == "multiclass":
-            raise ValueError(
-                "A positive weight is for data sets of the tasks 'binary' and 'multilabel'; use "
-                f"`class_weights`. Received: task={self.task!r}"
-            )
-        counts, known = (array.sum(axis=0) for array in self._pixel_counts())
-        if self.task == "binary":
-            counts, known = counts[1:], known[1:]
-        occurs = counts > 0
-        self._warn_of_missing(occurs, self.class_names[-len(occurs) :])
-        weights = np.where(occurs, (known - counts) / np.maximum(counts, 1), 1.0)
-        # A class that is everywhere would weigh nothing.
-        weights = np.maximum(weights, 1 / np.maximum(known, 1)).tolist()
-        return weights[0] if self.task == "binary" else weights
-
-    def _pixel_counts(self):
-        """Returns the pixels of each class (column) per image (row), and the non-void pixels."""
-        counts = np.zeros((len(self), len(self.class_names)), dtype="int64")
-        known = np.zeros_like(counts)
-        for index in range(len(self)):
-            _, mask = self.read(index)
-            check_labels(mask, self.labels, self.ignore_class, f"the mask of {self.name(index)}")
-            known[index] = (mask != self.ignore_class).sum(axis=(0, 1))
-            if self.task == "multilabel":
-                counts[index] = (mask == 1).sum(axis=(0, 1))
-            else:
-                counts[index] = np.bincount(mask.ravel(), minlength=256)[: len(self.class_names)]
-        if not known.any():
-            raise ValueError(f"All pixels of {self!r} are void.")
-        return counts, known
+        return positive_weight(self)
 
     def verify(self):
         """Reads everything once.
@@ -316,61 +272,7 @@ class SegmentationDataset:
         Returns:
             List of all faults as text, each naming its file or sample; empty if there are none.
         """
-        faults = []
-        occurs = np.zeros(256, dtype=bool)
-        known = False
-        for index in range(len(self)):
-            try:
-                with warnings.catch_warnings(record=True) as told:
-                    # Other warnings are for library authors.
-                    warnings.simplefilter("ignore")
-                    warnings.simplefilter("always", UserWarning)
-                    image, mask = self.read(index)
-            except (ValueError, OSError) as error:
-                faults.append(str(error))
-                continue
-            for warning in told:
-                warnings.warn(f"{self.name(index)}: {warning.message}", stacklevel=2)
-            if image.shape[2:] != (self.channels,):
-                faults.append(
-                    f"{self.name(index)} has shape {image.shape}, not (height, width, "
-                    f"{self.channels}): set the attribute `channels` of the data set."
-                )
-            if mask.shape != self.mask_shape(image):
-                faults.append(
-                    f"{self.name(index)} has a mask of shape {mask.shape}, not "
-                    f"{self.mask_shape(image)}, for the task {self.task!r}."
-                )
-                continue
-            if image.dtype != "uint8" or mask.dtype != "uint8":
-                faults.append(
-                    f"{self.name(index)} is an image of {image.dtype} and a mask of {mask.dtype}; "
-                    "both must be uint8."
-                )
-            labels = np.unique(mask)
-            unknown = labels[(labels >= self.labels) & (labels != self.ignore_class)]
-            if len(unknown):
-                faults.append(
-                    f"{self.name(index)} contains the label {unknown[0]}; labels are from 0 to "
-                    f"{self.labels - 1}, and void is {self.ignore_class}."
-                )
-            known |= bool((labels != self.ignore_class).any())
-            if self.task == "multilabel":
-                occurs[: len(self.class_names)] |= (mask == 1).any(axis=(0, 1))
-            else:
-                occurs[labels[labels < 256]] = True
-        occurs = occurs[: len(self.class_names)]
-        if self.has_masks and not faults:
-            if not known:
-                return [f"All pixels of {self!r} are void."]
-            self._warn_of_missing(occurs)
-        return faults
-
-    def _warn_of_missing(self, occurs, names=None):
-        names = self.class_names if names is None else names
-        missing = [name for name, found in zip(names, occurs, strict=True) if not found]
-        if missing:
-            warnings.warn(f"No mask of {self!r} contains: {', '.join(missing)}.", stacklevel=3)
+        return faults_of(self)
 
     def to_tf_dataset(
         self,
