@@ -20,7 +20,13 @@ from keras_segattn.callbacks import AtomicCheckpoint
 from keras_segattn.command import flags, job
 from keras_segattn.data import RoadScenes, SegmentationFolder
 from keras_segattn.recipes import RECIPES
-from keras_segattn.training import RunFolder, TrainingOptions, evaluate, run_folder, train
+from keras_segattn.training import (
+    RunFolder,
+    TrainingOptions,
+    data_fingerprint,
+    evaluate,
+    train,
+)
 from keras_segattn.training import run as run_module
 from keras_segattn.training.build import build_model
 from keras_segattn.training.checks import check_batch_norm
@@ -435,13 +441,13 @@ def test_other_data_are_refused(tmp_path):
 
 
 def test_of_large_files_the_beginning_the_middle_and_the_end_are_hashed(tmp_path):
-    size, found = run_folder.WHOLE_FILE + 1, set()
+    size, found = data_fingerprint.WHOLE_FILE + 1, set()
     for place in (None, 0, size // 2, size - 1):
         content = bytearray(size)
         if place is not None:
             content[place] = 1
         (tmp_path / "scan.npy").write_bytes(content)
-        found.add(run_folder._content(tmp_path / "scan.npy"))
+        found.add(data_fingerprint.content_hash(tmp_path / "scan.npy"))
     assert len(found) == 4
 
 

@@ -3,8 +3,6 @@
 import contextlib
 import csv
 import dataclasses
-import functools
-import hashlib
 import json
 import os
 import platform
@@ -20,15 +18,13 @@ import numpy as np
 
 from keras_segattn.atomic_files import atomic_path, make_folder, write_json
 from keras_segattn.callbacks import AtomicCheckpoint
+from keras_segattn.training.data_fingerprint import describe_data
 from keras_segattn.training.folder_lock import locked
 from keras_segattn.version import __version__
 from keras_segattn.wording import counted
 
 # The default log column for choosing the best epoch.
 MONITOR = "val_mean_iou"
-# In bytes. For a file larger than the first, only three parts of the second size are hashed: the
-# data are read at each start of a run, and large images would take minutes.
-WHOLE_FILE, PART_OF_FILE = 1 << 20, 1 << 16
 # Files that are written once a run has ended.
 RESULTS = ("model.keras", "curves.png", "metrics.json", "report.html")
 MOVE = ", or move best.keras and best.json away to keep the best of the later epochs"
@@ -89,7 +85,7 @@ class RunFolder:
             **{
                 f"{split} {key}": value
                 for split, dataset in data.items()
-                for key, value in _describe(dataset).items()
+                for key, value in describe_data(dataset).items()
             },
         }
         decisive = json.loads(json.dumps(decisive, default=os.fspath))
@@ -278,43 +274,6 @@ def is_whole(path):
                 return True
     except (OSError, KeyError, zipfile.BadZipFile, zlib.error, EOFError):
         return False
-
-
-def _describe(dataset):
-    """Returns the facts about the data that must be the same when a run resumes."""
-    height, width = dataset.read(0)[0].shape[:2]
-    return {
-        "data": f"{dataset!r}, the first one of {height}x{width} pixels",
-        "class names": list(dataset.class_names),
-        "value range": dataset.value_range,
-        "hash of names and sizes of files": _hash(dataset, os.path.getsize),
-        "hash of contents of files": _hash(dataset, _content),
-    }
-
-
-def _hash(dataset, of_file):
-    """Returns a hash of the sample names and of a fact about each of their files, if any."""
-    # One file may hold the annotations of all samples.
-    digest, of_file = hashlib.sha256(), functools.cache(of_file)
-    for index in range(len(dataset)):
-        digest.update(dataset.name(index).encode())
-        for path in dataset.files(index):
-            digest.update(f"|{path and of_file(path)}".encode())
-        digest.update(b"\n")
-    return digest.hexdigest()[:16]
-
-
-def _content(path):
-    """Returns a hash of a file; for a large file, of its beginning, middle and end."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        if size <= WHOLE_FILE:
-            return hashlib.sha256(file.read()).hexdigest()
-        digest = hashlib.sha256()
-        for start in (0, size // 2, size - PART_OF_FILE):
-            file.seek(start)
-            digest.update(file.read(PART_OF_FILE))
-    return digest.hexdigest()
 
 
 def _git_commit():

@@ -20,8 +20,8 @@ from keras_segattn.images import (
 from keras_segattn.inference import segment
 from keras_segattn.training.build import build_model
 from keras_segattn.training.checks import check_training
+from keras_segattn.training.data_fingerprint import describe_data
 from keras_segattn.training.options import TrainingOptions
-from keras_segattn.training.run_folder import _describe
 from keras_segattn.weights import Preprocessing
 from tests.images.files import png_of_16_bits
 
@@ -230,7 +230,7 @@ def test_recipes_keep_the_range_of_the_data():
     recipe = recipes.get("attanet_light_cityscapes")
     model = build_model(recipe, data["train"])
     assert model.preprocessing.value_range == TWELVE_BITS
-    assert _describe(data["train"])["value range"] == TWELVE_BITS
+    assert describe_data(data["train"])["value range"] == TWELVE_BITS
     data["val"].value_range = None
     with pytest.raises(ValueError, match=r"different value ranges: .* and None"):
         check_training(recipe, data, TrainingOptions())
