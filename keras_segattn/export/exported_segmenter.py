@@ -163,7 +163,8 @@ class ExportedSegmenter(Segmenter):
     def _check_probabilities(self):
         resized = self.metadata.get("network_size")
         if resized is not None or self.metadata["resized"] == "class_map":
-            option = "output='coarse_class_map'" if resized is None else f"network_size={resized}"
+            coarse = "output='coarse_class_map' or 'likely_class_map'"
+            option = coarse if resized is None else f"network_size={resized}"
             raise ValueError(
                 f"{self._path} was exported with {option} and has no logits of the image size, "
                 "which are needed for the probabilities of windows and frames. Export it without "

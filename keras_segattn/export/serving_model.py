@@ -8,12 +8,15 @@ from keras import ops
 
 from keras_segattn.applications.logits import returns_logits, task_of, to_probabilities
 from keras_segattn.arguments import check_size
+from keras_segattn.export.likely_class_map import LikelyClassMap
 from keras_segattn.export.network_size import ResizeTo
 from keras_segattn.layers import ResizeLike
 from keras_segattn.task import as_logits, check_task, check_threshold
 from keras_segattn.weights.preprocessing import Preprocessing
 
-OUTPUTS = ("class_map", "coarse_class_map", "probabilities", "logits")
+OUTPUTS = ("class_map", "likely_class_map", "coarse_class_map", "probabilities", "logits")
+# They are named `class_map` in the artifact, and their logits are not resized.
+WITHOUT_RESIZED_LOGITS = ("likely_class_map", "coarse_class_map")
 
 
 def serving_model(
@@ -31,8 +34,8 @@ def serving_model(
             `(batch, height, width, classes)`.
         preprocessing: Callable for a Keras tensor of uint8 images, or `None` if the input is
             preprocessed.
-        output: One of `"class_map"`, `"coarse_class_map"`, `"probabilities"`, `"logits"`. Defaults
-            to `"class_map"`.
+        output: One of `"class_map"`, `"likely_class_map"`, `"coarse_class_map"`, `"probabilities"`,
+            `"logits"`. Defaults to `"class_map"`.
         input_shape: Tuple `(batch, height, width)`; `None` means any size. Defaults to any.
         network_size: Tuple `(height, width)`, the size to which images are resized for the network;
             the logits are resized back. Defaults to `None`.
@@ -44,13 +47,14 @@ def serving_model(
         float32 without `preprocessing`. Its outputs are a dict with the key `output` and the key
         `"logits"`, which serves to verify exports. The class map `(batch, height, width)` is uint8,
         or int32 above 256 classes; for a multilabel model, it contains 0 and 1 and has shape
-        `(batch, height, width, classes)`. The map of `"coarse_class_map"` also has the key
-        `"class_map"`, and its `"logits"` are not resized.
+        `(batch, height, width, classes)`. The maps of `"coarse_class_map"` and
+        `"likely_class_map"` also have the key `"class_map"`, and their `"logits"` are not resized.
 
     Raises:
-        ValueError: If a coarse class map is requested for a model that is not from
-            `keras_segattn.applications`, if a size differs from the model's fixed size, or if
-            logits are requested from a model that returns probabilities. For other outputs of a
+        ValueError: If a coarse or likely class map is requested for a model that is not from
+            `keras_segattn.applications`, if a likely class map is requested with a `network_size`
+            or for a model that is not multiclass, if a size differs from the model's fixed size, or
+            if logits are requested from a model that returns probabilities. For other outputs of a
             model with probabilities, `"logits"` contains the probabilities.
     """
     policy = keras.config.dtype_policy()
@@ -70,11 +74,15 @@ def serving_model(
         x = images if preprocessing is None else preprocessed(images, preprocessing)
         if network_size is not None:
             x = ResizeTo(network_size, name="network_size")(x)
-        if output == "coarse_class_map":
+        if output in WITHOUT_RESIZED_LOGITS:
             logits = _before_resizing(model)(x)
             aligned = model.get_layer("logits").align_corners
-            least = None if threshold is None else as_logits(threshold)
-            class_map = _resized(_chosen(logits, task, least), images, aligned)
+            if output == "likely_class_map":
+                _check_likely(task, network_size)
+                class_map = LikelyClassMap(aligned, name="likely")([logits, images])
+            else:
+                least = None if threshold is None else as_logits(threshold)
+                class_map = _resized(_chosen(logits, task, least), images, aligned)
             class_map = _as_pixels(class_map, logits)
             outputs = {"logits": logits, "class_map": class_map}
             return keras.Model(images, outputs, name=f"{model.name}_serving")
@@ -154,6 +162,19 @@ def _before_resizing(model):
         )
     coarse, _ = model.get_layer("logits").input
     return keras.Model(model.inputs, coarse)
+
+
+def _check_likely(task, network_size):
+    if task != "multiclass":
+        raise ValueError(
+            f"A pixel of a {task} model has no best class; export 'class_map' instead of "
+            "'likely_class_map'."
+        )
+    if network_size is not None:
+        raise ValueError(
+            "'likely_class_map' resizes the logits once, and `network_size` twice: omit it, or "
+            f"export 'class_map'. Received: network_size={network_size}"
+        )
 
 
 def _resized(class_map, images, align_corners):

@@ -59,7 +59,7 @@ def compare(served, run, output, batches, task, threshold):
     """Returns the smallest fraction of equal pixels and the largest logit difference.
 
     Args:
-        served: The model, as returned by `serving_model`.
+        served: The model, as returned by `serving_model`, or a callable like it.
         run: The artifact.
         output: Name of the output.
         batches: List of batches of images.

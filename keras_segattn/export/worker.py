@@ -10,7 +10,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-import keras_segattn.export.network_size  # noqa: F401 - registers the layer of a serving model
+# These register layers of serving models.
+import keras_segattn.export.likely_class_map
+import keras_segattn.export.network_size  # noqa: F401
 from keras_segattn.export.formats import FORMATS
 
 if __name__ == "__main__":

@@ -88,7 +88,10 @@ def test_a_small_image_and_a_fixed_size(tmp_path, rng):
     ("options", "message"),
     [
         ({"network_size": (64, 64)}, r"network_size=\[64, 64\] and has no logits of the image"),
-        ({"output": "coarse_class_map"}, "output='coarse_class_map' and has no logits"),
+        (
+            {"output": "coarse_class_map"},
+            "or 'likely_class_map' and has no logits",
+        ),
     ],
 )
 def test_artifacts_without_logits_of_full_size(options, message, tmp_path):
