@@ -136,7 +136,7 @@ def configure(arguments):
         run = run_name(base.run, _differences(base, changed))
     changed = dataclasses.replace(changed, run=str(run))
     if said is not None:
-        # Said last: flags replace what was guessed.
+        # Printed last, because flags replace guesses.
         if changed.recipe.name == OWN:
             said.append(describe_size(changed.recipe, len(changed.data.open()["train"])))
         print(f"{arguments.source}: guesses, saved in {run}/{FILE}")

@@ -10,7 +10,7 @@ class LikelyClassMap(keras.layers.Layer):
 
     A pixel lies between four pixels of the coarse map, and its logits are a weighted mean of their
     logits. Only the `likely` classes with the largest logits at any of the four are interpolated.
-    The result is exact where the best class is one of them.
+    The result is exact for pixels whose best class is among them.
 
     Args:
         align_corners: Boolean, as in `ResizeLike`. Defaults to `False`.
