@@ -50,6 +50,7 @@ def MaskRCNN(
     detections=100,
     score_threshold=0.05,
     anchor_sizes=None,
+    anchor_style="torchvision",
     aligned=True,
     name="mask_rcnn",
 ):
@@ -97,6 +98,9 @@ def MaskRCNN(
         score_threshold: Float; returned objects have a higher score. Defaults to `0.05`.
         anchor_sizes: Dict from `"P2"` to `"P6"` to the sizes of anchors in pixels. Defaults to 32,
             64, 128, 256 and 512.
+        anchor_style: `"torchvision"` or `"maskrcnn_benchmark"`, whose anchors lie half a stride
+            further to the lower right and are up to 6% wider, as its checkpoints expect. Defaults
+            to `"torchvision"`.
         aligned: Boolean, whether box coordinates and map positions agree. `False` samples half a
             stride to the upper left, as checkpoints of maskrcnn-benchmark and torchvision expect.
             Defaults to `True`.
@@ -124,8 +128,9 @@ def MaskRCNN(
 
     **Differences from the paper**: CCNet's paper builds on maskrcnn-benchmark; sizes, matching,
     sampling and losses follow it. The stride of a bottleneck is on its 3x3 convolution, as in
-    torchvision, not on the first 1x1. Widths are `x2 - x1`, without the pixel that
-    maskrcnn-benchmark adds; `ROIAlign` is aligned by default; anchors are torchvision's. At most
+    torchvision, not on the first 1x1, unless the backbone is `ResNet50(stride_in_1x1=True)`. Widths
+    are `x2 - x1`, without the pixel that maskrcnn-benchmark adds; by default, `ROIAlign` is aligned
+    and anchors are torchvision's, see `aligned` and `anchor_style`. At most
     1,000 candidates of all classes enter the final suppression. Boxes are clipped to the padded
     images of a batch unless you give the unpadded sizes: as `"sizes"` in the targets for training,
     or through the model's `padded_model` for inference.
@@ -160,7 +165,13 @@ def MaskRCNN(
         keras.Model(pyramid.input, pyramid.output, name="backbone"),
         FeaturePyramid(filters, name="pyramid"),
         RegionHead(name="region_head"),
-        RegionProposal(proposals, training_proposals, anchor_sizes=anchor_sizes, name="proposals"),
+        RegionProposal(
+            proposals,
+            training_proposals,
+            anchor_sizes=anchor_sizes,
+            anchor_style=anchor_style,
+            name="proposals",
+        ),
         ROIAlign(BOX_SIZE, aligned=aligned, name="box_align"),
         BoxHead(classes, units, name="box_head"),
         BoxSelection(detections, score_threshold, name="selection"),

@@ -1,5 +1,7 @@
 """ResNets in torchvision's layout (a bottleneck has its stride on the 3x3 convolution)."""
 
+import functools
+
 import keras
 
 from keras_segattn.arguments import by_name_only, check_choice
@@ -87,6 +89,7 @@ def ResNet50(
     output_stride=32,
     stem="standard",
     attention_before_last_block=None,
+    stride_in_1x1=False,
     weights=None,
     input_tensor=None,
     name="resnet50",
@@ -104,6 +107,9 @@ def ResNet50(
             and P5 have that stride. The weights are the same. Defaults to `32`.
         stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and 128
             channels; torchvision has no weights for it. Defaults to `"standard"`.
+        stride_in_1x1: Boolean, whether a bottleneck has its stride on the first 1x1 convolution, as
+            maskrcnn-benchmark's checkpoints expect, rather than on the 3x3 convolution. The weights
+            have the same names and shapes. Defaults to `False`.
         weights: `None` for random weights, `"imagenet"` for torchvision's weights (downloaded
             once), or the path of a file that `keras_segattn.weights.load_backbone_weights` reads.
             Defaults to `None`.
@@ -136,7 +142,7 @@ def ResNet50(
     even. A dilated stage dilates its first block like the others, also as in CCNet's code.
     """
     return _resnet(
-        _bottleneck,
+        functools.partial(_bottleneck, stride_in_1x1=stride_in_1x1),
         (3, 4, 6, 3),
         input_shape,
         output_stride,
@@ -156,6 +162,7 @@ def ResNet101(
     output_stride=32,
     stem="standard",
     attention_before_last_block=None,
+    stride_in_1x1=False,
     weights=None,
     input_tensor=None,
     name="resnet101",
@@ -173,6 +180,9 @@ def ResNet101(
             and P5 have that stride. The weights are the same. Defaults to `32`.
         stem: `"standard"`, a 7x7 convolution, or `"deep"`, three 3x3 convolutions of 64, 64 and 128
             channels; torchvision has no weights for it. Defaults to `"standard"`.
+        stride_in_1x1: Boolean, whether a bottleneck has its stride on the first 1x1 convolution, as
+            maskrcnn-benchmark's checkpoints expect, rather than on the 3x3 convolution. The weights
+            have the same names and shapes. Defaults to `False`.
         weights: `None` for random weights, `"imagenet"` for torchvision's weights (downloaded
             once), or the path of a file that `keras_segattn.weights.load_backbone_weights` reads.
             Defaults to `None`.
@@ -205,7 +215,7 @@ def ResNet101(
     even. A dilated stage dilates its first block like the others, also as in CCNet's code.
     """
     return _resnet(
-        _bottleneck,
+        functools.partial(_bottleneck, stride_in_1x1=stride_in_1x1),
         (3, 4, 23, 3),
         input_shape,
         output_stride,
@@ -302,9 +312,10 @@ def _basic_block(x, filters, strides, dilation, name):
     return _add_shortcut(x, y, strides, name)
 
 
-def _bottleneck(x, filters, strides, dilation, name):
-    y = ConvNormAct(filters, 1, name=f"{name}_conv1")(x)
-    y = ConvNormAct(filters, strides=strides, dilations=dilation, name=f"{name}_conv2")(y)
+def _bottleneck(x, filters, strides, dilation, name, stride_in_1x1=False):
+    first, second = (strides, 1) if stride_in_1x1 else (1, strides)
+    y = ConvNormAct(filters, 1, strides=first, name=f"{name}_conv1")(x)
+    y = ConvNormAct(filters, strides=second, dilations=dilation, name=f"{name}_conv2")(y)
     y = ConvNormAct(4 * filters, 1, activation=None, name=f"{name}_conv3")(y)
     return _add_shortcut(x, y, strides, name)
 

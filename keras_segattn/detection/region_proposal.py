@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from keras_segattn.arguments import check_at_least
-from keras_segattn.detection.anchors import level_anchors, level_stride
+from keras_segattn.arguments import check_at_least, check_choice
+from keras_segattn.detection.anchors import STYLES, level_anchors, level_stride
 from keras_segattn.detection.box_coding import clip_boxes, decode_boxes, has_area
 from keras_segattn.detection.gathering import gather_rows
 from keras_segattn.detection.non_maximum_suppression import NonMaximumSuppression
@@ -33,6 +33,8 @@ class RegionProposal(keras.layers.Layer):
             `"Pn"` has stride `2**n`. Defaults to 32 pixels for P2, 64 for P3, up to 512 for P6.
         aspect_ratios: Sequence of ratios of anchor height to anchor width. Defaults to
             `(0.5, 1.0, 2.0)`.
+        anchor_style: `"torchvision"`, or `"maskrcnn_benchmark"` for anchors around the centers of
+            positions, with its rounding; see `MaskRCNN`. Defaults to `"torchvision"`.
         **kwargs: `name` and `dtype`, as in every Keras layer. Boxes are float32 in any precision.
 
     Call arguments:
@@ -75,16 +77,19 @@ class RegionProposal(keras.layers.Layer):
         iou_threshold=0.7,
         anchor_sizes=None,
         aspect_ratios=(0.5, 1.0, 2.0),
+        anchor_style="torchvision",
         **kwargs,
     ):
         super().__init__(**{"autocast": False, **kwargs})
         check_at_least("count", count, 1)
         check_at_least("training_count", training_count, 1)
+        check_choice("anchor_style", anchor_style, STYLES)
         self.count = count
         self.training_count = training_count
         self.iou_threshold = iou_threshold
         self.anchor_sizes = dict(ANCHOR_SIZES if anchor_sizes is None else anchor_sizes)
         self.aspect_ratios = tuple(aspect_ratios)
+        self.anchor_style = anchor_style
         self.suppression = NonMaximumSuppression(iou_threshold)
 
     def build(self, objectness_shape, deltas_shape, image_shape):
@@ -94,7 +99,11 @@ class RegionProposal(keras.layers.Layer):
         """Returns the anchors for a dict of maps by level, as a dict of tensors `(anchors, 4)`."""
         return {
             level: level_anchors(
-                *ops.shape(maps[level])[1:3], level_stride(level), size, self.aspect_ratios
+                *ops.shape(maps[level])[1:3],
+                level_stride(level),
+                size,
+                self.aspect_ratios,
+                self.anchor_style,
             )
             for level, size in self.anchor_sizes.items()
         }
@@ -145,4 +154,5 @@ class RegionProposal(keras.layers.Layer):
             "iou_threshold": self.iou_threshold,
             "anchor_sizes": self.anchor_sizes,
             "aspect_ratios": list(self.aspect_ratios),
+            "anchor_style": self.anchor_style,
         }

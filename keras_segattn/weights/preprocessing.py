@@ -192,3 +192,9 @@ def known_preprocessing(model, advice=""):
 IMAGENET = Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 # For networks that read unscaled pixels from 0 to 255.
 PIXELS = Preprocessing(mean=(0, 0, 0), std=(1 / 255,) * 3)
+# For the ImageNet weights of Microsoft Research Asia, with which maskrcnn-benchmark starts.
+MSRA = Preprocessing(
+    mean=(102.9801 / 255, 115.9465 / 255, 122.7717 / 255),
+    std=(1 / 255,) * 3,
+    channel_order="BGR",
+)

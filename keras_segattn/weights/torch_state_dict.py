@@ -22,7 +22,8 @@ def load_torch_state_dict(target, state_dict, strict=True):
     """Loads the weights of a torch network into a layer, a backbone or a network.
 
     It knows the weight names of torchvision (ResNet, MobileNetV2, ShuffleNetV2, Mask R-CNN), of the
-    repositories of STDC-Seg, CCNet and AttaNet, and of their single attention layers. Names may
+    repositories of STDC-Seg, CCNet, AttaNet and maskrcnn-benchmark, and of the first three's single
+    attention layers. Names may
     have any prefix, such as `module.` or the path inside a larger network; weights outside the
     prefix are ignored. Kernels are transposed to Keras's order, InPlace-ABN's weights become its
     effective weights, and batch counters are ignored.
@@ -107,6 +108,13 @@ def assign_state_dict(target, state_dict, strict=True, preprocessing=None):
     # Convert everything before changing the first variable.
     for variable, value in list(_converted(fitting, in_place_abn, preprocessing)):
         variable.assign(value)
+    differences = naming.differences(target)
+    if differences:
+        warnings.warn(
+            f"The network of {naming.source} computes something else with these weights than "
+            f"{target.name!r}: {'; '.join(differences)}.",
+            stacklevel=3,
+        )
     if other_classes:
         warnings.warn(
             f"The checkpoint and {target.name!r} differ in the number of classes: everything but "

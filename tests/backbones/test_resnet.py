@@ -1,8 +1,11 @@
+import keras
+import numpy as np
 import pytest
 
 from keras_segattn.backbones import ResNet18, ResNet50, build_backbone
 from keras_segattn.backbones.resnet import _bottleneck, _resnet
 from tests.golden import assert_close, assign_resnet, feature_map, load_golden
+from tests.training import to_numpy
 
 
 @pytest.mark.once
@@ -26,6 +29,23 @@ def test_every_block_of_a_stage_is_dilated(network, output_stride, dilations):
     for stage, dilation in enumerate(dilations, start=1):
         rates = {c.dilations for c in convs if c.name.startswith(f"layer{stage}_")}
         assert rates == {dilation}
+
+
+@pytest.mark.once
+def test_the_stride_on_the_first_1x1(rng):
+    """As in maskrcnn-benchmark: the odd rows and columns of a map are never read."""
+    models = [ResNet50(stride_in_1x1=where) for where in (True, False)]
+    assert [w.shape for w in models[0].weights] == [w.shape for w in models[1].weights]
+    for model, strides in zip(models, ((2, 1), (1, 2)), strict=True):
+        for stage in range(2, 5):
+            found = tuple(model.get_layer(f"layer{stage}_0_conv{i}").strides for i in (1, 2))
+            assert found == strides
+            assert model.get_layer(f"layer{stage}_1_conv1").strides == 1
+    block = keras.Model(models[0].output["P2"], models[0].get_layer("layer2_0_relu").output)
+    x = rng.normal(size=(1, 8, 8, 256)).astype("float32")
+    other = x.copy()
+    other[:, 1::2], other[:, :, 1::2] = 7.0, 7.0
+    np.testing.assert_array_equal(to_numpy(block(x)), to_numpy(block(other)))
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,25 @@ def test_anchors_are_torchvisions():
     np.testing.assert_array_equal(anchors[3:6], np.add(cell, [4, 0, 4, 0]))
 
 
+def test_anchors_are_those_of_maskrcnn_benchmark():
+    maps = {level: np.zeros((1, 1, 2, 1)) for level in ("P2", "P4")}
+    layer = RegionProposal(anchor_style="maskrcnn_benchmark", anchor_sizes={"P2": 32, "P4": 128})
+    # Its generate_anchors(4, (32,), (0.5, 1, 2)) and (16, (128,), ...), whose boxes hold the last
+    # row and column.
+    cells = {
+        "P2": [[-22, -10, 25, 13], [-14, -14, 17, 17], [-10, -22, 13, 25]],
+        "P4": [[-84, -40, 99, 55], [-56, -56, 71, 71], [-36, -80, 51, 95]],
+    }
+    for level, anchors in layer.anchors(maps).items():
+        want = np.add(cells[level], [0, 0, 1, 1])
+        np.testing.assert_array_equal(to_numpy(anchors)[:3], want)
+        step = 2 ** int(level[1])
+        np.testing.assert_array_equal(to_numpy(anchors)[3:], np.add(want, [step, 0, step, 0]))
+    assert RegionProposal.from_config(layer.get_config()).anchor_style == layer.anchor_style
+    with pytest.raises(ValueError, match="anchor_style"):
+        RegionProposal(anchor_style="detectron")
+
+
 def test_refusal_names_the_value():
     with pytest.raises(ValueError, match=r"`count` must be at least 1. Received: 0"):
         RegionProposal(0)

@@ -1,24 +1,30 @@
 """torchvision's Mask R-CNN loaded into ours."""
 
+import functools
+import re
+
 import keras
 import numpy as np
 import pytest
 
 from keras_segattn.applications import MaskRCNN
-from keras_segattn.backbones.resnet import _basic_block, _resnet
+from keras_segattn.backbones.resnet import _basic_block, _bottleneck, _resnet
 from keras_segattn.weights import load_torch_state_dict
+from keras_segattn.weights.naming.mask_rcnn import maskrcnn_benchmark
+from keras_segattn.weights.preprocessing import IMAGENET, MSRA
+from keras_segattn.weights.slot import layers_with_weights, slots_of
 from tests.training import randomize, to_numpy
 from tests.weights.cases import state_dict_of
 
 WIDTH, UNITS, LEVELS = 4, 6, (4, 8, 16, 32)
 
 
-def tiny(classes=2):
+def tiny(classes=2, block=_basic_block, **options):
     backbone = _resnet(
-        _basic_block, (1,) * 4, (None, None, 3), 32, "standard", None, None, "tiny", width=4
+        block, (1,) * 4, (None, None, 3), 32, "standard", None, None, "tiny", width=4
     )
     sizes = {"filters": WIDTH, "units": UNITS, "proposals": 5, "detections": 5}
-    return MaskRCNN(backbone=backbone, classes=classes, aligned=False, **sizes)
+    return MaskRCNN(backbone=backbone, classes=classes, **{"aligned": False, **sizes, **options})
 
 
 def shapes(published):
@@ -99,3 +105,71 @@ def test_other_classes_and_missing_weights(rng):
     del state_dict["rpn.head.conv.bias"]
     with pytest.raises(ValueError, match=r"rpn\.head\.conv\.bias is missing"):
         load_torch_state_dict(tiny(), state_dict)
+
+
+def benchmark_name(name):
+    """maskrcnn-benchmark's name of a weight that torchvision published."""
+    for own, theirs in (
+        (r"backbone\.body\.(conv1|bn1)", r"backbone.body.stem.\1"),
+        (r"roi_heads\.(box|mask)_head", r"roi_heads.\1.feature_extractor"),
+        (r"roi_heads\.(box|mask)_predictor", r"roi_heads.\1.predictor"),
+    ):
+        name = re.sub(own, theirs, name)
+    for number in range(4):
+        name = name.replace(f"fpn.inner_blocks.{number}", f"fpn.fpn_inner{number + 1}")
+        name = name.replace(f"fpn.layer_blocks.{number}", f"fpn.fpn_layer{number + 1}")
+    return f"module.{name}"
+
+
+@pytest.mark.once
+def test_names_of_maskrcnn_benchmark(rng):
+    state_dict = checkpoint(rng)
+    benchmark = {benchmark_name(name): value for name, value in state_dict.items()}
+    benchmark["module.rpn.anchor_generator.cell_anchors.0"] = np.zeros((3, 4))
+    for name in (
+        "backbone.body.stem.conv1.weight",
+        "backbone.body.layer1.0.conv1.weight",
+        "backbone.fpn.fpn_inner4.bias",
+        "backbone.fpn.fpn_layer1.weight",
+        "rpn.head.conv.weight",
+        "roi_heads.box.feature_extractor.fc6.weight",
+        "roi_heads.box.predictor.cls_score.bias",
+        "roi_heads.mask.feature_extractor.mask_fcn1.weight",
+        "roi_heads.mask.predictor.mask_fcn_logits.bias",
+    ):
+        assert f"module.{name}" in benchmark
+    want, got = tiny(), tiny(anchor_style="maskrcnn_benchmark", preprocessing=MSRA)
+    load_torch_state_dict(want, state_dict)
+    load_torch_state_dict(got, benchmark)
+    for one, other in zip(got.weights, want.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(one), to_numpy(other), one.path)
+
+
+@pytest.mark.once
+def test_what_else_maskrcnn_benchmark_has_is_told(rng):
+    right = {"aligned": False, "anchor_style": "maskrcnn_benchmark", "preprocessing": MSRA}
+    strided = functools.partial(_bottleneck, stride_in_1x1=True)
+    model = tiny(block=strided, **right)
+    randomize(model, rng)
+    state_dict = {}
+    naming = maskrcnn_benchmark(list(layers_with_weights(model)))
+    for slot in slots_of(layers_with_weights(model), naming):
+        state_dict[slot.key] = np.zeros(slot.torch_shape)
+    load_torch_state_dict(model, state_dict)
+    for other, message in (
+        ({"block": _bottleneck}, "stride_in_1x1=True"),
+        ({"aligned": True}, "aligned=False"),
+        ({"anchor_style": "torchvision"}, "anchor_style='maskrcnn_benchmark'"),
+        ({"preprocessing": IMAGENET}, r"preprocessing=keras_segattn\.weights\..*MSRA"),
+    ):
+        model = tiny(**{"block": strided, **right, **other})
+        with pytest.warns(UserWarning, match=f"computes something else .*{message}") as told:
+            load_torch_state_dict(model, state_dict)
+        assert str(told[0].message).count("pass ") == 1
+
+
+@pytest.mark.once
+def test_the_preprocessing_of_maskrcnn_benchmark(rng):
+    image = rng.integers(0, 256, (1, 4, 5, 3), dtype="uint8")
+    want = image[..., ::-1] - np.array([102.9801, 115.9465, 122.7717])
+    np.testing.assert_allclose(to_numpy(MSRA(image)), want, atol=1e-4)

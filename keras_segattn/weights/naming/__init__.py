@@ -24,6 +24,7 @@ NAMINGS = (
     attanet.light_backbone,
     mask_rcnn.published,
     mask_rcnn.current,
+    mask_rcnn.maskrcnn_benchmark,
     *layers.NAMINGS,
     archive,
 )

@@ -1,6 +1,7 @@
 """A source's names for the layers of a target."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 # Keras's and torch's names of a batch normalization's variables.
@@ -29,6 +30,8 @@ class Naming:
             their weights if the source has no weights for them.
         channels_first: Dict from the paths of dense layers that read flattened maps to the height
             and width of the maps. Channels are first in the source and last here.
+        differences: Function from the target to a list of texts: how it differs from the source's
+            network other than in weights, and which arguments change that.
     """
 
     source: str
@@ -39,6 +42,7 @@ class Naming:
     without_bias: bool = False
     added: str = r"(backbone/)?layer\d_attention(/.*)?"
     channels_first: dict = field(default_factory=dict)
+    differences: Callable = lambda target: []
 
 
 def by_rules(paths, rules):
