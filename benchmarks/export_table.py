@@ -196,8 +196,22 @@ def measure_accuracy(model_path, root):
             measure(key, class_map_of, megabytes=report.bytes / 1e6, agreement=report.agreement)
 
 
+def unmeasured(networks):
+    """Returns a sentence on the backbones without a result, or `None` if there are none."""
+    from keras_segattn.backbones.registry import BACKBONES
+
+    missing = {
+        network: [name for name in sorted(BACKBONES) if f"{network} {name}" not in networks]
+        for network in NETWORKS
+    }
+    texts = [f"{network} with {', '.join(names)}" for network, names in missing.items() if names]
+    return f"Not measured: {'; '.join(texts)}." if texts else None
+
+
 def network_rows(networks):
-    for key, found in networks.items():
+    # Rows measured later stand with their network.
+    for key in sorted(networks, key=lambda key: NETWORKS.index(key.split()[0])):
+        found = networks[key]
         if "why not" in found:
             yield [*key.split(), *["no such network"] * len(FORMATS)]
             continue
@@ -247,6 +261,8 @@ def page(results):
         " largest difference of a logit.",
         table(["network", "backbone", *TITLES.values()], network_rows(networks)),
     ]
+    if unmeasured(networks):
+        parts.append(unmeasured(networks))
     if reasons(networks):
         parts += ["Reasons for missing cells:", "\n".join(reasons(networks))]
     if accuracy:
