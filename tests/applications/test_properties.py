@@ -10,7 +10,13 @@ from keras_segattn import applications
 from keras_segattn.losses import WeightedCrossEntropy
 from tests.applications.cases import CASES, with_cases
 from tests.layers.cases import as_array
-from tests.training import predict_any_size, predict_unknown_sizes, randomize, trained_step
+from tests.training import (
+    predict_any_size,
+    predict_unknown_sizes,
+    randomize,
+    to_numpy,
+    trained_step,
+)
 
 
 @with_cases
@@ -205,3 +211,17 @@ def test_every_network_has_a_case():
     assert sorted(name.lower() for name in networks) == sorted(
         {name.split("-")[0] for name in CASES}
     )
+
+
+@with_cases
+def test_outputs_of_intermediate_layers(make, rng):
+    """As the FAQ does it: the backbone is a model of its own, and left out of the list."""
+    model = make()
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.Model)]
+    between = keras.Model(model.input, {layer.name: layer.output for layer in layers})
+    images = rng.normal(size=(1, 64, 64, 3)).astype("float32")
+    found = between(images, training=False)
+    assert found.keys() == {layer.name for layer in layers}
+    last = model.output._keras_history.operation.name
+    want = to_numpy(model(images, training=False))
+    np.testing.assert_allclose(to_numpy(found[last]), want, rtol=1e-5, atol=1e-6)
