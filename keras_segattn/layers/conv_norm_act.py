@@ -9,7 +9,7 @@ from keras_segattn.layers.composite_layer import CompositeLayer
 # The papers' code uses the defaults of PyTorch's BatchNorm2d; Keras's defaults are 1e-3 and 0.99.
 BATCH_NORM_EPSILON = 1e-5
 BATCH_NORM_MOMENTUM = 0.9
-PADDINGS = ("symmetric", "same")
+PADDINGS = ("symmetric", "asymmetric")
 
 
 def batch_norm(dtype=None, name="norm", epsilon=BATCH_NORM_EPSILON):
@@ -41,8 +41,8 @@ class ConvNormAct(CompositeLayer):
             some checkpoints contain one. Defaults to `False`.
         activation: Name of an activation, a callable, or `None`. Defaults to `"relu"`.
         kernel_initializer: Initializer of the kernel. Defaults to `"he_normal"`.
-        padding: `"symmetric"`, as in PyTorch, or `"same"`, as in TensorFlow. With strides, `"same"`
-            pads an even size by one pixel less at the top and left. Defaults to `"symmetric"`.
+        padding: `"symmetric"`, as in PyTorch, or `"asymmetric"`, as TensorFlow pads an even size:
+            with a stride of 2, one pixel less at the top and left. Defaults to `"symmetric"`.
         epsilon: Float, added to the variance in the normalization. Defaults to `1e-5`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 
@@ -62,9 +62,10 @@ class ConvNormAct(CompositeLayer):
     >>> tuple(block(np.ones((1, 9, 12, 3), "float32")).shape)
     (1, 5, 6, 16)
 
-    **Differences from the papers**: none. The default is not `padding="same"`: it pads an even size
-    on one side only, while the papers' PyTorch code pads both. The normalization uses PyTorch's
-    epsilon 1e-5 and momentum (0.9 in Keras's convention).
+    **Differences from the papers**: none. Neither padding is Keras's `"same"`, which with strides
+    shifts the feature map by a pixel between even and odd sizes: a network trained on crops of
+    320x320 would see every map shifted at 360x480. The normalization uses PyTorch's epsilon 1e-5
+    and momentum (0.9 in Keras's convention).
     """
 
     def __init__(
@@ -96,16 +97,19 @@ class ConvNormAct(CompositeLayer):
         self.padding = padding
         self.epsilon = epsilon
 
-        border = dilations * (kernel_size // 2)
         # Without strides, "same" is symmetric and avoids a padded copy of the map.
         self.pad = None
-        if padding == "symmetric" and strides > 1 and border:
-            self.pad = keras.layers.ZeroPadding2D(border, dtype=self.dtype_policy, name="pad")
+        border = dilations * (kernel_size - 1)
+        if strides > 1 and border:
+            before = border // 2 if padding == "symmetric" else max(0, border + 1 - strides) // 2
+            self.pad = keras.layers.ZeroPadding2D(
+                ((before, border - before),) * 2, dtype=self.dtype_policy, name="pad"
+            )
         self.conv = self._make_conv(
             kernel_size=kernel_size,
             strides=strides,
             dilation_rate=dilations,
-            padding="same" if padding == "same" or strides == 1 else "valid",
+            padding="same" if strides == 1 else "valid",
             use_bias=use_bias,
             dtype=self.dtype_policy,
             name="conv",

@@ -18,7 +18,7 @@ class DepthwiseConvNormAct(ConvNormAct):
         use_bias: Boolean, whether the convolution has a bias. Defaults to `False`.
         activation: Name of an activation, a callable, or `None`. Defaults to `"relu"`.
         kernel_initializer: Initializer of the kernel. Defaults to `"he_normal"`.
-        padding: `"symmetric"` or `"same"`, as in `ConvNormAct`. Defaults to `"symmetric"`.
+        padding: `"symmetric"` or `"asymmetric"`, as in `ConvNormAct`. Defaults to `"symmetric"`.
         epsilon: Float, added to the variance in the normalization. Defaults to `1e-5`.
         **kwargs: `name`, `dtype` and `trainable`, as in every Keras layer.
 

@@ -38,7 +38,6 @@ def test_every_backbone_is_tested():
 
 
 @pytest.mark.once
-@pytest.mark.once
 @with_backbones
 def test_arguments_are_checked_as_those_of_networks(name):
     constructor = BACKBONES[name]
@@ -79,6 +78,20 @@ def test_known_and_unknown_sizes_agree(name, rng):
     one, other = free.predict(images, verbose=0), fixed.predict(images, verbose=0)
     for level in one:
         np.testing.assert_allclose(one[level], other[level], atol=1e-4)
+
+
+# Both P2 and P3 see each of these heights, at one stride or another, as an odd number.
+@pytest.mark.once
+@pytest.mark.parametrize("name", sorted(set(BACKBONES) - {"resnet101", "resnet50"}))
+def test_maps_lie_at_the_same_places_in_images_of_every_size(name, rng):
+    backbone = BACKBONES[name]()
+    image = rng.normal(size=(1, 192, 32, 3)).astype("float32")
+    whole = backbone(image)
+    for height in (186, 187, 188):
+        cut = backbone(image[:, :height])
+        for level in ("P2", "P3"):
+            got, want = (to_numpy(maps[level])[:, :2] for maps in (cut, whole))
+            np.testing.assert_allclose(got, want, atol=1e-4 * np.abs(want).max(), rtol=0)
 
 
 def test_resnet_is_an_ordinary_residual_network(rng):

@@ -20,7 +20,10 @@ def path_of_weights(name):
 
 
 def reference_blocks(state, image):
-    """The outputs of all blocks in torch, from the numbers of a checkpoint only."""
+    """The outputs of all blocks in torch, from the numbers of a checkpoint only.
+
+    Maps of odd sizes are padded as TensorFlow pads even ones.
+    """
     torch = pytest.importorskip("torch", reason="torch is not installed")
     functional = torch.nn.functional
     state = {key: torch.tensor(np.array(value)) for key, value in state.items()}
@@ -30,8 +33,9 @@ def reference_blocks(state, image):
         size = kernel.shape[-1]
         padding = []
         for n in (x.shape[3], x.shape[2]):
+            before = (size - stride) // 2
             total = max((-(-n // stride) - 1) * stride + size - n, 0)
-            padding += [total // 2, total - total // 2]
+            padding += [before, max(0, total - before)]
         x = functional.conv2d(functional.pad(x, padding), kernel, stride=stride, groups=groups)
         names = ("running_mean", "running_var", "weight", "bias")
         numbers = [state[f"{norm}.{name}"] for name in names]
