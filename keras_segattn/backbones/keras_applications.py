@@ -24,7 +24,9 @@ def keras_application(name, channels=3, weights=None):
     """Returns a network of `keras.applications` without its classifier, as a feature pyramid.
 
     The levels are found by their strides (see `levels_by_stride`). Some of these networks round odd
-    sizes down, so a level may have one row or column less than `ceil(height / 2**n)`.
+    sizes down, so a level may have one row or column less than `ceil(height / 2**n)`. Those with
+    Keras's `padding="same"`, such as EfficientNetV2, shift their maps by a pixel where a size is
+    odd: train and predict with heights and widths divisible by 32, or with the same size.
 
     Args:
         name: Name of the network, such as `"EfficientNetV2B0"`.

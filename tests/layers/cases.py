@@ -76,7 +76,7 @@ CASES = [
     case("conv_stride2", layers.ConvNormAct, 4, filters=6, strides=2, kernel_size=7),
     case("conv_dilated", layers.ConvNormAct, 4, filters=6, dilations=2, activation="relu6"),
     case("conv_linear", layers.ConvNormAct, 4, filters=6, kernel_size=1, activation=None),
-    case("conv_same", layers.ConvNormAct, 4, filters=6, strides=2, padding="same", epsilon=1e-3),
+    case("conv_asymmetric", layers.ConvNormAct, 4, filters=6, strides=2, padding="asymmetric"),
     case("depthwise", layers.DepthwiseConvNormAct, 4, strides=2),
     case("deconv", layers.DeconvNormAct, [4, 3], input_strides=[2, 1], filters=6),
     case("resize_bilinear", layers.ResizeLike, [4, 3], input_strides=[8, 1]),
