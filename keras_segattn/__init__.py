@@ -27,7 +27,9 @@ Modules shared by the subpackages:
 - `task`: one class per pixel, foreground or not, or several labels per pixel.
 - `ground_truth`: labels, void pixels and sample weights for losses, metrics and data sets.
 - `atomic_files`: files that appear complete or not at all.
+- `wide_labels`: labels of 64 bits, clipped to 32 bits.
 - `spread`: an evenly spread selection of items.
+- `wording`: plurals in messages.
 - `lazy`, `registration`: names imported on first use, and layers registered with Keras.
 """
 

@@ -242,7 +242,9 @@ def test_what_is_found_in_a_crowd_is_no_mistake(data):
 
 def test_options_that_one_device_does_not_have_are_refused(data, tmp_path):
     options = TrainingOptions(ema_momentum=0.9)
-    with pytest.raises(ValueError, match=r"no `ema_momentum`.*Received: ema_momentum=0\.9"):
+    with pytest.raises(
+        ValueError, match=r"not support `ema_momentum`.*Received: ema_momentum=0\.9"
+    ):
         train_instances(RECIPE, data, tmp_path, options)
     with pytest.raises(ValueError, match="4 samples, too few for a batch of 16"):
         train_instances(recipes.get("mask_rcnn_resnet50_coco"), data, tmp_path)

@@ -66,9 +66,9 @@ def CANet(
             (CANet3), another name that `keras_segattn.backbones.build_backbone` accepts, or a model
             from `keras_segattn.backbones`, KerasHub or KerasCV, or any model whose outputs are a
             dict with `"P4"` and `"P5"` at strides 16 and 32. Defaults to `"mobilenet_v2"`.
-        input_shape: Tuple `(height, width, channels)`. If height and width are `None`, they may be
-            any numbers from 32 up, not only multiples of 32. `None` means the default,
-            `(None, None, 3)`.
+        input_shape: Tuple `(height, width, channels)`. With `None` for height and width, any
+            size of at least 32 is accepted; it need not be a multiple of 32. `None` means the
+            default, `(None, None, 3)`.
         classes: Integer, the number of classes. Defaults to `None`: the number of classes of
             bundled `weights`, or 19, as in Cityscapes, without them.
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
@@ -84,10 +84,10 @@ def CANet(
             weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or for the number of image channels; the network stores it. Defaults to the
-            backbone's own: for a backbone by name, the preprocessing of its ImageNet weights; for a
-            model that normalizes pixels itself, a no-op; otherwise ImageNet's mean and standard
-            deviation.
+            channels or for the number of image channels. The network stores it, but does not apply
+            it. Defaults to the backbone's own: for a backbone by name, the preprocessing of its
+            ImageNet weights; for a model that normalizes pixels itself, a no-op; otherwise
+            ImageNet's mean and standard deviation.
         freeze_backbone: Boolean, whether to keep the backbone unchanged during training; its batch
             normalization then uses the loaded statistics. Defaults to `False`.
         classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or
@@ -111,9 +111,9 @@ def CANet(
         name: Name of the model. Defaults to `"canet"`.
 
     Returns:
-        A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
-        its attribute `preprocessing`, to float32 logits `(batch, height, width, classes)`. With
-        `auxiliary_heads=True`, a `DeepSupervision` of this model.
+        A functional `keras.Model` from images `(batch, height, width, channels)`, to which
+        `model.preprocessing` has been applied, to float32 logits `(batch, height, width, classes)`.
+        With `auxiliary_heads=True`, a `DeepSupervision` of this model.
 
     Raises:
         ValueError: If an argument has a value not listed above, or has no effect with the other

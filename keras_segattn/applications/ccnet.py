@@ -84,10 +84,10 @@ def CCNet(
             weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or for the number of image channels; the network stores it. Defaults to the
-            backbone's own: for a backbone by name, the preprocessing of its ImageNet weights; for a
-            model that normalizes pixels itself, a no-op; otherwise ImageNet's mean and standard
-            deviation.
+            channels or for the number of image channels. The network stores it, but does not apply
+            it. Defaults to the backbone's own: for a backbone by name, the preprocessing of its
+            ImageNet weights; for a model that normalizes pixels itself, a no-op; otherwise
+            ImageNet's mean and standard deviation.
         freeze_backbone: Boolean, whether to keep the backbone unchanged during training; its batch
             normalization then uses the loaded statistics. Defaults to `False`.
         classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or
@@ -120,9 +120,9 @@ def CCNet(
         name: Name of the model. Defaults to `"ccnet"`.
 
     Returns:
-        A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
-        its attribute `preprocessing`, to float32 logits `(batch, height, width, classes)`. With
-        auxiliary heads, a `keras_segattn.applications.DeepSupervision` of this model.
+        A functional `keras.Model` from images `(batch, height, width, channels)`, to which
+        `model.preprocessing` has been applied, to float32 logits `(batch, height, width, classes)`.
+        With auxiliary heads, a `keras_segattn.applications.DeepSupervision` of this model.
 
     Raises:
         ValueError: If an argument has a value not listed above, or has no effect with the other

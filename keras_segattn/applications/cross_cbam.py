@@ -57,18 +57,19 @@ def CrossCBAM(
     logits = resize(conv1x1(dropout(conv1x1(x))))         # 1/1
     ```
 
-    If `x` and a level differ in channels, a 1x1 convolution narrows the wider of the two.
+    If `x` and a level differ in channels, a 1x1 convolution narrows the wider of the two. The first
+    1x1 convolution of the logits is omitted if `x` has its 128 channels already.
 
     Args:
         backbone: `"stdc1"` (Cross-CBAM-M of the paper), `"stdc2"` (Cross-CBAM-L), another name that
             `keras_segattn.backbones.build_backbone` accepts, or a model from
             `keras_segattn.backbones`, KerasHub or KerasCV, or any model whose outputs are a dict
             with `"P3"`, `"P4"` and `"P5"` at strides 8, 16 and 32. Defaults to `"stdc1"`.
-        input_shape: Tuple `(height, width, channels)`. If height and width are `None`, they may be
-            any numbers from 32 up, not only multiples of 32. `None` means the default,
-            `(None, None, 3)`.
-        classes: Integer, the number of classes. Defaults to `None`: the number of classes of
-            bundled `weights`, or 19, as in Cityscapes, without them.
+        input_shape: Tuple `(height, width, channels)`. With `None` for height and width, any
+            size of at least 32 is accepted; it need not be a multiple of 32. `None` means the
+            default, `(None, None, 3)`.
+        classes: Integer, the number of classes. Defaults to `None`, which means 1 for a binary
+            network and otherwise 19, as in Cityscapes.
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
             from background, with `classes=1`; or `"multilabel"`, any number of labels per pixel.
             Defaults to `"multiclass"`.
@@ -79,10 +80,10 @@ def CrossCBAM(
             weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
         preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or for the number of image channels; the network stores it. Defaults to the
-            backbone's own: for a backbone by name, the preprocessing of its ImageNet weights; for a
-            model that normalizes pixels itself, a no-op; otherwise ImageNet's mean and standard
-            deviation.
+            channels or for the number of image channels. The network stores it, but does not apply
+            it. Defaults to the backbone's own: for a backbone by name, the preprocessing of its
+            ImageNet weights; for a model that normalizes pixels itself, a no-op; otherwise
+            ImageNet's mean and standard deviation.
         freeze_backbone: Boolean, whether to keep the backbone unchanged during training; its batch
             normalization then uses the loaded statistics. Defaults to `False`.
         classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or
@@ -90,7 +91,7 @@ def CrossCBAM(
             `from_logits=True` and by export.
         input_tensor: Keras tensor to use as the input. Defaults to `None`.
         include_top: Boolean, whether to classify and resize. With `False`, the model returns the
-            fused features at stride 8. Defaults to `True`.
+            fused features at stride 8, or 32 with `fusion=None`. Defaults to `True`.
         pooling: With `include_top=False`: `"avg"` or `"max"` for the average or maximum of the
             features over the map, or `None` for the map itself. Defaults to `None`.
         context: Module that enlarges the receptive field at stride 32: `"se_aspp"`, `"aspp"` or
@@ -105,14 +106,14 @@ def CrossCBAM(
             paper's equation 3 literally. Defaults to `"sigmoid"`.
         auxiliary_heads: Boolean, whether to train with an auxiliary head on P4. Defaults to
             `False`.
-        auxiliary_weight: Loss weight of the auxiliary head. `compile` overrides it with
-            `loss_weights`. Defaults to `1.0`.
+        auxiliary_weight: Loss weight of the auxiliary head. `loss_weights` in `compile` overrides
+            it. Defaults to `1.0`.
         name: Name of the model. Defaults to `"cross_cbam"`.
 
     Returns:
-        A functional `keras.Model` from images `(batch, height, width, channels)`, preprocessed by
-        its attribute `preprocessing`, to float32 logits `(batch, height, width, classes)`. With
-        `auxiliary_heads=True`, a `DeepSupervision` of this model.
+        A functional `keras.Model` from images `(batch, height, width, channels)`, to which
+        `model.preprocessing` has been applied, to float32 logits `(batch, height, width, classes)`.
+        With `auxiliary_heads=True`, a `DeepSupervision` of this model.
 
     Raises:
         ValueError: If an argument has a value not listed above, or has no effect with the other
@@ -132,8 +133,8 @@ def CrossCBAM(
     the heads, nor `alpha`. The channels and heads here reproduce all parameter counts and FLOPs in
     Tables 5 and 6; the parameters include the auxiliary head. The paper's loss, used by the
     recipes, is `compile(loss=[WeightedCrossEntropy(), FocalLoss()], loss_weights=[alpha, 1 -
-    alpha])`. Table 4's "FCN" head is assumed to be the head of the full network: its baseline is
-    `context="convolution", fusion=None`.
+    alpha])`. Table 4's "FCN" head is assumed to be the head of the full network: the baseline of
+    that table is `context="convolution", fusion=None`.
     """
     check_choice("context", context, CONTEXTS)
     check_choice("fusion", fusion, FUSIONS)

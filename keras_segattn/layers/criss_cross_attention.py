@@ -20,7 +20,7 @@ class CrissCrossAttention(CompositeLayer):
     Q, K = conv1x1(x), conv1x1(x)                     # channels // reduction channels each
     A[u] = softmax over v of Q[u] . K[v]              # v: the height + width - 1 pixels that
                                                       #    share the row or the column of u
-    y[u] = x[u] + gamma * sum over v of A[u, v] V[v]  # V = conv1x1(x), channels channels
+    y[u] = x[u] + gamma * sum over v of A[u, v] V[v]  # V = conv1x1(x), as many channels as x
     ```
 
     After one loop, a pixel has seen its row and column. After a second loop with the same weights,
@@ -38,18 +38,19 @@ class CrissCrossAttention(CompositeLayer):
 
     Call arguments:
         x: Tensor of shape `(batch, height, width, channels)`.
-        return_attention_scores: Boolean, whether to also return the attention of the last loop.
-            Defaults to `False`.
+        return_attention_scores: Boolean, whether to also return the attention of the last loop
+            alone. Defaults to `False`.
 
     Returns:
         Tensor of the shape of `x`, optionally with the float32 scores
         `(batch, height, width, height + width)`. Each pixel has `height` weights for its column,
-        top to bottom, then `width` weights for its row, left to right; they sum to one. The pixel
-        itself counts in the row, and its column entry is zero. For the scores of an earlier loop,
-        use a layer with the same weights and a smaller `recurrence`.
+        top to bottom, then `width` weights for its row, left to right; they sum to one. The weight
+        of the pixel itself is in the row part; its entry in the column part is zero. For the maps
+        of every loop, see `keras_segattn.visualization.model_attention`.
 
     Raises:
-        ValueError: If `recurrence` is below one, or `reduction` exceeds the number of channels.
+        ValueError: If `recurrence` is below one, or `reduction` is not from 1 to the number of
+            channels.
 
     Example:
 
@@ -68,9 +69,10 @@ class CrissCrossAttention(CompositeLayer):
     initial values. Both follow the authors' code: a reduction of 8, and PyTorch's initializers for
     convolutions, here with zero biases.
 
-    `V` is not computed. The weights of a pixel sum to one, so the weighted sum of `V` equals
-    `conv1x1(sum over v of A[u, v] x[v])` exactly, with the same number of operations and one map
-    less to store for the backward pass. Energies and softmax use float32 in any precision.
+    The layer applies the convolution of `V` after the weighted sum, not before it. The weights of a
+    pixel sum to one, so the result, `conv1x1(sum over v of A[u, v] x[v])`, is the same, with the
+    same number of operations and one fewer map to keep for the backward pass. The products
+    `Q[u] . K[v]` and the softmax are computed in float32, whatever the dtype policy.
     """
 
     def __init__(self, recurrence=2, reduction=8, use_gamma=True, **kwargs):

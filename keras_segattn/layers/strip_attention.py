@@ -16,13 +16,14 @@ class StripAttention(CompositeLayer):
     """Each pixel attends to the vertical (or horizontal) strips of the map.
 
     ```
-    Q = project(x)                                 # one query per pixel
-    K = mean_h(project(x)),  V = mean_h(project(x))  # one key and value per column
-    A[p, j] = exp(Q_p . K_j) / sum_j exp(Q_p . K_j)
+    Q = query(x)                                # one query per pixel
+    K = mean_h(key(x)),  V = mean_h(value(x))   # one key and one value per column
+    A[p, j] = exp(Q_p . K_j) / sum_k exp(Q_p . K_k)
     y_p = x_p + sum_j A[p, j] V_j
     ```
 
-    `project` is a 1x1 convolution, batch normalization and ReLU. The cost is
+    `query`, `key` and `value` are 1x1 convolutions, each with batch normalization and ReLU. The
+    formula is that of vertical strips; horizontal ones average over the width. The cost is
     `O(height * width * strips)`; attention among all pixels costs `O((height * width)**2)`.
 
     Args:
@@ -57,9 +58,9 @@ class StripAttention(CompositeLayer):
         "AttaNet: Attention-Augmented Network for Fast and Accurate Scene Parsing" (Song, Mei and
         Huang, 2021), section "Strip Attention Module" and figure 3.
 
-    **Differences from the paper**: the printed softmax sums over the pixels, and the printed
-    aggregation sums over more values than there are strips. This layer follows the authors'
-    network, which takes each pixel's softmax over the strips. Its projections have batch
+    **Differences from the paper**: the softmax in the paper sums over the pixels, and its
+    aggregation over more values than there are strips. This layer follows the authors' network,
+    which takes each pixel's softmax over the strips. The layer's projections have batch
     normalization and ReLU, which the text does not mention (`normalize=False`).
     """
 
