@@ -47,6 +47,11 @@ def dilated_backbone(name, output_stride):
 @pytest.mark.parametrize(("output_stride", "size"), CASES)
 def test_the_dilated_map_holds_the_pixels_of_the_strided_one(name, output_stride, size, rng):
     strided, dilated = strided_backbone(name), dilated_backbone(name, output_stride)
+    symmetric = name != "efficientnet_lite0"
+    if not symmetric:
+        # Beyond the end of an odd size, the strided network computes a pixel, where the dilated
+        # network has zeros.
+        size = [n - n % 32 for n in size]
     image = rng.normal(size=(1, *size, 3)).astype("float32")
     wants, gots = strided(image), dilated(image)
     for level in wants:
@@ -55,13 +60,9 @@ def test_the_dilated_map_holds_the_pixels_of_the_strided_one(name, output_stride
         kept = min(stride, output_stride)
         assert got.shape[1:3] == tuple(-(-n // kept) for n in size)
         removed = int(np.log2(stride // kept))
-        first = first_pixel(removed, name != "efficientnet_lite0")
+        first = first_pixel(removed, symmetric)
         got = got[:, first :: stride // kept, first :: stride // kept]
         scale = np.abs(want).max()
-        if first:
-            # The last pixel of the strided map may lie beyond an odd size.
-            assert all(1 >= n - m >= 0 for n, m in zip(want.shape, got.shape, strict=True))
-            want = want[:, : got.shape[1], : got.shape[2]]
         np.testing.assert_allclose(got, want, atol=1e-4 * scale, rtol=0)
 
 
