@@ -97,7 +97,7 @@ def test_faults_name_the_annotation(write):
     with pytest.raises(ValueError, match=r"coco\.json is not a COCO JSON file"):
         write(annotations=[{"id": 1}])
     images = [{"id": 7, "file_name": "a.png", "height": 10, "width": 16}]
-    assert "a.png has the size (12, 16), and (10, 16)" in write(images=images).verify()[0]
+    assert "a.png has the size (12, 16), but (10, 16)" in write(images=images).verify()[0]
     images[0]["file_name"] = "missing.png"
     with pytest.raises(FileNotFoundError, match=r"missing\.png"):
         write(images=images)

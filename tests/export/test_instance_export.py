@@ -63,7 +63,7 @@ def test_an_artifact_finds_what_the_model_finds(format, model, tmp_path):
 
 def test_what_only_class_maps_have_is_refused(model, tmp_path, monkeypatch):
     for arguments, message in (
-        ({"output": "logits"}, r"`output` is for .*Received: output='logits'"),
+        ({"output": "logits"}, r"`output` applies only to .*Received: output='logits'"),
         ({"network_size": (64, 64)}, r"`network_size` is for .*\(64, 64\)"),
         ({"format": "openvino"}, r"one of \('saved_model', 'onnx'\).*Received: format='openvino'"),
         ({"format": "onnx", "dtype": "int8", "images": IMAGES}, r"dtype of an instance.*'int8'"),
@@ -105,7 +105,7 @@ def test_objects_are_compared_by_class_box_score_and_mask():
     assert compare_objects(lambda _: want, lambda _: moved, images)[1] == pytest.approx(
         0.02, abs=1e-5
     )
-    with pytest.raises(RuntimeError, match=r"returns boxes of shape \(1, 2, 4\), the model \(1, 3"):
+    with pytest.raises(RuntimeError, match=r"returns boxes of shape \(1, 2, 4\), but the model returns \(1, 3"):
         share(boxes=want["boxes"][:, :2])
     with pytest.raises(RuntimeError, match="The scores of the artifact are not finite"):
         share(scores=want["scores"] * np.nan)

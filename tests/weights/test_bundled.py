@@ -125,7 +125,7 @@ def test_what_there_is_no_weights_for():
         CANet(weights="camvid", backbone="resnet18", classes=11)
     with pytest.raises(ValueError, match=r"have 11 classes.*classes=19.*`new_classifier=True`"):
         CANet(weights="camvid", classes=19)
-    with pytest.raises(ValueError, match=r"No weights 'camvid'.*'ccnet'"):
+    with pytest.raises(ValueError, match=r"no bundled weights 'camvid' for 'ccnet'"):
         CCNet(weights="camvid")
     with pytest.raises(ValueError, match=r"`weights` must be None.*no file 'cityscapes'"):
         CrossCBAM(weights="cityscapes")
