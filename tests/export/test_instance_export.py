@@ -105,7 +105,7 @@ def test_objects_are_compared_by_class_box_score_and_mask():
     assert compare_objects(lambda _: want, lambda _: moved, images)[1] == pytest.approx(
         0.02, abs=1e-5
     )
-    with pytest.raises(RuntimeError, match=r"returns boxes of shape \(1, 2, 4\), but the model returns \(1, 3"):
+    with pytest.raises(RuntimeError, match=r"of shape \(1, 2, 4\), but the model returns \(1, 3"):
         share(boxes=want["boxes"][:, :2])
     with pytest.raises(RuntimeError, match="The scores of the artifact are not finite"):
         share(scores=want["scores"] * np.nan)

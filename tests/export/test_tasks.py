@@ -142,7 +142,7 @@ def test_bits_of_labels(rng):
         pack_labels(np.zeros((2, 2, 17)))
     with pytest.raises(ValueError, match=r"must be 0 and 1 of shape"):
         pack_labels(np.full((2, 2, 3), 255))
-    with pytest.raises(ValueError, match=r"must be for 2 classes, a number below 4. Received: 0 to 5"):
+    with pytest.raises(ValueError, match=r"be for 2 classes, a number below 4. Received: 0 to 5"):
         unpack_labels(np.array([[0, 5]]), 2)
 
 
