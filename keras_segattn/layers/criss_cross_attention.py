@@ -38,8 +38,8 @@ class CrissCrossAttention(CompositeLayer):
 
     Call arguments:
         x: Tensor of shape `(batch, height, width, channels)`.
-        return_attention_scores: Boolean, whether to also return the attention of the last loop
-            alone. Defaults to `False`.
+        return_attention_scores: Boolean, whether to also return the attention of the last loop,
+            not combined with earlier ones. Defaults to `False`.
 
     Returns:
         Tensor of the shape of `x`, optionally with the float32 scores

@@ -23,7 +23,7 @@ class StripAttention(CompositeLayer):
     ```
 
     `query`, `key` and `value` are 1x1 convolutions, each with batch normalization and ReLU. The
-    formula is that of vertical strips; horizontal ones average over the width. The cost is
+    formula shows vertical strips; horizontal ones average over the width. The cost is
     `O(height * width * strips)`; attention among all pixels costs `O((height * width)**2)`.
 
     Args:
