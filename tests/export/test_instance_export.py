@@ -64,8 +64,8 @@ def test_an_artifact_finds_what_the_model_finds(format, model, tmp_path):
 def test_what_only_class_maps_have_is_refused(model, tmp_path, monkeypatch):
     for arguments, message in (
         ({"output": "logits"}, r"`output` applies only to .*Received: output='logits'"),
-        ({"network_size": (64, 64)}, r"`network_size` is for .*\(64, 64\)"),
-        ({"format": "openvino"}, r"one of \('saved_model', 'onnx'\).*Received: format='openvino'"),
+        ({"network_size": (64, 64)}, r"`network_size` applies only to .*\(64, 64\)"),
+        ({"format": "openvino"}, r"to \('saved_model', 'onnx'\).*Received: format='openvino'"),
         ({"format": "onnx", "dtype": "int8", "images": IMAGES}, r"dtype of an instance.*'int8'"),
     ):
         suffix = ".onnx" if arguments.get("format") == "onnx" else ""
