@@ -11,7 +11,7 @@ from keras_segattn.training import TrainingOptions
 FILE = "config.yaml"
 HEAD = """\
 # A training run of keras-segattn. To resume it:  keras-segattn train {path} --resume
-# To change it, edit this file or pass flags:     keras-segattn train {path} --epochs 50 --run NEW
+# To change settings, train a new run from it:    keras-segattn train {path} --epochs 50 --run NEW
 """
 
 

@@ -139,7 +139,8 @@ def configure(arguments):
         # Printed last, because flags replace guesses.
         if changed.recipe.name == OWN:
             said.append(describe_size(changed.recipe, len(changed.data.open()["train"])))
-        print(f"{arguments.source}: guesses, saved in {run}/{FILE}")
+        saved = "not saved" if arguments.dry_run else f"saved in {run}/{FILE}"
+        print(f"{arguments.source}: guesses, {saved}")
         print(*(f"  {line}" for line in said), sep="\n", flush=True)
     return changed
 

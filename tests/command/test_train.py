@@ -156,7 +156,8 @@ def test_a_signal_ends_a_run_that_can_go_on(name, tmp_path, monkeypatch, capsys)
 def test_a_dry_run_says_what_will_be_used(flags, told, tmp_path, capsys):
     write(tmp_path / "mine", change=road)
     main(["train", "mine", "--dry-run", "--backbone-weights", "none", *flags.split()])
-    assert told in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert told in out and "mine: guesses, not saved" in out
     assert not (tmp_path / "runs").exists()
 
 
