@@ -74,9 +74,9 @@ def CANet(
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
             from background, with `classes=1`; or `"multilabel"`, any number of labels per pixel.
             Defaults to `"multiclass"`.
-        weights: `None` for random weights; `"camvid"`, trained on photos of roads, in which case
-            omitted arguments, including the backbone, default to the trained network's; or the path
-            of a file written by `save_weights`. Defaults to `None`.
+        weights: `None` for random weights; `"camvid"`, trained on photos of roads; or the path of a
+            file written by `save_weights`. With bundled weights, arguments you omit, including the
+            backbone, take the values of the trained network. Defaults to `None`.
         new_classifier: Boolean, whether to load bundled `weights` without the classifier and
             auxiliary heads, to fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
