@@ -1,4 +1,4 @@
-"""Writes networks of other libraries as ONNX files, for the comparison "rivals".
+"""Writes networks of other libraries as ONNX files, for the comparisons "rivals, HxW".
 
 Run it in an environment apart from this library's, because `ultralytics` is AGPL-3.0 and this
 package never imports it:
@@ -8,8 +8,8 @@ package never imports it:
     pip install tensorflow-cpu keras-hub tf2onnx onnxruntime
     python benchmarks/rivals.py runs/rivals "KerasHub DeepLabV3+ ResNet-18"
 
-Then, in the environment of this library, `python -m benchmarks rivals`. Each file takes a
-preprocessed image and returns logits of the image's size. The weights are random, which does not
+Then, in the environment of this library, `python -m benchmarks "rivals, 360x480"`. Each file takes
+a preprocessed image and returns logits of the image's size. The weights are random, which does not
 change the speed. `onnxruntime.quantization` makes the int8 files, with a scale for each channel of
 the weights.
 """

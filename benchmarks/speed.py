@@ -81,13 +81,12 @@ def peers():
     return [spec for spec in specs if spec["subject"] != SQUARE_PEER] + square
 
 
-def rivals():
+def rivals(size):
     """Small networks in ONNX Runtime: ours, and files that `benchmarks/rivals.py` wrote."""
     ours = [name for name in NETWORKS if "CCNet" not in name]
     theirs = [*TORCH_RIVALS, *KERAS_RIVALS]
     return [
         {"engine": engine, "subject": subject, "shapes": [(1, *size, 3)], "dtype": dtype}
-        for size in RIVAL_SIZES
         for dtype in ("float32", "int8")
         for engine, subjects in (("ONNX", ours), ("ONNX file", theirs))
         for subject in subjects
@@ -149,7 +148,7 @@ def comparisons():
             {"engine": "ONNX", "subject": name} for name in NETWORKS if "CCNet" not in name
         ],
         "peers": peers(),
-        "rivals": rivals(),
+        **{f"rivals, {size[0]}x{size[1]}": rivals(size) for size in RIVAL_SIZES},
         "training": training(),
         **on_gpu(),
     }

@@ -6,7 +6,7 @@ import threading
 import warnings
 
 from keras_segattn.export.format import Format
-from keras_segattn.export.onnx_graph import pad_for_each_reader
+from keras_segattn.export.onnx_graph import pad_for_each_reader, round_scales_up
 from keras_segattn.export.onnx_metadata import check_self_contained, read_properties
 from keras_segattn.export.onnx_quantization import quantize
 
@@ -48,6 +48,7 @@ class ONNX(Format):
         _export(served, path, opset or self.opset)
         exported = onnx.load(path)
         pad_for_each_reader(exported.graph)
+        round_scales_up(exported.graph)
         rewrites = self.rewrites(dtype)
         if rewrites or dtype == "int8":
             exported = onnx.shape_inference.infer_shapes(_folded(exported, path))

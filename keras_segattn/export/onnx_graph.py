@@ -55,6 +55,22 @@ def replace_nodes(graph, replace):
     graph.initializer.extend(tensor for tensor in constants.values() if tensor is not None)
 
 
+def round_scales_up(graph):
+    """Raises the fractional scales of `Resize` nodes by two float32 steps, in place.
+
+    Runtimes compute a size as `floor(size * scale)`, and `12 * float32(23 / 12)` is below 23.
+    """
+    from onnx import numpy_helper
+
+    scales = {node.input[2] for node in graph.node if node.op_type == "Resize" and node.input[2:]}
+    for tensor in graph.initializer:
+        if tensor.name in scales:
+            values = numpy_helper.to_array(tensor)
+            raised = np.nextafter(np.nextafter(values, np.float32("inf")), np.float32("inf"))
+            raised = np.where(values == np.round(values), values, raised)
+            tensor.CopyFrom(numpy_helper.from_array(raised, tensor.name))
+
+
 def pad_for_each_reader(graph):
     """Gives every reader of a padded map its own `Pad`, in place.
 

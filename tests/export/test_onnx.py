@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn.applications import AttaNet
+from keras_segattn.applications import AttaNet, SegmentationModel
 from keras_segattn.export import export_model, load_exported, read_metadata
 from keras_segattn.export.onnx_metadata import read_properties
 from keras_segattn.inference import segment
@@ -127,3 +127,19 @@ def test_damaged_files_are_named(color_artifact, tmp_path):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"m.onnx has no metadata of `export_model`, or"):
             read_metadata(path)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("format", ["onnx", "onnx_cpu"])
+def test_maps_of_odd_sizes_are_reached_by_resizing(format, tmp_path):
+    """12 rows become 23, for which the nearest float32 scale is too small."""
+    image = keras.Input((None, None, 3))
+    coarse, fine = (
+        keras.layers.Conv2D(4, 3, strides=strides, padding="same")(image) for strides in (8, 4)
+    )
+    fused = keras.layers.Multiply()([ResizeLike()([coarse, fine]), fine])
+    model = SegmentationModel(image, ResizeLike(name="logits")([fused, image]))
+    shape = (1, 90, 120)
+    export_model(model, tmp_path / "model.onnx", format, input_shape=shape)
+    class_map = load_exported(tmp_path / "model.onnx")(np.zeros((*shape, 3), "uint8"))["class_map"]
+    assert class_map.shape == shape
