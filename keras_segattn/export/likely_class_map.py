@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_segattn.layers.resize_like import source_positions
+
 
 @keras.saving.register_keras_serializable(package="keras_segattn")
 class LikelyClassMap(keras.layers.Layer):
@@ -86,15 +88,7 @@ class LikelyClassMap(keras.layers.Layer):
 
 
 def _before(source, target, align_corners):
-    """Returns the source pixel before each target pixel, and the fraction of the way to the next.
-
-    `ResizeLike` locates pixels in the same way.
-    """
-    i = ops.cast(ops.arange(0, target, 1, dtype="int32"), "float32")
-    source, target = ops.cast(source, "float32"), ops.cast(target, "float32")
-    if align_corners:
-        position = i * (source - 1) / ops.maximum(target - 1, 1)
-    else:
-        position = ops.clip((i + 0.5) * source / target - 0.5, 0, source - 1)
+    """Returns the source pixel before each target pixel, and how far it lies beyond it."""
+    position = source_positions(source, target, align_corners)
     before = ops.floor(position)
     return ops.cast(before, "int32"), position - before

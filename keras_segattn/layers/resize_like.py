@@ -111,15 +111,19 @@ def bilinear(x, source, target, align_corners):
 
 def _bilinear_matrix(source, target, align_corners):
     """Returns the `(target, source)` matrix whose rows interpolate linearly and sum to one."""
-    i = ops.cast(ops.arange(0, target, 1, dtype="int32"), "float32")
     j = ops.cast(ops.arange(0, source, 1, dtype="int32"), "float32")
-    source, target = ops.cast(source, "float32"), ops.cast(target, "float32")
-    if align_corners:
-        position = i * (source - 1) / ops.maximum(target - 1, 1)
-    else:
-        position = ops.clip((i + 0.5) * source / target - 0.5, 0, source - 1)
+    position = source_positions(source, target, align_corners)
     distance = ops.abs(ops.expand_dims(position, 1) - ops.expand_dims(j, 0))
     return ops.maximum(0.0, 1.0 - distance)
+
+
+def source_positions(source, target, align_corners):
+    """Returns where the target pixels of an axis lie, in float32 source pixels."""
+    i = ops.cast(ops.arange(0, target, 1, dtype="int32"), "float32")
+    source, target = ops.cast(source, "float32"), ops.cast(target, "float32")
+    if align_corners:
+        return i * (source - 1) / ops.maximum(target - 1, 1)
+    return ops.clip((i + 0.5) * source / target - 0.5, 0, source - 1)
 
 
 _replacements = contextvars.ContextVar("resize_kernels", default=None)

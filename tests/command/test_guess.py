@@ -75,7 +75,7 @@ def test_255_beside_other_labels_is_void(tmp_path):
     labels = [SCENES.read(data.name(i) and int(data.name(i)[1:]))[1] for i in range(len(data))]
     for index, mask in enumerate(labels):
         assert (data.read(index)[1] == change(mask)).all()
-    # Not counted: the shares are those of the rest.
+    # Void is not counted in the shares.
     shares = data.class_frequencies()
     known = np.concatenate([mask[mask != 2].ravel() for mask in labels])
     assert shares == pytest.approx([np.mean(known != 3), np.mean(known == 3)])
