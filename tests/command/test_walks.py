@@ -32,7 +32,7 @@ def walk(guide):
     """Runs the commands of a page; a training is short, whatever its length on the page."""
     blocks = re.findall(r"```bash\n(.*?)```", (GUIDES / guide).read_text(), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    commands = [shlex.split(line)[1:] for line in lines if line.startswith("keras-segattn ")]
+    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("keras-segattn ")]
     for command in commands:
         main([*command, *(QUICK if command[0] == "train" else ())])
     return commands
@@ -41,7 +41,7 @@ def walk(guide):
 def test_photos_with_png_masks(tmp_path, capsys):
     pytest.importorskip("tf2onnx")
     write(tmp_path / "my_data", "images/{}.jpg", change=road)
-    write(tmp_path / "others", change=road, count=3)
+    write(tmp_path / "other_data", change=road, count=3)
     for index in range(2):
         save(SCENES.read(index)[0], tmp_path / "photos" / f"{index}.jpg")
     page = (GUIDES / "train_your_data.md").read_text()
@@ -75,6 +75,9 @@ def test_medical_masks_with_dice_and_five_folds(tmp_path, capsys):
         name = f"patient{index // 2}_slice{index % 2}.png"
         save(image[..., 0], tmp_path / "scans" / "images" / name)
         save(road(mask), tmp_path / "scans" / "masks" / name)
+    for index in range(2):
+        scan = SCENES.read(index)[0][..., 0]
+        save(scan, tmp_path / "new_scans" / f"patient9_slice{index}.png")
     walk("medical_folds.md")
     told = capsys.readouterr().out
     assert "images have 1 band" in told
