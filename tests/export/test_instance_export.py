@@ -1,5 +1,6 @@
 """Artifacts of instance segmentation: equal to the model, and run without it."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -12,9 +13,15 @@ from keras_segattn.export import (
     exported_instance_segmenter,
     read_metadata,
 )
-from keras_segattn.export.instance_export import compare_objects
+from keras_segattn.export.instance_export import (
+    LEAST_AGREEMENT,
+    compare_objects,
+    instance_serving_model,
+)
+from keras_segattn.export.saved_model import SavedModel
 from keras_segattn.inference import segment_instances
 from tests.applications.cases import tiny_backbone
+from tests.training import to_numpy
 
 pytestmark = pytest.mark.once
 LAST_LAYERS = {"region_head/objectness": 0.1, "region_head/deltas": 0.1}
@@ -78,6 +85,38 @@ def test_what_only_class_maps_have_is_refused(model, tmp_path, monkeypatch):
         ExportedInstanceSegmenter("canet.onnx")
 
 
+# Layers of a network, and a value that makes it another network.
+WRONG = {
+    "box_align": ("aligned", False),
+    "mask_align": ("aligned", False),
+    "proposals": ("count", 6),
+    "selection": ("score_threshold", 0.4),
+}
+
+
+def test_an_artifact_of_another_network_is_refused(model, tmp_path, monkeypatch):
+    served = instance_serving_model(model, model.preprocessing)
+
+    def run(images):
+        return keras.tree.map_structure(to_numpy, served(images))
+
+    def run_wrong(images):
+        with monkeypatch.context() as patch:
+            patch.setattr(served.get_layer(name), *WRONG[name])
+            return run(images)
+
+    batches = [image[None] for image in IMAGES]
+    assert compare_objects(served, run, batches) == (1, 0)
+    for name in WRONG:
+        share, _ = compare_objects(served, run_wrong, batches)
+        assert share < LEAST_AGREEMENT["float32"], name
+    monkeypatch.setattr(SavedModel, "write", lambda self, served, path, *others: path.mkdir())
+    monkeypatch.setattr(SavedModel, "load", lambda self, path: run_wrong)
+    with pytest.raises(RuntimeError, match=r"differs from the model in .* of the objects"):
+        export_model(model, tmp_path / "wrong", images=IMAGES)
+    assert not list(tmp_path.iterdir())
+
+
 def found(scores=(0.9, 0.6, 0), classes=(1, 0, -1), shift=0.0):
     boxes = np.array([[[10, 10, 30, 30], [40, 20, 60, 50], [0] * 4]], "float32") + shift
     masks = np.tile(np.arange(4.0) > 1, (1, 3, 4, 1))
@@ -105,6 +144,13 @@ def test_objects_are_compared_by_class_box_score_and_mask():
     assert compare_objects(lambda _: want, lambda _: moved, images)[1] == pytest.approx(
         0.02, abs=1e-5
     )
+    # A box of 0.2 pixels that rounding moves by 0.011 pixels is the same object; a box beside it is
+    # another.
+    sliver = {**want, "boxes": np.array([[[0, 240.62, 320, 240.82], [0] * 4, [0] * 4]], "float32")}
+    sliver["classes"] = np.array([[1, -1, -1]])
+    for shift, equal in ((0.011, 1), (0.2, 0), (-0.2, 0)):
+        rounded = {**sliver, "boxes": sliver["boxes"] + np.float32([0, shift, 0, shift])}
+        assert compare_objects(lambda _: sliver, lambda _, got=rounded: got, images)[0] == equal
     with pytest.raises(RuntimeError, match=r"of shape \(1, 2, 4\), but the model returns \(1, 3"):
         share(boxes=want["boxes"][:, :2])
     with pytest.raises(RuntimeError, match="The scores of the artifact are not finite"):
