@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 # These register layers of serving models.
+import keras_segattn.detection.image_padding
 import keras_segattn.export.likely_class_map
 import keras_segattn.export.network_size  # noqa: F401
 from keras_segattn.export.formats import FORMATS

@@ -32,7 +32,9 @@ def walk(guide):
     """Runs the commands of a page; a training is short, whatever its length on the page."""
     blocks = re.findall(r"```bash\n(.*?)```", (GUIDES / guide).read_text(), re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
-    commands = [shlex.split(line, comments=True)[1:] for line in lines if line.startswith("keras-segattn ")]
+    commands = [
+        shlex.split(line, comments=True)[1:] for line in lines if line.startswith("keras-segattn ")
+    ]
     for command in commands:
         main([*command, *(QUICK if command[0] == "train" else ())])
     return commands

@@ -23,7 +23,6 @@ from keras_segattn.inference import segment_instances
 from tests.applications.cases import tiny_backbone
 from tests.training import to_numpy
 
-pytestmark = pytest.mark.once
 LAST_LAYERS = {"region_head/objectness": 0.1, "region_head/deltas": 0.1}
 LAST_LAYERS |= {"box_head/classifier": 1.0, "box_head/deltas": 0.3, "mask_head/classifier": 3.0}
 
@@ -44,7 +43,7 @@ def model(rng):
 IMAGES = [DrawnShapes("val", 1, size).read(0)[0] for size in ((50, 70), (64, 96))]
 
 
-@pytest.mark.parametrize("format", ["onnx", "saved_model"])
+@pytest.mark.parametrize("format", [pytest.param("onnx", marks=pytest.mark.once), "saved_model"])
 def test_an_artifact_finds_what_the_model_finds(format, model, tmp_path):
     pytest.importorskip("tf2onnx" if format == "onnx" else "tensorflow")
     path = tmp_path / ("model.onnx" if format == "onnx" else "saved")
@@ -68,6 +67,7 @@ def test_an_artifact_finds_what_the_model_finds(format, model, tmp_path):
         ExportedSegmenter(path)
 
 
+@pytest.mark.once
 def test_what_only_class_maps_have_is_refused(model, tmp_path, monkeypatch):
     for arguments, message in (
         ({"output": "logits"}, r"`output` applies only to .*Received: output='logits'"),
@@ -94,6 +94,7 @@ WRONG = {
 }
 
 
+@pytest.mark.once
 def test_an_artifact_of_another_network_is_refused(model, tmp_path, monkeypatch):
     served = instance_serving_model(model, model.preprocessing)
 
@@ -124,6 +125,7 @@ def found(scores=(0.9, 0.6, 0), classes=(1, 0, -1), shift=0.0):
     return {"boxes": boxes, "scores": scores, "classes": classes, "masks": masks}
 
 
+@pytest.mark.once
 def test_objects_are_compared_by_class_box_score_and_mask():
     want, images = found(), [np.zeros((1, 64, 64, 3), "uint8")]
 
