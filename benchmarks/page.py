@@ -17,13 +17,15 @@ HEAD = """# Speed
 - Each contender is a separate process. Contenders run one after another, in turns, so that ratios
   stay valid even if the speed of the machine drifts.
 - **Times** are medians, with quartiles in brackets.
-- **Share** compares two rates: the subject's, with two operations for each multiply-add in its
-  products and convolutions, and the rate of the fastest library here for a product of two 2048x2048
-  float32 matrices in the same turns. It can exceed 1, because a contender may need fewer operations
-  or use smaller number formats, and convolutions can be faster than products.
+- **Share** is the subject's GFLOP/s divided by the GFLOP/s of a product of two 2048x2048 float32
+  matrices in the same turns, in the fastest library here. A multiply-add in a product or
+  convolution counts as two operations. The share can exceed 1: a contender may need fewer
+  operations or use smaller number formats, and convolutions can be faster than products.
 - **Memory** is the peak memory of one run above the memory of the process. TensorFlow, JAX and the
   runtimes keep their memory, so their value is for the first run, including its preparations.
-- **ONNX** means ONNX Runtime; networks use artifacts in `format="onnx_cpu"`.
+- **ONNX** means ONNX Runtime; networks use artifacts in `format="onnx_cpu"`. Rows
+  "ONNX, int8" from 2026-11-21 were measured before all convolutions had int8 kernels. int8 now
+  takes 0.38 to 0.50 of the time of float32: see [the notes](NOTES.md#int8-in-onnx-runtime).
 
 [NOTES.md](NOTES.md) lists all attempts to improve speed, including those that did not help.
 """

@@ -253,7 +253,8 @@ def _page():
 This page lists trainable parameters with 19 classes and operations for one image.
 `python -m benchmarks.published_counts` counts them from the built models and writes this page.
 `keras_segattn.flops.count_flops` explains the conventions. As in the papers, the parameters of
-Cross-CBAM include the auxiliary head, and both columns of AttaNet's baselines include theirs.
+Cross-CBAM include its auxiliary head. The parameters and operations of AttaNet's baselines include
+their auxiliary heads.
 
 {networks}
 

@@ -1,7 +1,7 @@
-"""Draws the rooms of the package and their imports: python docs/draw_architecture.py
+"""Draws the subpackages and their imports: python docs/draw_architecture.py
 
-The arrows are read from the sources, so the figure shows the actual imports. A room without a place
-in the figure, or with an import against the order, is an error.
+The arrows are read from the sources, so the figure shows the actual imports. A subpackage without a
+place in the figure, or with an import against the order, is an error.
 """
 
 import ast
@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "keras_segattn"
 TARGET = ROOT / "docs" / "figures" / "architecture.svg"
-# Column, row and color of each room. Imports point down.
+# Column, row and color of each subpackage. Imports point down.
 PLACES = {
     "command": (1, 0, "use"),
     "serving": (1, 1, "use"),
@@ -39,13 +39,13 @@ COLUMN, ROW, WIDTH, HEIGHT = 168, 66, 136, 36
 
 
 def imports():
-    """Returns a dict from each module or room of the package to the names of its imports."""
+    """Returns a dict from each module or subpackage to the names of its imports."""
     found = {}
     for path in sorted(PACKAGE.rglob("*.py")):
-        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        if room == "__init__":
-            continue  # it names all rooms but imports them lazily
-        found.setdefault(room, set())
+        subpackage = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if subpackage == "__init__":
+            continue  # it names all subpackages but imports them lazily
+        found.setdefault(subpackage, set())
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.ImportFrom) or not node.module:
                 continue
@@ -54,34 +54,34 @@ def imports():
                 names = [f"{node.module}.{alias.name}" for alias in node.names]
             for name in names:
                 package, _, inside = name.partition(".")
-                if package == PACKAGE.name and inside.split(".")[0] != room:
-                    found[room].add(inside.split(".")[0])
+                if package == PACKAGE.name and inside.split(".")[0] != subpackage:
+                    found[subpackage].add(inside.split(".")[0])
     return found
 
 
-def rooms():
-    """Returns the imports between rooms, without the shared modules."""
+def subpackages():
+    """Returns the imports between subpackages, without the shared modules."""
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} | {"flops"}
-    graph = {room: names & folders for room, names in imports().items() if room in folders}
+    graph = {name: names & folders for name, names in imports().items() if name in folders}
     if graph.keys() != PLACES.keys():
         raise ValueError(
-            f"Give each room a place in `PLACES`: {sorted(graph.keys() ^ PLACES.keys())} differ."
+            "Give each subpackage a place in `PLACES`: "
+            f"{sorted(graph.keys() ^ PLACES.keys())} differ."
         )
-    list(
-        graphlib.TopologicalSorter(graph).static_order()
-    )  # a CycleError names the circular imports
+    # A CycleError names the circular imports.
+    list(graphlib.TopologicalSorter(graph).static_order())
     return graph
 
 
 def arrows(graph):
-    """Returns pairs of a room and a room that it imports, without pairs that others imply."""
+    """Returns pairs `(importing, imported)` of subpackages, without pairs that others imply."""
 
-    def reached(room):
-        return {room}.union(*(reached(name) for name in graph[room]))
+    def reached(subpackage):
+        return {subpackage}.union(*(reached(name) for name in graph[subpackage]))
 
     return sorted(
-        (room, name)
-        for room, names in graph.items()
+        (subpackage, name)
+        for subpackage, names in graph.items()
         for name in names
         if not any(name in reached(other) for other in names - {name})
     )
@@ -89,7 +89,7 @@ def arrows(graph):
 
 def figure():
     """Returns the SVG."""
-    graph = rooms()
+    graph = subpackages()
     width, height = 4 * COLUMN, 9 * ROW + 8
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
@@ -98,10 +98,10 @@ def figure():
         'markerHeight="8" orient="auto"><path d="M0 0 8 4 0 8z" fill="#455a64"/></marker></defs>',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
     ]
-    for room, name in arrows(graph):
-        (x0, y0), (x1, y1) = _center(room), _center(name)
+    for subpackage, name in arrows(graph):
+        (x0, y0), (x1, y1) = _center(subpackage), _center(name)
         if y0 >= y1:
-            raise ValueError(f"Place {room!r} above {name!r}, which it imports, in `PLACES`.")
+            raise ValueError(f"Place {subpackage!r} above {name!r}, which it imports, in `PLACES`.")
         start = f"M{x0:g} {y0 + HEIGHT / 2:g}"
         if x0 == x1:
             way = f"V{y1 - HEIGHT / 2:g}"
@@ -114,18 +114,18 @@ def figure():
             f'<path d="{start}{way}" fill="none" stroke="#455a64" stroke-width="1.4" '
             'marker-end="url(#head)"/>'
         )
-    for room, (*_, color) in PLACES.items():
-        x, y = _center(room)
+    for subpackage, (*_, color) in PLACES.items():
+        x, y = _center(subpackage)
         parts.append(
             f'<rect x="{x - WIDTH / 2:g}" y="{y - HEIGHT / 2:g}" width="{WIDTH}" '
             f'height="{HEIGHT}" rx="6" fill="{COLORS[color]}" stroke="#455a64"/>'
-            f'<text x="{x:g}" y="{y + 5:g}">{room}</text>'
+            f'<text x="{x:g}" y="{y + 5:g}">{subpackage}</text>'
         )
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _center(room):
-    column, row, _ = PLACES[room]
+def _center(subpackage):
+    column, row, _ = PLACES[subpackage]
     return COLUMN * (column + 0.5), ROW * (row + 0.5) + 4
 
 

@@ -1,4 +1,4 @@
-"""Takes the picture of `python -m keras_segattn.demo`, with Playwright and an installed Chromium.
+"""Takes the picture of `keras-segattn demo`, with Playwright and an installed Chromium.
 
 python docs/draw_page.py
 """

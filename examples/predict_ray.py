@@ -1,7 +1,7 @@
 """Segments many images with an exported model, with a pool of processes on one or more machines.
 
-    pip install "keras-segattn[ray]"
-    python -m keras_segattn.export model.keras --format onnx --to canet.onnx
+    pip install ".[tensorflow,ray]"
+    keras-segattn export model.keras --format onnx --to canet.onnx
     python examples/predict_ray.py canet.onnx frames/ classes/
 
 It writes the same files as `predict_folder.py`: for `frames/a/0001.jpg`, the labels in

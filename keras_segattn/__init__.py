@@ -83,7 +83,7 @@ __all__ = [
     "weights",
 ]
 
-ROOMS = [name for name in __all__ if name != "__version__"]
+SUBPACKAGES = [name for name in __all__ if name != "__version__"]
 # Names for a first program, imported from their subpackages on first use.
 MAIN_NAMES = {
     "AttaNet": "applications",
@@ -101,5 +101,5 @@ MAIN_NAMES = {
     "SegmentationScores": "metrics",
 }
 __all__ += MAIN_NAMES
-__getattr__ = lazy_imports(__name__, {**dict.fromkeys(ROOMS), **MAIN_NAMES})
-import_with_keras(ROOMS)
+__getattr__ = lazy_imports(__name__, {**dict.fromkeys(SUBPACKAGES), **MAIN_NAMES})
+import_with_keras(SUBPACKAGES)

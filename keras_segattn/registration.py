@@ -13,21 +13,21 @@ from importlib.abc import MetaPathFinder
 PACKAGE = __name__.partition(".")[0]
 
 
-def import_with_keras(rooms):
+def import_with_keras(subpackages):
     """Imports subpackages now if Keras is imported, otherwise as soon as it is.
 
     Args:
-        rooms: Names of the subpackages and modules of this package.
+        subpackages: Names of the subpackages and modules of this package.
     """
     if sys.modules.get("keras") is not None:
-        _import(rooms)
+        _import(subpackages)
     else:
-        sys.meta_path.insert(0, _AfterKeras(rooms))
+        sys.meta_path.insert(0, _AfterKeras(subpackages))
 
 
-def _import(rooms):
-    for room in rooms:
-        importlib.import_module(f"{PACKAGE}.{room}")
+def _import(subpackages):
+    for subpackage in subpackages:
+        importlib.import_module(f"{PACKAGE}.{subpackage}")
 
 
 class _AfterKeras(MetaPathFinder):
@@ -37,8 +37,8 @@ class _AfterKeras(MetaPathFinder):
     and importing the subpackages in the middle of such a module would be circular.
     """
 
-    def __init__(self, rooms):
-        self.rooms, self.running = rooms, 0
+    def __init__(self, subpackages):
+        self.subpackages, self.running = subpackages, 0
 
     def find_spec(self, name, path=None, target=None):
         if name != "keras" and not name.startswith(f"{PACKAGE}."):
@@ -59,6 +59,6 @@ class _AfterKeras(MetaPathFinder):
                 self.running -= 1
             if not self.running and sys.modules.get("keras") and self in sys.meta_path:
                 sys.meta_path.remove(self)
-                _import(self.rooms)
+                _import(self.subpackages)
 
         return exec_module

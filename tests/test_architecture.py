@@ -15,7 +15,7 @@ def test_the_figure_shows_the_imports_of_today():
     assert drawing.TARGET.read_text() == drawing.figure()
 
 
-def test_shared_modules_import_no_room():
+def test_shared_modules_import_no_subpackage():
     upward = {
         module: names & drawing.PLACES.keys()
         for module, names in drawing.imports().items()
@@ -26,18 +26,18 @@ def test_shared_modules_import_no_room():
 
 
 @pytest.mark.parametrize(
-    ("room", "name", "error"),
+    ("subpackage", "name", "error"),
     [
         ("layers", "applications", graphlib.CycleError),
         ("images", "flops", ValueError),  # no circle, but not down
-        ("missing_room", "images", ValueError),
+        ("missing_subpackage", "images", ValueError),
     ],
 )
-def test_an_import_against_the_order_is_an_error(room, name, error, monkeypatch, tmp_path):
+def test_an_import_against_the_order_is_an_error(subpackage, name, error, monkeypatch, tmp_path):
     imports = drawing.imports()
-    imports.setdefault(room, set()).add(name)
+    imports.setdefault(subpackage, set()).add(name)
     monkeypatch.setattr(drawing, "imports", lambda: imports)
-    if room not in drawing.PLACES:
-        monkeypatch.setattr(drawing, "PLACES", {**drawing.PLACES, room: (0, 0, "use")})
+    if subpackage not in drawing.PLACES:
+        monkeypatch.setattr(drawing, "PLACES", {**drawing.PLACES, subpackage: (0, 0, "use")})
     with pytest.raises(error):
         drawing.figure()

@@ -72,9 +72,9 @@ def test_docstrings_are_whole(item):
 
 
 def exported():
-    """Yields the full name of everything that the rooms export."""
-    for room in keras_segattn.ROOMS:
-        module = getattr(keras_segattn, room)
+    """Yields the full name of everything that the subpackages export."""
+    for subpackage in keras_segattn.SUBPACKAGES:
+        module = getattr(keras_segattn, subpackage)
         own = [
             name
             for name, item in vars(module).items()
@@ -83,7 +83,7 @@ def exported():
         for name in getattr(module, "__all__", own):
             # A module of `keras.applications`'s form, such as `canet`, has its names on the pages.
             if not isinstance(getattr(module, name), types.ModuleType):
-                yield f"keras_segattn.{room}.{name}"
+                yield f"keras_segattn.{subpackage}.{name}"
 
 
 @pytest.mark.once

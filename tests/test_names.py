@@ -35,7 +35,7 @@ def test_no_module_has_the_name_of_what_its_package_exports(package):
 
 
 def test_no_test_imports_from_a_test_module():
-    """Helpers are in `tests/oracles.py`, `tests/golden.py` or the `cases.py` of a room."""
+    """Helpers are in `tests/oracles.py`, `tests/golden.py` or the `cases.py` of a test folder."""
     tests = Path(__file__).parent
     pattern = re.compile(r"^\s*(from|import) (tests\.|\.)?([\w.]*\.)?test_\w+", re.MULTILINE)
     assert not [

@@ -66,6 +66,14 @@ def test_prose_names_its_subject(path):
     assert not POINTING.findall(text)
 
 
+def test_pages_install_in_one_form():
+    """There is no release yet: pages install from a checkout, as the first of them explains."""
+    install = re.compile(r"pip install\s+[\"']keras-segattn\[")
+    found = [relative(path) for path in [*SOURCES, *PAGES] if install.search(path.read_text())]
+    assert [name for name in found if name.endswith(".md")] == ["docs/get_started.md"]
+    assert all(name.startswith(("keras_segattn/", "tests/")) for name in found[:-1])
+
+
 def test_no_docstring_begins_as_a_question():
     assert not [
         f"{relative(path)}:{getattr(node, 'lineno', 1)}: {text.splitlines()[0]}"

@@ -1,4 +1,4 @@
-"""Losses, optimizers, schedules and augmentations of others in recipes."""
+"""A user's own losses, optimizers, schedules and augmentations in recipes."""
 
 import dataclasses
 import json
@@ -179,7 +179,7 @@ def test_albumentations(tmp_path, monkeypatch):
         ({"schedule": "cosine", "decay_by": "epoch"}, "needs schedule='poly'"),
         ({"augmentation": lambda image, mask, rng: None}, "has no attribute|<lambda>"),
         ({"augmentation": object()}, "cannot be written to a file"),
-        ({"augmentation_arguments": {"a": 1}}, "are for a class by its name"),
+        ({"augmentation_arguments": {"a": 1}}, "requires the name of a class"),
         ({"loss": DiceLoss(), "loss_arguments": {"smooth": 1}}, "this one is an object"),
         (
             {"optimizer": "keras.optimizers.Lion", "rate_factors": {"a": 0.1}},
@@ -193,7 +193,7 @@ def test_what_is_not_found_is_told(changes, message):
 
 
 def test_what_cannot_be_made_is_told(module):
-    with pytest.raises(ValueError, match=r"`loss='.*Halved'` cannot be made: .*'width'"):
+    with pytest.raises(ValueError, match=r"`loss='.*Halved'` cannot be created: .*'width'"):
         build_loss(replaced(loss=f"{module}.Halved", loss_arguments={"width": 3}), DATA)
     with pytest.raises(ValueError, match="is no Keras optimizer but"):
         build_optimizer(replaced(optimizer="keras.losses.Dice"), model(), 5)

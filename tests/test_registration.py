@@ -96,8 +96,8 @@ assert "keras" not in sys.modules
 from keras_segattn import ExportedSegmenter
 assert "keras" not in sys.modules
 from keras_segattn import *
-for name, room in keras_segattn.MAIN_NAMES.items():
-    assert getattr(keras_segattn, name) is getattr(getattr(keras_segattn, room), name), name
+for name, subpackage in keras_segattn.MAIN_NAMES.items():
+    assert getattr(keras_segattn, name) is getattr(getattr(keras_segattn, subpackage), name), name
 assert CANet is keras_segattn.applications.CANet
 """
     run(script)

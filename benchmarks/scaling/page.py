@@ -117,8 +117,9 @@ fraction of a step spent on the exchange, without and with synchronized statisti
     }
 
 Larger batches make the share smaller, because the exchange does not grow with the batch. In
-practice, gradients can be sent while others are still computed, and overlapping exchange costs
-nothing. In this respect, the share is a worst case; in its nominal rates, it is a best case.
+practice, a device sends gradients while it computes others, and the overlapping part costs no time.
+The table ignores this overlap, which makes the share too large. It assumes nominal rates, which
+makes the share too small.
 
 ## Where the input pipeline is the limit
 

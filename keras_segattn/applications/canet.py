@@ -83,11 +83,12 @@ def CANet(
             the ResNets, MobileNetV2 and ShuffleNetV2 (downloaded once), and an installed package's
             weights for the EfficientNet-Lites; or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
-        preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect, for three
-            channels or for the number of image channels. The network stores it, but does not apply
-            it. Defaults to the backbone's own: for a backbone by name, the preprocessing of its
-            ImageNet weights; for a model that normalizes pixels itself, a no-op; otherwise
-            ImageNet's mean and standard deviation.
+        preprocessing: `keras_segattn.weights.Preprocessing`, the normalization that the weights
+            expect, for three channels or for the number of image channels. The model stores it but
+            does not apply it: call `model(model.preprocessing(images))`, with images from 0 to 255.
+            Defaults to the normalization of a named backbone's ImageNet weights, a no-op for a
+            backbone that normalizes pixels itself, and ImageNet's mean and standard deviation
+            otherwise.
         freeze_backbone: Boolean, whether to keep the backbone unchanged during training; its batch
             normalization then uses the loaded statistics. Defaults to `False`.
         classifier_activation: Activation of the logits: `"softmax"`, or `"sigmoid"` for a binary or

@@ -10,9 +10,9 @@ from keras_segattn.weights.preprocessing import IMAGENET
 def preprocess_input(images, data_format=None):
     """Normalizes RGB images with ImageNet's mean and standard deviation.
 
-    `y = (x / 255 - mean) / standard deviation`, per channel. All weights of
-    `backbone_weights="imagenet"` that are downloaded expect it. Prefer `model.preprocessing`, which
-    is correct for any weights.
+    `y = (x / 255 - mean) / standard deviation`, per channel. All downloaded
+    `backbone_weights="imagenet"` expect it. Prefer `model.preprocessing`, which is correct for any
+    weights.
 
     Args:
         images: Array, tensor or Keras tensor of shape `(batch, height, width, 3)` or

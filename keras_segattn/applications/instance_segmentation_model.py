@@ -37,8 +37,9 @@ class InstanceSegmentationModel(keras.Model):
         inputs: Keras tensor of images `(batch, height, width, channels)`.
         outputs: Dict of Keras tensors, as described in `Returns`.
         name: Name of the model. Defaults to `None`.
-        preprocessing: `keras_segattn.weights.Preprocessing` of the weights. Defaults to
-            torchvision's for its ImageNet weights.
+        preprocessing: `keras_segattn.weights.Preprocessing`, the normalization that the weights
+            expect. The model stores it but does not apply it. Defaults to ImageNet's mean and
+            standard deviation.
         class_names: Sequence of one name per class. Defaults to `None`.
         sampled_boxes: Integer, the number of boxes per image that train the heads. Defaults to
             `512`.

@@ -74,8 +74,10 @@ def MaskRCNN(
             Defaults to `None`.
         backbone_weights: `None`, `"imagenet"` for a backbone by name, or the path of a file that
             `keras_segattn.weights.load_backbone_weights` reads. Defaults to `None`.
-        preprocessing: `keras_segattn.weights.Preprocessing` that the weights expect. Defaults to
-            the backbone's.
+        preprocessing: `keras_segattn.weights.Preprocessing`, the normalization that the weights
+            expect. The model stores it but does not apply it: call
+            `model(model.preprocessing(images))`, with images from 0 to 255. Defaults to the
+            backbone's.
         freeze_until: Name of a level; the layers up to it are not trained. `"P2"` freezes the stem
             and res2, as maskrcnn-benchmark does. `None` freezes none. Defaults to `"auto"`: `"P2"`
             with `backbone_weights`, `None` without.
@@ -108,8 +110,8 @@ def MaskRCNN(
 
     Returns:
         A `keras_segattn.applications.InstanceSegmentationModel` from images
-        `(batch, height, width, channels)`, preprocessed by its attribute `preprocessing`, to a dict
-        of boxes, scores, classes and masks.
+        `(batch, height, width, channels)`, to which `model.preprocessing` has been applied, to a
+        dict of boxes, scores, classes and masks.
 
     Raises:
         ValueError: If an argument has an unsupported value, or `attention` is given with a backbone
@@ -130,8 +132,8 @@ def MaskRCNN(
     sampling and losses follow it. The stride of a bottleneck is on its 3x3 convolution, as in
     torchvision, not on the first 1x1, unless the backbone is `ResNet50(stride_in_1x1=True)`. Widths
     are `x2 - x1`, without the pixel that maskrcnn-benchmark adds; by default, `ROIAlign` is aligned
-    and anchors are torchvision's, see `aligned` and `anchor_style`. At most
-    1,000 candidates of all classes enter the final suppression. Boxes are clipped to the padded
+    and anchors are torchvision's (see `aligned` and `anchor_style`). At most 1,000 candidates of
+    all classes enter the final suppression. Boxes are clipped to the padded
     images of a batch unless you give the unpadded sizes: as `"sizes"` in the targets for training,
     or through the model's `padded_model` for inference.
     """

@@ -49,8 +49,9 @@ class SegmentationModel(keras.Model):
         inputs: Keras tensor of images `(batch, height, width, channels)`.
         outputs: Keras tensor of logits `(batch, height, width, classes)`.
         name: Name of the model. Defaults to `None`.
-        preprocessing: `keras_segattn.weights.Preprocessing` of the weights; it is adapted to the
-            number of image channels. Defaults to torchvision's for its ImageNet weights.
+        preprocessing: `keras_segattn.weights.Preprocessing`, the normalization that the weights
+            expect, adapted to the number of image channels. The model stores it but does not apply
+            it. Defaults to ImageNet's mean and standard deviation.
         class_names: Sequence of one name per class. A binary model has two names, for background
             and foreground; a single name is the foreground's. Defaults to `None`.
         palette: Sequence of one color per class, three integers from 0 to 255 or text such as

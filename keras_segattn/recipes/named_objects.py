@@ -1,4 +1,4 @@
-"""Losses, optimizers, schedules and augmentations of others in recipes, by name or as objects."""
+"""A user's own losses, optimizers, schedules and augmentations, by name or as objects."""
 
 import importlib
 import inspect
@@ -15,11 +15,11 @@ def is_serialized(value):
 
 
 def as_plain(field, value):
-    """Replaces a Keras object by its configuration, so that a recipe stays plain data.
+    """Replaces a Keras object with its configuration, so that a recipe stays plain data.
 
     Args:
         field: Name of the field, for messages.
-        value: Any value; a class or a function becomes the name by which it is found again.
+        value: Any value; a class or function is replaced with the name that `find` accepts.
 
     Raises:
         ValueError: If the object cannot be written to a file.
@@ -39,8 +39,8 @@ def as_plain(field, value):
     except (AttributeError, NotImplementedError, TypeError, ValueError):
         pass
     raise ValueError(
-        f"`{field}` is {value!r}, which cannot be written to a file. Pass the name of a variable "
-        "that holds it, 'my_module.name', or register its class by "
+        f"`{field}` is {value!r}, which cannot be written to a file. Pass its import path, "
+        "'my_module.name', or register its class with "
         "`keras.saving.register_keras_serializable` and give it a `get_config`."
     )
 
@@ -51,7 +51,7 @@ def find(field, name, choices=()):
     Args:
         field: Name of the field, for messages.
         name: `"package>Name"`, or `"Name"` in the package `"Custom"`, as registered in Keras; or
-            `"my_module.Name"`. A module is looked for in the working directory, too.
+            `"my_module.Name"`. The module may be in the working directory.
         choices: Built-in names, for messages. Defaults to none.
 
     Raises:
@@ -72,12 +72,12 @@ def find(field, name, choices=()):
     known = f"one of {tuple(choices)}, " if choices else ""
     raise ValueError(
         f"`{field}` must be {known}the registered name of a Keras object, 'package>Name', or its "
-        f"place in a module, 'my_module.Name'. Received: {name!r}. {reason}."
+        f"import path, 'my_module.Name'. Received: {name!r}. {reason}."
     )
 
 
 def takes(field, value, argument):
-    """Returns whether a class by name has an argument; an object has its own."""
+    """Returns whether a class given by its name has an argument; `False` for an object."""
     if is_serialized(value):
         return False
     found = find(field, value)
@@ -94,30 +94,34 @@ def build(field, value, arguments=None, **offered):
         **offered: Arguments for a class that are passed if its signature has them.
 
     Raises:
-        ValueError: If the object cannot be made; the message says why.
+        ValueError: If the object cannot be created; the message says why.
     """
     if is_serialized(value):
         if arguments:
             raise ValueError(
-                f"`{field}` is an object with arguments of its own. Received others: {arguments}"
+                f"`{field}` is an object that already has its arguments. Remove "
+                f"`{field}_arguments`. Received: {arguments}"
             )
         return keras.saving.deserialize_keras_object(value)
     found = find(field, value)
     if not inspect.isclass(found):
         if arguments:
-            raise ValueError(f"`{field}={value!r}` is no class and takes no arguments: {arguments}")
+            raise ValueError(
+                f"`{field}={value!r}` is not a class and takes no arguments. Remove "
+                f"`{field}_arguments`. Received: {arguments}"
+            )
         return found
     fitting = {n: v for n, v in offered.items() if takes(field, value, n)}
     try:
         return found(**{**fitting, **(arguments or {})})
     except (TypeError, ValueError) as error:
-        raise ValueError(f"`{field}={value!r}` cannot be made: {error}") from error
+        raise ValueError(f"`{field}={value!r}` cannot be created: {error}") from error
 
 
 def _import(module):
     if "" in sys.path:
         return importlib.import_module(module)
-    # An installed command does not look in the working directory.
+    # An installed command does not search the working directory.
     sys.path.insert(0, "")
     try:
         return importlib.import_module(module)

@@ -9,7 +9,7 @@ from keras_segattn.recipes.named_objects import as_plain, find, is_serialized
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
 SCHEDULES = ("poly", "cosine")
-# Fields that take objects of others, with the names of ours.
+# Fields that also accept a user's own objects.
 OBJECTS = ("loss", "auxiliary_loss", "optimizer", "schedule", "augmentation")
 LEAST = {
     "epochs": 1,
@@ -43,13 +43,12 @@ class Recipe:
     """Settings for training a network on a data set, from its paper or chosen by us.
 
     `keras_segattn.training` runs recipes; `dataclasses.replace(recipe, epochs=30)` changes one.
-    `recipe.with_backbone("resnet18")` takes another backbone and its ImageNet weights.
+    `recipe.with_backbone("resnet18")` switches to another backbone and its ImageNet weights.
 
-    `loss`, `auxiliary_loss`, `optimizer`, `schedule` and `augmentation` also take objects of
-    others: the registered name of a Keras class, `"my_package>MyLoss"`; a place in a module,
-    `"my_losses.MyLoss"` or `"keras.optimizers.Lion"`, which is imported; a class; or an object that
-    Keras can serialize. An object keeps its own settings, an optimizer its learning rate and weight
-    decay too.
+    `loss`, `auxiliary_loss`, `optimizer`, `schedule` and `augmentation` also accept your own: the
+    registered name of a Keras class, `"my_package>MyLoss"`; an import path, `"my_losses.MyLoss"` or
+    `"keras.optimizers.Lion"`; a class; or an object that Keras can serialize. An object keeps its
+    own settings; an optimizer also keeps its learning rate and weight decay.
 
     Args:
         name: Name of the recipe.
@@ -100,8 +99,8 @@ class Recipe:
             to `None`.
         loss: `"weighted_cross_entropy"`, `"focal"`, `"ohem"`, `"binary_cross_entropy"`, `"dice"`,
             `"jaccard"`, `"tversky"`, `"focal_tversky"`, `"lovasz"` or `"boundary"`; or a dict from
-            such names to their weights in a sum, `{"dice": 0.5, "focal": 1}` for example. A class
-            of others gets `class_weights` if it has that argument. Defaults to
+            such names to their weights in a sum, `{"dice": 0.5, "focal": 1}` for example. Your
+            own class gets `class_weights` if it has that argument. Defaults to
             `"weighted_cross_entropy"`.
         loss_arguments: Dict of arguments of the loss; for a sum, a dict from loss names to dicts of
             arguments. Defaults to `None`.
@@ -172,7 +171,7 @@ class Recipe:
 
     def __post_init__(self):
         for field in OBJECTS:
-            # The only way to set a field of a frozen class.
+            # The dataclass is frozen.
             object.__setattr__(self, field, as_plain(field, getattr(self, field)))
         check_choice("decay_by", self.decay_by, ("step", "epoch"))
         self._check_objects()
@@ -229,7 +228,7 @@ class Recipe:
                 find(field, value, choices)
             if arguments and (value is None or value in SCHEDULES or is_serialized(value)):
                 raise ValueError(
-                    f"`{field}_arguments` are for a class by its name. Received: {arguments}, "
+                    f"`{field}_arguments` requires the name of a class. Received: {arguments}, "
                     f"with {field}={value!r}"
                 )
         if self.schedule == "cosine" and self.decay_by == "epoch":
@@ -293,8 +292,8 @@ def _check_loss(field, loss, arguments):
     if is_serialized(loss):
         if arguments:
             raise ValueError(
-                f"`{field}_arguments` are for a loss by its name; this one is an object. Received: "
-                f"{arguments}"
+                f"`{field}_arguments` requires the name of a loss, but `{field}` is an object. "
+                f"Remove the arguments. Received: {arguments}"
             )
         return
     if not isinstance(loss, dict) or not loss:

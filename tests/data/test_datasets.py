@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_segattn import data as room
+from keras_segattn import data as subpackage
 from keras_segattn.data import (
     ADE20K,
     AnnotatedImages,
@@ -35,7 +35,7 @@ def test_every_data_set_has_tests():
         for alias in node.names
     }
     bases = (AnnotatedImages, InstanceDataset, SegmentationDataset)
-    exported = {name: getattr(room, name) for name in room.__all__}
+    exported = {name: getattr(subpackage, name) for name in subpackage.__all__}
     data_sets = {
         name
         for name, item in exported.items()
