@@ -180,7 +180,7 @@ def test_albumentations(tmp_path, monkeypatch):
         ({"augmentation": lambda image, mask, rng: None}, "has no attribute|<lambda>"),
         ({"augmentation": object()}, "cannot be written to a file"),
         ({"augmentation_arguments": {"a": 1}}, "requires the name of a class"),
-        ({"loss": DiceLoss(), "loss_arguments": {"smooth": 1}}, "this one is an object"),
+        ({"loss": DiceLoss(), "loss_arguments": {"smooth": 1}}, "`loss` is an object"),
         (
             {"optimizer": "keras.optimizers.Lion", "rate_factors": {"a": 0.1}},
             "`rate_factors` needs one of the optimizers",
