@@ -206,7 +206,7 @@ def page():
     if unmeasured:
         text += (
             f"\n\nNot measured: {', '.join(unmeasured)}. They are larger networks of the families "
-            "above, and a network that cannot be a backbone says so when it is built."
+            "above. A network that cannot be a backbone raises an error when it is built."
         )
     names_of = {}
     for name, found in sorted(results["applications"].items()):

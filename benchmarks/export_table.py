@@ -256,7 +256,7 @@ def accuracy_rows(accuracy):
 def page(results):
     networks, accuracy = results["networks"], results["accuracy"]
     parts = [
-        "# Exports, measured",
+        "# Export measurements",
         "Written by `python -m benchmarks.export_table`; the figures are in `exports.json`.",
         "## Every network, every backbone",
         f"The networks are untrained and have {CLASSES} classes. Constant weights are replaced by"

@@ -195,7 +195,7 @@ def test_what_is_not_found_is_told(changes, message):
 def test_what_cannot_be_made_is_told(module):
     with pytest.raises(ValueError, match=r"`loss='.*Halved'` cannot be created: .*'width'"):
         build_loss(replaced(loss=f"{module}.Halved", loss_arguments={"width": 3}), DATA)
-    with pytest.raises(ValueError, match="is no Keras optimizer but"):
+    with pytest.raises(ValueError, match="is not a Keras optimizer but"):
         build_optimizer(replaced(optimizer="keras.losses.Dice"), model(), 5)
-    with pytest.raises(ValueError, match="is no Keras schedule but"):
+    with pytest.raises(ValueError, match="is not a Keras schedule but"):
         build_schedule(replaced(schedule=f"{module}.number"), 5)

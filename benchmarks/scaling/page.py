@@ -32,7 +32,7 @@ def page(results):
     pipelines, devices = results["pipeline"], results["devices"]
     ethernet, nvlink = FABRICS.values()
     height, width = SIZE
-    return f"""# Training on several devices, estimated
+    return f"""# Estimates for training on several devices
 
 Written by `python -m benchmarks.scaling page`. Networks, batches and crops come from the
 recipes; bytes and operations are counted from the models, with 19 classes and their auxiliary

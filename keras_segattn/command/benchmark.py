@@ -6,8 +6,8 @@
     keras-segattn benchmark runs/a --formats litert --dtypes float32 int8 --csv speed.csv
 
 Networks given by name have random weights, which does not change their speed. Each time is the
-median from image to classes; the first image, which compiles, is not counted. Run nothing else on
-the machine meanwhile.
+median from image to classes. The first image includes compilation and is not counted. Run nothing
+else on the machine at the same time.
 """
 
 import argparse
@@ -84,7 +84,7 @@ def build(name, arguments):
 
 
 def measure(name, model, arguments):
-    """Yields a dict of `COLUMNS` for each runtime and precision; a failure is printed instead."""
+    """Yields a dict of `COLUMNS` for each runtime and precision, with the error if it fails."""
     shape = (*arguments.size, model.input_shape[-1])
     image = np.random.default_rng(0).integers(0, 256, shape, dtype="uint8")
     for format in arguments.formats:

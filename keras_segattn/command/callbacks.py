@@ -18,7 +18,8 @@ LONGEST = 512
 class WriteConfiguration(keras.callbacks.Callback):
     """Writes the configuration of a run and the samples of its parts, when training begins.
 
-    It does not write earlier: the folder may contain another run, which `train` does not replace.
+    It writes nothing earlier, because the folder may contain another run, which `train` refuses to
+    replace.
 
     Args:
         configuration: A `Configuration`.

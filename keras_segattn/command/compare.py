@@ -88,7 +88,8 @@ def comparison(runs, split="val"):
             found[run.as_posix()] = _flat(json.loads(config.read_text())["decisive"]), run
     if not found:
         raise ValueError(
-            f"None of {len(list(runs))} folders is a run: a run folder contains config.json."
+            f"Found no run in {counted(len(list(runs)), 'folder')}. Pass folders that contain "
+            "config.json, such as runs/*."
         )
     names = dict.fromkeys(name for settings, _ in found.values() for name in settings)
     differ = [

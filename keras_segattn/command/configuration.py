@@ -40,7 +40,7 @@ def read_configuration(path):
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If it is not a configuration; the message names the wrong key.
+        ValueError: If it is not a configuration. The message names the wrong key.
     """
     path = Path(path)
     return configuration_from(_yaml().safe_load(path.read_text(encoding="utf-8")), path)
@@ -68,7 +68,7 @@ def configuration_from(values, origin):
         origin: Its source, for messages.
 
     Raises:
-        ValueError: If a key or a value is wrong; the message names it.
+        ValueError: If a key or a value is wrong. The message names it.
     """
     found = _parser().instantiate(_namespace(values, origin))
     return Configuration(**{name: getattr(found, name) for name in FIELDS})
@@ -103,7 +103,8 @@ def change(configuration, settings):
             place = place[part]
             if not isinstance(place, dict):
                 raise ValueError(
-                    f"--set {name}: {part} is {place!r}, which has no settings of its own."
+                    f"--set {name}: {part} is {place!r}, not a dict with entries. Set {part} "
+                    "itself."
                 )
         place[parts[-1]] = value
         # Epochs and steps both give the length of training; only one may be set.
@@ -114,7 +115,7 @@ def change(configuration, settings):
 
 
 def read_settings(texts):
-    """Returns a dict of settings from texts such as `"network_arguments.fusion=concat"`.
+    """Returns a dict of settings from texts such as `"network_arguments.fusion=addition"`.
 
     Values are YAML: `crop=[256, 256]`, `class_weights=null`.
 

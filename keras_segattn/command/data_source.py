@@ -1,4 +1,4 @@
-"""The files of a run's data, as a description."""
+"""A description of the files of a run's data."""
 
 import dataclasses
 import re
@@ -30,8 +30,7 @@ SCENES = {"train": 160, "val": 40, "test": 40}
 class DataSource:
     """Images with masks or annotations, and their split into train, val and test.
 
-    Paths are relative to `path`. `{split}` in a path is replaced by the name of a part from
-    `splits`.
+    Paths are relative to `path`. In a path, `{split}` stands for the name of a part in `splits`.
 
     Args:
         kind: One of `KINDS`: `"folder"` of images and masks, annotations as `"coco"`, `"labelme"`,
@@ -44,7 +43,7 @@ class DataSource:
         image_pattern: As for `SegmentationFolder`.
         class_names: List of class names, `None` for the names in the files.
         task: `"multiclass"`, `"binary"` or `"multilabel"`.
-        label_map: Dict from the labels in the files to labels or names of classes.
+        label_map: Dict from the labels in the files to labels or class names.
         palette: List of one color per class, `None` for PASCAL VOC's colors.
         color_masks: Boolean, whether masks contain the colors of `palette`.
         channels: Integer, the number of image bands.
@@ -106,8 +105,8 @@ class DataSource:
                 )
             if self.splits is not None:
                 raise ValueError(
-                    f"`fold` needs files without parts, but {self.path} is already split into "
-                    "parts."
+                    f"`fold` requires data that is not split yet, but {self.path} is split into "
+                    f"{sorted(self.splits)}. Leave out `fold`."
                 )
         if not self.val_share:
             raise ValueError(

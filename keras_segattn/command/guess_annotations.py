@@ -105,7 +105,9 @@ def _image_folder(root, file, names):
         if names and (folder / names[0]).is_file():
             return folder.relative_to(root).as_posix()
     raise FileNotFoundError(
-        f"{file} names the image {names[0] if names else 'none'}, which is in no folder of {root}."
+        f"{file} names the image {names[0]}, which is not in {root} or its subfolders."
+        if names
+        else f"{file} names no images."
     )
 
 
@@ -146,13 +148,13 @@ def _yolo(path, root, find_splits, class_names=None):
     names = class_names if file is None else _yolo_names(file)
     if not names:
         folder = root / labels.replace("{split}", (splits or {}).get("train", ""))
-        # Beside masks, a text file holds names of classes.
+        # Text files beside masks contain class names.
         if find_images(folder) or not any(folder.glob("*.txt")):
             return None
         raise ValueError(
-            f"{folder} holds text files as YOLO's, whose classes have numbers. Pass their names in "
-            "order, --class-names cat dog, or write them to "
-            f"{root / 'data.yaml'}, names: [cat, dog]."
+            f"{folder} contains YOLO label files, which number the classes. Pass the class names "
+            "in order, such as --class-names cat dog, or write names: [cat, dog] to "
+            f"{root / 'data.yaml'}."
         )
     arguments = {"kind": "yolo", "images": images, "annotations": labels, "splits": splits}
     origin = f"{file.name} is" if file is not None else "the text files are"

@@ -53,8 +53,8 @@ def guess_data(path, class_names=None, task=None, given=None, masks_as=None):
         task: The task from the user, or `None`.
         given: Dict of further fields of a `DataSource` from the user: `images`, `masks` and
             `label_map` are not guessed then. Defaults to `None`.
-        masks_as: A `DataSource` with the fields of masks that are read like its own, without
-            another guess; or `None`. Defaults to `None`.
+        masks_as: A `DataSource`. Its fields about masks are used instead of guesses. Defaults to
+            `None`.
 
     Raises:
         FileNotFoundError: If `path` does not exist.
@@ -95,7 +95,7 @@ def find_splits(folder):
 
 
 def _only_folder(root):
-    """Returns the folder inside a folder that has nothing else, as in unpacked archives."""
+    """Returns the innermost folder if each folder contains only the next, as in some archives."""
     while root.is_dir():
         inside = [entry for entry in root.iterdir() if entry.name[0] != "."]
         words = [word for words in SPLITS.values() for word in words]

@@ -56,7 +56,7 @@ def guess_masks(paths, names=None, task=None, label_map=None):
     if labels and colors:
         raise ValueError(
             f"Some masks in {chosen[0].parent} are gray and others are in color. Save all masks "
-            "alike."
+            "in the same form."
         )
     seen = f"{len(chosen)} of {len(paths)} masks contain"
     if colors:
@@ -64,7 +64,7 @@ def guess_masks(paths, names=None, task=None, label_map=None):
     if label_map is None:
         return _labels(sorted(labels), names, task, f"{seen} the labels {_listed(sorted(labels))}")
     mapped = sorted({label_map.get(label, label) for label in labels})
-    said = f"{seen} the labels {_listed(sorted(labels))}, by the label map {_listed(mapped)}"
+    said = f"{seen} the labels {_listed(sorted(labels))}, mapped to {_listed(mapped)}"
     guess = _labels(mapped, names, task, said)
     if guess.arguments["label_map"] is not None:
         raise ValueError(
@@ -79,7 +79,7 @@ def _labels(labels, names, task, said):
     if max(labels) > VOID or min(labels) < 0:
         raise ValueError(f"{said}. Labels must be from 0 to {VOID}.")
     if len(labels) < 2:
-        raise ValueError(f"{said}: there is nothing to learn.")
+        raise ValueError(f"{said}. Training needs at least two labels.")
     if set(labels) == {0, VOID}:
         return _binary({VOID: 1}, names, task, f"{said}: {VOID} is the foreground")
     if set(known) == {0, 1} and task != "multiclass" and len(names or ()) <= 2:
@@ -121,10 +121,13 @@ def _binary(label_map, names, task, said):
 def _colors(colors, names, task, seen):
     if len(colors) > MOST_COLORS:
         raise ValueError(
-            f"{seen} more than {MOST_COLORS} colors: they are photos, or their edges are blurred."
+            f"{seen} more than {MOST_COLORS} colors: they are photos, or have blurred edges. Save "
+            "masks without smoothing, as PNG."
         )
     if len(colors) < 2:
-        raise ValueError(f"{seen} one color, {colors[0]}: there is nothing to learn.")
+        raise ValueError(
+            f"{seen} one color, {_hex(colors[0])}. Training needs at least two colors."
+        )
     black = colors[0] == (0, 0, 0)
     said = f"{seen} {len(colors)} colors, {_listed([*map(_hex, colors)])}"
     if len(colors) == 2 and task != "multiclass":

@@ -58,7 +58,7 @@ PREDICT_ONLY = (
 
 
 def open_coco(path):
-    """Returns the data sets in a folder, a dict by the names of the parts; `None` names the whole.
+    """Returns a dict from the names of parts to data sets; `None` names data that is not split.
 
     Args:
         path: COCO's folder, another folder with files in COCO's format, or such a file.

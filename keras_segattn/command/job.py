@@ -47,8 +47,8 @@ def run_job(recipe, data, run, options, *, resume=False, formats=(), callbacks=(
         callbacks: Further Keras callbacks. Defaults to none.
 
     Returns:
-        Dict from `"val"` and `"test"` to their scores, as `evaluate` returns them; `None` in the
-        processes of a strategy that do not write.
+        Dict from `"val"` and `"test"` to their scores, as `evaluate` returns them; `None` in
+        processes that write no files.
     """
     start = time.time()
     model = train(recipe, data, run.path, options, resume=resume, callbacks=callbacks)
@@ -62,7 +62,7 @@ def run_job(recipe, data, run, options, *, resume=False, formats=(), callbacks=(
     metrics = {}
     for split in [split for split in ("val", "test") if split in data]:
         if not has_labels(data[split]):
-            print(f"the {split} data have no labels, so they are not scored")
+            print(f"not evaluated on {split}, because it has no labels")
             continue
         print(f"evaluating on {split}", recipe.evaluation or "")
         folder = run.path / "evaluation" / split

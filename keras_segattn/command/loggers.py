@@ -1,4 +1,4 @@
-"""Loggers of other programs, by their own libraries."""
+"""Loggers for MLflow and Weights & Biases, through their own libraries."""
 
 import contextlib
 import dataclasses
@@ -15,10 +15,9 @@ FILES = ("config.yaml", "log.csv", "metrics.json", "report.html")
 
 
 class _Logger(keras.callbacks.Callback):
-    """Logs one training: settings at its begin, metrics and a picture after each epoch.
+    """Logs one training: its settings at the start, metrics and a picture after each epoch.
 
-    The logger's run starts when the training begins, so that a training that is refused leaves
-    none.
+    The logger's run starts with the training, so a training with invalid settings creates no run.
 
     Args:
         configuration: A `Configuration`.
@@ -50,7 +49,7 @@ class _Logger(keras.callbacks.Callback):
 
 
 class MLflowLogger(_Logger):
-    """Logs to MLflow, with its callback, into the store that its environment variables name."""
+    """Logs to MLflow with its Keras callback, to the store that its environment variables name."""
 
     def __init__(self, configuration):
         super().__init__(configuration)
@@ -91,7 +90,7 @@ class MLflowLogger(_Logger):
 
 
 class WandBLogger(_Logger):
-    """Logs to Weights & Biases, by its library, which works with every backend of Keras."""
+    """Logs to Weights & Biases with its library, which works with every Keras backend."""
 
     def __init__(self, configuration):
         super().__init__(configuration)
@@ -143,15 +142,15 @@ def opened_loggers(names, configuration):
 
     Raises:
         ImportError: If the library of a logger is not installed.
-        ValueError: If several processes may train, which would each log.
+        ValueError: If the strategy may train in several processes, because each would log.
     """
     classes = {"mlflow": MLflowLogger, "wandb": WandBLogger}
     names = [name for name in classes if name in names]
     strategy = configuration.options.strategy
     if names and strategy not in ("none", "mirrored"):
         raise ValueError(
-            f"--logger {names[0]} does not go with --strategy {strategy}, whose processes would "
-            "each log. Leave it out; the folder of the run has log.csv."
+            f"--logger {names[0]} cannot be used with --strategy {strategy}, because each process "
+            "would log. Leave out --logger; the run folder contains log.csv."
         )
     loggers = [classes[name](configuration) for name in names]
     failed = True
@@ -164,7 +163,7 @@ def opened_loggers(names, configuration):
 
 
 def with_tensorboard(names, options):
-    """Returns the options of a training, which writes for TensorBoard if that is among names."""
+    """Returns training options that also write TensorBoard logs if `names` asks for them."""
     return dataclasses.replace(options, tensorboard=True) if "tensorboard" in names else options
 
 

@@ -47,7 +47,7 @@ def _tensorflow():
     if not (devices := tf.config.list_physical_devices("GPU")):
         return None
     details = tf.config.experimental.get_device_details(devices[0])
-    # TensorFlow reports how much memory it has allocated, but not how much exists.
+    # TensorFlow reports its allocated memory, but not the total memory of the device.
     return Machine(details.get("device_name", "GPU"), True, _nvidia_memory() or 8 << 30)
 
 

@@ -15,11 +15,11 @@ from keras_segattn.wording import counted
 # Tried in this order: the first one is installed by the extra `imagenet` and needs no connection.
 BACKBONES = ("efficientnet_lite0", "mobilenet_v2")
 LOOKED_AT = 32
-# Longest side of an image as the network sees it, longest side of a crop, steps of a training.
+# Longest side of an image in the network, longest side of a crop, number of training steps.
 ON_GPU, ON_CPU = (1024, 512, 8000), (512, 320, 2000)
 MOST_EPOCHS, LEAST_EPOCHS = 300, 20
 MOST_SAMPLES = 16
-# Memory of training in bytes per pixel of a batch, and the share of the machine's to use.
+# Training memory in bytes per pixel of a batch, and the fraction of free memory to use.
 LIGHT_BYTES, HEAVY_BYTES, SHARE = 6_000, 24_000, 0.6
 HEAVY = ("resnet50", "resnet101", "keras.applications/", "keras_hub/")
 
@@ -27,10 +27,10 @@ HEAVY = ("resnet50", "resnet101", "keras.applications/", "keras_hub/")
 def fit_own_recipe(
     data, network=None, backbone=None, weights="imagenet", crop=None, batch_size=None
 ):
-    """Returns the recipe `own_folder` for some data on this machine, and the reasons in words.
+    """Returns the recipe `own_folder` fitted to data and this machine, and the reasons.
 
     Args:
-        data: Dict of `SegmentationDataset`, `"train"` among them.
+        data: Dict of `SegmentationDataset` with `"train"`.
         network: Name of a network, or `None` for the recipe's.
         backbone: Name of a backbone, or `None` for the first one with available weights.
         weights: `"imagenet"` to look for ImageNet weights, the path of a weights file, or `None`.
@@ -71,7 +71,7 @@ def fit_own_recipe(
         scale=tuple(_rounded(side * factor) for side in recipe.scale),
         evaluation={"size": list(size)} if factor < 1 else {},
         epochs=epochs,
-        # Other bands may contain measurements, whose absolute values matter.
+        # Other bands may be measurements, for which absolute values matter.
         color_jitter=recipe.color_jitter if data["train"].channels == 3 else 0.0,
     )
     reasons = [said]

@@ -19,8 +19,8 @@ A network that finds objects writes `annotations.coco.json`, COCO's format with 
 object.
 
 An image that cannot be read or segmented does not stop the others. It is listed at the end and in
-`classes/failed.txt`, and the exit code is 1. If an image kills the process, for example because
-memory runs out, the next call tries that image last, and skips it after three such ends.
+`classes/failed.txt`, and the exit code is 1. If an image crashes the process, for example because
+memory runs out, the next call tries that image last, and skips it after three crashes.
 `examples/predict_ray.py` does the same with many processes.
 """
 
@@ -107,7 +107,7 @@ def parse_arguments(arguments):
         help="average a video over time, 0 to 1 (default: 0)",
     )
     add("--raw", action="store_true", help="write labels as gray values, without the palette")
-    add("--retry", action="store_true", help="retry images that ended the process before")
+    add("--retry", action="store_true", help="retry images that crashed the process before")
     add(
         "--imagenet",
         action="store_true",
@@ -143,7 +143,7 @@ def main(arguments=None):
         sys.exit(str(error))
     todo = [pair for pair in pairs if not pair[1].exists()]
     remove_unfinished(arguments.results, but=[] if arguments.retry else [mask for _, mask in todo])
-    # Images that ended the process before come last.
+    # Images that crashed the process before come last.
     todo.sort(key=lambda pair: deaths(pair[1]))
     print(f"{counted(len(pairs), 'image')}, {len(pairs) - len(todo)} of them already done")
     if not todo:

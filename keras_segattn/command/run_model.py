@@ -1,4 +1,4 @@
-"""The model of a run, and its options for evaluation and prediction."""
+"""The model of a run, with its options for evaluation and prediction."""
 
 import json
 import zipfile
@@ -36,9 +36,9 @@ def load_model(path):
 
 
 def finds_objects(path):
-    """Returns whether the network of a run or a `.keras` file finds objects; does not load it.
+    """Returns whether a run or a `.keras` file has an instance segmentation network.
 
-    For a damaged file, which cannot be loaded either, the result is `False`.
+    It reads the file without loading the network. For a damaged file, it returns `False`.
     """
     try:
         with zipfile.ZipFile(find_model(path)) as file:
@@ -49,12 +49,12 @@ def finds_objects(path):
 
 
 def evaluation_of(path):
-    """Returns the options of `segment` with which a run is evaluated; none for a `.keras` file."""
+    """Returns the options of `segment` for evaluating a run; an empty dict for a `.keras` file."""
     return _settings(path).get("evaluation") or {}
 
 
 def sides_of(path):
-    """Returns the sides to which a run resizes images, as arguments of `segment_instances`."""
+    """Returns the sides that a run resizes images to, as arguments of `segment_instances`."""
     settings = _settings(path)
     return {name: settings.get(name) for name in ("short_side", "long_side")}
 

@@ -14,7 +14,7 @@
 file in base64. It returns a PNG whose pixels are the labels, shown in the palette of the model; or
 JSON with the size, the share of each class, and the PNG in base64. If pixels have several labels,
 bit `i` of a pixel is class `i`, for up to 16 classes. `GET /metadata` describes the model, and
-`GET /metrics` is for Prometheus. `GET /health` answers while the server lives. `GET /ready` returns
+`GET /metrics` is for Prometheus. `GET /health` answers while the server runs. `GET /ready` returns
 503 while the queue is full or an image takes longer than the timeout; a load balancer should check
 `/ready`.
 
@@ -22,7 +22,7 @@ The server is Uvicorn with Starlette, which are small, widely used and maintaine
 `ExportedSegmenter` runs the network without Keras or TensorFlow. The server is one process and an
 ordinary ASGI application: to scale out, start several behind a load balancer. Ray Serve scales over
 machines and collects single images into batches, but it brings about sixty packages and a cluster
-of processes; a batch gains little when images differ in size and one image fills the processor.
+of processes. Batches gain little if images differ in size or one image occupies all cores.
 LitServe left processes behind when it was stopped.
 
 Status codes: 200; 400 for a damaged or empty image; 404; 405; 408 for a body that arrives too
@@ -30,7 +30,7 @@ slowly; 413 for too many bytes, pixels or JPEG scans, or too long a side; 415 fo
 not an image; 503, with Retry-After, while the queue is full; 504 for an answer that takes too long.
 
 The server limits bytes, pixels, sides, requests and connections, and the time to receive headers
-and a body, to compute an answer, and to send it. At the timeout the client gets 504, and ONNX
+and a body, to compute an answer, and to send it. At the timeout, the client gets 504, and ONNX
 Runtime and OpenVINO stop the computation. Other runtimes cannot stop it, so `/ready` fails until
 they finish. A single client can hold all connections until the header timeout: on a public network,
 put a proxy in front that limits the connections per client.

@@ -1,4 +1,4 @@
-"""Several runs for lists of settings, and their names."""
+"""Runs for every combination of listed settings, and their names."""
 
 import itertools
 import re
@@ -29,7 +29,9 @@ def read_sweep(texts):
         sweep[name] = found
         count *= len(found)
     if count > MOST_RUNS:
-        raise ValueError(f"--sweep gives {count} runs; the limit is {MOST_RUNS}.")
+        raise ValueError(
+            f"--sweep gives {count} runs; the limit is {MOST_RUNS}. Pass fewer values."
+        )
     return sweep
 
 

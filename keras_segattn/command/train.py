@@ -4,7 +4,7 @@
     keras-segattn train runs/my_data/config.yaml --resume
     keras-segattn train config.yaml --network AttaNet --epochs 50
     keras-segattn train my_data/ --task binary --class-names lesion --group-by '(patient\\d+)'
-    keras-segattn train my_data/ --set network_arguments.fusion=concat --set loss=focal
+    keras-segattn train my_data/ --set network_arguments.fusion=concatenation
     keras-segattn train my_data/ --sweep network=CANet,AttaNet --sweep learning_rate=1e-3,3e-4
     keras-segattn train scans/ --folds 5         # cross-validation
     keras-segattn train path/to/CamVid --recipe canet1_camvid
@@ -46,14 +46,14 @@ from keras_segattn.task import TASKS
 from keras_segattn.training import RunFolder
 from keras_segattn.visualization import PredictionPictures
 
-# Recipes of the public data sets if none is named.
+# Default recipes of the public data sets.
 RECIPE_OF_KIND = {
     "camvid": "canet1_camvid",
     "cityscapes": "canet1_cityscapes",
     "ade20k": "attanet_resnet18_ade20k",
 }
 OWN = "own_folder"
-# Fields of the data that `--set` gives and that are not guessed then.
+# Fields of the data that are not guessed if `--set` gives them.
 OF_FOLDER = ("images", "masks", "label_map")
 
 

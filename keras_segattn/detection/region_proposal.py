@@ -20,7 +20,7 @@ class RegionProposal(keras.layers.Layer):
 
     ```
     boxes of a level  = clip(decode(deltas, anchors)), of its `count` best anchors
-    boxes of an image = the `count` best of all levels that non-maximum suppression left
+    boxes of an image = the `count` best of all levels that non-maximum suppression kept
     ```
 
     Args:

@@ -76,7 +76,7 @@ def export_model(
     |---|---|---|---|
     | `"saved_model"` | folder | float32 | TensorFlow, TensorFlow Serving |
     | `"onnx"` | `.onnx` | float32, float16, int8 | ONNX Runtime, Triton and others |
-    | `"onnx_cpu"` | `.onnx` | float32, float16, int8 | ONNX Runtime on a processor only, faster |
+    | `"onnx_cpu"` | `.onnx` | float32, float16, int8 | ONNX Runtime, only on a CPU, faster |
     | `"litert"` | `.tflite` | float32, float16, int8 | LiteRT |
     | `"openvino"` | folder | float32, float16, int8 | OpenVINO |
     | `"tensorrt"` | folder | float32, float16 | TensorRT, on the GPU it was built on |
@@ -108,14 +108,14 @@ def export_model(
         input_shape: Tuple `(batch, height, width)`; `None` leaves a size free. LiteRT in int8
             requires a fixed height and width; in other formats, they may make the artifact faster.
             Defaults to free sizes, as far as the model allows.
-        network_size: Tuple `(height, width)` at which the network works inside the artifact: images
-            are resized to it, and the logits back, as papers do that measure 1024x2048 images at
-            512x1024, and as `segment(size=)` and `evaluate` do. Defaults to `None`, the size of the
-            images.
+        network_size: Tuple `(height, width)`, the size at which the network runs inside the
+            artifact: images are resized to it, and the logits are resized back, as in
+            `segment(size=)` and `evaluate`. Some papers evaluate 1024x2048 images at 512x1024 in
+            this way. Defaults to `None`, the size of the images.
         threshold: Float between 0 and 1, the probability above which the class map of a binary or
             multilabel model contains a class; or a sequence of one per class. It is included in the
-            artifact and recorded. Defaults to `None`, which means 0.5; a multiclass model has its
-            best class.
+            artifact and recorded. Defaults to `None`, which means 0.5. A multiclass model has no
+            threshold.
         dtype: `"float32"`, `"float16"` or `"int8"`. Defaults to `"float32"`.
         images: Representative images for the comparison and for int8 calibration: a data set of
             `keras_segattn.data`, or a sequence of images of any kind that `segment` accepts. Up to

@@ -125,7 +125,7 @@ def _terminated(options, timeout):
 
 
 def with_logits(path):
-    """Reads a file and restores the logits, if there are some, as an output."""
+    """Reads a file and adds its logits, if there are any, to the outputs."""
     try:
         import onnx
     except ImportError as error:

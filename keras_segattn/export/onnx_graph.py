@@ -119,7 +119,7 @@ def resize_channels_last(graph):
 
 
 def gather_columns(graph):
-    """Orders maps by columns, for criss-cross attention, with a gather, in place.
+    """Orders maps by columns with a gather, in place, for criss-cross attention.
 
     ONNX Runtime combines this order and channels-last into one transposition, which is slow: it
     moves single numbers instead of all channels of a pixel at once.

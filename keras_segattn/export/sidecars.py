@@ -82,7 +82,7 @@ def move_sidecars(sources, path):
 def remove_sidecars(path):
     """Removes the files beside an artifact that is about to be replaced.
 
-    They therefore never describe another artifact: a process killed here leaves none. The labels
+    So they never describe another artifact, even if the process is killed here. The labels
     are removed first, because the description identifies them.
     """
     for target in reversed(sidecar_paths(path, folder=False)):

@@ -42,7 +42,7 @@ class TensorRT(Format):
             import torch
 
             if not torch.cuda.is_available():
-                missing.append("a GPU that torch sees")
+                missing.append("a GPU visible to torch")
         except ImportError:
             missing.append("torch with CUDA, which verifies the engine")
         if missing:

@@ -37,12 +37,12 @@ def segment_geotiff(
 ):
     """Segments a GeoTIFF file to a GeoTIFF file of classes with the same georeference.
 
-    Both files are accessed by windows: only one row of windows is in memory, for a scene of any
-    height. Overlapping windows are blended, as in `segment`.
+    Only one row of windows is in memory, whatever the height of the scene. Overlapping windows are
+    blended, as in `segment`.
 
     Pixels without data have no class. The file's nodata value, mask or alpha band identifies them,
-    or a band that is not finite. In the target, they have its nodata value: 255, or 65535 above 255
-    classes. Windows without data are skipped.
+    or a value that is not finite. In the target, they have its nodata value: 255, or 65535 above
+    255 classes. Windows without data are skipped.
 
     The target has one band of labels, with the class colors; for a multilabel model, it has one
     band of 0 and 1 per class. Its tag `CLASS_NAMES` is a JSON list.

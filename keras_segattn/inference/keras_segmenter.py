@@ -77,7 +77,7 @@ class KerasSegmenter(Segmenter):
             outputs = _resize(outputs, original)
         probabilities = to_probabilities(outputs, self.task) if self._logits else outputs
         probabilities = _resize(ops.convert_to_numpy(probabilities), original)
-        # A sum is faster than a test of each value, and NaN or infinity persists in it.
+        # A sum is faster than testing each value, and NaN or infinity propagates into it.
         if not np.isfinite(probabilities.sum(dtype="float32")):
             raise ValueError(
                 f"Model {self.model.name!r} returns NaN or infinite values for an image of "

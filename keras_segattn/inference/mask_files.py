@@ -14,7 +14,7 @@ from keras_segattn.wording import counted
 COCO_FILE = "annotations.coco.json"
 FAILED = "failed.txt"
 MADE_BY = "made_by.json"
-# Number of processes that may die at an image before it is skipped.
+# Number of crashes at an image before it is skipped.
 ATTEMPTS = 3
 
 
@@ -46,7 +46,9 @@ def pair_files(images, results):
     for path, name in names.items():
         mask = results / name.with_name(f"{name.name}.png")
         if mask in pairs:
-            raise ValueError(f"{pairs[mask]} and {path} would have the same mask {mask}")
+            raise ValueError(
+                f"{pairs[mask]} and {path} would have the same mask {mask}. Rename one of them."
+            )
         pairs[mask] = path
     return [(path, mask) for mask, path in pairs.items()]
 
@@ -71,14 +73,13 @@ def claim_results(results, model, options, pairs):
         return
     masks = {mask for _, mask in pairs if mask.exists()}
     if there is not None:
-        # A later run with the images of these masks would take them for its own.
+        # A later run with the images of these masks would treat them as its own.
         masks.update(_masks_in(results))
     if masks:
         before = "an unknown model" if there is None else _described(there)
         raise ValueError(
-            f"{results} contains {counted(len(masks), 'mask')} of {before}, and would get other "
-            f"masks of {_described(own)}. Write to another folder, or remove these masks and "
-            f"{MADE_BY}."
+            f"{results} contains {counted(len(masks), 'mask')} of {before}, and the new masks are "
+            f"of {_described(own)}. Write to another folder, or remove these masks and {MADE_BY}."
         )
     beside = [
         mask.with_name(f"{image.name}{suffix}")

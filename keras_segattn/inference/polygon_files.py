@@ -28,7 +28,7 @@ def write_polygons(
             file names are relative to the folder of the images.
         pairs: List of pairs of an image and its mask, as returned by `pair_files`.
         results: Path of the folder of the masks.
-        class_names: Sequence of one name per class; of a binary model the foreground's will do.
+        class_names: Sequence of one name per class; for a binary model, the foreground's is enough.
         task: `"multiclass"`, `"binary"` or `"multilabel"`. Defaults to `"multiclass"`.
         classes: Collection of the labels or names to trace. Defaults to `None`: all except the
             background.

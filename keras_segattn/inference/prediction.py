@@ -45,9 +45,9 @@ def segment(
             window. Only one row of windows is in memory at a time. Defaults to `None`.
         overlap: Float, at least 0 and below 1, the minimum overlap of neighboring windows as a
             fraction of a window. Overlapping windows are blended. Defaults to `0.25`.
-        size: Tuple `(height, width)` that the image is resized to for the network, as papers do
-            that measure 1024x2048 images at 512x1024; its logits are resized back. Not with `tile`.
-            Defaults to `None`, the image's own size.
+        size: Tuple `(height, width)` that the image is resized to for the network; the logits are
+            resized back. Some papers evaluate 1024x2048 images at 512x1024 in this way. Cannot be
+            combined with `tile`. Defaults to `None`, the image's own size.
         scales: Sequence of positive floats, factors of that size. The probabilities of the image at
             these scales are resized and averaged; a model of fixed size has one scale. Defaults to
             `(1.0,)`.

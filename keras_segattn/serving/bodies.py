@@ -1,4 +1,4 @@
-"""Bodies of requests, and of answers."""
+"""Request and response bodies."""
 
 import base64
 import io
@@ -6,7 +6,7 @@ import re
 
 from starlette.exceptions import HTTPException
 
-# Fields of a form.
+# Maximum number of fields in a form.
 MOST_PARTS = 20
 JSON_FILE = re.compile(rb'\s*\{\s*"image"\s*:\s*"(?:data:[^",]*,)?([A-Za-z0-9+/=\\]*)"\s*\}\s*')
 
@@ -21,9 +21,8 @@ def png(result):
 def file_of_form(body, content_type):
     """Returns the bytes of the file in a form, as browsers and `curl --form` send it.
 
-    The parts of a form are its fields. Their number is limited: Python's `email` would need
-        gigabytes for a form of a million
-    empty fields.
+    The number of fields is limited, and Python's `email` is not used: it would need gigabytes for a
+    form of a million empty fields.
     """
     boundary = re.search(r'(?i)boundary=("[^"]+"|[^\s;,]+)', content_type)
     if boundary is None:

@@ -1,4 +1,4 @@
-"""Training with a recipe: resumable runs, evaluation, and the examples' command line."""
+"""Training with a recipe: resumable runs and evaluation."""
 
 from keras_segattn.training.average_precision import evaluate_instances
 from keras_segattn.training.evaluation import (

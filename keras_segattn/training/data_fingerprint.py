@@ -1,4 +1,4 @@
-"""Tells whether a run resumes with the data it was started with."""
+"""Checks that a run resumes with the data it started with."""
 
 import functools
 import hashlib

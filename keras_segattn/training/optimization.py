@@ -44,11 +44,13 @@ def _other_optimizer(recipe, steps_per_epoch, options):
         return build("optimizer", {**plain, "config": {**plain["config"], **options}})
     given = {**(recipe.optimizer_arguments or {}), **options}
     given.setdefault("learning_rate", build_schedule(recipe, steps_per_epoch))
-    # Zero is no decay for Keras too, and some optimizers do not take it.
+    # Keras also treats zero as no decay, and some optimizers have no such argument.
     offered = {"momentum": recipe.momentum, "weight_decay": recipe.weight_decay or None}
     found = find("optimizer", recipe.optimizer)
     if not (isinstance(found, type) and issubclass(found, keras.optimizers.Optimizer)):
-        raise ValueError(f"`optimizer={recipe.optimizer!r}` is no Keras optimizer but {found!r}.")
+        raise ValueError(
+            f"`optimizer={recipe.optimizer!r}` is not a Keras optimizer but {found!r}."
+        )
     return build("optimizer", recipe.optimizer, given, **offered)
 
 
@@ -86,7 +88,9 @@ def build_schedule(recipe, steps_per_epoch):
         decay_steps=steps,
     )
     if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        raise ValueError(f"`schedule={recipe.schedule!r}` is no Keras schedule but {schedule!r}.")
+        raise ValueError(
+            f"`schedule={recipe.schedule!r}` is not a Keras schedule but {schedule!r}."
+        )
     return schedule
 
 

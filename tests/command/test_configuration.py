@@ -63,7 +63,7 @@ def test_settings_are_changed_by_name():
         ("crop=[1]", "recipe.crop"),
         ("optimizer=lion", "`optimizer` must be one of"),
         ("epochs", "NAME=VALUE"),
-        ("epochs.a=3", "which has no settings of its own"),
+        ("epochs.a=3", "not a dict with entries"),
         ("data.kind=zip", "`kind` must be one of"),
     ],
 )

@@ -51,7 +51,7 @@ def test_tensorboard_is_an_option_of_the_training():
 def test_several_processes_would_log_several_times():
     arguments = command.parse_arguments(["generated", *QUICK, "--strategy", "multi_worker"])
     with (
-        pytest.raises(ValueError, match="--logger wandb does not go with --strategy multi_worker"),
+        pytest.raises(ValueError, match="wandb cannot be used with --strategy multi_worker"),
         opened_loggers(["wandb"], command.configure(arguments)),
     ):
         pass

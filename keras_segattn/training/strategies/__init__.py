@@ -60,14 +60,14 @@ def open_strategy(options, batch_size):
         raise ValueError(
             "`sync_batch_norm=True` requires `strategy='mirrored'` or `strategy='multi_worker'`. "
             f"With {name!r}, batch normalization already uses the whole batch, and on other "
-            "backends Keras raises «Argument synchronized=True is only supported with the "
-            "TensorFlow backend»."
+            "backends Keras raises 'Argument synchronized=True is only supported with the "
+            "TensorFlow backend'."
         )
     if options.gradient_accumulation_steps is not None and strategy.backend == "tensorflow":
         raise ValueError(
             f"`gradient_accumulation_steps` does not work with `strategy={name!r}`: Keras's "
-            "optimizers raise «RuntimeError: `merge_call` called while defining a new graph or a "
-            "tf.function». Use more devices, or `strategy='data_parallel'` on JAX."
+            "optimizers raise 'RuntimeError: `merge_call` called while defining a new graph or a "
+            "tf.function'. Use more devices, or `strategy='data_parallel'` on JAX."
         )
     if options.mixed_precision == "float16" and strategy.backend == "tensorflow":
         raise ValueError(

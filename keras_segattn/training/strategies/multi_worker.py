@@ -7,9 +7,9 @@ import keras
 
 from keras_segattn.training.strategies.mirrored import Mirrored
 
-# «fit» of Keras 3 raises, in every process, before its first step: «ValueError: Attempt to convert
-# a value (PerReplica:{...}) with an unsupported type (<class
-# 'tensorflow.python.distribute.values.PerReplica'>) to a Tensor», keras issue 20585.
+# `fit` of Keras 3 raises an error in every process before its first step, Keras issue 20585:
+# "ValueError: Attempt to convert a value (PerReplica:{...}) with an unsupported type (<class
+# 'tensorflow.python.distribute.values.PerReplica'>) to a Tensor".
 
 
 class MultiWorker(Mirrored):
