@@ -395,8 +395,8 @@ def test_folder(tmp_path, capsys, monkeypatch):
     color_network().save(other)
     (photos / "2.png").write_bytes((photos / "1.png").read_bytes())
     for arguments, message in (
-        ([other], r"contains 3 masks of model\.keras .* other masks of other\.keras"),
-        ([model, "--flip"], r"other masks of model\.keras .* with .*flip=True"),
+        ([other], r"contains 3 masks of model\.keras .* new masks are of other\.keras"),
+        ([model, "--flip"], r"new masks are of model\.keras .* with .*flip=True"),
     ):
         path, *flags = map(str, arguments)
         with pytest.raises(SystemExit, match=message):
