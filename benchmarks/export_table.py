@@ -33,6 +33,7 @@ FORMATS = {
 }
 TITLES = {"saved_model": "SavedModel", "onnx": "ONNX", "litert": "LiteRT", "openvino": "OpenVINO"}
 CLASSES = 5
+NO_BREAK_HYPHEN = "\u2011"
 # The measurements on CamVid: format and precision, with the sizes of its images fixed.
 SIZE = (360, 480)
 ACCURACY = [("onnx", "float32"), ("onnx", "int8")] + [
@@ -223,7 +224,12 @@ def network_rows(networks):
         cells = []
         for format in FORMATS:
             result = found[format]
-            cells.append(f"{result[0]:.3%}, {result[1]:.0e}" if isinstance(result, list) else "no")
+            if isinstance(result, list):
+                # A browser may break a line after an ordinary hyphen.
+                difference = f"{result[1]:.0e}".replace("-", NO_BREAK_HYPHEN)
+                cells.append(f"{result[0]:.3%}, {difference}")
+            else:
+                cells.append("no")
         yield [*key.split(), *cells]
 
 
