@@ -12,7 +12,7 @@ SLIDING = ("tile", "overlap")
 
 
 def by_name_only(constructor):
-    """Wraps a function that makes a model: positional arguments are refused with a sentence."""
+    """Wraps a function that makes a model: positional arguments raise an error."""
 
     @functools.wraps(constructor)
     def checked(*args, **kwargs):

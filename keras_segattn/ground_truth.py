@@ -66,8 +66,8 @@ def check_logits(y_pred, from_logits, name, softmax=False):
 def is_softmax(y_pred):
     """Returns whether outputs come from a softmax, as a boolean tensor; also in compiled code.
 
-    The outputs of a softmax are at least 0 and sum to 1 in every pixel. Logits never are in all
-    pixels of a batch, unless someone made them so.
+    The outputs of a softmax are at least 0 and sum to 1 in every pixel. Logits practically
+    never satisfy this in all pixels of a batch.
 
     Args:
         y_pred: Outputs `(batch, height, width, classes)` for several classes.

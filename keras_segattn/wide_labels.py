@@ -13,12 +13,12 @@ LEAST, MOST = -(2**31), 2**31 - 1
 def bound_labels(data):
     """Bounds the labels of a data set to 32 bits on JAX, where 2^40 would become class 0.
 
-    A bounded label is still not a class, so that the loss and the scores are NaN.
+    A bounded label is still not a class, so the loss and the scores are NaN.
 
     Args:
-        data: What `fit` accepts as `x` besides arrays: a generator, a `keras.utils.PyDataset`, a
-            `tf.data.Dataset` or a `DataLoader` of torch. Anything else is returned as it is. So
-            are JAX arrays in batches: JAX has cut their labels already.
+        data: Any `x` of `fit` except arrays: a generator, a `keras.utils.PyDataset`, a
+            `tf.data.Dataset` or torch's `DataLoader`. Anything else is returned unchanged, and so
+            are JAX arrays in batches, because JAX has already cut their labels.
 
     Returns:
         Data of the same kind.

@@ -1,4 +1,4 @@
-"""The classes of a prediction in words, as in `keras.applications`."""
+"""The classes of a prediction and their shares, as in `keras.applications`."""
 
 import keras
 import numpy as np

@@ -86,11 +86,11 @@ def check_numpy_labels(loss, labels, channels):
 def guard_labels(loss, y_true, y_pred):
     """Makes a sparse or binary loss of Keras NaN for labels that it would misread.
 
-    By itself a sparse loss raises for labels that are neither a class nor void on TensorFlow and
-    torch, and computes a wrong loss on JAX. To a binary one 255 is a label.
+    For labels that are neither a class nor void, Keras's sparse losses raise an error on TensorFlow
+    and torch, and compute a wrong loss on JAX. Keras's binary losses treat 255 as a label.
 
     Args:
-        loss: A loss, as `compile` takes it.
+        loss: A loss, as in `compile`.
         y_true: Tensor of labels.
         y_pred: Tensor of outputs `(batch, height, width, classes)`.
 

@@ -40,7 +40,7 @@ def attend(attention, x):
     """Returns the map of an attention layer, which must have the size of its input.
 
     Raises:
-        ValueError: If it has another size, which would show only where the network is used.
+        ValueError: If it has another size; the network would otherwise fail only when it is used.
     """
     y = attention(x)
     probe = keras.KerasTensor((1, 64, 96, x.shape[-1]))

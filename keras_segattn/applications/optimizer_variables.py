@@ -6,9 +6,9 @@ import keras
 def make_optimizer_variables(model):
     """Creates the optimizer variables of a compiled model, if there are none yet.
 
-    TensorFlow traces a step that makes variables twice, and tracing is most of the time until the
-    first step of a network ends. Keras itself makes them earlier on the other backends, and for
-    `tf.distribute` in the strategy's scope.
+    TensorFlow traces a step that creates variables twice, and tracing takes most of the time of a
+    network's first step. Keras itself creates them earlier on the other backends and, for
+    `tf.distribute`, in the strategy's scope.
     """
     if keras.backend.backend() != "tensorflow" or model._distribute_strategy is not None:
         return

@@ -1,4 +1,4 @@
-"""Arguments that nothing reads beside the value of another argument."""
+"""Arguments that have no effect with the given value of another argument."""
 
 import functools
 import inspect

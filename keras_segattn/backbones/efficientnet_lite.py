@@ -75,9 +75,9 @@ def EfficientNetLite0(
         2019), and "Higher accuracy on vision models with EfficientNet-Lite" (Liu, 2020).
 
     **Differences from the reference code**: the last 1x1 convolution to 1280 channels, read only by
-    the classifier, is omitted. Training does not drop blocks at random. TensorFlow's padding moves
-    the maps by a pixel where the size of a map is odd; here the pixels of a map lie at the same
-    places in images of every size, as they do in the reference code for sizes divisible by 32.
+    the classifier, is omitted. Training does not drop blocks at random. In the reference
+    code, TensorFlow's padding shifts a map of odd size by a pixel. Here, maps have the same
+    alignment for every image size, like the reference code for sizes divisible by 32.
     """
     return _efficientnet_lite(
         1.0, 1.0, input_shape, output_stride, weights, input_tensor, name, "efficientnet_lite0"

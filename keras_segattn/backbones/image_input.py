@@ -16,7 +16,7 @@ def check_channels_last(data_format):
         raise ValueError(
             "Images must be (batch, height, width, channels) on every backend; channels first is "
             "not supported. Call keras.config.set_image_data_format('channels_last'), and "
-            "transpose images by keras.ops.transpose(images, (0, 2, 3, 1))."
+            "transpose images with keras.ops.transpose(images, (0, 2, 3, 1))."
         )
 
 

@@ -249,11 +249,10 @@ class SegmentationDataset:
         """Returns the foreground weight that balances foreground and background.
 
         It is the number of background pixels for each pixel of the foreground, for
-        `keras_segattn.losses.BinaryCrossEntropy(positive_weight=)`. The network then finds more of
-        a rare foreground, and takes more of the background for it. The square root of the weight
-        does less of both.
+        `keras_segattn.losses.BinaryCrossEntropy(positive_weight=)`. It increases the recall of a
+        rare foreground at the cost of false positives. Its square root is a milder choice.
 
-        Warns of a foreground that no mask holds, whose weight is 1.
+        Warns if no mask contains the foreground, whose weight is then 1.
 
         Returns:
             Float with the task `"binary"`; a list of one per class with `"multilabel"`.

@@ -13,10 +13,10 @@ LEAST_VISIBLE = 0.25
 class DrawnShapes(InstanceDataset):
     """Drawn, overlapping discs, boxes and triangles, determined by the seed.
 
-    One to five shapes of random size, position and color on a random background, with noise. A
-    later shape hides earlier ones: masks and boxes cover the visible parts, and a shape with less
-    than a quarter visible is dropped. The data are easy for a network and no substitute for real
-    images.
+    Each image has one to five shapes of random size, position and color on a random background,
+    with noise. A later shape hides earlier ones: masks and boxes cover the visible parts, and a
+    shape with less than a quarter visible is dropped. The data is easy to learn and does not
+    replace real images.
 
     Args:
         split: `"train"`, `"val"` or `"test"`; the splits differ in every image.

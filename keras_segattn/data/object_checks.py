@@ -6,8 +6,7 @@ PARTS = ("boxes", "classes", "masks")
 
 
 def check_objects(dataset, index, image, objects):
-    """Raises a ValueError unless the objects of an image meet the contract of
-    `InstanceDataset.read`.
+    """Raises a ValueError if the objects of an image violate `InstanceDataset.read`.
 
     Boxes without area and boxes beyond the image are allowed: training ignores boxes without area.
 

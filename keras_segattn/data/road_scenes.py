@@ -16,7 +16,7 @@ class RoadScenes(SegmentationDataset):
 
     A scene has a sky, a row of buildings and trees, a road between pavements, and poles, signs,
     fences, cars, pedestrians and bicyclists at random positions, with random colors and light. A
-    strip of void borders some objects. The data are easy for a network and no substitute for real
+    strip of void borders some objects. The data is easy to learn and does not replace real
     images.
 
     Args:

@@ -41,8 +41,8 @@ def _divide(dataset, shares, seed, group_by):
     if not all(map(len, found)):
         number = "" if group_by is None else f" The number of groups is {len(sizes)}."
         raise ValueError(
-            f"With {dataset!r}, a part of {np.round(shares, 4).tolist()} would be without a "
-            f"sample.{number} Choose fewer or larger parts, or a `group_by` that gives more groups."
+            f"With {dataset!r}, a part of {np.round(shares, 4).tolist()} would have no samples."
+            f"{number} Choose fewer or larger parts, or a `group_by` that gives more groups."
         )
     return found
 

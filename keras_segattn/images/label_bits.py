@@ -35,7 +35,7 @@ def pack_labels(class_map):
     if classes > MOST_CLASSES:
         raise ValueError(
             "A PNG file has 16 bits for several labels per pixel. Received: "
-            f"{counted(classes, 'class')}. Save the class map of `segment` by "
+            f"{counted(classes, 'class')}. Save the class map of `segment` with "
             "`numpy.savez_compressed`."
         )
     dtype = "uint8" if classes <= 8 else "uint16"

@@ -19,15 +19,15 @@ def read_image(image, most_pixels=None, channel_order="RGB"):
     server and the demo page.
 
     Files are BMP, GIF, JPEG, PNG, PPM, TIFF, WebP or NumPy's `.npy`; from a path also AVIF,
-    JPEG 2000, PCX, QOI, SGI and TGA, as far as the installed Pillow reads them. The first image of
-    a file that holds several is read, except where tifffile or ImageJ noted that the pages are
-    bands. Images are turned upright as their EXIF orientation says. Palettes, CMYK and other color
-    spaces become RGB; gray, alpha and further bands, and the dtype of gray values, stay as they are
-    in the file. PPM files are scaled to their highest value. TIFF files with colors of 16 bits or
-    floats, or with more bands than Pillow reads, need the package `tifffile`.
+    JPEG 2000, PCX, QOI, SGI and TGA, if the installed Pillow supports them. If a file contains
+    several images, the first one is read, unless tifffile or ImageJ marked the pages as bands. The
+    EXIF orientation is applied. Palettes, CMYK and other color spaces become RGB. Gray, alpha and
+    further bands are kept, with the dtype of gray values. PPM files are scaled to their highest
+    value. TIFF files with 16-bit or float colors, or with more bands than Pillow reads, require the
+    package `tifffile`.
 
-    Colors of 16 bits stay so in PNG, PPM, TIFF and `.npy` files. Pillow reads them with 8 bits from
-    AVIF, JPEG 2000 and SGI files, and holds them so in a `PIL.Image.Image`.
+    16-bit colors are kept from PNG, PPM, TIFF and `.npy` files. Pillow reduces them to 8 bits in
+    AVIF, JPEG 2000 and SGI files and in every `PIL.Image.Image`.
 
     Args:
         image: Path of a file, bytes of a file, binary file object, `PIL.Image.Image`, array or

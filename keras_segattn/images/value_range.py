@@ -76,7 +76,7 @@ def scale_to_range(image, value_range):
 
 
 def count_value_range(images):
-    """Returns the value range of images, without a thousandth of the values at each end.
+    """Returns the value range of images, ignoring the lowest and highest thousandth of the values.
 
     Images with up to three bands get one range, which keeps colors; others get one range per band.
 

@@ -26,8 +26,8 @@ class SegmentationLoss(keras.losses.Loss):
 
     A label that is neither a class nor void raises a `ValueError` in a NumPy array and makes the
     loss NaN in a tensor, on every backend. So do the outputs of a softmax where logits are
-    expected. Void pixels are removed before the arithmetic: NaN or
-    infinite logits there change neither the loss nor its gradient.
+    expected. Void pixels are removed before the arithmetic, so NaN or infinite logits there change
+    neither the loss nor its gradient.
 
     Losses can be added and multiplied by numbers: `0.5 * DiceLoss() + WeightedCrossEntropy()` is a
     `SumOfLosses`.

@@ -47,7 +47,7 @@ class CalibrationError(PixelCounts):
 
     >>> metric = CalibrationError(num_classes=2, from_logits=False)
     >>> metric.update_state(np.array([[[0, 0]]]), np.array([[[[0.8, 0.2], [0.8, 0.2]]]]))
-    >>> round(float(metric.result()), 3)  # 0.8 promised, and all are right
+    >>> round(float(metric.result()), 3)  # 0.8 predicted, and all pixels are right
     0.2
 
     Reference:

@@ -1,4 +1,4 @@
-"""The recipe for anyone's images."""
+"""The recipe for a user's own images."""
 
 from keras_segattn.recipes.recipe import Recipe
 

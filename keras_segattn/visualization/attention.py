@@ -33,8 +33,8 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
         model: A network of `keras_segattn.applications`.
         image: uint8 array of shape `(height, width, channels)`.
         pixel: Tuple `(row, column)` of a pixel of the image, for layers with separate attention for
-            every pixel: `CrissCrossAttention`, `NonLocal` and `StripAttention`. The others do
-            without. Not with `strip`. Defaults to `None`.
+            every pixel: `CrissCrossAttention`, `NonLocal` and `StripAttention`. Cannot be combined
+            with `strip`. Defaults to `None`.
         layer: Name of the layer, as in `attention_layers`; optional if there is only one. Defaults
             to `None`.
         strip: Integer, a column of the image (a row, if strips are horizontal), for
@@ -48,7 +48,7 @@ def model_attention(model, image, pixel=None, layer=None, strip=None):
     Raises:
         ValueError: If the layer is not named and there are several, if the model has none of that
             name, if the pixel is missing or outside the image, if the strip is outside the image or
-            is asked of a model without a `StripAttention`, or if both are given.
+            the model has no `StripAttention`, or if both are given.
 
     Example:
 
@@ -128,8 +128,8 @@ def attention_maps(layer, inputs, pixel=None, strip=None):
 
     Raises:
         TypeError: If the layer has no method `attention`.
-        ValueError: If there is more than one image, the pixel is missing or outside the map, a
-            strip is asked of another layer, or both are given.
+        ValueError: If there is more than one image, the pixel is missing or outside the map,
+            `strip` is given for another layer, or both are given.
 
     Example:
 

@@ -20,8 +20,8 @@ class PredictionPictures(keras.callbacks.Callback):
 
     Args:
         folder: The folder of the pictures, created if needed.
-        dataset: A `keras_segattn.data.SegmentationDataset`; the images drawn are spread from its
-            first to its last.
+        dataset: A `keras_segattn.data.SegmentationDataset`; the drawn images are spread evenly over
+            it.
         count: Integer, the number of images. Defaults to `4`.
         freq: Integer, the number of epochs between two pictures. Defaults to `1`.
         log_dir: Folder for TensorBoard, which requires TensorFlow, or `None`. Defaults to `None`.

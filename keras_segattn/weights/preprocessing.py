@@ -173,7 +173,7 @@ def known_preprocessing(model, advice=""):
 
     Args:
         model: A Keras model.
-        advice: Text that the message puts after what to pass. Defaults to none.
+        advice: Text that the message appends to the fix. Defaults to none.
 
     Raises:
         ValueError: If the model has none.

@@ -22,11 +22,10 @@ def load_torch_state_dict(target, state_dict, strict=True):
     """Loads the weights of a torch network into a layer, a backbone or a network.
 
     It knows the weight names of torchvision (ResNet, MobileNetV2, ShuffleNetV2, Mask R-CNN), of the
-    repositories of STDC-Seg, CCNet, AttaNet and maskrcnn-benchmark, and of the first three's single
-    attention layers. Names may
-    have any prefix, such as `module.` or the path inside a larger network; weights outside the
-    prefix are ignored. Kernels are transposed to Keras's order, InPlace-ABN's weights become its
-    effective weights, and batch counters are ignored.
+    repositories of STDC-Seg, CCNet, AttaNet and maskrcnn-benchmark, and of single attention layers.
+    Names may have any prefix, such as `module.` or the path inside a larger network; weights
+    outside the prefix are ignored. Kernels are transposed to Keras's order, InPlace-ABN's weights
+    become its effective weights, and batch counters are ignored.
 
     If the checkpoint has another number of classes, everything except the classifiers is loaded,
     with a warning. If the checkpoint is for three image channels and the target reads another
