@@ -6,6 +6,7 @@ from keras import ops
 from keras_segattn.applications import mask_rcnn_losses as losses
 from keras_segattn.applications.optimizer_variables import make_optimizer_variables
 from keras_segattn.backbones.pyramid import LEVELS
+from keras_segattn.detection.image_padding import ImagePadding
 from keras_segattn.weights.preprocessing import IMAGENET
 
 LOSSES = ("region", "region_box", "classification", "box", "mask")
@@ -126,11 +127,11 @@ class InstanceSegmentationModel(keras.Model):
         """Returns a model with the same layers for images padded below and on the right.
 
         Its inputs are a list of the images and their unpadded sizes, `(batch, 2)` heights and
-        widths. No object extends into the padding.
+        widths. If this model has a fixed size, the padded images have the next multiples of 32. No
+        object extends into the padding.
         """
-        images = keras.Input(
-            batch_shape=self.inputs[0].shape, dtype=self.inputs[0].dtype, name="images"
-        )
+        padded, _ = ImagePadding().compute_output_spec(self.inputs[0])
+        images = keras.Input(batch_shape=padded.shape, dtype=self.inputs[0].dtype, name="images")
         sizes = keras.Input((2,), images.shape[0], dtype="int32", name="sizes")
         return keras.Model(
             [images, sizes],

@@ -20,11 +20,14 @@ def segment_instances(
 ):
     """Finds the objects in an image, each with a box, a class and a mask of the image size.
 
+    For a model with a fixed size, the image is resized to it, and boxes and masks back.
+
     Args:
         model: A `keras_segattn.applications.InstanceSegmentationModel`, such as `MaskRCNN`.
         image: The path or the bytes of a file, a `PIL.Image.Image`, or an array, as for `segment`.
         short_side: Integer, the length in pixels to which the shorter side is resized for the
-            network; 800 for a model trained on COCO. Defaults to `None`, the image's own size.
+            network; 800 for a model trained on COCO. Defaults to `None`, the image's own size. A
+            model of fixed size does not need it.
         long_side: Integer, the maximum length of the longer side after that; 1333 for a model
             trained on COCO. Defaults to `None`, no limit.
         score_threshold: Float, the minimum score of a returned object. Use `0`, all objects, for
@@ -51,7 +54,9 @@ def segment_instances(
     image = read_image(image, channel_order=channel_order)
     pixels = to_pixels(image, model.input_shape[-1])
     height, width = pixels.shape[:2]
-    rows, columns = fitted_size(height, width, short_side, long_side)
+    fitted = fitted_size(height, width, short_side, long_side)
+    sides = model.input_shape[1:3]
+    rows, columns = (fixed or side for fixed, side in zip(sides, fitted, strict=True))
     if (rows, columns) != (height, width):
         pixels = keras.ops.image.resize(
             pixels, (rows, columns), antialias=True, data_format="channels_last"

@@ -81,6 +81,30 @@ def test_a_network_gives_objects_that_can_be_drawn():
     assert repr(found) == f"Instances({len(found)} objects, 50x70)"
 
 
+def test_a_model_of_fixed_size_gets_images_of_its_size():
+    fixed, free = (
+        MaskRCNN(
+            backbone=tiny_backbone(),
+            input_shape=(*size, 3),
+            classes=3,
+            filters=8,
+            units=8,
+            proposals=20,
+            detections=9,
+        )
+        for size in ((40, 70), (None, None))
+    )
+    fixed.set_weights(free.get_weights())
+    image = DrawnShapes("val", 1, (80, 140)).read(0)[0]
+    want = segment_instances(free, image, short_side=40, long_side=70, score_threshold=0)
+    got = segment_instances(fixed, image, score_threshold=0)
+    assert len(got) == len(want) > 0
+    np.testing.assert_allclose(got.boxes, want.boxes, atol=1e-2)
+    np.testing.assert_array_equal(got.classes, want.classes)
+    # In other proportions, too.
+    assert segment_instances(fixed, image[:30], score_threshold=0).masks.shape[1:] == (30, 140)
+
+
 def test_the_better_object_is_in_front():
     image = np.zeros((8, 8, 3), "uint8")
     one = Instances(image, [[0, 0, 8, 8]], [0.9], [0], SQUARE)
