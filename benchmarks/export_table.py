@@ -119,11 +119,11 @@ def measure_case(network, backbone):
 
 
 def look_trained(model, images):
-    """Gives an untrained network weights and statistics that hide no fault of an export.
+    """Changes an untrained network so that its outputs reveal faults of an export.
 
-    Weights that begin as zeros or ones get other values, and batch normalization the statistics of
-    some images, so that the logits differ from pixel to pixel. A single image would not do:
-    values pooled over it have no variance, and normalization would make large numbers of rounding.
+    Weights that are all zeros or ones get other values, and batch normalization gets the statistics
+    of some images, so the logits differ from pixel to pixel. One image is not enough: values pooled
+    over it have no variance, so normalization would amplify rounding errors.
     """
     rng = np.random.default_rng(0)
     for weight in model.weights:
@@ -215,7 +215,7 @@ def unmeasured(networks):
 
 
 def network_rows(networks):
-    # Rows measured later stand with their network.
+    # Rows measured later are listed with their network.
     for key in sorted(networks, key=lambda key: NETWORKS.index(key.split()[0])):
         found = networks[key]
         if "why not" in found:

@@ -1,4 +1,4 @@
-"""Estimates the milliseconds of networks on a machine that is not quiet.
+"""Estimates the milliseconds of networks on a busy machine.
 
     python -m benchmarks.relative_speed FOLDER
 
@@ -7,7 +7,7 @@ of processor time, which does not include waiting. The scale comes from the netw
 `benchmarks.speed` has measured: the geometric mean of their milliseconds over their ratios. The
 estimates of these networks show the error.
 
-FOLDER keeps the artifacts, and those that it already has are not written again.
+FOLDER keeps the artifacts for later runs.
 """
 
 import argparse

@@ -22,7 +22,7 @@ import numpy as np
 
 CLASSES = 19
 SIZES = ((512, 1024), (360, 480))
-MULTIPLE = 32  # the networks want heights and widths that it divides
+MULTIPLE = 32  # The networks need heights and widths divisible by it.
 
 
 def _smp(name):
@@ -79,7 +79,7 @@ def write_torch(name, size, path):
 
 
 def write_keras(name, size, path):
-    """Exports a network of KerasHub, in the same manner."""
+    """Exports a network of KerasHub, in the same way."""
     import keras
 
     from benchmarks.peers import KERAS_PEERS
@@ -95,7 +95,7 @@ def write_keras(name, size, path):
 
 
 def quantize(source, target):
-    """Writes the int8 version of an ONNX file, as `onnxruntime` advises it for processors."""
+    """Writes the int8 version of an ONNX file, as `onnxruntime` recommends for CPUs."""
     import onnxruntime
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process

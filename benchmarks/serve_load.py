@@ -92,8 +92,7 @@ def good_images(folder):
 
 
 def kinds_of_requests(images):
-    """Returns a dict from a kind to `(method, path, body, chunked, right status)`, and the valid
-    kinds.
+    """Returns a dict from kinds to `(method, path, body, chunked, status)`, and the valid kinds.
 
     A valid request includes its image, from which the local answer is computed.
     """
