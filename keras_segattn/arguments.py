@@ -67,6 +67,21 @@ def check_functional(model):
         )
 
 
+def check_returns_map(model, function):
+    """Raises a ValueError unless a model is functional and returns one map.
+
+    Args:
+        model: The model.
+        function: Name of the function for networks that return a dict of objects.
+    """
+    check_functional(model)
+    if isinstance(model.output, dict):
+        raise ValueError(
+            f"Model {model.name!r} returns {sorted(model.output)}, not a class map. For an "
+            f"instance segmentation network, such as MaskRCNN, use `{function}`."
+        )
+
+
 def check_pixel(pixel, size):
     """Raises a ValueError unless a pixel `(row, column)` lies inside a map or image.
 

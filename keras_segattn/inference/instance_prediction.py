@@ -39,8 +39,8 @@ def segment_instances(
 
     Raises:
         FileNotFoundError: If the file does not exist.
-        ValueError: If the image is empty or damaged, its channels or values are wrong, or a side is
-            below 1.
+        ValueError: If the model is not an `InstanceSegmentationModel`, the image is empty or
+            damaged, its channels or values are wrong, or a side is below 1.
 
     Example:
 
@@ -51,6 +51,7 @@ def segment_instances(
     >>> found.masks.shape[1:]
     (70, 90)
     """
+    check_finds_objects(model)
     image = read_image(image, channel_order=channel_order)
     pixels = to_pixels(image, model.input_shape[-1])
     height, width = pixels.shape[:2]
@@ -73,6 +74,15 @@ def segment_instances(
     kept &= (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     parts = (found["scores"][kept], found["classes"][kept], found["masks"][kept])
     return Instances(image, boxes[kept], *parts, model.class_names)
+
+
+def check_finds_objects(model):
+    """Raises a ValueError unless a model is an instance segmentation network."""
+    if not hasattr(model, "padded_model"):
+        raise ValueError(
+            f"Model {model.name!r} does not find objects. Pass an instance segmentation network, "
+            "such as MaskRCNN; for class maps, use `segment` and `evaluate`."
+        )
 
 
 def _padded(model):

@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_segattn.applications.logits import returns_logits, task_of, to_probabilities
-from keras_segattn.arguments import LEAST_SIDE, check_functional, check_scales, check_size
+from keras_segattn.arguments import LEAST_SIDE, check_returns_map, check_scales, check_size
 from keras_segattn.inference.segmenter import Segmenter
 from keras_segattn.task import check_task, check_threshold
 from keras_segattn.weights.preprocessing import known_preprocessing
@@ -29,7 +29,7 @@ class KerasSegmenter(Segmenter):
     def __init__(
         self, model, preprocessing=None, size=None, scales=(1.0,), flip=False, threshold=None
     ):
-        check_functional(model)
+        check_returns_map(model, "segment_instances")
         self.model = model
         self.preprocessing = known_preprocessing(model) if preprocessing is None else preprocessing
         self.sides = tuple(model.input_shape[1:3])

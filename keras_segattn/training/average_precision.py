@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_segattn.inference import segment_instances
+from keras_segattn.inference.instance_prediction import check_finds_objects
 
 KINDS = {"box": "bbox", "mask": "segm"}
 # The first entries of `COCOeval.stats`.
@@ -47,7 +48,8 @@ def evaluate_instances(model, data, *, short_side=None, long_side=None, truth=No
 
     Raises:
         ImportError: If pycocotools is not installed.
-        ValueError: If the model has another number of classes than the data set.
+        ValueError: If the model is not an `InstanceSegmentationModel`, or has another number of
+            classes than the data set.
 
     Example:
 
@@ -56,6 +58,7 @@ def evaluate_instances(model, data, *, short_side=None, long_side=None, truth=No
     evaluate_instances(model, data, short_side=800, long_side=1333)["mask"]["ap"]
     ```
     """
+    check_finds_objects(model)
     check_judge()
     if model.classes != len(data.class_names):
         raise ValueError(

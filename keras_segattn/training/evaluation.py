@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from keras_segattn.applications.logits import task_of
-from keras_segattn.arguments import check_functional
+from keras_segattn.arguments import check_returns_map
 from keras_segattn.data.sampler import Sampler
 from keras_segattn.inference import segment
 from keras_segattn.metrics import confusion_scores
@@ -51,7 +51,7 @@ def count_confusions(model, data, each=None, **options):
             classes differs from the data set's, the model is not functional, a sample violates
             `SegmentationDataset.read`, or the network's outputs are not finite.
     """
-    check_functional(model)
+    check_returns_map(model, "evaluate_instances")
     _check_classes(model, data)
     if not data.has_masks:
         raise ValueError(

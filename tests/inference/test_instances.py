@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from keras_segattn.applications import MaskRCNN
+from keras_segattn.applications import CANet, MaskRCNN
 from keras_segattn.data import DrawnShapes
-from keras_segattn.inference import Instances, segment_instances
+from keras_segattn.inference import Instances, segment, segment_instances
+from keras_segattn.training import evaluate, evaluate_instances
 from tests.applications.cases import tiny_backbone
 
 SQUARE = np.ones((1, 28, 28), "float32")
@@ -103,6 +104,21 @@ def test_a_model_of_fixed_size_gets_images_of_its_size():
     np.testing.assert_array_equal(got.classes, want.classes)
     # In other proportions, too.
     assert segment_instances(fixed, image[:30], score_threshold=0).masks.shape[1:] == (30, 140)
+
+
+@pytest.mark.once
+def test_networks_of_the_other_kind_are_refused():
+    finds = MaskRCNN(backbone=tiny_backbone(), classes=3, filters=8, units=8, proposals=20)
+    maps = CANet(backbone=tiny_backbone(), classes=3, filters=16, up_channels=8)
+    image, shapes = np.zeros((32, 32, 3), "uint8"), DrawnShapes("val", 1, (32, 32))
+    for function, model, data, message in (
+        (segment, finds, image, r"'mask_rcnn' returns \['boxes', .* use `segment_instances`"),
+        (evaluate, finds, shapes, "'mask_rcnn' returns .* use `evaluate_instances`"),
+        (segment_instances, maps, image, "'canet' does not find objects"),
+        (evaluate_instances, maps, shapes, "'canet' does not find objects"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            function(model, data)
 
 
 def test_the_better_object_is_in_front():
