@@ -2,6 +2,7 @@ import gc
 import os
 import tempfile
 from pathlib import Path
+from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # On import it asks a server for its newest version.
@@ -28,8 +29,12 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 @pytest.fixture(autouse=True)
-def fresh_session():
-    keras.utils.set_random_seed(0)
+def fresh_session(monkeypatch):
+    # Keras and converters collect garbage in many calls, each time through all that is loaded.
+    monkeypatch.setattr(gc, "collect", lambda generation=2: 0)
+    # TensorFlow's seed, which Keras does not draw from, would empty the cache of its kernels.
+    with mock.patch("tensorflow.random.set_seed"):
+        keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
 
@@ -49,7 +54,7 @@ def rng():
 
 
 def pytest_collection_finish():
-    # Keras collects garbage in some calls, as in `quantize`, each time through all that is loaded.
+    # Python need not look for garbage among the modules.
     gc.freeze()
 
 
