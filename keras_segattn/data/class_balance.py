@@ -78,5 +78,7 @@ def _pixel_counts(dataset):
         else:
             counts[index] = np.bincount(mask.ravel(), minlength=256)[: len(dataset.class_names)]
     if not known.any():
-        raise ValueError(f"All pixels of {dataset!r} are void.")
+        raise ValueError(
+            f"All pixels of {dataset!r} are void. Check the masks, and `label_map` if there is one."
+        )
     return counts, known

@@ -42,7 +42,7 @@ class InstancePyDataset(keras.utils.PyDataset):
         if training and len(dataset) < batch_size:
             raise ValueError(
                 f"A batch of {batch_size} needs at least {batch_size} images. The data set has "
-                f"{len(dataset)}."
+                f"{len(dataset)}. Use a smaller `batch_size`."
             )
         self.dataset = dataset
         self.batch_size = batch_size

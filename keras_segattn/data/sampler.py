@@ -58,7 +58,9 @@ class Sampler:
                 f"multiple of {count}."
             )
         if training and len(dataset) < batch_size:
-            raise ValueError(f"{dataset!r} does not fill a batch of {batch_size}.")
+            raise ValueError(
+                f"{dataset!r} does not fill a batch of {batch_size}. Use a smaller `batch_size`."
+            )
         self.samples = len(dataset)
         self.batch_size = batch_size
         self.share = share

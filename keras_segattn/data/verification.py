@@ -35,7 +35,10 @@ def faults_of(dataset):
     occurs = occurs[: len(dataset.class_names)]
     if dataset.has_masks and not faults:
         if not known:
-            return [f"All pixels of {dataset!r} are void."]
+            return [
+                f"All pixels of {dataset!r} are void. Check the masks, and `label_map` if there is "
+                "one."
+            ]
         warn_of_missing(dataset, occurs)
     return faults
 

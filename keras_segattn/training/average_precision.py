@@ -63,7 +63,8 @@ def evaluate_instances(model, data, *, short_side=None, long_side=None, truth=No
     if model.classes != len(data.class_names):
         raise ValueError(
             f"Model {model.name!r} has {model.classes} classes, but the data set has "
-            f"{len(data.class_names)}: {list(data.class_names)}"
+            f"{len(data.class_names)}: {list(data.class_names)}. Pass data with the model's "
+            "classes."
         )
     results = []
     progress = keras.utils.Progbar(len(data), unit_name="image")

@@ -25,12 +25,14 @@ def check_training(recipe, data, options):
         raise ValueError(f"`data` needs 'train' and 'val'. Received: {sorted(data)}")
     for split in ("train", "val"):
         if not data[split].has_masks:
-            raise ValueError(f"No image of the {split} data has a mask: {data[split]!r}.")
+            raise ValueError(
+                f"No image of the {split} data has a mask: {data[split]!r}. Pass data with masks."
+            )
     names = data["train"].class_names
     if list(names) != list(data["val"].class_names):
         raise ValueError(
             f"The train and val data have different classes: {list(names)} and "
-            f"{list(data['val'].class_names)}."
+            f"{list(data['val'].class_names)}. Open both with the same `class_names`."
         )
     ranges = data["train"].value_range, data["val"].value_range
     if ranges[0] != ranges[1]:

@@ -90,11 +90,14 @@ def _check_classes(model, data):
     classes, wanted = count_labels(task, channels), len(data.class_names)
     if classes != wanted:
         count = counted(classes, "class")
-        raise ValueError(f"Model {model.name!r} has {count}, but the data set has {wanted}.")
+        raise ValueError(
+            f"Model {model.name!r} has {count}, but the data set has {wanted}. "
+            "Pass data with the model's classes, or merge classes with `label_map`."
+        )
     if (task == "multilabel") != (data.task == "multilabel"):
         raise ValueError(
             f"Model {model.name!r} is for task={task!r}, but the masks of {data!r} are for "
-            f"task={data.task!r}: one label per pixel, or several."
+            f"task={data.task!r}: one label per pixel, or several. Pass data for the model's task."
         )
 
 

@@ -47,17 +47,19 @@ def write_submission(model, data, folder, **options):
     if task_of(model) != "multiclass":
         raise ValueError(
             f"The server expects one of {len(labels)} classes per pixel. Model {model.name!r} "
-            f"is for task={task_of(model)!r}."
+            f"is for task={task_of(model)!r}. Pass a model with task='multiclass'."
         )
     if model.output.shape[-1] != len(labels):
         raise ValueError(
             f"Model {model.name!r} has {counted(model.output.shape[-1], 'class')}, but the server "
-            f"has {len(labels)}."
+            f"has {len(labels)}. Pass a model trained on the classes of this data set."
         )
     folder = Path(folder)
     paths = [folder / f"{Path(data.name(index)).name}.png" for index in range(len(data))]
     if len(set(paths)) < len(paths):
-        raise ValueError(f"Two images of {data!r} have the same name and would share one file.")
+        raise ValueError(
+            f"Two images of {data!r} have the same name and would share one file. Rename one."
+        )
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
