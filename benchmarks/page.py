@@ -26,6 +26,8 @@ HEAD = """# Speed
 - **ONNX** means ONNX Runtime; networks use artifacts in `format="onnx_cpu"`. Rows
   "ONNX, int8" from 2026-11-21 were measured before all convolutions had int8 kernels. int8 now
   takes 0.38 to 0.50 of the time of float32: see [the notes](NOTES.md#int8-in-onnx-runtime).
+- **Comparisons named "GPU"** require one and are skipped without it. Everything else was measured
+  on a CPU.
 
 [NOTES.md](NOTES.md) lists all attempts to improve speed, including those that did not help.
 """

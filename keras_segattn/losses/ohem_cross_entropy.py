@@ -95,13 +95,13 @@ class OHEMCrossEntropy(PixelLoss):
     def pixel_weights(self, losses, weights):
         # Void pixels have weight 0 and come last.
         ranked = ops.where(weights > 0, ops.stop_gradient(losses), -1.0)
-        ascending = ops.sort(ops.reshape(ranked, (-1,)))
-        min_kept = self._number_kept(ops.shape(ascending)[0])
-        # A replica contributes at most these to the `min_kept` hardest pixels of the batch.
-        ascending = ops.sort(gather_from_replicas(ascending[-min_kept:]))
-        size = ops.cast(ops.shape(ascending)[0], "int32")
-        last_kept = ops.take(ascending, ops.maximum(size - min_kept, 0))
-        edge = ops.minimum(last_kept, -math.log(self.threshold))
+        ranked_pixels = ops.reshape(ranked, (-1,))
+        min_kept = self._number_kept(ops.shape(ranked_pixels)[0])
+        hardest = _largest(ranked_pixels, min_kept)
+        if count_replicas() > 1:
+            # A replica contributes at most these to the `min_kept` hardest pixels of the batch.
+            hardest = _largest(gather_from_replicas(hardest), min_kept)
+        edge = ops.minimum(ops.min(hardest), -math.log(self.threshold))
         return ops.where(ranked >= edge, weights, 0.0)
 
     def _number_kept(self, size):
@@ -120,3 +120,15 @@ class OHEMCrossEntropy(PixelLoss):
             "threshold": self.threshold,
             "min_kept": self.min_kept,
         }
+
+
+def _largest(values, count):
+    """Returns the `count` largest values, or all if there are fewer, in any order."""
+    size = ops.shape(values)[0]
+    if isinstance(size, int) and isinstance(count, int):
+        count = min(count, size)
+    else:
+        # In a graph of TensorFlow with free sizes.
+        count = ops.minimum(count, size)
+    # Faster than sorting all values; see benchmarks/NOTES.md.
+    return ops.top_k(values, count, sorted=False)[0]
