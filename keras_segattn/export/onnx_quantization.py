@@ -1,5 +1,7 @@
 """Quantizes an ONNX graph to int8 in a form for which ONNX Runtime has int8 kernels."""
 
+import contextlib
+
 import numpy as np
 
 from keras_segattn.export.onnx_graph import Replacement, attributes, replace_nodes
@@ -39,17 +41,46 @@ def quantize(folded, path, calibration):
             return None if image is None else {"images": image}
 
     write_as_convolutions(folded.graph)
-    quantization.quantize_static(
-        folded,
-        path,
-        Reader(),
-        op_types_to_quantize=list(QUANTIZED),
-        nodes_to_exclude=_not_of_pixels(folded.graph),
-        per_channel=True,
-        weight_type=quantization.QuantType.QInt8,
-        activation_type=quantization.QuantType.QUInt8,
-    )
+    with _maps_freed_while_calibrating():
+        quantization.quantize_static(
+            folded,
+            path,
+            Reader(),
+            op_types_to_quantize=list(QUANTIZED),
+            nodes_to_exclude=_not_of_pixels(folded.graph),
+            per_channel=True,
+            weight_type=quantization.QuantType.QInt8,
+            activation_type=quantization.QuantType.QUInt8,
+        )
     return onnx.load(path)
+
+
+@contextlib.contextmanager
+def _maps_freed_while_calibrating():
+    """Makes ONNX Runtime free the memory of each map once its range is known.
+
+    An arena would grow to several gigabytes: 2 for CCNet with a ResNet-50 and images of 360x480,
+    instead of 0.2.
+    """
+    import onnxruntime
+    from onnxruntime.quantization.calibrate import CalibraterBase
+
+    create = CalibraterBase.create_inference_session
+
+    def create_inference_session(self):
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        self.infer_session = onnxruntime.InferenceSession(
+            self.augmented_model_path, options, providers=self.execution_providers
+        )
+
+    CalibraterBase.create_inference_session = create_inference_session
+    try:
+        yield
+    finally:
+        CalibraterBase.create_inference_session = create
 
 
 def write_as_convolutions(graph):

@@ -108,3 +108,19 @@ def test_every_convolution_is_computed_in_int8(network, format, rng, tmp_path):
     computed = {node.op_type for node in graph.node}
     assert "QLinearConv" in computed
     assert not computed & {"Conv", "FusedConv", "ConvTranspose", "QLinearAveragePool"}
+
+
+@pytest.mark.once
+def test_calibration_has_no_arena(tmp_path, monkeypatch):
+    calibrate = pytest.importorskip("onnxruntime.quantization.calibrate")
+    collect, seen = calibrate.MinMaxCalibrater.collect_data, []
+
+    def collect_data(self, reader):
+        seen.append(self.infer_session.get_session_options().enable_cpu_mem_arena)
+        collect(self, reader)
+
+    monkeypatch.setattr(calibrate.MinMaxCalibrater, "collect_data", collect_data)
+    images = [np.zeros((64, 64, 3), "uint8"), np.full((64, 64, 3), 255, "uint8")]
+    model = small_network(CANet, up_channels=8)
+    export_model(model, tmp_path / "a.onnx", "onnx", dtype="int8", images=images, least_agreement=0)
+    assert seen == [False]
