@@ -37,7 +37,7 @@ error message says where to find the weights; pass the path of the file instead 
 
 ## Backbones of this package
 
-Parameters and multiply-adds are for the backbone only, with an image of 1024x512. Top-1 is the
+Parameters and multiply-adds are for the backbone only, with an image of 512x1024. Top-1 is the
 accuracy on ImageNet's validation images in percent, as stated by the source of the weights.
 ImageNet is for non-commercial research, regardless of the license of the weights.
 

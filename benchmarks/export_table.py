@@ -281,7 +281,7 @@ def page(results):
         parts += [
             "## The cost of float16 and int8",
             "The table shows the mean IoU of CANet with MobileNetV2, trained on CamVid, on its 101"
-            " validation images. The model is exported for their size, 480x360, with a batch size"
+            " validation images. The model is exported for their size, 360x480, with a batch size"
             " of 1. int8 is calibrated with 64 training images. The agreement comes from the export"
             " report: the worst of 8 training images. Except in int8, OpenVINO is set to compute in"
             " float32.",

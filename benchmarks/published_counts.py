@@ -155,7 +155,7 @@ def network_rows():
             f"{flops:.3f} G",
             "" if paper_flops is None else f"{paper_flops} G",
             difference(flops, paper_flops),
-            f"{image[1]}x{image[0]}, `{convention}`",
+            f"{image[0]}x{image[1]}, `{convention}`",
             source,
         ]
 
@@ -248,13 +248,25 @@ def _page():
         ["AttaNet adds", "backbone", "operations", "paper", "difference", "source"], added_rows()
     )
     side_by_side = table(["network", "backbone", "parameters", "operations"], side_by_side_rows())
+    canet_giga, macs_giga = (
+        count("CANet", _key("CANet", {}), HALF, convention)[1] for convention in ("canet", "macs")
+    )
     return f"""# Networks compared with their papers
 
-This page lists trainable parameters with 19 classes and operations for one image.
-`python -m benchmarks.published_counts` counts them from the built models and writes this page.
-`keras_segattn.flops.count_flops` explains the conventions. As in the papers, the parameters of
-Cross-CBAM include its auxiliary head. The parameters and operations of AttaNet's baselines include
-their auxiliary heads.
+This page lists trainable parameters with 19 classes and operations for one image, with its size as
+height x width. `python -m benchmarks.published_counts` counts them from the built models and writes
+this page. As in the papers, the parameters of Cross-CBAM include its auxiliary head. The parameters
+and operations of AttaNet's baselines include their auxiliary heads.
+
+The papers count operations differently, so a network has several counts, CANet1 for
+example {canet_giga:.1f} G in the first table and {macs_giga:.1f} G in
+[the last](#side-by-side). The conventions of `count_flops`:
+
+- `macs`: one per multiply-add of (transposed) convolutions, fully connected layers and attention.
+- `canet`: like `macs`, plus additions of biases, normalization, ReLU and pooling, but without
+  transposed convolutions.
+- `cross_cbam`: like `canet`, but without normalization.
+- `ccnet`: like `macs`, but two per multiply-add.
 
 {networks}
 
@@ -269,8 +281,8 @@ in Table 3 matches if you exclude the reconstruction of the pixels, which is inc
 
 ## Side by side
 
-All networks have 19 classes and no auxiliary heads; operations are plain multiply-adds for a
-1024x512 image.
+All networks have 19 classes and no auxiliary heads; operations are plain multiply-adds
+(`macs`) for an image of 512x1024.
 
 {side_by_side}
 """

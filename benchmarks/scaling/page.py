@@ -36,8 +36,8 @@ def page(results):
 
 Written by `python -m benchmarks.scaling page`. Networks, batches and crops come from the
 recipes; bytes and operations are counted from the models, with 19 classes and their auxiliary
-heads. **Times of GPUs and of networks between machines are computed from stated assumptions: no
-such machine was used.** Measurements are under [Measured](#measured).
+heads. Sizes are height x width. **Times of GPUs and of networks between machines are computed from
+stated assumptions: no such machine was used.** Measurements are under [Measured](#measured).
 
 ## The exchange of a step
 
@@ -172,7 +172,7 @@ for 5,000).
 
 {machine_text(devices["jax"]["machine"])}
 
-CANet with MobileNetV2 trains on images of {width}x{height} with a global batch of {BATCH}, by
+CANet with MobileNetV2 trains on images of {height}x{width} with a global batch of {BATCH}, by
 `fit`, on devices that share the same two cores: virtual devices of XLA for JAX; logical CPUs for
 TensorFlow, without XLA. **Two cores cannot show a gain: one device already uses both.** The table
 shows the overhead of splitting the work. The numbers of devices take turns, {
@@ -225,7 +225,7 @@ def step_rows(counts):
     for name, count in counts.items():
         compute = count.compute_seconds()
         height, width = count.recipe.crop
-        cells = [f"{width}x{height}", count.images, f"{count.flops / 1e12:.2f} T"]
+        cells = [f"{height}x{width}", count.images, f"{count.flops / 1e12:.2f} T"]
         cells.append(f"{1e3 * compute:.0f} ms")
         for fabric in FABRICS:
             gradients, norms = count.gradient_seconds(fabric), count.norm_seconds(fabric)
@@ -263,9 +263,9 @@ def pipeline_rows(measured):
         height, width = recipe.crop or found["image_size"]
         yield [
             f"`{name}`",
-            "x".join(map(str, reversed(found["image_size"]))),
+            "x".join(map(str, found["image_size"])),
             f"{found['megabytes']:.2f} MB",
-            f"{width}x{height}",
+            f"{height}x{width}",
             f"{statistics.median(rates):.1f}",
             f"{min(rates):.1f}, {max(rates):.1f}",
         ]

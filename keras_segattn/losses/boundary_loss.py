@@ -42,8 +42,8 @@ class BoundaryLoss(RegionLoss):
         y_pred: Logits, or probabilities with `from_logits=False`, of shape
             `(batch, height, width, classes)`, with one channel for a binary network. Cast to
             float32.
-        sample_weight: One weight per image or per pixel; it scales how much pixels count in their
-            region. Defaults to `None`.
+        sample_weight: One weight per image, which multiplies the loss of the image, or one per
+            pixel, which scales how much the pixel counts. Defaults to `None`.
 
     Returns:
         Scalar; with `reduction=None`, a tensor of shape `(batch,)`.

@@ -16,8 +16,9 @@ class DiceLoss(OverlapLoss):
     ```
 
     over the pixels that are not void, with the probabilities `p` and the labels `t`, 0 or 1. All
-    classes count equally, however few pixels they have. The gradient is small if a region is
-    completely wrong; therefore add a cross-entropy: `DiceLoss() + WeightedCrossEntropy()`.
+    classes count equally, however few pixels they have; for a binary network, only the foreground
+    counts. The gradient is small if a region is completely wrong; therefore add a cross-entropy:
+    `DiceLoss() + WeightedCrossEntropy()`.
 
     Keras's `Dice` cannot ignore void pixels.
 
@@ -44,7 +45,8 @@ class DiceLoss(OverlapLoss):
             `(batch, height, width, classes)`, with one channel for a binary network. Cast to
             float32.
         sample_weight: One weight per image or per pixel; it scales how much pixels count in their
-            region. Defaults to `None`.
+            region. With `per_image=True`, a weight per image multiplies the loss of the image
+            instead. Defaults to `None`.
 
     Returns:
         Scalar; with `reduction=None`, a tensor of shape `(batch,)`, with the same number for each
@@ -66,8 +68,8 @@ class DiceLoss(OverlapLoss):
         (Milletari et al., 2016), section 3.
 
     **Differences from the paper**: the paper squares the probabilities in the denominator. This
-    form follows segmentation_models.pytorch, except that its mean counts classes without pixels as
-    0.
+    form follows segmentation_models.pytorch, except for classes without true pixels. There, their
+    loss is 0 and counts in the mean over the classes; here, `smooth` decides, as described above.
     """
 
     def __init__(

@@ -40,7 +40,8 @@ class JaccardLoss(OverlapLoss):
             `(batch, height, width, classes)`, with one channel for a binary network. Cast to
             float32.
         sample_weight: One weight per image or per pixel; it scales how much pixels count in their
-            region. Defaults to `None`.
+            region. With `per_image=True`, a weight per image multiplies the loss of the image
+            instead. Defaults to `None`.
 
     Returns:
         Scalar; with `reduction=None`, a tensor of shape `(batch,)`, with the same number for each

@@ -20,7 +20,9 @@ class RegionLoss(SegmentationLoss):
 
     Args:
         per_image: Boolean, whether to compute the loss per image and average over the images with a
-            region, instead of over the whole batch at once. Defaults to `False`.
+            region, instead of over the whole batch at once. Then a `sample_weight` per image
+            multiplies the loss of the image; otherwise, it scales how much the pixels count in
+            their region. Defaults to `False`.
         class_weights: Sequence of one weight per class, a dict from each class to its weight, or
             `None` for equal weights. A binary loss has one region and accepts no weights. Defaults
             to `None`.

@@ -35,10 +35,13 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
 
     Before a run starts, the network is built with its initial weights and all samples are read
     once, so missing weights and faulty files are found immediately. Each epoch is validated with
-    the recipe's `validation` or `evaluation` protocol, and a checkpoint is written. If `folder`
-    contains checkpoints, training resumes from the last one, with the same samples, learning rate
-    and optimizer state as without the interruption. If the last checkpoint is damaged, training
-    resumes from the best one and prints a message.
+    the recipe's `validation` options or, if they are `None`, with its `evaluation` options without
+    the sliding window; then a checkpoint is written.
+
+    If `folder` contains checkpoints, training resumes from the last one, with the same samples,
+    learning rate and optimizer state as without the interruption. This is the default here; the
+    command needs `--resume`. If the last checkpoint is damaged, training resumes from the best one
+    and prints a message.
 
     Args:
         recipe: A `keras_segattn.recipes.Recipe`.
