@@ -31,6 +31,24 @@ HEAD = """# Speed
 
 [NOTES.md](NOTES.md) lists all attempts to improve speed, including those that did not help.
 """
+# The papers and the other libraries have Cityscapes in common.
+ACCURACY = """## Accuracy of the rivals
+
+Mean IoU on Cityscapes in percent, as published; the recipes differ. The values of this library's
+networks are from their papers, because we have not trained on Cityscapes. For the other rivals, we
+found no published value with the same backbone.
+
+| network | mean IoU | images | input | source |
+|---|---|---|---|---|
+| CANet MobileNetV2 | 69.5 | test | 512x1024 | paper, Table 2 |
+| CANet ResNet-18 | 70.9 | test | 512x1024 | paper, Table 2 |
+| Cross-CBAM STDC1 | 74.2 / 73.4 | validation / test | 512x1024 | paper |
+| AttaNet ResNet-18 | 78.5 | test | 512x1024 | paper |
+| AttaNet light | 70.1 | test | 512x1024 | paper |
+| YOLO26n-sem | 78.3 | validation | 1024x2048 | Ultralytics documentation |
+| SegFormer-B0 | 76.7 | validation | windows of 1024x1024 | PaddleSeg |
+
+"""
 
 
 def read_results():
@@ -48,6 +66,7 @@ def page(results):
         section = {"start": _start, "pipeline": _pipeline}.get(name, _comparison)
         parts.append(f"## {name[0].upper()}{name[1:]}\n\n{machine_text(result['machine'])}\n")
         parts.append(f"{section(result['found'])}\n")
+    parts.append(ACCURACY)
     return "\n".join(parts)
 
 
