@@ -25,6 +25,7 @@ ONLY_ON_TENSORFLOW = {
     "tensorflow": "is about TensorFlow as the backend",
     "once": "is the same on every backend, and runs on TensorFlow",
 }
+COLLECT = gc.collect
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -37,6 +38,11 @@ def fresh_session(monkeypatch):
         keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def collected_garbage(monkeypatch):
+    monkeypatch.setattr(gc, "collect", COLLECT)
 
 
 @pytest.fixture
