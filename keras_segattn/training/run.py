@@ -39,8 +39,8 @@ def train(recipe, data, folder, options=None, *, resume=True, callbacks=()):
     the sliding window; then a checkpoint is written.
 
     If `folder` contains checkpoints, training resumes from the last one, with the same samples,
-    learning rate and optimizer state as without the interruption. This is the default here; the
-    command needs `--resume`. If the last checkpoint is damaged, training resumes from the best one
+    learning rate and optimizer state as without the interruption; the command resumes only if it
+    is told to. If the last checkpoint is damaged, training resumes from the best one
     and prints a message.
 
     Args:

@@ -66,8 +66,8 @@ def build_with_weights(build, recipe, options):
         build(None)
         raise RuntimeError(
             f"The recipe starts from {recipe.backbone_weights} weights, which are not available: "
-            f"{error}\nPass a weights file as `backbone_weights`, or `None` to start from "
-            "random weights, which costs accuracy."
+            f"{error}\nPass a weights file as `backbone_weights`, or start from random weights, "
+            "which costs accuracy, with `backbone_weights=None`."
         ) from error
 
 
