@@ -219,8 +219,8 @@ def page():
     unmeasured = [name for name in application_names() if name not in results["applications"]]
     if unmeasured:
         text += (
-            f"\n\nNot measured: {', '.join(unmeasured)}. They are larger networks of the families "
-            "above. A network that cannot be a backbone raises an error when it is built."
+            f"\n\nNot measured, because the export ran out of memory: {', '.join(unmeasured)}. "
+            "A network that cannot be a backbone raises an error when it is built."
         )
     names_of = {}
     for name, found in sorted(results["applications"].items()):
