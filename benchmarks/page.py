@@ -49,8 +49,8 @@ found no published value with the same backbone.
 | SegFormer-B0 | 76.7 | validation | windows of 1024x1024 | PaddleSeg |
 
 - **float32**: YOLO26n-sem is the fastest, with 0.83 of the time of AttaNet light at 512x1024, and
-  its accuracy is higher. That accuracy is for four times as many pixels; AttaNet ResNet-18 reaches the
-  same with the pixels of the table.
+  its accuracy is higher. That accuracy is for four times as many pixels; AttaNet ResNet-18
+  reaches the same with the pixels of the table.
 - **int8**: AttaNet light is the fastest, with 0.75 of the time of YOLO26n-sem. DeepLabV3+ of
   segmentation_models.pytorch takes as long as CANet MobileNetV2 in float32, and 0.83 of its time in
   int8.
