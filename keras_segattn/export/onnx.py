@@ -146,12 +146,18 @@ def _export(served, path, opset):
 
     from keras_segattn.export.graph_copies import freed_graph_copies
     from keras_segattn.export.native_resize import native_resize
+    from keras_segattn.export.reshaped_outputs import whole_reshaped_outputs
 
     # Keras does not export a model to ONNX that was never called.
     batch, height, width, channels = served.input_shape
     served(np.zeros((batch or 1, height or 64, width or 64, channels), served.input.dtype))
     images = keras.InputSpec(served.input.dtype, served.input_shape, name="images")
-    with warnings.catch_warnings(), native_resize(), freed_graph_copies():
+    with (
+        warnings.catch_warnings(),
+        native_resize(),
+        freed_graph_copies(),
+        whole_reshaped_outputs(),
+    ):
         # Keras looks up a name that NumPy reserves.
         warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
         served.export(

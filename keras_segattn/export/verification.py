@@ -90,11 +90,12 @@ def compare(served, run, output, batches, task, threshold):
             else choose_classes(outputs[output], task, threshold)
             for outputs in (expected, got)
         ]
-        if maps[0].shape != maps[1].shape:
-            raise RuntimeError(
-                f"The artifact returns {output} of shape {got[output].shape}, but the model "
-                f"returns {expected[output].shape}."
-            )
+        for name in {output: None, "logits": None}:
+            if got[name].shape != expected[name].shape:
+                raise RuntimeError(
+                    f"The artifact returns {name} of shape {got[name].shape}, but the model "
+                    f"returns {expected[name].shape}."
+                )
         shares.append(float(np.mean(maps[0] == maps[1])))
         differences.append(float(np.abs(got["logits"] - expected["logits"]).max()))
     return min(shares), max(differences)

@@ -86,6 +86,20 @@ def test_probabilities_and_logits_of_sigmoids(tmp_path, image):
 
 
 @pytest.mark.once
+@pytest.mark.parametrize("output", ["probabilities", "logits", "class_map"])
+def test_one_channel_keeps_its_dimensions(output, tmp_path, image, monkeypatch):
+    """By chance, outputs have their names before tf2onnx makes shapes constant: here always."""
+    needs_runtime("onnx")
+    optimizers = pytest.importorskip("tf2onnx.optimizer")._optimizers
+    monkeypatch.setattr(
+        "tf2onnx.optimizer._optimizers",
+        {"remove_identity": optimizers["remove_identity"], **optimizers},
+    )
+    export_model(network("binary"), tmp_path / "m.onnx", "onnx", output=output, images=[image])
+    assert load_exported(tmp_path / "m.onnx")(image[None])["logits"].shape == (1, 48, 64, 1)
+
+
+@pytest.mark.once
 def test_an_artifact_of_other_classes_is_withdrawn(tmp_path, image, monkeypatch):
     """One channel has no argmax: the classes must be compared by the threshold."""
     needs_runtime("onnx")
