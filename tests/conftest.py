@@ -35,10 +35,15 @@ COLLECT = gc.collect
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
-@pytest.fixture(autouse=True)
-def fresh_session(monkeypatch):
+@pytest.fixture(scope="session", autouse=True)
+def uncollected_garbage():
     # Keras and converters collect garbage in many calls, each time through all that is loaded.
-    monkeypatch.setattr(gc, "collect", lambda generation=2: 0)
+    with mock.patch.object(gc, "collect", lambda generation=2: 0):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def fresh_session():
     # TensorFlow's seed, which Keras does not draw from, would empty the cache of its kernels.
     with mock.patch("tensorflow.random.set_seed"):
         keras.utils.set_random_seed(0)
@@ -49,6 +54,9 @@ def fresh_session(monkeypatch):
 
 @pytest.fixture
 def collected_garbage(monkeypatch):
+    """`gc.collect` works, for objects that are made in the test."""
+    COLLECT()
+    gc.freeze()
     monkeypatch.setattr(gc, "collect", COLLECT)
 
 

@@ -4,48 +4,47 @@ JAX compiles a program for every shape of a random array: building one network t
 0.7 s with NumPy's arrays. No test depends on how Keras draws.
 """
 
+import functools
 import types
 from unittest import mock
 
 import keras
 import numpy as np
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 from keras.src.initializers import random_initializers
 
-# Keras's own draws from a `SeedGenerator`, which has a state.
 KERAS = random_initializers.random
 
 
-def normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
-    if not isinstance(seed, int):
-        return KERAS.normal(shape, mean, stddev, dtype, seed)
-    values = np.random.default_rng(seed).standard_normal(shape, "float32")
-    return tensor(mean + stddev * values, dtype)
+def normal(rng, shape, mean=0.0, stddev=1.0):
+    return mean + stddev * rng.standard_normal(shape, "float32")
 
 
-def truncated_normal(shape, mean=0.0, stddev=1.0, dtype=None, seed=None):
-    if not isinstance(seed, int):
-        return KERAS.truncated_normal(shape, mean, stddev, dtype, seed)
-    rng = np.random.default_rng(seed)
+def truncated_normal(rng, shape, mean=0.0, stddev=1.0):
     values = rng.standard_normal(shape, "float32")
     outside = np.abs(values) > 2
     # One in twenty: the shape of their distribution does not matter here.
     values[outside] = rng.uniform(-2, 2, outside.sum())
-    return tensor(mean + stddev * values, dtype)
+    return mean + stddev * values
 
 
-def uniform(shape, minval=0.0, maxval=1.0, dtype=None, seed=None):
+def uniform(rng, shape, minval=0.0, maxval=1.0):
+    return minval + (maxval - minval) * rng.random(shape, "float32")
+
+
+def draw(function, shape, dtype=None, seed=None, **parameters):
     if not isinstance(seed, int):
-        return KERAS.uniform(shape, minval, maxval, dtype, seed)
-    values = np.random.default_rng(seed).random(shape, "float32")
-    return tensor(minval + (maxval - minval) * values, dtype)
-
-
-def tensor(values, dtype):
+        # A generator, which has a state.
+        return getattr(KERAS, function.__name__)(shape, dtype=dtype, seed=seed, **parameters)
+    if in_stateless_scope():
+        # Shapes are inferred: an array would be written into a graph, and no value is kept.
+        return keras.ops.zeros(shape, dtype)
+    values = function(np.random.default_rng(seed), shape, **parameters)
     return keras.ops.convert_to_tensor(values, dtype or keras.config.floatx())
 
 
 def quick_weights():
     """Returns a context in which Keras's initializers draw with NumPy."""
-    functions = {f.__name__: f for f in (normal, truncated_normal, uniform)}
-    draws = types.SimpleNamespace(**{**vars(KERAS), **functions})
-    return mock.patch.object(random_initializers, "random", draws)
+    draws = {f.__name__: functools.partial(draw, f) for f in (normal, truncated_normal, uniform)}
+    module = types.SimpleNamespace(**{**vars(KERAS), **draws})
+    return mock.patch.object(random_initializers, "random", module)

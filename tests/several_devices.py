@@ -20,6 +20,7 @@ from keras_segattn.data import RoadScenes
 from keras_segattn.layers import FCNHead
 from keras_segattn.training import run as training
 from tests.applications.cases import tiny_backbone
+from tests.quick_weights import quick_weights
 
 LearningRateLog = training.LearningRateLog
 
@@ -107,4 +108,5 @@ if __name__ == "__main__":
     training.LearningRateLog = Recorder
     for name in known.strategies.split(","):
         keras.backend.clear_session()
-        train(known.folder, name, ["--formats", *rest] if name != "none" else ["--formats"])
+        with quick_weights():
+            train(known.folder, name, ["--formats", *rest] if name != "none" else ["--formats"])

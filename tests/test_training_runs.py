@@ -119,7 +119,12 @@ def test_epochs_are_validated_as_the_recipe_evaluates(tmp_path):
     """Trained at 0.25 to 0.5, a network is validated at the recipe's size, and the best is kept."""
     scenes = {split: RoadScenes(split, 4, size=(96, 128)) for split in ("train", "val")}
     recipe = dataclasses.replace(
-        RECIPE, scale=(0.25, 0.5), crop=(32, 48), epochs=3, evaluation={"size": (32, 48)}
+        RECIPE,
+        scale=(0.25, 0.5),
+        crop=(32, 48),
+        epochs=3,
+        learning_rate=0.1,
+        evaluation={"size": (32, 48)},
     )
     model = train(recipe, scenes, tmp_path, TrainingOptions(jit_compile=False))
     best = max(float(row["val_mean_iou"]) for row in rows(tmp_path))

@@ -11,11 +11,29 @@ def to_numpy(tensor):
     return keras.ops.convert_to_numpy(tensor)
 
 
-def call(model, inputs):
+def call(layer, inputs, **arguments):
     """Returns the outputs in the quickest way: only JAX would compile every operation of a call."""
     if keras.backend.backend() == "jax":
-        return model.predict(inputs, verbose=0)
-    return to_numpy(model(inputs))
+        if isinstance(layer, keras.Model) and not arguments:
+            return layer.predict(inputs, verbose=0)
+        outputs = _as_one_program(layer, inputs, **arguments)
+    else:
+        outputs = layer(inputs, **arguments)
+    return keras.tree.map_structure(to_numpy, outputs)
+
+
+def _as_one_program(layer, inputs, **arguments):
+    import jax
+
+    if not layer.built:
+        layer(keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), inputs))
+    weights = layer.trainable_variables, layer.non_trainable_variables
+
+    @jax.jit
+    def run(trainable, others, inputs):
+        return layer.stateless_call(trainable, others, inputs, **arguments)[0]
+
+    return run(*([weight.value for weight in group] for group in weights), inputs)
 
 
 def predict_unknown_sizes(model, inputs):
@@ -25,7 +43,7 @@ def predict_unknown_sizes(model, inputs):
     backends know all sizes always.
     """
     if keras.backend.backend() != "tensorflow":
-        return to_numpy(model(inputs))
+        return call(model, inputs)
     return _of_unknown_sizes(model, inputs)(inputs)
 
 

@@ -17,11 +17,13 @@ SCRIPT = """
 import sys
 import keras, keras_segattn
 import numpy as np
+from tests.quick_weights import quick_weights
 
 folder, *names = sys.argv[1:]
 image = np.load(f"{folder}/image.npy")
 for name in names:
-    model = keras.saving.load_model(f"{folder}/{name}.keras")
+    with quick_weights():
+        model = keras.saving.load_model(f"{folder}/{name}.keras")
     np.save(f"{folder}/{name}.{keras.backend.backend()}.npy", model.predict(image, verbose=0))
 """
 

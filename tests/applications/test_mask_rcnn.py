@@ -334,8 +334,10 @@ SCRIPT = """
 import sys
 import keras, keras_segattn
 import numpy as np
+from tests.quick_weights import quick_weights
 
-model = keras.saving.load_model(f"{sys.argv[1]}/model.keras")
+with quick_weights():
+    model = keras.saving.load_model(f"{sys.argv[1]}/model.keras")
 found = model.predict(np.load(f"{sys.argv[1]}/x.npy"), verbose=0)
 np.savez(f"{sys.argv[1]}/{keras.backend.backend()}.npz", **found)
 """

@@ -88,9 +88,9 @@ def test_what_only_class_maps_have_is_refused(model, tmp_path, monkeypatch):
 # Layers of a network, and a value that makes it another network.
 WRONG = {
     "box_align": ("aligned", False),
-    "mask_align": ("aligned", False),
+    "masks": ("activation", lambda logits: keras.ops.sigmoid(-logits)),
     "proposals": ("count", 6),
-    "selection": ("score_threshold", 0.4),
+    "selection": ("score_threshold", 1.0),
 }
 
 
