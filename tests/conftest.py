@@ -75,8 +75,9 @@ def rng():
 
 
 def pytest_collection_finish():
-    # Python need not look for garbage among the modules.
+    # Python need not look for garbage among the modules, nor often.
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_collection_modifyitems(items):

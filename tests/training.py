@@ -27,13 +27,14 @@ def _as_one_program(layer, inputs, **arguments):
 
     if not layer.built:
         layer(keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), inputs))
-    weights = layer.trainable_variables, layer.non_trainable_variables
 
     @jax.jit
-    def run(trainable, others, inputs):
-        return layer.stateless_call(trainable, others, inputs, **arguments)[0]
+    def run(values, inputs):
+        # A stateless call would not cast the inputs.
+        with keras.StatelessScope(zip(layer.variables, values, strict=True)):
+            return layer(inputs, **arguments)
 
-    return run(*([weight.value for weight in group] for group in weights), inputs)
+    return run([variable.value for variable in layer.variables], inputs)
 
 
 def predict_unknown_sizes(model, inputs):
