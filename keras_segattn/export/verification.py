@@ -90,7 +90,7 @@ def compare(served, run, output, batches, task, threshold):
             else choose_classes(outputs[output], task, threshold)
             for outputs in (expected, got)
         ]
-        for name in {output: None, "logits": None}:
+        for name in (output, "logits"):
             if got[name].shape != expected[name].shape:
                 raise RuntimeError(
                     f"The artifact returns {name} of shape {got[name].shape}, but the model "
