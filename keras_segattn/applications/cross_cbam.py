@@ -7,7 +7,7 @@ from keras_segattn.applications.foreign_arguments import refuse_foreign_argument
 from keras_segattn.applications.imagenet import preprocess_input
 from keras_segattn.applications.network_frame import NetworkFrame
 from keras_segattn.applications.unused_arguments import refuse_unused_arguments
-from keras_segattn.arguments import check_choice, check_weight
+from keras_segattn.arguments import check_at_least, check_choice, check_weight
 from keras_segattn.layers import ASPP, CCBAM, SEASPP, ConvNormAct, FCNHead, ResizeLike
 
 __all__ = ["CrossCBAM", "decode_predictions", "preprocess_input"]
@@ -22,6 +22,7 @@ HEAD_FILTERS = 128
     dilations=("context", ("se_aspp", "aspp")),
     reduction=("fusion", ("ccbam",)),
     channel_activation=("fusion", ("ccbam",)),
+    fusion_filters=("fusion", ("ccbam", "addition", "concatenation")),
     auxiliary_weight=("auxiliary_heads", (True,)),
 )
 def CrossCBAM(
@@ -41,6 +42,7 @@ def CrossCBAM(
     context="se_aspp",
     fusion="ccbam",
     filters=256,
+    fusion_filters=None,
     dilations=(1, 3),
     reduction=16,
     channel_activation="sigmoid",
@@ -57,8 +59,9 @@ def CrossCBAM(
     logits = resize(conv1x1(dropout(conv1x1(x))))         # 1/1
     ```
 
-    If `x` and a level differ in channels, a 1x1 convolution narrows the wider of the two. The first
-    1x1 convolution of the logits is omitted if `x` has its 128 channels already.
+    If `x` and a level differ in channels, a 1x1 convolution narrows the wider of the two, unless
+    `fusion_filters` sets one width for all fusions. The first 1x1 convolution of the logits is
+    omitted if `x` has its 128 channels already.
 
     Args:
         backbone: `"stdc1"` (Cross-CBAM-M of the paper), `"stdc2"` (Cross-CBAM-L), another name that
@@ -101,6 +104,10 @@ def CrossCBAM(
             convolution), or `None` to classify the context at stride 32. Defaults to `"ccbam"`.
         filters: Integer, width of the context and the fusion, as in the paper's Table 6. Defaults
             to `256`.
+        fusion_filters: Integer, width at which `x` and the levels are fused. The paper's backbones
+            have 256 channels at stride 8; MobileNetV2 and the EfficientNet-Lites have 32 to 48,
+            too few for the fusion, so set `128` for them. Defaults to `None`: the smaller width of
+            `x` and the level.
         dilations: Dilations of the context, as in the paper's Table 5. Defaults to `(1, 3)`.
         reduction: Integer, reduction of the channel attention in `CCBAM`. Defaults to `16`.
         channel_activation: Activation of the channel attention in `CCBAM`. `None` follows the
@@ -140,6 +147,8 @@ def CrossCBAM(
     check_choice("context", context, CONTEXTS)
     check_choice("fusion", fusion, FUSIONS)
     check_weight("auxiliary_weight", auxiliary_weight)
+    if fusion_filters is not None:
+        check_at_least("fusion_filters", fusion_filters, 1)
     frame = NetworkFrame(
         "cross_cbam",
         backbone,
@@ -163,7 +172,7 @@ def CrossCBAM(
     if fusion is not None:
         for i, level in enumerate(("P4", "P3"), start=1):
             gates = (reduction, channel_activation)
-            x = _fuse(x, levels[level], fusion, gates, name=f"fusion{i}")
+            x = _fuse(x, levels[level], fusion_filters, fusion, gates, name=f"fusion{i}")
 
     outputs = [x]
     if include_top:
@@ -185,12 +194,13 @@ def _context(x, context, filters, dilations):
     return ConvNormAct(filters, 1, name="context")(x)
 
 
-def _fuse(x, lateral, fusion, gates, name):
-    """Fuses the decoder's `x` into the next finer level, at the smaller of their widths."""
-    width = min(x.shape[-1], lateral.shape[-1])
-    if x.shape[-1] > width:
+def _fuse(x, lateral, width, fusion, gates, name):
+    """Fuses the decoder's `x` into the next finer level, at a width or the smaller of theirs."""
+    if width is None:
+        width = min(x.shape[-1], lateral.shape[-1])
+    if x.shape[-1] != width:
         x = ConvNormAct(width, 1, name=f"{name}_narrow")(x)
-    if lateral.shape[-1] > width:
+    if lateral.shape[-1] != width:
         lateral = ConvNormAct(width, 1, name=f"{name}_lateral")(lateral)
     x = ResizeLike(name=f"{name}_resize")([x, lateral])
     if fusion == "ccbam":
