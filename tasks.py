@@ -82,7 +82,8 @@ def test(rest):
     # Only before other arguments: `-k jax` chooses tests by their names.
     chosen = list(itertools.takewhile(BACKENDS.__contains__, rest))
     rest = rest[len(chosen) :]
-    python = environment("test", "-c", CONSTRAINTS, "-e", ".[test,jax,torch]")
+    packages = ("-e", ".[test,jax,torch]", "-e", "./weights")
+    python = environment("test", "-c", CONSTRAINTS, *packages)
     for backend in chosen or BACKENDS:
         print(f"=== tests on the {backend} backend", flush=True)
         run([python, "-m", "pytest", "-q", *PARALLEL, *rest], KERAS_BACKEND=backend)
@@ -128,10 +129,11 @@ def release(rest):
     version = released_version(*rest)
     tools = environment("release", "build", "twine")
     folder = ROOT / "dist"
-    for file in folder.glob("keras_segattn-*"):
+    for file in folder.glob("keras_segattn*"):
         file.unlink()
-    run([tools, "-m", "build", "--outdir", folder, ROOT])
-    files = sorted(folder.glob(f"keras_segattn-{version}*"))
+    for package in (ROOT, ROOT / "weights"):
+        run([tools, "-m", "build", "--outdir", folder, package])
+    files = sorted(folder.glob("keras_segattn*"))
     run([tools, "-m", "twine", "check", "--strict", *files])
     (wheel,) = folder.glob(f"keras_segattn-{version}-*.whl")
     print("=== the README's first lines, from the wheel in an empty environment", flush=True)

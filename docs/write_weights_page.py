@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from keras_segattn.atomic_files import write_text
-from keras_segattn.weights.bundled import CLASS_NAMES, bundled_files, read_card
+from keras_segattn.weights.bundled import BUNDLED, CLASS_NAMES, FOLDER, bundled_files, read_card
 
 PAGE = Path(__file__).parent / "weights.md"
 INTRODUCTION = """\
 # Trained weights
 
-<!-- Written by docs/write_weights_page.py from the cards in keras_segattn/weights/files. -->
+<!-- Written by docs/write_weights_page.py from the cards beside the weights. -->
 
-The weights of these networks are part of the package; nothing is downloaded:
+Trained networks are part of the package; nothing is downloaded:
 
 ```python
 from keras_segattn.applications import AttaNet, CANet
@@ -24,6 +24,12 @@ from keras_segattn.applications import AttaNet, CANet
 model = CANet(weights="camvid")  # photos of roads
 model.class_names  # ("Sky", "Building", "Pole", ...)
 drawn = AttaNet(weights="road_scenes")  # drawings of roads
+```
+
+The larger networks in the table, with a "+", are in a second package:
+
+```bash
+pip install ./weights  # from a checkout
 ```
 
 Arguments you omit, including the backbone, default to the values of the trained network. If there
@@ -39,7 +45,7 @@ model = CANet(weights="camvid", classes=5, new_classifier=True)
 For backbone weights and for the papers' own weights, see
 [load torch weights](guides/torch_weights.md).
 
-| network | weights | million parameters | file | test mean IoU | test accuracy |
+| network | call | million parameters | file | test mean IoU | test accuracy |
 |---|---|---|---|---|---|
 """
 
@@ -52,10 +58,8 @@ def page():
 
 
 def _call(card, path):
-    arguments = [f"{key}={value!r}" for key, value in card["arguments"].items()]
-    weights = next(n for n in ("road_scenes", "camvid") if path.stem.endswith(n))
-    arguments.append(f"weights={weights!r}")
-    return f"{card['network']}({', '.join(arguments)})".replace("'", '"')
+    weights = next(name for name in BUNDLED if path.stem.endswith(name))
+    return f'{card["network"]}(backbone="{card["arguments"]["backbone"]}", weights="{weights}")'
 
 
 def _row(path):
@@ -67,9 +71,10 @@ def _row(path):
             if array.dtype.kind == "f" and not key.startswith("auxiliary")
         ]
     size = path.stat().st_size / 1e6
+    package = "" if path.parent == FOLDER else "+"
     return (
         f"| [{card['title']}](#{_anchor(card['title'])}) | `{_call(card, path)}` "
-        f"| {sum(sizes) / 1e6:.1f} | {size:.1f} MB "
+        f"| {sum(sizes) / 1e6:.1f} | {size:.1f} MB{package} "
         f"| {test['mean_iou']} | {test['pixel_accuracy']} |\n"
     )
 
@@ -85,6 +90,7 @@ def _card(path):
     weakest = sorted(card["scores"]["test"]["iou"].items(), key=lambda item: item[1])[:3]
     rows = {
         "Network": card["description"],
+        "Arguments": ", ".join(f"`{key}={value!r}`" for key, value in card["arguments"].items()),
         "Classes": ", ".join(names),
         "Data": card["data"],
         "Initial weights": card["starts_from"],

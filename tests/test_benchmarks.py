@@ -1,13 +1,18 @@
 """The references of the benchmarks compute the same results as our layers."""
 
 import json
+import subprocess
 import sys
+import types
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
 from keras_segattn.applications import AttaNet
+from keras_segattn.data import RoadScenes
 from keras_segattn.layers import CrissCrossAttention, NonLocal
 
 
@@ -106,3 +111,73 @@ def test_contenders_are_known_and_a_failing_one_says_why():
     assert product["gflops"] == pytest.approx(2 * 256**3 / product["median"] / 1e9)
     assert product["share"] == copy["memory_share"] == pytest.approx(1)
     assert product["quartiles"][0] <= product["quartiles"][1]
+
+
+@pytest.mark.once
+def test_samples_on_the_device_keep_images_and_labels_together():
+    torch = pytest.importorskip("torch")
+    from benchmarks.device_samples import DeviceSamples
+    from keras_segattn.data.random_scale_crop_flip import RandomScaleCropFlip
+
+    class Stripes:
+        """Images whose color is ten times the label."""
+
+        class_names = "abcdefgh"
+
+        def __len__(self):
+            return 3
+
+        def read(self, index):
+            mask = np.zeros((48, 64), "uint8")
+            mask[:, 32:] = index + 1
+            mask[24:, :] += 4
+            return np.repeat(10 * mask[..., None], 3, axis=2), mask
+
+    recipe = types.SimpleNamespace(
+        batch_size=16, crop=(40, 56), scale=(0.5, 2.0), color_jitter=0.0, rare_class_crops=0.5
+    )
+    samples = DeviceSamples(Stripes(), recipe, seed=0, device=torch.device("cpu"))
+    images, labels = (tensor.numpy() for tensor in samples.draw())
+    assert images.shape == (16, 40, 56, 3)
+    assert labels.shape == (16, 40, 56)
+    void = labels == 255
+    assert 0 < void.mean() < 0.5
+    np.testing.assert_array_equal(images[void], [RandomScaleCropFlip.fill] * void.sum())
+    # Colors mix only where two stripes meet.
+    assert (np.abs(images[~void][:, 0] - 10 * labels[~void]) < 1e-3).mean() > 0.9
+    assert len(np.unique(labels[~void])) == 8
+
+
+@pytest.mark.once
+def test_networks_train_with_a_teacher_and_are_scored(tmp_path):
+    pytest.importorskip("torch")
+    for split in ("train", "val", "test"):
+        scenes = RoadScenes(split, 2, size=(64, 96))
+        for folder in (split, f"{split}annot"):
+            (tmp_path / folder).mkdir()
+        for index in range(2):
+            image, mask = scenes.read(index)
+            Image.fromarray(image).save(tmp_path / split / f"{index}.png")
+            # In CamVid, void is 11.
+            Image.fromarray(np.minimum(mask, 11)).save(tmp_path / f"{split}annot/{index}.png")
+    small = ["--batch-size", "2", "--crop", "64", "64", "--epochs", "1"]
+    data, out = ["--data", str(tmp_path)], str(tmp_path / "out")
+    file = f"{out}/attanet_light.npz"
+    script = f"""
+import sys
+from benchmarks import camvid_on_gpu, camvid_scores
+for main, arguments in (
+    (camvid_on_gpu.main, {["attanet_light", *data, *small, "--output", out]}),
+    (camvid_on_gpu.main, {["attanet_light", *data, *small, "--output", out, "--teachers", file]}),
+    (camvid_scores.main, {[file, *data]}),
+):
+    sys.argv[1:] = arguments
+    main()
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).parents[1])
+    card = json.loads((tmp_path / "out/final/attanet_light.json").read_text())
+    assert card["test"]["mean_iou"] > 0
+    best = max(card["val of each strength"].values())
+    assert card["val of each strength"][str(card["strength"])] == best == card["val"]["mean_iou"]
+    with np.load(tmp_path / "out/final/attanet_light.npz") as file:
+        assert "head/classifier/bias" in file

@@ -50,7 +50,7 @@ def test_a_release_needs_its_version_everywhere(
 
 
 def test_the_wheel_is_tried_with_the_lines_that_begin_the_readme():
-    assert "segment(model, PHOTO)" in tasks.first_lines()
+    assert "segment(model, PHOTO, " in tasks.first_lines()
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def AttaNet(
     filters=None,
     fusion_filters=None,
     light=None,
+    classifier_bias=False,
     name="attanet",
 ):
     """Attention-Augmented Network for semantic segmentation.
@@ -73,9 +74,10 @@ def AttaNet(
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
             from background, with `classes=1`; or `"multilabel"`, any number of labels per pixel.
             Defaults to `"multiclass"`.
-        weights: `None` for random weights; `"road_scenes"`, trained on drawings of roads, in which
-            case omitted arguments, including the backbone, default to the trained network's; or the
-            path of a file written by `save_weights`. Defaults to `None`.
+        weights: `None` for random weights; `"camvid"`, trained on photos of roads; `"road_scenes"`,
+            trained on drawings of roads; or the path of a file written by `save_weights`. With
+            bundled weights, arguments you omit, including the backbone, take the values of the
+            trained network. Defaults to `None`.
         new_classifier: Boolean, whether to load bundled `weights` without the classifier and
             auxiliary heads, to fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
@@ -123,6 +125,8 @@ def AttaNet(
         light: Boolean, whether to build the light network. It first reduces P3 and P4, fuses them
             instead of P4 and P5, and has no dropout. Defaults to `True` for `"light"` and to
             `False` for every other backbone.
+        classifier_bias: Boolean, whether the classifiers have biases, as they do after
+            `keras_segattn.training.adjust_logits`. The paper's have none. Defaults to `False`.
         name: Name of the model. Defaults to `"attanet"`.
 
     Returns:
@@ -212,7 +216,7 @@ def AttaNet(
             heads["auxiliary1_"] = (high, narrow)
             heads["auxiliary2_"] = (levels[supervised], narrow)
         outputs = [
-            _classify(frame, features, width, light, prefix)
+            _classify(frame, features, width, light, classifier_bias, prefix)
             for prefix, (features, width) in heads.items()
         ]
     return frame.model(name, outputs, [auxiliary_weight] * 2)
@@ -236,7 +240,7 @@ def _fuse(low, high, filters, fusion, interpolation, light):
     return ConvNormAct(filters, 1, name="fusion_mix")(x), projected
 
 
-def _classify(frame, features, filters, light, prefix):
+def _classify(frame, features, filters, light, bias, prefix):
     dropout = 0.0 if light else 0.1
-    x = FCNHead(frame.classes, filters, dropout, use_bias=False, name=f"{prefix}head")(features)
+    x = FCNHead(frame.classes, filters, dropout, use_bias=bias, name=f"{prefix}head")(features)
     return frame.logits(x, prefix)

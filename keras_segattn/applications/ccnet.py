@@ -2,6 +2,7 @@
 
 import keras
 
+from keras_segattn.applications.bundled_arguments import takes_bundled_arguments
 from keras_segattn.applications.decoding import decode_predictions
 from keras_segattn.applications.foreign_arguments import refuse_foreign_arguments
 from keras_segattn.applications.imagenet import preprocess_input
@@ -27,6 +28,7 @@ AUXILIARY_WEIGHT = 0.4
 
 
 @refuse_foreign_arguments
+@takes_bundled_arguments("ccnet")
 @refuse_unused_arguments(
     recurrence=("attention", ("criss_cross",)),
     use_gamma=("attention", ("criss_cross", "non_local")),
@@ -38,6 +40,7 @@ def CCNet(
     classes=None,
     task="multiclass",
     weights=None,
+    new_classifier=False,
     backbone_weights=None,
     preprocessing=None,
     freeze_backbone=False,
@@ -77,8 +80,12 @@ def CCNet(
         task: `"multiclass"`, one class per pixel; `"binary"`, one logit that separates foreground
             from background, with `classes=1`; or `"multilabel"`, any number of labels per pixel.
             Defaults to `"multiclass"`.
-        weights: `None` for random weights, or the path of a file written by `save_weights`.
-            Defaults to `None`.
+        weights: `None` for random weights; `"camvid"`, trained on photos of roads, from the
+            package `keras-segattn-weights`; or the path of a file written by `save_weights`. With
+            bundled weights, arguments you omit, including the backbone, take the values of the
+            trained network. Defaults to `None`.
+        new_classifier: Boolean, whether to load bundled `weights` without the classifier and
+            auxiliary heads, to fine-tune them for other classes. Defaults to `False`.
         backbone_weights: `None`; `"imagenet"`, for a backbone by name: torchvision's weights for
             the ResNets, MobileNetV2 and ShuffleNetV2 (downloaded once), and an installed package's
             weights for the EfficientNet-Lites; or the path of a file that
@@ -158,6 +165,7 @@ def CCNet(
         classes=classes,
         task=task,
         weights=weights,
+        new_classifier=new_classifier,
         backbone_weights=backbone_weights,
         preprocessing=preprocessing,
         freeze_backbone=freeze_backbone,

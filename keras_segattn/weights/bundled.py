@@ -1,10 +1,11 @@
-"""Trained networks whose weights are bundled with the package.
+"""Trained networks whose weights are bundled with the package, or with keras-segattn-weights.
 
 Each `NETWORK_BACKBONE_WEIGHTS.npz` has a model card, a `.json` file of the same name, with the
 network's arguments, data, terms, recipe, scores and limits. `docs/weights.md` is generated from the
 cards.
 """
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import numpy as np
 from keras_segattn.atomic_files import atomic_path, write_json
 
 FOLDER = Path(__file__).parent / "files"
+# The package of further networks, whose files are too large for this one.
+EXTRA_PACKAGE = "keras_segattn_weights"
 # `weights=` accepts these names and paths.
 BUNDLED = ("camvid", "road_scenes")
 
@@ -45,8 +48,13 @@ def read_card(path):
 
 
 def bundled_files():
-    """Returns the files of all trained networks, sorted by name."""
-    return sorted(FOLDER.glob("*.npz"))
+    """Returns the files of all installed trained networks, sorted by name."""
+    folders = [FOLDER]
+    extra = importlib.util.find_spec(EXTRA_PACKAGE)
+    if extra is not None:
+        folders += [Path(place) / "files" for place in extra.submodule_search_locations]
+    files = [path for folder in folders for path in folder.glob("*.npz")]
+    return sorted(files, key=lambda path: path.name)
 
 
 def bundled_class_names(network, backbone, name):
@@ -129,9 +137,15 @@ def _no_weights(network, backbone, name):
     of_backbone = "" if backbone is None else f" with the backbone {backbone!r}"
     return (
         f"There are no bundled weights {name!r} for {network!r}{of_backbone}. Available, as "
-        f"NETWORK_BACKBONE_WEIGHTS: {there}. Otherwise, pass the path of a file written by "
-        "`save_weights`."
+        f"NETWORK_BACKBONE_WEIGHTS: {there}. {_where_more_are()}Otherwise, pass the path of a file "
+        "written by `save_weights`."
     )
+
+
+def _where_more_are():
+    if importlib.util.find_spec(EXTRA_PACKAGE) is not None:
+        return ""
+    return "More are in the package keras-segattn-weights, in the repository's folder `weights`. "
 
 
 def pack(model, path, card):

@@ -107,6 +107,22 @@ def test_ablations(context, fusion, rng):
     assert not [path for path, change in changes.items() if not np.abs(change).max() > 0]
 
 
+@pytest.mark.once
+@pytest.mark.parametrize("fusion", ["ccbam", "addition", "concatenation"])
+def test_one_width_for_all_fusions(fusion, shapes_only):
+    """The levels have 32 and 96 channels; without `fusion_filters` the fusions are as narrow."""
+    plain, wide = (
+        CrossCBAM(backbone="mobilenet_v2", fusion=fusion, filters=64, **width)
+        for width in ({}, {"fusion_filters": 48})
+    )
+    for model, widths in ((plain, (64, 32)), (wide, (48, 48))):
+        assert tuple(model.get_layer(f"fusion{i}").output.shape[-1] for i in (1, 2)) == widths
+    with pytest.raises(ValueError, match="`fusion_filters` must be at least 1"):
+        CrossCBAM(fusion_filters=0)
+    with pytest.raises(ValueError, match="`fusion_filters` has an effect only with"):
+        CrossCBAM(fusion_filters=48, fusion=None)
+
+
 def test_figure_1(rng):
     model = narrow(filters=24)
     image = rng.normal(size=(1, 45, 70, 3)).astype("float32")
