@@ -45,12 +45,21 @@ NETWORKS = {
 # Networks of the guide to choose one, which `benchmarks.relative_speed` measures.
 EDGE_NETWORKS = {
     "CANet EfficientNet-Lite0": ("CANet", {"backbone": "efficientnet_lite0"}),
+    "CANet EfficientNet-Lite0, narrow": (
+        "CANet",
+        {"backbone": "efficientnet_lite0", "filters": 192, "spatial_branch": "separable"},
+    ),
     "Cross-CBAM EfficientNet-Lite0": ("CrossCBAM", {"backbone": "efficientnet_lite0"}),
+    "Cross-CBAM EfficientNet-Lite0, wide fusions": (
+        "CrossCBAM",
+        {"backbone": "efficientnet_lite0", "filters": 192, "fusion_filters": 128},
+    ),
     "AttaNet EfficientNet-Lite0": ("AttaNet", {"backbone": "efficientnet_lite0"}),
     "CCNet EfficientNet-Lite0": (
         "CCNet",
         {"backbone": "efficientnet_lite0", "output_stride": 16},
     ),
+    "CCNet MobileNetV2": ("CCNet", {"backbone": "mobilenet_v2", "filters": 256}),
 }
 CLASSES = 19
 # Side of the matrices in the reference product.

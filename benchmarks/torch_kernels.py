@@ -1,0 +1,104 @@
+"""Faster kernels for Keras's layers on the PyTorch backend, which a CUDA graph can also capture."""
+
+import keras
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from keras_segattn.layers.resize_like import _bilinear_matrix
+
+
+def use_torch_kernels():
+    """Replaces what Keras computes in many kernels, or copies between memory layouts."""
+    keras.layers.BatchNormalization.call = fused_batch_norm
+    keras.layers.Dropout.call = dropout
+    keras.layers.SpatialDropout2D.call = spatial_dropout
+    keras.layers.DepthwiseConv2D.call = undilated(keras.layers.DepthwiseConv2D.call)
+    if torch.cuda.is_available():
+        # Keras's convolutions copy maps to channels first, and then back to channels last.
+        from keras.src.backend.torch import nn
+
+        nn._transpose_spatial_inputs = lambda maps: maps.permute(0, 3, 1, 2)
+        torch.as_tensor = constants_on_device(torch.as_tensor)
+        torch.tensor = constants_on_device(torch.tensor)
+
+
+def fused_batch_norm(self, inputs, training=None, mask=None):
+    """`BatchNormalization.call` for maps with torch's kernel; only the running variance differs.
+
+    Torch's running variance is unbiased: larger by the factor n / (n - 1) for n pixels in a batch.
+    """
+    y = F.batch_norm(
+        inputs.permute(0, 3, 1, 2),
+        self.moving_mean.value,
+        self.moving_variance.value,
+        self.gamma.value,
+        self.beta.value,
+        bool(training and self.trainable),
+        1 - self.momentum,
+        self.epsilon,
+    )
+    return y.permute(0, 2, 3, 1)
+
+
+def dropout(self, inputs, training=False):
+    """`Dropout.call` with torch's generator: Keras reads its seeds on the host."""
+    return F.dropout(inputs, self.rate, bool(training))
+
+
+def spatial_dropout(self, inputs, training=False):
+    maps = F.dropout2d(inputs.permute(0, 3, 1, 2), self.rate, bool(training))
+    return maps.permute(0, 2, 3, 1)
+
+
+def undilated(call):
+    """Returns `DepthwiseConv2D.call` that convolves each of the grids of a dilation on its own.
+
+    cuDNN is several times slower with dilation.
+    """
+
+    def undilated_call(self, inputs):
+        step = self.dilation_rate[0]
+        if step == 1:
+            return call(self, inputs)
+        batch, height, width, channels = inputs.shape
+        rows, columns = -(-height // step), -(-width // step)
+        x = F.pad(inputs, (0, 0, 0, columns * step - width, 0, rows * step - height))
+        x = x.reshape(batch, rows, step, columns, step, channels).permute(0, 2, 4, 5, 1, 3)
+        x = x.reshape(-1, channels, rows, columns).contiguous(memory_format=torch.channels_last)
+        kernel = self.kernel.value.to(x.dtype).permute(2, 3, 0, 1)
+        kernel = kernel.contiguous(memory_format=torch.channels_last)
+        y = F.conv2d(x, kernel, padding=kernel.shape[-1] // 2, groups=channels)
+        y = y.reshape(batch, step, step, channels, rows, columns).permute(0, 4, 1, 5, 2, 3)
+        return y.reshape(batch, rows * step, columns * step, channels)[:, :height, :width]
+
+    return undilated_call
+
+
+def bilinear_by_matrices(x, source, target, align_corners):
+    """Resizes with `ResizeLike`'s matrices: torch's gradient of `interpolate` is slow."""
+    rows, columns = (
+        _bilinear_matrix(source[axis], target[axis], align_corners) for axis in range(2)
+    )
+    y = torch.matmul(columns, x).reshape(len(x), source[0], -1)
+    return torch.matmul(rows, y).reshape(len(x), *target, -1)
+
+
+def constants_on_device(convert):
+    """Returns `torch.tensor` or `as_tensor` that copies each constant to the GPU only once.
+
+    A graph being captured cannot copy from the host's memory.
+    """
+    cache = {}
+
+    def convert_once(values, *arguments, **options):
+        on_gpu = torch.device(options.get("device") or "cpu").type == "cuda"
+        if isinstance(values, torch.Tensor) or not on_gpu:
+            return convert(values, *arguments, **options)
+        content = values.tobytes() if isinstance(values, np.ndarray) else repr(values)
+        key = (content, np.shape(values), arguments, str(options))
+        if key not in cache:
+            cache[key] = convert(values, *arguments, **options)
+        return cache[key].clone()
+
+    return convert_once

@@ -1,0 +1,105 @@
+"""A network in training on its own CUDA stream, beside others."""
+
+import torch
+
+from benchmarks.torch_kernels import bilinear_by_matrices
+from keras_segattn.layers.resize_like import nearest, resize_kernels
+from keras_segattn.training.build import build_model
+
+
+class Trainee:
+    """A network in training: its optimizer, its stream and, on a GPU, its two graphs."""
+
+    def __init__(self, recipe, data, weights, device):
+        self.recipe, self.device = recipe, device
+        self.model = build_model(recipe, data, weights)
+        self.optimizer = build_torch_optimizer(self.model, recipe, device)
+        self.weights = [1.0, *self.model.auxiliary_weights]
+        self.teaches = recipe.network_arguments["backbone"] != "light"
+        self.stream = torch.cuda.Stream() if device.type == "cuda" else None
+        self.graphs = None
+
+    def forward(self, images):
+        """Computes `self.logits`, the main output first."""
+        with resize_kernels(nearest, bilinear_by_matrices):
+            self.logits = self.model.network(self.model.preprocessing(images), training=True)
+
+    def backward(self, hard, target):
+        """Takes one step for the labels, `hard`, and for labels and teacher together, `target`."""
+        loss = 0
+        for i, (logits, weight) in enumerate(zip(self.logits, self.weights, strict=True)):
+            wanted = hard if i else target
+            loss = loss - weight * (wanted * logits.float().log_softmax(-1)).sum()
+        self.loss = loss.detach()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+
+    def capture(self, images, hard, target):
+        """Records both passes; from now on they read these tensors, whatever they hold."""
+        forward, backward = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        with torch.cuda.graph(forward, stream=self.stream):
+            self.forward(images)
+        with torch.cuda.graph(backward, pool=forward.pool(), stream=self.stream):
+            self.backward(hard, target)
+        self.graphs = forward, backward
+
+    def run_forward(self, images):
+        if self.graphs:
+            self.graphs[0].replay()
+        else:
+            self.forward(images)
+
+    def run_backward(self, hard, target, factor):
+        for group in self.optimizer.param_groups:
+            group["lr"].fill_(factor * self.recipe.learning_rate * group["factor"])
+        if self.graphs:
+            self.graphs[1].replay()
+        else:
+            self.backward(hard, target)
+
+
+def on_streams(trainees, work):
+    """Runs `work` for each trainee on its stream; the current stream waits for all of them."""
+    if trainees[0].stream is None:
+        for trainee in trainees:
+            work(trainee)
+        return
+    current = torch.cuda.current_stream()
+    for trainee in trainees:
+        trainee.stream.wait_stream(current)
+        with torch.cuda.stream(trainee.stream):
+            work(trainee)
+    for trainee in trainees:
+        current.wait_stream(trainee.stream)
+
+
+def build_torch_optimizer(model, recipe, device):
+    """Returns torch's AdamW, with the recipe's rate for the backbone and decay only for kernels."""
+    factors = recipe.rate_factors or {}
+    in_backbone = {
+        id(weight)
+        for name in factors
+        for weight in model.network.get_layer(name).trainable_variables
+    }
+    groups = {}
+    for weight in model.network.trainable_variables:
+        factor = next(iter(factors.values())) if id(weight) in in_backbone else 1.0
+        decay = recipe.weight_decay if "kernel" in weight.name else 0.0
+        groups.setdefault((factor, decay), []).append(weight.value)
+    on_gpu = device.type == "cuda"
+    return torch.optim.AdamW(
+        [
+            {
+                "params": values,
+                "factor": factor,
+                "weight_decay": decay,
+                # A tensor, which a captured graph reads again in every step.
+                "lr": torch.tensor(recipe.learning_rate, device=device),
+            }
+            for (factor, decay), values in groups.items()
+        ],
+        eps=1e-7,
+        fused=on_gpu,
+        capturable=on_gpu,
+    )
