@@ -66,12 +66,15 @@ RECIPES = {
     for recipe in (
         _recipe("CANet", MOBILENET),
         _recipe("CANet", LITE, filters=192, spatial_branch="separable"),
-        _recipe("CrossCBAM", LITE, filters=192, fusion_filters=128),
+        _recipe("CrossCBAM", LITE, filters=192),
         _recipe("AttaNet", LITE),
         _recipe("CCNet", MOBILENET, filters=256, output_stride=8),
         _recipe("AttaNet", "light", learning_rate=2e-3),
     )
 }
+# Not trained by default.
+WIDE = _recipe("CrossCBAM", LITE, filters=192, fusion_filters=128)
+WIDE = dataclasses.replace(WIDE, name=f"crosscbam_wide_{LITE}")
 
 
 def main():
@@ -103,7 +106,8 @@ def main():
     changes = {"batch_size": arguments.batch_size, "crop": tuple(arguments.crop)}
     if arguments.learning_rate:
         changes["learning_rate"] = arguments.learning_rate
-    recipes = [dataclasses.replace(RECIPES[name], **changes) for name in arguments.names or RECIPES]
+    recipes = [find_recipe(name) for name in arguments.names] or list(RECIPES.values())
+    recipes = [dataclasses.replace(recipe, **changes) for recipe in recipes]
     teachers = [load_trained(path, data) for path in arguments.teachers]
     trainees = [
         Trainee(recipe, data, backbone_weights(recipe, arguments.backbone_weights), device)
@@ -120,11 +124,18 @@ def main():
 
 def load_trained(path, data):
     """Returns the network of a file that this script wrote."""
-    model = build_model(without_heads(RECIPES[path.stem]), data)
+    model = build_model(without_heads(find_recipe(path.stem)), data)
     with np.load(path) as arrays:
         for weight in model.weights:
             weight.assign(arrays[weight.path].astype("float32"))
     return model
+
+
+def find_recipe(name):
+    known = RECIPES | {WIDE.name: WIDE}
+    if name not in known:
+        raise SystemExit(f"{name!r} is not one of {', '.join(known)}")
+    return known[name]
 
 
 def without_heads(recipe):

@@ -112,10 +112,9 @@ def CrossCBAM(
             convolution), or `None` to classify the context at stride 32. Defaults to `"ccbam"`.
         filters: Integer, width of the context and the fusion, as in the paper's Table 6. Defaults
             to `256`.
-        fusion_filters: Integer, width at which `x` and the levels are fused. The paper's backbones
-            have 256 channels at stride 8; MobileNetV2 and the EfficientNet-Lites have 32 to 48,
-            too few for the fusion, so set `128` for them. Defaults to `None`: the smaller width of
-            `x` and the level.
+        fusion_filters: Integer, width at which `x` and the levels are fused, for backbones with few
+            channels: the paper's have 256 at stride 8, MobileNetV2 and the EfficientNet-Lites 24 to
+            48. Defaults to `None`: the smaller width of `x` and the level.
         dilations: Dilations of the context, as in the paper's Table 5. Defaults to `(1, 3)`.
         reduction: Integer, reduction of the channel attention in `CCBAM`. Defaults to `16`.
         channel_activation: Activation of the channel attention in `CCBAM`. `None` follows the
