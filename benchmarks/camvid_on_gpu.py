@@ -98,16 +98,16 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("runs/camvid_on_gpu"))
     arguments = parser.parse_args()
-    keras.utils.set_random_seed(arguments.seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    use_torch_kernels()
-    data = CamVid(arguments.data, "train")
     changes = {"batch_size": arguments.batch_size, "crop": tuple(arguments.crop)}
     if arguments.learning_rate:
         changes["learning_rate"] = arguments.learning_rate
     recipes = [find_recipe(name) for name in arguments.names] or list(RECIPES.values())
     recipes = [dataclasses.replace(recipe, **changes) for recipe in recipes]
+    keras.utils.set_random_seed(arguments.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    use_torch_kernels()
+    data = CamVid(arguments.data, "train")
     teachers = [load_trained(path, data) for path in arguments.teachers]
     trainees = [
         Trainee(recipe, data, backbone_weights(recipe, arguments.backbone_weights), device)

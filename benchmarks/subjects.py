@@ -50,9 +50,9 @@ EDGE_NETWORKS = {
         {"backbone": "efficientnet_lite0", "filters": 192, "spatial_branch": "separable"},
     ),
     "Cross-CBAM EfficientNet-Lite0": ("CrossCBAM", {"backbone": "efficientnet_lite0"}),
-    "Cross-CBAM EfficientNet-Lite0, wide fusions": (
+    "Cross-CBAM EfficientNet-Lite0, 192": (
         "CrossCBAM",
-        {"backbone": "efficientnet_lite0", "filters": 192, "fusion_filters": 128},
+        {"backbone": "efficientnet_lite0", "filters": 192},
     ),
     "AttaNet EfficientNet-Lite0": ("AttaNet", {"backbone": "efficientnet_lite0"}),
     "CCNet EfficientNet-Lite0": (
