@@ -1,8 +1,8 @@
 """Draws attention on a photo into docs/figures: python docs/draw_gallery.py (half a minute)
 
-The gates of CANet use its trained weights. The other layers have no weights that were
-trained on photos. They get the features of the trained CANet, and one random projection for
-queries and keys, so that a pixel attends to pixels with similar features.
+The gates of CANet use its trained weights. The other layers are untrained: they get the features
+of the trained CANet, and one random projection for queries and keys, so that a pixel attends to
+pixels with similar features.
 """
 
 from pathlib import Path
