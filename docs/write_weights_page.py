@@ -26,7 +26,7 @@ model.class_names  # ("Sky", "Building", "Pole", ...)
 drawn = AttaNet(weights="road_scenes")  # drawings of roads
 ```
 
-The larger networks in the table, with a "+", are in a second package:
+Files with a "+" in the table are in a second package:
 
 ```bash
 pip install ./weights  # from a checkout

@@ -14,7 +14,7 @@ import numpy as np
 from keras_segattn.atomic_files import atomic_path, write_json
 
 FOLDER = Path(__file__).parent / "files"
-# The package of further networks, whose files are too large for this one.
+# The package of further networks, which would make this one too large.
 EXTRA_PACKAGE = "keras_segattn_weights"
 # `weights=` accepts these names and paths.
 BUNDLED = ("camvid", "road_scenes")
