@@ -92,13 +92,21 @@ def main():
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--crop", type=int, nargs=2, default=(360, 480))
     parser.add_argument("--learning-rate", type=float, help="default: the recipe's")
+    parser.add_argument("--scale", type=float, nargs=2, default=(0.5, 2.0), metavar=("LOW", "HIGH"))
+    parser.add_argument(
+        "--start", type=Path, help="folder of NAME.npz: train these networks for a second cycle"
+    )
     parser.add_argument(
         "--teachers", type=Path, nargs="*", default=(), help="NAME.npz of trained networks"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("runs/camvid_on_gpu"))
     arguments = parser.parse_args()
-    changes = {"batch_size": arguments.batch_size, "crop": tuple(arguments.crop)}
+    changes = {
+        "batch_size": arguments.batch_size,
+        "crop": tuple(arguments.crop),
+        "scale": tuple(arguments.scale),
+    }
     if arguments.learning_rate:
         changes["learning_rate"] = arguments.learning_rate
     recipes = [find_recipe(name) for name in arguments.names] or list(RECIPES.values())
@@ -109,17 +117,23 @@ def main():
     use_torch_kernels()
     data = CamVid(arguments.data, "train")
     teachers = [load_trained(path, data) for path in arguments.teachers]
+    models = [start_model(recipe, data, arguments) for recipe in recipes]
     trainees = [
-        Trainee(recipe, data, backbone_weights(recipe, arguments.backbone_weights), device)
-        for recipe in recipes
+        Trainee(recipe, model, device) for recipe, model in zip(recipes, models, strict=True)
     ]
     samples = DeviceSamples(data, recipes[0], arguments.seed, device)
     weights = data.class_weights("enet")
     train(trainees, teachers, samples, weights, arguments.epochs, arguments.seconds)
     arguments.output.mkdir(parents=True, exist_ok=True)
     for trainee in trainees:
-        model = trainee.model.without_auxiliary_heads()
-        pack(model, arguments.output / f"{trainee.recipe.name}.npz", {})
+        pack(trainee.trained(), arguments.output / f"{trainee.recipe.name}.npz", {})
+
+
+def start_model(recipe, data, arguments):
+    """Returns a new network, with auxiliary heads, or a trained one, without them."""
+    if arguments.start:
+        return load_trained(arguments.start / f"{recipe.name}.npz", data)
+    return build_model(recipe, data, backbone_weights(recipe, arguments.backbone_weights))
 
 
 def load_trained(path, data):

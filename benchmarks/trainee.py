@@ -3,18 +3,19 @@
 import torch
 
 from benchmarks.torch_kernels import bilinear_by_matrices
+from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.layers.resize_like import nearest, resize_kernels
-from keras_segattn.training.build import build_model
 
 
 class Trainee:
     """A network in training: its optimizer, its stream and, on a GPU, its two graphs."""
 
-    def __init__(self, recipe, data, weights, device):
-        self.recipe, self.device = recipe, device
-        self.model = build_model(recipe, data, weights)
-        self.optimizer = build_torch_optimizer(self.model, recipe, device)
-        self.weights = [1.0, *self.model.auxiliary_weights]
+    def __init__(self, recipe, model, device):
+        self.recipe, self.model, self.device = recipe, model, device
+        self.supervised = isinstance(model, DeepSupervision)
+        self.network = model.network if self.supervised else model
+        self.weights = [1.0, *(model.auxiliary_weights if self.supervised else ())]
+        self.optimizer = build_torch_optimizer(self.network, recipe, device)
         self.teaches = recipe.network_arguments["backbone"] != "light"
         self.stream = torch.cuda.Stream() if device.type == "cuda" else None
         self.graphs = None
@@ -22,7 +23,8 @@ class Trainee:
     def forward(self, images):
         """Computes `self.logits`, the main output first."""
         with resize_kernels(nearest, bilinear_by_matrices):
-            self.logits = self.model.network(self.model.preprocessing(images), training=True)
+            logits = self.network(self.model.preprocessing(images), training=True)
+        self.logits = logits if self.supervised else [logits]
 
     def backward(self, hard, target):
         """Takes one step for the labels, `hard`, and for labels and teacher together, `target`."""
@@ -34,6 +36,10 @@ class Trainee:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         self.optimizer.step()
+
+    def trained(self):
+        """Returns the network without auxiliary heads."""
+        return self.model.without_auxiliary_heads() if self.supervised else self.model
 
     def capture(self, images, hard, target):
         """Records both passes; from now on they read these tensors, whatever they hold."""
@@ -74,16 +80,14 @@ def on_streams(trainees, work):
         current.wait_stream(trainee.stream)
 
 
-def build_torch_optimizer(model, recipe, device):
+def build_torch_optimizer(network, recipe, device):
     """Returns torch's AdamW, with the recipe's rate for the backbone and decay only for kernels."""
     factors = recipe.rate_factors or {}
     in_backbone = {
-        id(weight)
-        for name in factors
-        for weight in model.network.get_layer(name).trainable_variables
+        id(weight) for name in factors for weight in network.get_layer(name).trainable_variables
     }
     groups = {}
-    for weight in model.network.trainable_variables:
+    for weight in network.trainable_variables:
         factor = next(iter(factors.values())) if id(weight) in in_backbone else 1.0
         decay = recipe.weight_decay if "kernel" in weight.name else 0.0
         groups.setdefault((factor, decay), []).append(weight.value)
