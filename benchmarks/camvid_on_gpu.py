@@ -91,7 +91,9 @@ def main():
     )
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--crop", type=int, nargs=2, default=(360, 480))
-    parser.add_argument("--learning-rate", type=float, help="default: the recipe's")
+    parser.add_argument(
+        "--rate-factor", type=float, default=1.0, help="for the recipes' learning rates"
+    )
     parser.add_argument("--scale", type=float, nargs=2, default=(0.5, 2.0), metavar=("LOW", "HIGH"))
     parser.add_argument(
         "--start", type=Path, help="folder of NAME.npz: train these networks for a second cycle"
@@ -107,10 +109,13 @@ def main():
         "crop": tuple(arguments.crop),
         "scale": tuple(arguments.scale),
     }
-    if arguments.learning_rate:
-        changes["learning_rate"] = arguments.learning_rate
     recipes = [find_recipe(name) for name in arguments.names] or list(RECIPES.values())
-    recipes = [dataclasses.replace(recipe, **changes) for recipe in recipes]
+    recipes = [
+        dataclasses.replace(
+            recipe, learning_rate=arguments.rate_factor * recipe.learning_rate, **changes
+        )
+        for recipe in recipes
+    ]
     keras.utils.set_random_seed(arguments.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     keras.config.set_dtype_policy("mixed_bfloat16")

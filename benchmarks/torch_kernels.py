@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import torch
 import torch.nn.functional as F
+from keras.src.backend.torch import nn
 
 from keras_segattn.layers.resize_like import _bilinear_matrix
 
@@ -14,11 +15,9 @@ def use_torch_kernels():
     keras.layers.Dropout.call = dropout
     keras.layers.SpatialDropout2D.call = spatial_dropout
     keras.layers.DepthwiseConv2D.call = undilated(keras.layers.DepthwiseConv2D.call)
+    # Keras's convolutions copy maps to channels first, and then back to channels last.
+    nn._transpose_spatial_inputs = lambda maps: maps.permute(0, 3, 1, 2)
     if torch.cuda.is_available():
-        # Keras's convolutions copy maps to channels first, and then back to channels last.
-        from keras.src.backend.torch import nn
-
-        nn._transpose_spatial_inputs = lambda maps: maps.permute(0, 3, 1, 2)
         torch.as_tensor = constants_on_device(torch.as_tensor)
         torch.tensor = constants_on_device(torch.tensor)
 

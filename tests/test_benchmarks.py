@@ -164,7 +164,7 @@ def test_networks_train_twice_and_are_scored(tmp_path):
     data, first, out = ["--data", str(tmp_path)], str(tmp_path / "first"), str(tmp_path / "out")
     teacher = f"{first}/attanet_light.npz"
     second = ["--start", first, "--teachers", teacher, "--scale", "1", "1"]
-    second += ["--learning-rate", "1e-9", "--seed", "1", "--output", out]
+    second += ["--rate-factor", "1e-6", "--seed", "1", "--output", out]
     script = f"""
 import sys
 from benchmarks import camvid_on_gpu, camvid_scores
