@@ -1,8 +1,9 @@
-"""Draws attention on a photo into docs/figures: python docs/draw_gallery.py (half a minute)
+"""Draws attention on a photo into docs/figures: python docs/draw_gallery.py (a minute)
 
-The gates of CANet use its trained weights. The other layers are untrained: they get the features
-of the trained CANet, and one random projection for queries and keys, so that a pixel attends to
-pixels with similar features.
+The layers of the four networks use their weights trained on CamVid, which need the package
+`keras-segattn-weights`. The other layers are untrained: they get the features of the trained CANet,
+and one random projection for queries and keys, so that a pixel attends to pixels with similar
+features.
 """
 
 from pathlib import Path
@@ -10,15 +11,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from keras_segattn.applications import CANet
+from keras_segattn.applications import AttaNet, CANet, CCNet, CrossCBAM
 from keras_segattn.demo import PHOTO
 from keras_segattn.images import read_image
-from keras_segattn.layers import (
-    CrissCrossAttention,
-    ExpectationMaximizationAttention,
-    NonLocal,
-    StripAttention,
-)
+from keras_segattn.layers import ExpectationMaximizationAttention, NonLocal
 from keras_segattn.visualization import attention_maps, model_attention, plot_attention
 
 FIGURES = Path(__file__).resolve().parent / "figures"
@@ -26,10 +22,16 @@ FIGURES = Path(__file__).resolve().parent / "figures"
 PIXEL = (420, 300)
 # Contrast of the similarities: with a small value, all pixels look alike.
 SPREAD = 4.0
-LAYERS = {
-    "criss_cross_attention": CrissCrossAttention,
+# The layers of each trained network, by the name of the picture.
+TRAINED = {
+    CANet: {"feature_cross_attention": "fusion"},
+    CCNet: {"criss_cross_attention": "attention"},
+    AttaNet: {"strip_attention": "attention", "attention_fusion": "fusion"},
+    CrossCBAM: {"ccbam": "fusion2", "seaspp": "context"},
+}
+OF_A_PIXEL = ("criss_cross_attention", "strip_attention")
+UNTRAINED = {
     "non_local": NonLocal,
-    "strip_attention": lambda: StripAttention(normalize=False),
     "expectation_maximization_attention": lambda: ExpectationMaximizationAttention(bases=4),
 }
 
@@ -53,14 +55,16 @@ def tie(layer, features):
 
 
 def main():
-    keras.utils.set_random_seed(0)
     image = read_image(PHOTO)
-    model = CANet(weights="camvid")
-    plot_attention(
-        FIGURES / "gallery_feature_cross_attention.jpg", image, model_attention(model, image)
-    )
-    features = photo_features(model, image)
-    for name, make in LAYERS.items():
+    for network, layers in TRAINED.items():
+        model = network(weights="camvid")
+        for name, layer in layers.items():
+            pixel = PIXEL if name in OF_A_PIXEL else None
+            maps = model_attention(model, image, pixel, layer)
+            plot_attention(FIGURES / f"gallery_{name}.jpg", image, maps, pixel)
+    keras.utils.set_random_seed(0)
+    features = photo_features(CANet(weights="camvid"), image)
+    for name, make in UNTRAINED.items():
         layer = make()
         tie(layer, features)
         pixel = PIXEL if hasattr(layer, "query") else None
