@@ -5,6 +5,15 @@ from benchmarks.rivals import KERAS_RIVALS, TORCH_RIVALS
 from benchmarks.runtimes import RUNTIMES
 from benchmarks.subjects import LAYERS, NETWORKS
 
+# The networks with `weights="camvid"`.
+TRAINED = (
+    "CANet MobileNetV2",
+    "CANet EfficientNet-Lite0, narrow",
+    "CCNet MobileNetV2",
+    "AttaNet EfficientNet-Lite0",
+    "AttaNet light",
+    "Cross-CBAM EfficientNet-Lite0, 192",
+)
 BACKENDS = ("tensorflow", "tensorflow xla", "jax", "torch")
 REFERENCE = "plain PyTorch"
 CRISS_CROSS = [name for name in LAYERS if name.startswith("CrissCross")]
@@ -147,6 +156,7 @@ def comparisons():
         "side by side": [
             {"engine": "ONNX", "subject": name} for name in NETWORKS if "CCNet" not in name
         ],
+        "trained on CamVid": [{"engine": "ONNX", "subject": name} for name in TRAINED],
         "peers": peers(),
         **{f"rivals, {size[0]}x{size[1]}": rivals(size) for size in RIVAL_SIZES},
         "training": training(),

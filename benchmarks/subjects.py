@@ -42,7 +42,7 @@ NETWORKS = {
     "AttaNet light": ("AttaNet", {"backbone": "light"}),
     "CCNet ResNet-50": ("CCNet", {"backbone": "resnet50"}),
 }
-# Networks of the guide to choose one, which `benchmarks.relative_speed` measures.
+# Trained networks, and networks of the guide to choose one.
 EDGE_NETWORKS = {
     "CANet EfficientNet-Lite0": ("CANet", {"backbone": "efficientnet_lite0"}),
     "CANet EfficientNet-Lite0, narrow": (
