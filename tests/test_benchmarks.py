@@ -88,12 +88,12 @@ def test_contenders_are_known_and_a_failing_one_says_why():
     from benchmarks.rivals import KERAS_RIVALS, TORCH_RIVALS
     from benchmarks.runtimes import RUNTIMES
     from benchmarks.speed import comparisons
-    from benchmarks.subjects import LAYERS, NETWORKS
+    from benchmarks.subjects import EDGE_NETWORKS, LAYERS, NETWORKS
     from benchmarks.turns import compare
 
     specs = [spec for contenders in comparisons().values() for spec in contenders]
     assert json.loads(json.dumps(specs))
-    known = {*LAYERS, *NETWORKS, *KERAS_PEERS, *TORCH_PEERS, *YARDSTICKS}
+    known = {*LAYERS, *NETWORKS, *EDGE_NETWORKS, *KERAS_PEERS, *TORCH_PEERS, *YARDSTICKS}
     known |= {*KERAS_RIVALS, *TORCH_RIVALS}
     assert {spec["subject"] for spec in specs} <= known
     assert {spec["engine"].split(" ")[0] for spec in specs} <= {
