@@ -35,12 +35,14 @@ STEPS_BEFORE_CAPTURE = 3
 # Python launches at most this many steps before it waits for the GPU.
 STEPS_AHEAD = 20
 MOBILENET, LITE = "mobilenet_v2", "efficientnet_lite0"
+# Trained only if named.
+WIDE = f"crosscbam_wide_{LITE}"
 
 
-def _recipe(network, backbone, learning_rate=1e-3, **network_arguments):
+def _recipe(network, backbone, name=None, learning_rate=1e-3, **network_arguments):
     arguments = {"backbone": backbone, "auxiliary_heads": True, **network_arguments}
     return Recipe(
-        name=f"{network.lower()}_{backbone}",
+        name=name or f"{network.lower()}_{backbone}",
         source="benchmarks/camvid.md",
         network=network,
         network_arguments=arguments,
@@ -70,18 +72,18 @@ RECIPES = {
         _recipe("AttaNet", LITE),
         _recipe("CCNet", MOBILENET, filters=256, output_stride=8),
         _recipe("AttaNet", "light", learning_rate=2e-3),
+        _recipe("CrossCBAM", LITE, WIDE, filters=192, fusion_filters=128),
     )
 }
-# Not trained by default.
-WIDE = _recipe("CrossCBAM", LITE, filters=192, fusion_filters=128)
-WIDE = dataclasses.replace(WIDE, name=f"crosscbam_wide_{LITE}")
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("names", nargs="*", help=f"of {', '.join(RECIPES)}; default: all")
+    parser.add_argument(
+        "names", nargs="*", help=f"of {', '.join(RECIPES)}; default: all but {WIDE}"
+    )
     parser.add_argument("--data", required=True, help="folder of CamVid")
     length = parser.add_mutually_exclusive_group(required=True)
     length.add_argument("--epochs", type=int)
@@ -104,12 +106,17 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, default=Path("runs/camvid_on_gpu"))
     arguments = parser.parse_args()
+    if not 0 < arguments.scale[0] <= arguments.scale[1]:
+        parser.error(f"--scale: expected 0 < LOW <= HIGH. Received: {arguments.scale}")
+    if arguments.start and arguments.backbone_weights != "imagenet":
+        parser.error("--start loads whole networks, so --backbone-weights has no effect; omit one")
     changes = {
         "batch_size": arguments.batch_size,
         "crop": tuple(arguments.crop),
         "scale": tuple(arguments.scale),
     }
-    recipes = [find_recipe(name) for name in arguments.names] or list(RECIPES.values())
+    names = arguments.names or [name for name in RECIPES if name != WIDE]
+    recipes = [find_recipe(name) for name in names]
     recipes = [
         dataclasses.replace(
             recipe, learning_rate=arguments.rate_factor * recipe.learning_rate, **changes
@@ -151,10 +158,9 @@ def load_trained(path, data):
 
 
 def find_recipe(name):
-    known = RECIPES | {WIDE.name: WIDE}
-    if name not in known:
-        raise SystemExit(f"{name!r} is not one of {', '.join(known)}")
-    return known[name]
+    if name not in RECIPES:
+        raise SystemExit(f"{name!r} is not one of {', '.join(RECIPES)}")
+    return RECIPES[name]
 
 
 def without_heads(recipe):
