@@ -21,7 +21,7 @@ import torch
 
 from benchmarks.device_samples import DeviceSamples
 from benchmarks.torch_kernels import use_torch_kernels
-from benchmarks.trainee import Trainee, on_streams
+from benchmarks.trainee import Trainee, channels_first, on_streams
 from keras_segattn.data import CamVid
 from keras_segattn.recipes import Recipe
 from keras_segattn.training.build import build_model
@@ -36,7 +36,7 @@ STEPS_BEFORE_CAPTURE = 3
 STEPS_AHEAD = 20
 MOBILENET, LITE = "mobilenet_v2", "efficientnet_lite0"
 # Trained only if named.
-WIDE = f"crosscbam_wide_{LITE}"
+WIDE_CROSSCBAM, WIDE_ATTANET = WIDE = (f"crosscbam_wide_{LITE}", f"attanet_wide_{LITE}")
 
 
 def _recipe(network, backbone, name=None, learning_rate=1e-3, **network_arguments):
@@ -72,7 +72,8 @@ RECIPES = {
         _recipe("AttaNet", LITE),
         _recipe("CCNet", MOBILENET, filters=256, output_stride=8),
         _recipe("AttaNet", "light", learning_rate=2e-3),
-        _recipe("CrossCBAM", LITE, WIDE, filters=192, fusion_filters=128),
+        _recipe("CrossCBAM", LITE, WIDE_CROSSCBAM, filters=192, fusion_filters=192),
+        _recipe("AttaNet", LITE, WIDE_ATTANET, filters=192, interpolation="bilinear"),
     )
 }
 
@@ -82,7 +83,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "names", nargs="*", help=f"of {', '.join(RECIPES)}; default: all but {WIDE}"
+        "names", nargs="*", help=f"of {', '.join(RECIPES)}; default: all but the wide ones"
     )
     parser.add_argument("--data", required=True, help="folder of CamVid")
     length = parser.add_mutually_exclusive_group(required=True)
@@ -101,6 +102,12 @@ def main():
         "--start", type=Path, help="folder of NAME.npz: train these networks for a second cycle"
     )
     parser.add_argument(
+        "--backbone-of",
+        type=Path,
+        metavar="NAME.npz",
+        help="a trained network: start from its backbone",
+    )
+    parser.add_argument(
         "--teachers", type=Path, nargs="*", default=(), help="NAME.npz of trained networks"
     )
     parser.add_argument("--seed", type=int, default=0)
@@ -108,14 +115,17 @@ def main():
     arguments = parser.parse_args()
     if not 0 < arguments.scale[0] <= arguments.scale[1]:
         parser.error(f"--scale: expected 0 < LOW <= HIGH. Received: {arguments.scale}")
-    if arguments.start and arguments.backbone_weights != "imagenet":
-        parser.error("--start loads whole networks, so --backbone-weights has no effect; omit one")
+    if arguments.start and (arguments.backbone_weights != "imagenet" or arguments.backbone_of):
+        parser.error(
+            "--start loads whole networks, so --backbone-weights and --backbone-of have no effect; "
+            "omit them"
+        )
     changes = {
         "batch_size": arguments.batch_size,
         "crop": tuple(arguments.crop),
         "scale": tuple(arguments.scale),
     }
-    names = arguments.names or [name for name in RECIPES if name != WIDE]
+    names = arguments.names or [name for name in RECIPES if name not in WIDE]
     recipes = [find_recipe(name) for name in names]
     recipes = [
         dataclasses.replace(
@@ -145,16 +155,27 @@ def start_model(recipe, data, arguments):
     """Returns a new network, with auxiliary heads, or a trained one, without them."""
     if arguments.start:
         return load_trained(arguments.start / f"{recipe.name}.npz", data)
+    if arguments.backbone_of:
+        model = build_model(recipe, data)
+        name = recipe.network_arguments["backbone"]
+        assign(model.get_layer(name).weights, arguments.backbone_of)
+        return model
     return build_model(recipe, data, backbone_weights(recipe, arguments.backbone_weights))
 
 
 def load_trained(path, data):
     """Returns the network of a file that this script wrote."""
     model = build_model(without_heads(find_recipe(path.stem)), data)
-    with np.load(path) as arrays:
-        for weight in model.weights:
-            weight.assign(arrays[weight.path].astype("float32"))
+    assign(model.weights, path)
     return model
+
+
+def assign(weights, path):
+    with np.load(path) as arrays:
+        for weight in weights:
+            if weight.path not in arrays:
+                raise SystemExit(f"{path} has no {weight.path}: it is of another network")
+            weight.assign(arrays[weight.path].astype("float32"))
 
 
 def find_recipe(name):
@@ -181,24 +202,24 @@ def train(trainees, teachers, samples, class_weights, epochs, seconds):
     Without `teachers`, the trainees that start from ImageNet weights teach one another.
     """
     device = samples.device
-    weights = torch.tensor(class_weights, device=device)
-    labels_of_classes = torch.arange(samples.classes, device=device)
+    weights = torch.tensor(class_weights, device=device)[:, None, None]
+    labels_of_classes = torch.arange(samples.classes, device=device)[:, None, None]
     batch_size, size = samples.recipe.batch_size, samples.recipe.crop
     steps = epochs and epochs * len(samples.images) // batch_size
     images = torch.zeros((batch_size, *size, 3), device=device)
-    hard = torch.zeros((batch_size, *size, samples.classes), device=device)
+    hard = torch.zeros((batch_size, samples.classes, *size), device=device)
     target = torch.zeros_like(hard)
     start, step, progress = time.time(), 0, 0.0
     while progress < 1:
         drawn, labels = samples.draw()
         images.copy_(drawn)
-        known = (labels[..., None] == labels_of_classes).float()
+        known = (labels[:, None] == labels_of_classes).float()
         hard.copy_(known * weights / (known * weights).sum())
         on_streams(trainees, lambda trainee: trainee.run_forward(images))
         with torch.no_grad():
             soft = taught(trainees, teachers, images)
             weight = TEACHER_WEIGHT * min(1.0, progress / TEACHER_RAMP)
-            target.copy_(hard + weight * soft * known.sum(-1, keepdim=True) / known.sum())
+            target.copy_(hard + weight * soft * known.sum(1, keepdim=True) / known.sum())
         factor = (1 - progress) ** POWER * min(1.0, (step + 1) / WARMUP_STEPS)
         on_streams(trainees, lambda trainee, f=factor: trainee.run_backward(hard, target, f))
         step += 1
@@ -217,14 +238,15 @@ def train(trainees, teachers, samples, class_weights, epochs, seconds):
 
 
 def taught(trainees, teachers, images):
-    """Returns the teacher's probabilities, or 0 if a network would teach itself."""
+    """Returns the teacher's probabilities, classes first, or 0 if a network would teach itself."""
     logits = [teacher(teacher.preprocessing(images), training=False) for teacher in teachers]
     if not teachers:
         logits = [trainee.logits[0] for trainee in trainees if trainee.teaches]
         if len(logits) < 2:
             return 0.0
     # A network that fails must not spoil the others.
-    return (sum(torch.nan_to_num(each) for each in logits) / len(logits)).softmax(-1)
+    mean = sum(torch.nan_to_num(each) for each in logits) / len(logits)
+    return channels_first(mean).softmax(1)
 
 
 if __name__ == "__main__":

@@ -27,11 +27,14 @@ class Trainee:
         self.logits = logits if self.supervised else [logits]
 
     def backward(self, hard, target):
-        """Takes one step for the labels, `hard`, and for labels and teacher together, `target`."""
+        """Takes one step for the labels, `hard`, and for labels and teacher together, `target`.
+
+        Both are `(batch, classes, height, width)`.
+        """
         loss = 0
         for i, (logits, weight) in enumerate(zip(self.logits, self.weights, strict=True)):
             wanted = hard if i else target
-            loss = loss - weight * (wanted * logits.float().log_softmax(-1)).sum()
+            loss = loss - weight * (wanted * channels_first(logits).log_softmax(1)).sum()
         self.loss = loss.detach()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -63,6 +66,13 @@ class Trainee:
             self.graphs[1].replay()
         else:
             self.backward(hard, target)
+
+
+def channels_first(logits):
+    """Returns float32 logits `(batch, classes, height, width)`: on a processor, a softmax over the
+    short last axis is several times slower.
+    """
+    return logits.float().permute(0, 3, 1, 2).contiguous()
 
 
 def on_streams(trainees, work):

@@ -149,6 +149,46 @@ def test_samples_on_the_device_keep_images_and_labels_together():
 
 
 @pytest.mark.once
+@pytest.mark.parametrize(
+    ("size", "strides", "padding"),
+    [(3, 1, "same"), (5, 1, "same"), (3, 2, "valid"), (5, 2, "valid"), (3, 1, "valid")],
+)
+def test_depthwise_convolutions_have_their_own_gradients_in_float32(size, strides, padding, rng):
+    torch = pytest.importorskip("torch")
+    from benchmarks.torch_kernels import with_float32_gradients
+
+    kernel = torch.tensor(rng.standard_normal((size, size, 6, 1)), requires_grad=True)
+    x = torch.tensor(rng.standard_normal((2, 12, 15, 6)), requires_grad=True)
+    expected = torch.nn.functional.conv2d(
+        x.permute(0, 3, 1, 2),
+        kernel.permute(2, 3, 0, 1),
+        stride=strides,
+        padding=size // 2 if padding == "same" else 0,
+        groups=6,
+    ).permute(0, 2, 3, 1)
+    gradient = torch.tensor(rng.standard_normal(expected.shape))
+    wanted = torch.autograd.grad(expected, (x, kernel), gradient)
+
+    layer = types.SimpleNamespace(
+        kernel=types.SimpleNamespace(value=kernel),
+        kernel_size=(size, size),
+        strides=(strides, strides),
+        padding=padding,
+        dilation_rate=(1, 1),
+        activation=keras.activations.linear,
+        use_bias=False,
+    )
+    call = with_float32_gradients(None)  # Keras's call would only be used for other layers.
+    for dtype, tolerance in ((torch.float64, 1e-4), (torch.bfloat16, 0.05)):
+        y = call(layer, x.to(dtype))
+        assert y.dtype == dtype
+        got = torch.autograd.grad(y, (x, kernel), gradient.to(dtype))
+        for found, other in zip((y, *got), (expected, *wanted), strict=True):
+            scale = other.abs().max()
+            assert (found - other).abs().max() < tolerance * scale
+
+
+@pytest.mark.once
 def test_networks_train_twice_and_are_scored(tmp_path):
     pytest.importorskip("torch")
     for split in ("train", "val", "test"):
@@ -165,12 +205,15 @@ def test_networks_train_twice_and_are_scored(tmp_path):
     teacher = f"{first}/attanet_light.npz"
     second = ["--start", first, "--teachers", teacher, "--scale", "1", "1"]
     second += ["--rate-factor", "1e-6", "--seed", "1", "--output", out]
+    third = ["--backbone-of", teacher, "--rate-factor", "1e-6", "--seed", "1"]
+    third += ["--output", str(tmp_path / "third")]
     script = f"""
 import sys
 from benchmarks import camvid_on_gpu, camvid_scores
 for main, arguments in (
     (camvid_on_gpu.main, {["attanet_light", *data, *small, "--output", first]}),
     (camvid_on_gpu.main, {["attanet_light", *data, *small, *second]}),
+    (camvid_on_gpu.main, {["attanet_light", *data, *small, *third]}),
     (camvid_scores.main, {[f"{out}/attanet_light.npz", *data]}),
 ):
     sys.argv[1:] = arguments
@@ -185,3 +228,7 @@ for main, arguments in (
         assert "head/classifier/bias" in file
         kernel = "head/classifier/kernel"
         np.testing.assert_allclose(file[kernel], start[kernel], atol=1e-4)
+        with np.load(tmp_path / "third/attanet_light.npz") as third:
+            first_kernel = "S1_1/conv/kernel"
+            np.testing.assert_allclose(third[first_kernel], start[first_kernel], atol=1e-4)
+            assert not np.allclose(third[kernel], start[kernel], atol=1e-2)
