@@ -79,7 +79,7 @@ def undilated(call):
 def with_float32_gradients(call):
     """Returns `DepthwiseConv2D.call` whose slow gradients in bfloat16 are computed in float32.
 
-    On a processor, those of strides and of kernels above 3x3 are two to ten times slower in
+    On a processor, gradients of strides and of kernels above 3x3 are two to ten times slower in
     bfloat16.
     """
 
