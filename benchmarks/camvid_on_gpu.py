@@ -1,10 +1,11 @@
-"""Trains networks on CamVid together on one GPU, each also with the average of all as its teacher.
+"""Trains networks on CamVid together, each also with the average of all as its teacher.
 
     python -m benchmarks.camvid_on_gpu --data CamVid --epochs 270
 
-Each network runs on its own CUDA stream, as two captured graphs: the forward pass, and the backward
-pass with the optimizer's step. `fit` would wait for Python, and a single network would not fill the
-GPU. Writes FOLDER/NAME.npz; the results are in benchmarks/camvid.md.
+On a GPU, each network runs on its own CUDA stream, as two captured graphs: the forward pass, and
+the backward pass with the optimizer's step. `fit` would wait for Python, and a single network would
+not fill the GPU. On a processor, the networks take turns. Writes FOLDER/NAME.npz; the results are
+in benchmarks/camvid.md.
 """
 
 import argparse
@@ -36,7 +37,7 @@ STEPS_BEFORE_CAPTURE = 3
 STEPS_AHEAD = 20
 MOBILENET, LITE = "mobilenet_v2", "efficientnet_lite0"
 # Trained only if named.
-WIDE_CROSSCBAM, WIDE_ATTANET = WIDE = (f"crosscbam_wide_{LITE}", f"attanet_wide_{LITE}")
+WIDE = (f"crosscbam_wide_{LITE}", f"attanet_wide_{LITE}")
 
 
 def _recipe(network, backbone, name=None, learning_rate=1e-3, **network_arguments):
@@ -72,8 +73,8 @@ RECIPES = {
         _recipe("AttaNet", LITE),
         _recipe("CCNet", MOBILENET, filters=256, output_stride=8),
         _recipe("AttaNet", "light", learning_rate=2e-3),
-        _recipe("CrossCBAM", LITE, WIDE_CROSSCBAM, filters=192, fusion_filters=192),
-        _recipe("AttaNet", LITE, WIDE_ATTANET, filters=192, interpolation="bilinear"),
+        _recipe("CrossCBAM", LITE, WIDE[0], filters=192, fusion_filters=192),
+        _recipe("AttaNet", LITE, WIDE[1], filters=192, interpolation="bilinear"),
     )
 }
 
@@ -115,10 +116,11 @@ def main():
     arguments = parser.parse_args()
     if not 0 < arguments.scale[0] <= arguments.scale[1]:
         parser.error(f"--scale: expected 0 < LOW <= HIGH. Received: {arguments.scale}")
-    if arguments.start and (arguments.backbone_weights != "imagenet" or arguments.backbone_of):
+    other_weights = arguments.backbone_weights != "imagenet"
+    if bool(arguments.start) + bool(arguments.backbone_of) + other_weights > 1:
         parser.error(
-            "--start loads whole networks, so --backbone-weights and --backbone-of have no effect; "
-            "omit them"
+            "--start, --backbone-of and --backbone-weights each say where training starts; "
+            "pass one of them"
         )
     changes = {
         "batch_size": arguments.batch_size,
@@ -171,10 +173,11 @@ def load_trained(path, data):
 
 
 def assign(weights, path):
+    """Loads weights by their paths from a file that this script wrote."""
     with np.load(path) as arrays:
         for weight in weights:
             if weight.path not in arrays:
-                raise SystemExit(f"{path} has no {weight.path}: it is of another network")
+                raise SystemExit(f"{path} has no {weight.path}: it belongs to another network")
             weight.assign(arrays[weight.path].astype("float32"))
 
 

@@ -52,7 +52,7 @@ EDGE_NETWORKS = {
     "Cross-CBAM EfficientNet-Lite0": ("CrossCBAM", {"backbone": "efficientnet_lite0"}),
     "Cross-CBAM EfficientNet-Lite0, 192": (
         "CrossCBAM",
-        {"backbone": "efficientnet_lite0", "filters": 192},
+        {"backbone": "efficientnet_lite0", "filters": 192, "fusion_filters": 192},
     ),
     "AttaNet EfficientNet-Lite0": ("AttaNet", {"backbone": "efficientnet_lite0"}),
     "CCNet EfficientNet-Lite0": (

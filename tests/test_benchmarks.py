@@ -153,7 +153,7 @@ def test_samples_on_the_device_keep_images_and_labels_together():
     ("size", "strides", "padding"),
     [(3, 1, "same"), (5, 1, "same"), (3, 2, "valid"), (5, 2, "valid"), (3, 1, "valid")],
 )
-def test_depthwise_convolutions_have_their_own_gradients_in_float32(size, strides, padding, rng):
+def test_float32_gradients_of_depthwise_convolutions_are_the_same(size, strides, padding, rng):
     torch = pytest.importorskip("torch")
     from benchmarks.torch_kernels import with_float32_gradients
 
@@ -178,7 +178,7 @@ def test_depthwise_convolutions_have_their_own_gradients_in_float32(size, stride
         activation=keras.activations.linear,
         use_bias=False,
     )
-    call = with_float32_gradients(None)  # Keras's call would only be used for other layers.
+    call = with_float32_gradients(lambda layer, inputs: "as in Keras")
     for dtype, tolerance in ((torch.float64, 1e-4), (torch.bfloat16, 0.05)):
         y = call(layer, x.to(dtype))
         assert y.dtype == dtype
@@ -186,6 +186,21 @@ def test_depthwise_convolutions_have_their_own_gradients_in_float32(size, stride
         for found, other in zip((y, *got), (expected, *wanted), strict=True):
             scale = other.abs().max()
             assert (found - other).abs().max() < tolerance * scale
+    for other in ({"use_bias": True}, {"dilation_rate": (2, 2)}, {"activation": keras.ops.relu}):
+        assert call(types.SimpleNamespace(**{**vars(layer), **other}), x) == "as in Keras"
+
+
+@pytest.mark.once
+def test_training_starts_from_one_place(capsys, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())  # The script sets its own.
+    from benchmarks import camvid_on_gpu
+
+    places = ["--backbone-of", "a.npz", "--backbone-weights", "folder"]
+    monkeypatch.setattr(sys, "argv", ["", "--data", "CamVid", "--epochs", "1", *places])
+    with pytest.raises(SystemExit):
+        camvid_on_gpu.main()
+    assert "pass one of them" in capsys.readouterr().err
 
 
 @pytest.mark.once
