@@ -22,7 +22,7 @@ import torch
 
 from benchmarks.device_samples import DeviceSamples
 from benchmarks.torch_kernels import use_torch_kernels
-from benchmarks.trainee import Trainee, channels_first, on_streams
+from benchmarks.trainee import Teacher, Trainee, channels_first, on_streams
 from keras_segattn.data import CamVid
 from keras_segattn.recipes import Recipe
 from keras_segattn.training.build import build_model
@@ -37,7 +37,7 @@ STEPS_BEFORE_CAPTURE = 3
 STEPS_AHEAD = 20
 MOBILENET, LITE = "mobilenet_v2", "efficientnet_lite0"
 # Trained only if named.
-WIDE = (f"crosscbam_wide_{LITE}", f"attanet_wide_{LITE}")
+WIDE = (f"crosscbam_wide_{LITE}", f"attanet_wide_{LITE}", "attanet_wide_light")
 
 
 def _recipe(network, backbone, name=None, learning_rate=1e-3, **network_arguments):
@@ -75,6 +75,7 @@ RECIPES = {
         _recipe("AttaNet", "light", learning_rate=2e-3),
         _recipe("CrossCBAM", LITE, WIDE[0], filters=192, fusion_filters=192),
         _recipe("AttaNet", LITE, WIDE[1], filters=192, interpolation="bilinear"),
+        _recipe("AttaNet", "light", WIDE[2], 2e-3, filters=128, interpolation="bilinear"),
     )
 }
 
@@ -97,6 +98,10 @@ def main():
     parser.add_argument("--crop", type=int, nargs=2, default=(360, 480))
     parser.add_argument(
         "--rate-factor", type=float, default=1.0, help="for the recipes' learning rates"
+    )
+    parser.add_argument("--color-jitter", type=float, default=0.4)
+    parser.add_argument(
+        "--paste", type=float, default=0.0, help="share of samples with pasted rare classes"
     )
     parser.add_argument("--scale", type=float, nargs=2, default=(0.5, 2.0), metavar=("LOW", "HIGH"))
     parser.add_argument(
@@ -126,6 +131,7 @@ def main():
         "batch_size": arguments.batch_size,
         "crop": tuple(arguments.crop),
         "scale": tuple(arguments.scale),
+        "color_jitter": arguments.color_jitter,
     }
     names = arguments.names or [name for name in RECIPES if name not in WIDE]
     recipes = [find_recipe(name) for name in names]
@@ -140,12 +146,12 @@ def main():
     keras.config.set_dtype_policy("mixed_bfloat16")
     use_torch_kernels()
     data = CamVid(arguments.data, "train")
-    teachers = [load_trained(path, data) for path in arguments.teachers]
+    teachers = [Teacher(load_trained(path, data), device) for path in arguments.teachers]
     models = [start_model(recipe, data, arguments) for recipe in recipes]
     trainees = [
         Trainee(recipe, model, device) for recipe, model in zip(recipes, models, strict=True)
     ]
-    samples = DeviceSamples(data, recipes[0], arguments.seed, device)
+    samples = DeviceSamples(data, recipes[0], arguments.seed, device, arguments.paste)
     weights = data.class_weights("enet")
     train(trainees, teachers, samples, weights, arguments.epochs, arguments.seconds)
     arguments.output.mkdir(parents=True, exist_ok=True)
@@ -218,9 +224,9 @@ def train(trainees, teachers, samples, class_weights, epochs, seconds):
         images.copy_(drawn)
         known = (labels[:, None] == labels_of_classes).float()
         hard.copy_(known * weights / (known * weights).sum())
-        on_streams(trainees, lambda trainee: trainee.run_forward(images))
+        on_streams([*teachers, *trainees], lambda network: network.run_forward(images))
         with torch.no_grad():
-            soft = taught(trainees, teachers, images)
+            soft = taught(trainees, teachers)
             weight = TEACHER_WEIGHT * min(1.0, progress / TEACHER_RAMP)
             target.copy_(hard + weight * soft * known.sum(1, keepdim=True) / known.sum())
         factor = (1 - progress) ** POWER * min(1.0, (step + 1) / WARMUP_STEPS)
@@ -231,6 +237,8 @@ def train(trainees, teachers, samples, class_weights, epochs, seconds):
         progress = (time.time() - start) / seconds if seconds else step / steps
         if step == STEPS_BEFORE_CAPTURE and device.type == "cuda":
             torch.cuda.synchronize()
+            for teacher in teachers:
+                teacher.capture(images)
             for trainee in trainees:
                 trainee.capture(images, hard, target)
             print(f"captured after {time.time() - start:.0f} s", flush=True)
@@ -240,15 +248,14 @@ def train(trainees, teachers, samples, class_weights, epochs, seconds):
             print(f"{time.time() - start:.0f} s, epoch {epoch:.1f}: losses {losses}", flush=True)
 
 
-def taught(trainees, teachers, images):
-    """Returns the teacher's probabilities, classes first, or 0 if a network would teach itself."""
-    logits = [teacher(teacher.preprocessing(images), training=False) for teacher in teachers]
+def taught(trainees, teachers):
+    """Returns the teachers' probabilities, classes first, or 0 if a network would teach itself."""
     if not teachers:
-        logits = [trainee.logits[0] for trainee in trainees if trainee.teaches]
-        if len(logits) < 2:
+        teachers = [trainee for trainee in trainees if trainee.teaches]
+        if len(teachers) < 2:
             return 0.0
     # A network that fails must not spoil the others.
-    mean = sum(torch.nan_to_num(each) for each in logits) / len(logits)
+    mean = sum(torch.nan_to_num(teacher.logits[0]) for teacher in teachers) / len(teachers)
     return channels_first(mean).softmax(1)
 
 

@@ -8,6 +8,8 @@ from keras_segattn.data.dataset import IGNORE_CLASS
 from keras_segattn.data.random_scale_crop_flip import RandomScaleCropFlip
 
 PIXELS_PER_CLASS = 64
+# Classes with a smaller share of the known pixels are pasted.
+PASTED_SHARE = 0.03
 # Red, green and blue in ITU-R 601 luma, with which Pillow grays images.
 LUMA = (0.299, 0.587, 0.114)
 
@@ -16,7 +18,8 @@ class DeviceSamples:
     """Endless batches of a data set that fits into the device's memory.
 
     They follow `ColorJitter` and `RandomScaleCropFlip`, with two differences: scales are not
-    rounded to whole pixels, and reduced images are not smoothed.
+    rounded to whole pixels, and reduced images are not smoothed. In addition, rare classes of one
+    sample can be pasted into another.
 
     Args:
         data: A `SegmentationDataset` of images of one size.
@@ -24,15 +27,19 @@ class DeviceSamples:
             jitter.
         seed: Integer.
         device: A torch device.
+        pasted: Float, the share of samples into which pixels of another sample are pasted, at their
+            positions: each rare class of that sample with probability 1/2. Defaults to `0.0`.
     """
 
-    def __init__(self, data, recipe, seed, device):
+    def __init__(self, data, recipe, seed, device, pasted=0.0):
         images, masks = zip(*(data.read(index) for index in range(len(data))), strict=True)
-        self.recipe, self.device = recipe, device
+        self.recipe, self.device, self.pasted = recipe, device, pasted
         self.size = masks[0].shape
         self.classes = len(data.class_names)
         self.images = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).to(device)
         self.masks = torch.from_numpy(np.stack(masks))[:, None].to(device)
+        counts = sum(np.bincount(mask.ravel(), minlength=256)[: self.classes] for mask in masks)
+        self.rare = torch.from_numpy(counts < PASTED_SHARE * counts.sum()).to(device)
         pixels, held = self._pixels_of_classes(masks, np.random.default_rng(seed))
         self.pixels = torch.from_numpy(pixels).to(device)
         self.held = torch.from_numpy(held).to(device)
@@ -61,7 +68,18 @@ class DeviceSamples:
         images = torch.where(inside, images, fill[:, None, None])
         labels = self._sample(self.masks[index].float(), grid, "nearest")
         labels = torch.where(inside, labels, float(IGNORE_CLASS))[:, 0]
-        return images.permute(0, 2, 3, 1).contiguous(), labels.round().long()
+        images, labels = self._paste(images, labels.round().long(), inside[:, 0])
+        return images.permute(0, 2, 3, 1).contiguous(), labels
+
+    def _paste(self, images, labels, inside):
+        chosen = self._uniform()[:, None] < self.pasted
+        chosen = chosen & self.rare & (self._uniform_by_class() < 0.5)
+        # Void is never pasted.
+        chosen = F.pad(chosen, (0, IGNORE_CLASS + 1 - self.classes))
+        others = labels.roll(1, 0)
+        pasted = chosen.gather(1, others.flatten(1)).view_as(labels) & inside
+        images = torch.where(pasted[:, None], images.roll(1, 0), images)
+        return images, torch.where(pasted, others, labels)
 
     def _sample(self, maps, grid, mode):
         return F.grid_sample(maps, grid, mode, "border", align_corners=False)
@@ -79,6 +97,10 @@ class DeviceSamples:
     def _uniform(self, low=0.0, high=1.0):
         values = torch.rand(self.recipe.batch_size, generator=self.generator, device=self.device)
         return low + (high - low) * values
+
+    def _uniform_by_class(self):
+        shape = self.recipe.batch_size, self.classes
+        return torch.rand(shape, generator=self.generator, device=self.device)
 
     def _recolor(self, images):
         strength = self.recipe.color_jitter
@@ -112,8 +134,6 @@ class DeviceSamples:
         return rows, torch.where(flipped, columns.flip(1), columns)
 
     def _pixel_of_random_class(self, index):
-        held = self.held[index]
-        random = torch.rand(held.shape, generator=self.generator, device=self.device)
-        label = (random * held).argmax(1)
+        label = (self._uniform_by_class() * self.held[index]).argmax(1)
         choice = (self._uniform() * PIXELS_PER_CLASS).long()
         return self.pixels[index, label, choice]

@@ -1,10 +1,38 @@
-"""A network in training on its own CUDA stream, beside others."""
+"""Networks on their own CUDA streams: those in training, and their teachers."""
 
 import torch
 
 from benchmarks.torch_kernels import bilinear_by_matrices
 from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.layers.resize_like import nearest, resize_kernels
+
+
+class Teacher:
+    """A trained network: its stream and, on a GPU, the graph of its forward pass."""
+
+    def __init__(self, model, device):
+        self.model = model
+        self.stream = torch.cuda.Stream() if device.type == "cuda" else None
+        self.graph = None
+
+    @torch.no_grad()
+    def forward(self, images):
+        """Computes `self.logits`."""
+        with resize_kernels(nearest, bilinear_by_matrices):
+            self.logits = [self.model(self.model.preprocessing(images), training=False)]
+
+    def capture(self, images):
+        """Records the forward pass; from now on it reads this tensor, whatever it holds."""
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, stream=self.stream):
+            self.forward(images)
+        self.graph = graph
+
+    def run_forward(self, images):
+        if self.graph:
+            self.graph.replay()
+        else:
+            self.forward(images)
 
 
 class Trainee:
@@ -75,19 +103,19 @@ def channels_first(logits):
     return logits.float().permute(0, 3, 1, 2).contiguous()
 
 
-def on_streams(trainees, work):
-    """Runs `work` for each trainee on its stream; the current stream waits for all of them."""
-    if trainees[0].stream is None:
-        for trainee in trainees:
-            work(trainee)
+def on_streams(networks, work):
+    """Runs `work` for each network on its stream; the current stream waits for all of them."""
+    if networks[0].stream is None:
+        for network in networks:
+            work(network)
         return
     current = torch.cuda.current_stream()
-    for trainee in trainees:
-        trainee.stream.wait_stream(current)
-        with torch.cuda.stream(trainee.stream):
-            work(trainee)
-    for trainee in trainees:
-        current.wait_stream(trainee.stream)
+    for network in networks:
+        network.stream.wait_stream(current)
+        with torch.cuda.stream(network.stream):
+            work(network)
+    for network in networks:
+        current.wait_stream(network.stream)
 
 
 def build_torch_optimizer(network, recipe, device):
