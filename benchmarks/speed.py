@@ -10,7 +10,7 @@ TRAINED = (
     "CANet MobileNetV2",
     "CANet EfficientNet-Lite0, narrow",
     "CCNet MobileNetV2",
-    "AttaNet EfficientNet-Lite0",
+    "AttaNet EfficientNet-Lite0, 192",
     "AttaNet light",
     "Cross-CBAM EfficientNet-Lite0, 192",
 )

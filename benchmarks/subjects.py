@@ -55,6 +55,10 @@ EDGE_NETWORKS = {
         {"backbone": "efficientnet_lite0", "filters": 192, "fusion_filters": 192},
     ),
     "AttaNet EfficientNet-Lite0": ("AttaNet", {"backbone": "efficientnet_lite0"}),
+    "AttaNet EfficientNet-Lite0, 192": (
+        "AttaNet",
+        {"backbone": "efficientnet_lite0", "filters": 192, "interpolation": "bilinear"},
+    ),
     "CCNet EfficientNet-Lite0": (
         "CCNet",
         {"backbone": "efficientnet_lite0", "output_stride": 16},
