@@ -19,7 +19,7 @@ from keras_segattn.visualization import attention_maps, model_attention, plot_at
 
 FIGURES = Path(__file__).resolve().parent / "figures"
 # A pixel of the road.
-PIXEL = (420, 300)
+PIXEL = (300, 260)
 # Contrast of the similarities: with a small value, all pixels look alike.
 SPREAD = 4.0
 # The layers of each trained network, by the name of the picture.

@@ -27,7 +27,7 @@ def main():
     parser.add_argument("target", type=Path, nargs="?", default=TARGET)
     arguments = parser.parse_args()
     model = CANet(classes=11, weights="camvid")
-    result = segment(model, arguments.photo, scales=(0.5, 0.75, 1), flip=True)
+    result = segment(model, arguments.photo, scales=(0.75, 1, 1.25), flip=True)
     height, width = result.class_map.shape
     figure = new_figure(10, 5 * height / width + 0.4)
     for axis, picture in zip(figure.subplots(1, 2), (result.image, result.overlay()), strict=True):

@@ -5,4 +5,4 @@ from pathlib import Path
 __all__ = ["PHOTO"]
 
 PHOTO = Path(__file__).parent / "street.jpg"
-"""Path of a sample photo of a street; `street.txt` beside it names the source."""
+"""Path of a sample photo of a road with traffic; `street.txt` beside it names the source."""

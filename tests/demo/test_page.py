@@ -189,7 +189,7 @@ def test_examples_are_made_once_for_all_visitors():
     assert len(drawn) == 3
     start, _, data = _picture(photo, THUMBNAIL).partition(",")
     assert start == "data:image/jpeg;base64"
-    assert read_image(base64.b64decode(data)).shape == (192, 256, 3)
+    assert read_image(base64.b64decode(data)).shape == (144, 256, 3)
     assert read_image(base64.b64decode(_picture(photo).partition(",")[2])).shape == photo.shape
 
 

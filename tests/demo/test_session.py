@@ -88,7 +88,7 @@ def test_an_image_may_come_with_its_network(path):
     session = Session()
     session.open(PHOTO, str(path))
     assert session.choice == str(path)
-    assert session.result.class_map.shape == session.image.shape[:2] == (480, 640)
+    assert session.result.class_map.shape == session.image.shape[:2] == (360, 640)
     with pytest.raises(ValueError, match="There is no file"):
         session.open(np.zeros((40, 50, 3), "uint8"), "missing.keras")
     assert session.choice == str(path)
