@@ -27,9 +27,9 @@ def main():
             page = browser.new_page(viewport={"width": 1280, "height": 960})
             page.goto(ADDRESS)
             page.get_by_text("Click a pixel to see").wait_for(timeout=120_000)
-            # A drawn road, with the network trained on drawn roads.
+            # A drawn road, with the network trained on drawn roads; the photo has no bicyclists.
             page.locator("div.cursor-pointer").nth(2).click()
-            page.get_by_text(re.compile("^Car ")).wait_for(timeout=120_000)
+            page.get_by_text(re.compile("^Bicyclist ")).wait_for(timeout=120_000)
             box = page.locator("div.max-w-3xl").bounding_box()
             page.mouse.click(box["x"] + 0.72 * box["width"], box["y"] + 0.55 * box["height"])
             page.get_by_text(re.compile(r"^row \d+")).wait_for(timeout=120_000)
