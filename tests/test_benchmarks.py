@@ -149,6 +149,52 @@ def test_samples_on_the_device_keep_images_and_labels_together():
 
 
 @pytest.mark.once
+def test_rare_classes_are_pasted_with_their_labels():
+    torch = pytest.importorskip("torch")
+    from benchmarks.device_samples import DeviceSamples
+
+    class OneRareObject:
+        """Images whose color is ten times the label; the first has a pixel block of class 2."""
+
+        class_names = "abc"
+
+        def __len__(self):
+            return 4
+
+        def read(self, index):
+            mask = np.zeros((48, 64), "uint8")
+            mask[24:] = 1
+            mask[:2] = 255
+            if index == 0:
+                mask[20:28, 24:40] = 2
+            return np.repeat(10 * mask[..., None], 3, axis=2), mask
+
+    recipe = types.SimpleNamespace(
+        batch_size=16, crop=(48, 64), scale=(1.0, 1.0), color_jitter=0.0, rare_class_crops=0.0
+    )
+
+    def draw(share):
+        cpu = torch.device("cpu")
+        samples = DeviceSamples(OneRareObject(), recipe, seed=0, device=cpu, pasted=share)
+        assert samples.rare.tolist() == [False, False, True]
+        return [tensor.numpy() for tensor in samples.draw()]
+
+    found = {}
+    for share in (0.0, 1.0):
+        images, labels = draw(share)
+        known = labels != 255
+        np.testing.assert_allclose(images[known][:, 0], 10 * labels[known], atol=1e-3)
+        assert (labels[:, :2] == 255).all()
+        found[share] = (labels == 2).any((1, 2)).sum()
+    # Each image is drawn four times; half of the four next samples receive the block.
+    assert found[0.0] == 4
+    assert 4 < found[1.0] <= 8
+    recipe.scale = (0.5, 0.5)
+    # Nothing is pasted beside a reduced image.
+    np.testing.assert_array_equal(draw(0.0)[1] == 255, draw(1.0)[1] == 255)
+
+
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("size", "strides", "padding"),
     [(3, 1, "same"), (5, 1, "same"), (3, 2, "valid"), (5, 2, "valid"), (3, 1, "valid")],
