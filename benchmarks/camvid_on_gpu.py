@@ -1,4 +1,4 @@
-"""Trains networks on CamVid together, each also with the average of all as its teacher.
+"""Trains networks on CamVid together; each also learns from the average of other networks.
 
     python -m benchmarks.camvid_on_gpu --data CamVid --epochs 270
 
@@ -101,7 +101,7 @@ def main():
     )
     parser.add_argument("--color-jitter", type=float, default=0.4)
     parser.add_argument(
-        "--paste", type=float, default=0.0, help="share of samples with pasted rare classes"
+        "--paste", type=float, default=0.0, help="share of samples that may receive rare classes"
     )
     parser.add_argument("--scale", type=float, nargs=2, default=(0.5, 2.0), metavar=("LOW", "HIGH"))
     parser.add_argument(
@@ -250,12 +250,13 @@ def train(trainees, teachers, samples, class_weights, epochs, seconds):
 
 def taught(trainees, teachers):
     """Returns the teachers' probabilities, classes first, or 0 if a network would teach itself."""
+    sources = teachers
     if not teachers:
-        teachers = [trainee for trainee in trainees if trainee.teaches]
-        if len(teachers) < 2:
+        sources = [trainee for trainee in trainees if trainee.teaches]
+        if len(sources) < 2:
             return 0.0
     # A network that fails must not spoil the others.
-    mean = sum(torch.nan_to_num(teacher.logits[0]) for teacher in teachers) / len(teachers)
+    mean = sum(torch.nan_to_num(source.logits[0]) for source in sources) / len(sources)
     return channels_first(mean).softmax(1)
 
 

@@ -1,4 +1,4 @@
-"""Training samples, recolored, scaled and cropped on the device that trains."""
+"""Training samples, recolored, scaled, cropped and pasted on the device that trains."""
 
 import numpy as np
 import torch
@@ -27,8 +27,9 @@ class DeviceSamples:
             jitter.
         seed: Integer.
         device: A torch device.
-        pasted: Float, the share of samples into which pixels of another sample are pasted, at their
-            positions: each rare class of that sample with probability 1/2. Defaults to `0.0`.
+        pasted: Float, the share of samples that may receive pixels of another sample, at their
+            positions in its crop: of each of its rare classes with probability 1/2. Defaults to
+            `0.0`.
     """
 
     def __init__(self, data, recipe, seed, device, pasted=0.0):
@@ -74,7 +75,7 @@ class DeviceSamples:
     def _paste(self, images, labels, inside):
         chosen = self._uniform()[:, None] < self.pasted
         chosen = chosen & self.rare & (self._uniform_by_class() < 0.5)
-        # Void is never pasted.
+        # Void is never pasted, but may be covered.
         chosen = F.pad(chosen, (0, IGNORE_CLASS + 1 - self.classes))
         others = labels.roll(1, 0)
         pasted = chosen.gather(1, others.flatten(1)).view_as(labels) & inside

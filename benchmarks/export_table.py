@@ -40,7 +40,7 @@ ACCURACY = [("onnx", "float32"), ("onnx", "int8")] + [
     (format, dtype) for format in ("litert", "openvino") for dtype in ("float32", "float16", "int8")
 ]
 
-ONNX_INT8 = """At 512x1024, ONNX Runtime takes 0.38 to 0.50 of the time of float32 in int8; [the
+ONNX_INT8 = """In ONNX Runtime at 512x1024, int8 takes 0.38 to 0.50 of the time of float32; [the
 notes](benchmarks/NOTES.md#int8-in-onnx-runtime) list the networks."""
 
 PICTURES = """## Pictures

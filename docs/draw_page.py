@@ -27,7 +27,8 @@ def main():
             page = browser.new_page(viewport={"width": 1280, "height": 960})
             page.goto(ADDRESS)
             page.get_by_text("Click a pixel to see").wait_for(timeout=120_000)
-            # A drawn road, with the network trained on drawn roads; the photo has no bicyclists.
+            # A drawn road, with the network trained on drawn roads. Its legend, not
+            # the photo's, has bicyclists.
             page.locator("div.cursor-pointer").nth(2).click()
             page.get_by_text(re.compile("^Bicyclist ")).wait_for(timeout=120_000)
             box = page.locator("div.max-w-3xl").bounding_box()

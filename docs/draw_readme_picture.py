@@ -1,4 +1,4 @@
-"""Draws the picture of the README: a photo of a street and its classes from the bundled network.
+"""Draws the picture of the README: a photo of a road and its classes from the bundled network.
 
     python docs/draw_readme_picture.py                # the bundled photo
     python docs/draw_readme_picture.py path/to/CamVid/test/0001TP_008550.png camvid.jpg

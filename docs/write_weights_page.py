@@ -98,7 +98,7 @@ def _card(path):
         "Recipe": card["recipe"],
         "Seed": card["seed"],
         "Scores": "; ".join(_scores(split, scores) for split, scores in card["scores"].items()),
-        "Weakest classes": ", ".join(f"{name} {iou:.0f}" for name, iou in weakest)
+        "Weakest classes": ", ".join(f"{name} {iou:.1f}" for name, iou in weakest)
         + " (IoU on test)",
     }
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())

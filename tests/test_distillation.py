@@ -30,7 +30,7 @@ def test_a_network_learns_from_a_trained_one(rng):
     )
     distiller.compile(optimizer=keras.optimizers.Adam(1e-2), loss=WeightedCrossEntropy())
     images = rng.uniform(0, 255, (2, 32, 48, 3)).astype("float32")
-    masks = np.full((2, 32, 48), 255, "uint8")
+    masks = np.full((2, 32, 48), 255, "uint8")  # only the teacher counts
 
     before = distiller.evaluate(images, masks, verbose=0, return_dict=True)
     wanted, got = (
