@@ -99,7 +99,7 @@ def main():
     parser.add_argument(
         "--rate-factor", type=float, default=1.0, help="for the recipes' learning rates"
     )
-    parser.add_argument("--color-jitter", type=float, default=0.4)
+    parser.add_argument("--color-jitter", type=float, default=0.4, help="its strength")
     parser.add_argument(
         "--paste", type=float, default=0.0, help="share of samples that may receive rare classes"
     )
@@ -121,6 +121,11 @@ def main():
     arguments = parser.parse_args()
     if not 0 < arguments.scale[0] <= arguments.scale[1]:
         parser.error(f"--scale: expected 0 < LOW <= HIGH. Received: {arguments.scale}")
+    for option in ("paste", "color_jitter"):
+        value = getattr(arguments, option)
+        if not 0 <= value <= 1:
+            name = option.replace("_", "-")
+            parser.error(f"--{name}: expected a number from 0 to 1. Received: {value}")
     other_weights = arguments.backbone_weights != "imagenet"
     if bool(arguments.start) + bool(arguments.backbone_of) + other_weights > 1:
         parser.error(

@@ -16,7 +16,7 @@ from keras_segattn.visualization.figures import class_patches, new_figure, save_
 
 TARGET = Path(__file__).resolve().parent / "figures" / "street.jpg"
 # The legend omits classes with a smaller share of the image.
-LEAST_SHARE = 0.002
+LEAST_SHARE = 0.0002
 
 
 def main():

@@ -239,16 +239,24 @@ def test_float32_gradients_of_depthwise_convolutions_are_the_same(size, strides,
 
 
 @pytest.mark.once
-def test_training_starts_from_one_place(capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--backbone-of", "a.npz", "--backbone-weights", "folder"], "pass one of them"),
+        (["--paste", "30"], "--paste: expected a number from 0 to 1. Received: 30.0"),
+        (["--color-jitter", "-0.5"], "--color-jitter: expected a number from 0 to 1"),
+        (["--scale", "2", "1"], "expected 0 < LOW <= HIGH"),
+    ],
+)
+def test_arguments_of_the_training_are_checked(arguments, message, capsys, monkeypatch):
     pytest.importorskip("torch")
     monkeypatch.setenv("KERAS_BACKEND", keras.backend.backend())  # The script sets its own.
     from benchmarks import camvid_on_gpu
 
-    places = ["--backbone-of", "a.npz", "--backbone-weights", "folder"]
-    monkeypatch.setattr(sys, "argv", ["", "--data", "CamVid", "--epochs", "1", *places])
+    monkeypatch.setattr(sys, "argv", ["", "--data", "CamVid", "--epochs", "1", *arguments])
     with pytest.raises(SystemExit):
         camvid_on_gpu.main()
-    assert "pass one of them" in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.once
