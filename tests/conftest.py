@@ -4,6 +4,8 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
+from tests import quick_jax
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # On import it asks a server for its newest version.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
@@ -11,12 +13,11 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 os.environ.setdefault(
     "JAX_COMPILATION_CACHE_DIR", os.path.join(tempfile.gettempdir(), "keras_segattn_jax_cache")
 )
-# Tests run compiled code once or twice, so fast compilation matters. At level 0 some gradients of
-# a maximum are not finite. TensorFlow compiles little by XLA, and stops at flags it does not know.
+# TensorFlow compiles little by XLA, and stops at flags it does not know.
 if os.environ.get("KERAS_BACKEND") == "jax":
-    os.environ.setdefault(
-        "XLA_FLAGS", "--xla_backend_optimization_level=1 --xla_cpu_use_fusion_emitters=false"
-    )
+    os.environ.setdefault("XLA_FLAGS", quick_jax.FLAGS)
+# Every process that shares the tests would wait with threads on all cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
@@ -26,11 +27,14 @@ import pytest
 
 from tests.quick_weights import quick_weights
 
+# `tasks.py test` names torch, which builds and runs a network soonest.
+ONCE_ON = os.environ.get("ONCE_ON", "tensorflow")
 # Markers of tests that run on one backend of the three.
-ONLY_ON_TENSORFLOW = {
-    "tensorflow": "is about TensorFlow as the backend",
-    "once": "is the same on every backend, and runs on TensorFlow",
+MARKERS = {
+    "tensorflow": ("tensorflow", "is about TensorFlow as the backend"),
+    "once": (ONCE_ON, f"is the same on every backend, and runs on {ONCE_ON}"),
 }
+QUICK_START = Path(__file__).parent / "quick_start"
 COLLECT = gc.collect
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -39,6 +43,13 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 def uncollected_garbage():
     # Keras and converters collect garbage in many calls, each time through all that is loaded.
     with mock.patch.object(gc, "collect", lambda generation=2: 0):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_start():
+    paths = [str(QUICK_START), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(paths)):
         yield
 
 
@@ -83,11 +94,9 @@ def pytest_collection_finish():
 def pytest_collection_modifyitems(items):
     # They wait for processes that they start: as the last tests, they would keep one worker only.
     items.sort(key=lambda item: item.path.name != "test_several_devices.py")
-    if keras.backend.backend() == "tensorflow":
-        return
     for item in items:
-        for marker, reason in ONLY_ON_TENSORFLOW.items():
-            if item.get_closest_marker(marker):
+        for marker, (backend, reason) in MARKERS.items():
+            if item.get_closest_marker(marker) and keras.backend.backend() != backend:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 

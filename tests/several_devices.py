@@ -101,7 +101,7 @@ if __name__ == "__main__":
         class_weights="enet",
         batch_size=4,
         crop=(32, 48),
-        epochs=5,
+        epochs=3,
         learning_rate=1e-3,
     )
     Recorder.kill = known.kill

@@ -21,7 +21,7 @@ from tests.export.cases import ColorPatches, color_network
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES, DIFFERENT = 240, 12
 pytestmark = [
-    pytest.mark.once,
+    pytest.mark.tensorflow,
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra ray"),
     pytest.mark.skipif(not Path("/proc/self").exists(), reason="finds processes in /proc"),
 ]

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 bodies = pytest.importorskip("keras_segattn.serving.bodies", reason="needs the extra serve")
 server_module = pytest.importorskip("keras_segattn.serving.server", reason="needs the extra serve")
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.tensorflow
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests import quick_jax
 from tests.applications.cases import CASES
 from tests.training import randomize, to_numpy
 
@@ -51,6 +52,8 @@ def test_same_weights_same_logits(backend, wanted):
     folder, logits = wanted
     command = [sys.executable, "-c", SCRIPT, str(folder), *logits]
     environment = {**os.environ, "KERAS_BACKEND": backend}
+    if backend == "jax":
+        environment["XLA_FLAGS"] = quick_jax.FLAGS
     subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
     for name, want in logits.items():
         got = np.load(folder / f"{name}.{backend}.npy")

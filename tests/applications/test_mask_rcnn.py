@@ -17,6 +17,7 @@ from keras_segattn.detection import encode_boxes
 from keras_segattn.detection.box_selection import BoxSelection
 from keras_segattn.detection.matching import match_boxes, sample_labels
 from keras_segattn.layers import CrissCrossAttention
+from tests import quick_jax
 from tests.detection.oracles import decode, iou, random_boxes, suppress
 from tests.training import RUN_EAGERLY, to_numpy
 
@@ -363,6 +364,8 @@ def test_same_weights_same_objects(backend, found_by_tensorflow):
         pytest.skip(f"{backend} is not installed")
     folder, want = found_by_tensorflow
     environment = {**os.environ, "KERAS_BACKEND": backend}
+    if backend == "jax":
+        environment["XLA_FLAGS"] = quick_jax.FLAGS
     command = [sys.executable, "-c", SCRIPT, str(folder)]
     subprocess.run(command, check=True, cwd=ROOT, env=environment, capture_output=True)
     got = np.load(folder / f"{backend}.npz")

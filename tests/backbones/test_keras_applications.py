@@ -120,7 +120,7 @@ def test_normalization_is_found_in_nested_models_and_a_given_preprocessing_is_ke
     assert build_backbone(plain, levels=("P5",)).preprocessing != PIXELS
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [

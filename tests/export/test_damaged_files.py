@@ -30,7 +30,7 @@ def test_damaged_artifacts(format, tmp_path):
             load_exported(path)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("place", ["initializer", "constant", "subgraph"])
 def test_tensors_of_other_files_are_refused(place, tmp_path):
     onnx = pytest.importorskip("onnx")

@@ -7,7 +7,7 @@ from keras_segattn.images import to_pixels
 from keras_segattn.inference import segment
 from tests.export.cases import ColorPatches, color_network
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.tensorflow
 
 
 @pytest.fixture

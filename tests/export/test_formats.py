@@ -25,7 +25,7 @@ from tests.export.cases import (
 FREE = (None, None, None)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_every_format_has_a_case():
     # TensorRT needs a GPU of NVIDIA's, and has tests of its own.
     assert {*PATHS, "tensorrt"} == set(FORMATS)
@@ -227,7 +227,7 @@ def test_a_model_that_was_compiled_exports_and_stays_as_it_was(format, rng, tmp_
     assert [len(layer._inbound_nodes) for layer in inside.layers] == nodes
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_a_missing_package_names_its_extra(tmp_path, monkeypatch):
     needs_runtime("openvino")
     monkeypatch.setitem(sys.modules, "openvino", None)
@@ -240,7 +240,7 @@ def test_a_missing_package_names_its_extra(tmp_path, monkeypatch):
         load_exported(tmp_path)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_what_is_no_artifact(tmp_path):
     with pytest.raises(FileNotFoundError, match="no artifact at"):
         load_exported(tmp_path / "nowhere")

@@ -11,7 +11,7 @@ from keras_segattn.applications import CANet
 from keras_segattn.export import export_model, graph_copies
 from tests.export.cases import small_network
 
-pytestmark = [pytest.mark.once, pytest.mark.usefixtures("collected_garbage")]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.usefixtures("collected_garbage")]
 
 
 def test_each_copy_is_freed_before_the_next(monkeypatch, tmp_path):

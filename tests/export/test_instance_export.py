@@ -43,7 +43,9 @@ def model(rng):
 IMAGES = [DrawnShapes("val", 1, size).read(0)[0] for size in ((50, 70), (64, 96))]
 
 
-@pytest.mark.parametrize("format", [pytest.param("onnx", marks=pytest.mark.once), "saved_model"])
+@pytest.mark.parametrize(
+    "format", [pytest.param("onnx", marks=pytest.mark.tensorflow), "saved_model"]
+)
 def test_an_artifact_finds_what_the_model_finds(format, model, tmp_path):
     pytest.importorskip("tf2onnx" if format == "onnx" else "tensorflow")
     path = tmp_path / ("model.onnx" if format == "onnx" else "saved")
@@ -67,7 +69,7 @@ def test_an_artifact_finds_what_the_model_finds(format, model, tmp_path):
         ExportedSegmenter(path)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_what_only_class_maps_have_is_refused(model, tmp_path, monkeypatch):
     for arguments, message in (
         ({"output": "logits"}, r"`output` applies only to .*Received: output='logits'"),
@@ -94,7 +96,7 @@ WRONG = {
 }
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_an_artifact_of_another_network_is_refused(model, tmp_path, monkeypatch, rng):
     served = instance_serving_model(model, model.preprocessing)
 
@@ -126,7 +128,7 @@ def found(scores=(0.9, 0.6, 0), classes=(1, 0, -1), shift=0.0):
     return {"boxes": boxes, "scores": scores, "classes": classes, "masks": masks}
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_objects_are_compared_by_class_box_score_and_mask():
     want, images = found(), [np.zeros((1, 64, 64, 3), "uint8")]
 

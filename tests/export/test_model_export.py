@@ -36,7 +36,7 @@ def test_a_converter_that_fails_leaves_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     ("path", "arguments", "message"),
     [
@@ -61,7 +61,7 @@ def test_wrong_arguments(path, arguments, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_a_model_that_lacks_preprocessing_or_has_fixed_sizes(tmp_path):
     image = keras.Input((40, 40, 3))
     model = keras.Model(image, keras.layers.Conv2D(2, 1)(image))

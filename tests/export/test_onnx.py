@@ -34,7 +34,7 @@ def test_every_backend_puts_the_size_of_the_network_inside(format, images, tmp_p
         np.testing.assert_array_equal(found, segment(model, image, size=(48, 64)).class_map)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_onnx_takes_any_size_and_batch(model, images, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     path = tmp_path / "model.onnx"
@@ -68,7 +68,7 @@ def test_probabilities(images, tmp_path):
     np.testing.assert_allclose(got, keras.ops.softmax(logits), atol=1e-3)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_int8_of_fixed_size_in_openvino(tmp_path):
     openvino, path = pytest.importorskip("openvino"), tmp_path / "m.onnx"
     options = {"dtype": "int8", "images": ColorPatches(), "input_shape": (1, 64, 96)}
@@ -99,7 +99,7 @@ def test_onnx_pads_every_map_where_it_is_read(dtype, rng, tmp_path):
     assert [read.count(name) for name in padded] == ([1, 1] if dtype == "float32" else [])
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("format", "opset"), [("onnx", 13), ("onnx", 18), ("onnx_cpu", 15)])
 def test_versions_of_the_operators(format, opset, tmp_path):
     onnx = pytest.importorskip("onnx")
@@ -110,7 +110,7 @@ def test_versions_of_the_operators(format, opset, tmp_path):
     assert found.version == opset
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_metadata_are_those_that_onnx_reads(color_artifact):
     onnx, path = pytest.importorskip("onnx"), color_artifact("onnx")
     metadata = read_properties(path)
@@ -119,7 +119,7 @@ def test_metadata_are_those_that_onnx_reads(color_artifact):
     assert read_metadata(path)["classes"] == 3
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_damaged_files_are_named(color_artifact, tmp_path):
     pytest.importorskip("onnx")
     path, content = tmp_path / "m.onnx", color_artifact("onnx").read_bytes()
@@ -129,7 +129,7 @@ def test_damaged_files_are_named(color_artifact, tmp_path):
             read_metadata(path)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("format", ["onnx", "onnx_cpu"])
 def test_maps_of_odd_sizes_are_reached_by_resizing(format, tmp_path):
     """12 rows become 23, for which the nearest float32 scale is too small."""

@@ -9,7 +9,7 @@ from onnx.helper import get_node_attr_value, make_node, make_tensor_value_info
 from keras_segattn.export.onnx_graph import gather_columns, resize_channels_last
 from tests.export.onnx_files import loaded, model_of, operators, rewritten, run
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.tensorflow
 
 
 def transposition(order):

@@ -57,7 +57,7 @@ def before_and_after(node, weights, rng):
     return *found, [node.op_type for node in model.graph.node]
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("case", TRANSPOSED + LEFT_ALONE)
 def test_transposed_convolutions_are_convolutions(case, rng):
     onnx = pytest.importorskip("onnx")
@@ -72,7 +72,7 @@ def test_transposed_convolutions_are_convolutions(case, rng):
     assert operators == (rewritten if case in TRANSPOSED else ["ConvTranspose"])
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(("attributes", "operators"), POOLING)
 def test_average_pooling_is_a_convolution(attributes, operators, rng):
     onnx = pytest.importorskip("onnx")
@@ -110,7 +110,7 @@ def test_every_convolution_is_computed_in_int8(network, format, rng, tmp_path):
     assert not computed & {"Conv", "FusedConv", "ConvTranspose", "QLinearAveragePool"}
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_calibration_has_no_arena(tmp_path, monkeypatch):
     calibrate = pytest.importorskip("onnxruntime.quantization.calibrate")
     collect, seen = calibrate.MinMaxCalibrater.collect_data, []

@@ -9,7 +9,7 @@ from keras_segattn.export.onnx_winograd import winograd_convolutions  # noqa: E4
 from tests.export import onnx_files  # noqa: E402
 from tests.export.onnx_files import loaded, model_of, operators, run  # noqa: E402
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.tensorflow
 SIZES = [(1, 1), (3, 2), (8, 8), (17, 9), (30, 5)]
 LAYOUT = "com.microsoft.nchwc"
 

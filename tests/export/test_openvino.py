@@ -9,7 +9,7 @@ from tests.export.cases import ColorPatches, color_network
 pytest.importorskip("openvino", reason="needs openvino")
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 def test_conversions_are_not_reported(tmp_path, monkeypatch, dtype):
     sender = pytest.importorskip("openvino_telemetry.utils.sender", reason="needs openvino")

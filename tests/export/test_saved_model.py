@@ -31,7 +31,7 @@ np.savez(sys.argv[2], **maps)
 """
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_saved_model_runs_in_a_process_without_this_package(model, images, tmp_path):
     path, arrays = tmp_path / "saved", tmp_path / "arrays.npz"
     report = export_model(model, path, "saved_model", images=images)

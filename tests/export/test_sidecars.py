@@ -15,7 +15,7 @@ from keras_segattn.export.formats import FORMATS
 from keras_segattn.weights import Preprocessing
 from tests.export.cases import PATHS, ColorPatches, color_network, needs_runtime
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.tensorflow
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 

@@ -10,7 +10,7 @@ from keras_segattn.export import export_model, read_metadata
 from keras_segattn.export.staging import check_replaceable, replace, staging_folder
 from tests.export.cases import ColorPatches, color_network
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.tensorflow
 
 
 def contents(folder):

@@ -36,7 +36,7 @@ def image(rng):
     return rng.integers(0, 256, (48, 64, 3), dtype="uint8")
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("format", PATHS)
 def test_a_binary_artifact_has_its_threshold_inside(format, tmp_path, image):
     needs_runtime(format)
@@ -56,7 +56,7 @@ def test_a_binary_artifact_has_its_threshold_inside(format, tmp_path, image):
     assert found.shares().keys() == {"background", "leaf"}
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("activation", [None, "sigmoid"])
 def test_a_multilabel_artifact(activation, tmp_path, image):
     needs_runtime("onnx")
@@ -74,7 +74,7 @@ def test_a_multilabel_artifact(activation, tmp_path, image):
     assert ExportedSegmenter(path)(image).class_map.shape == (48, 64, 3)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_probabilities_and_logits_of_sigmoids(tmp_path, image):
     needs_runtime("onnx")
     path, model = tmp_path / "m.onnx", network("binary")
@@ -85,7 +85,7 @@ def test_probabilities_and_logits_of_sigmoids(tmp_path, image):
         np.testing.assert_allclose(load_exported(path)(image[None])[output], want, atol=1e-4)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("output", ["probabilities", "logits", "class_map"])
 def test_one_channel_keeps_its_dimensions(output, tmp_path, image, monkeypatch):
     """By chance, outputs have their names before tf2onnx makes shapes constant: here always."""
@@ -99,7 +99,7 @@ def test_one_channel_keeps_its_dimensions(output, tmp_path, image, monkeypatch):
     assert load_exported(tmp_path / "m.onnx")(image[None])["logits"].shape == (1, 48, 64, 1)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_an_artifact_of_other_classes_is_withdrawn(tmp_path, image, monkeypatch):
     """One channel has no argmax: the classes must be compared by the threshold."""
     needs_runtime("onnx")

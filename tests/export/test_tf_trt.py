@@ -10,7 +10,7 @@ import pytest
 from keras_segattn.export import export_model, tf_trt
 from tests.export.cases import ColorPatches, color_network
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.tensorflow
 
 
 @pytest.fixture

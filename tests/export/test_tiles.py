@@ -18,7 +18,7 @@ from tests.export.cases import (
     resized_network,
 )
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.tensorflow
 
 
 def task_network(task, activation=None):

@@ -21,14 +21,14 @@ def compare_with(artifact):
     )
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_agreement_and_difference():
     artifact = outputs(value=1.5)
     artifact["class_map"][0, 0] = 0
     assert compare_with(artifact) == (0.75, 0.5)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize(
     "artifact, message",
     [

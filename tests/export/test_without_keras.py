@@ -12,7 +12,7 @@ import pytest
 from keras_segattn.export import ExportedSegmenter, load_exported
 from tests.export.cases import PATHS, ColorPatches
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.tensorflow
 IMPORTING = """
 import sys
 import keras_segattn.export

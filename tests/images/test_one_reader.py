@@ -58,7 +58,7 @@ def artifact(tmp_path_factory):
     return path
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_artifact_sees_the_same_pixels(artifact, kind, tmp_path):
     suffix, content, _ = KINDS[kind]
@@ -68,7 +68,7 @@ def test_an_artifact_sees_the_same_pixels(artifact, kind, tmp_path):
     np.testing.assert_array_equal(seen, np.rint(to_pixels(read_image(path), 3))[..., 0])
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 def test_an_artifact_takes_frames_of_opencv(artifact, rng):
     image = rng.integers(0, 256, (40, 48, 3), dtype="uint8")
     seen = ExportedSegmenter(artifact, threads=1)(image[..., ::-1], channel_order="BGR").class_map
@@ -85,7 +85,7 @@ def server(artifact):
     return Server(ExportedSegmenter(artifact, threads=1), limits)
 
 
-@pytest.mark.once
+@pytest.mark.tensorflow
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_server_sees_the_same_pixels(server, kind):
     _, content, _ = KINDS[kind]
