@@ -13,7 +13,7 @@ from tests.command.cases import QUICK, use_tiny_network
 from tests.command.files import SCENES, road, save, write
 
 pytestmark = [
-    pytest.mark.tensorflow,
+    pytest.mark.once,
     pytest.mark.filterwarnings("ignore:No mask of"),
     pytest.mark.filterwarnings("ignore:Recipe"),
 ]
