@@ -22,11 +22,16 @@ def call(layer, inputs, **arguments):
     return keras.tree.map_structure(to_numpy, outputs)
 
 
+def build(layer, inputs):
+    """Gives a layer its weights, as its first call would."""
+    layer(keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), inputs))
+
+
 def _as_one_program(layer, inputs, **arguments):
     import jax
 
     if not layer.built:
-        layer(keras.tree.map_structure(lambda x: keras.KerasTensor(x.shape, x.dtype), inputs))
+        build(layer, inputs)
 
     @jax.jit
     def run(values, inputs):

@@ -14,7 +14,7 @@ from tests.golden import (
     feature_map,
     load_golden,
 )
-from tests.training import predict_any_size, randomize, to_numpy
+from tests.training import call, predict_any_size, randomize
 
 
 def tiny_resnet(counts=(1, 1, 1, 1), size=(None, None)):
@@ -111,7 +111,7 @@ def test_network_is_that_of_the_authors(name, counts, classes, shared):
     at_stride_8 = keras.Model(
         model.input, [model.get_layer("classifier").output, auxiliary_head.output]
     )
-    for got, want in zip(at_stride_8(feature_map(golden, "x")), ("y", "dsn"), strict=True):
+    for got, want in zip(call(at_stride_8, feature_map(golden, "x")), ("y", "dsn"), strict=True):
         assert_close(got, feature_map(golden, want), tolerance=1e-3)
 
 
@@ -123,8 +123,7 @@ def test_logits_are_resized_with_aligned_corners(rng):
         [model.get_layer("classifier").output, model.get_layer("auxiliary_head").output],
     )
     image = rng.normal(size=(1, 33, 65, 3)).astype("float32")
-    for got, coarse in zip(model(image), small(image), strict=True):
-        got, coarse = to_numpy(got), to_numpy(coarse)
+    for got, coarse in zip(call(model, image), call(small, image), strict=True):
         assert coarse.shape[1:3] == (5, 9)
         assert got.shape == (1, 33, 65, 5)
         # 32 steps for 4, and 64 for 8: every eighth pixel is one of the coarse map.

@@ -3,7 +3,7 @@ import pytest
 
 from keras_segattn.layers import PyramidPooling, ResizeLike
 from tests.golden import assert_close
-from tests.training import randomize, to_numpy
+from tests.training import build, call, randomize
 
 
 def cells(size, bins):
@@ -15,7 +15,7 @@ def cells(size, bins):
 def test_agrees_with_the_equation(size, rng):
     layer = PyramidPooling(filters=3, bins=(1, 2, 6))
     x = rng.normal(size=(2, *size, 8)).astype("float32")
-    layer(x)
+    build(layer, x)
     randomize(layer, rng)
     want = [x]
     for bins, projection in zip(layer.bins, layer.projections, strict=True):
@@ -23,9 +23,9 @@ def test_agrees_with_the_equation(size, rng):
         for i, (top, bottom) in enumerate(cells(size[0], bins)):
             for j, (left, right) in enumerate(cells(size[1], bins)):
                 grid[:, i, j] = x[:, top:bottom, left:right].mean(axis=(1, 2))
-        level = to_numpy(projection(grid))
-        want.append(to_numpy(ResizeLike(align_corners=True)([level, x])))
-    assert_close(layer(x), np.concatenate(want, axis=-1))
+        level = call(projection, grid)
+        want.append(call(ResizeLike(align_corners=True), [level, x]))
+    assert_close(call(layer, x), np.concatenate(want, axis=-1))
 
 
 def test_channels_are_divided_among_the_levels():

@@ -1,7 +1,7 @@
 """Python runs this before the programs that tests start, whose PYTHONPATH has this folder.
 
-Keras imports scikit-learn wherever it is installed, which takes a sixth of the time of a start. Most
-users do not have it.
+Keras imports scikit-learn wherever it is installed, which takes a sixth of the time of a start.
+Most users do not have it.
 """
 
 import sys

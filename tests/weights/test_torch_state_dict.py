@@ -20,7 +20,7 @@ from keras_segattn.weights import load_torch_state_dict
 from keras_segattn.weights.naming import torchvision
 from keras_segattn.weights.slot import layers_with_weights, slots_of
 from tests.golden import assert_close, feature_map
-from tests.training import randomize, to_numpy
+from tests.training import build, call, randomize, to_numpy
 from tests.weights.cases import state_dict_of
 
 ANY_SIZE = (None, None, 3)
@@ -73,7 +73,7 @@ def test_ccnet(name, counts, classes, golden):
     load_torch_state_dict(model, {f"module.{key}": value for key, value in state_dict.items()})
     heads = [model.network.get_layer(name) for name in ("classifier", "auxiliary_head")]
     at_stride_8 = keras.Model(model.network.input, [head.output for head in heads])
-    for got, want in zip(at_stride_8(feature_map(arrays, "x")), ("y", "dsn"), strict=True):
+    for got, want in zip(call(at_stride_8, feature_map(arrays, "x")), ("y", "dsn"), strict=True):
         assert_close(got, feature_map(arrays, want), tolerance=1e-3)
 
     backbone = tiny_ccnet(counts, classes).get_layer("tiny")
@@ -97,7 +97,7 @@ def test_head_of_ccnet_alone(attention, golden):
     )
     load_torch_state_dict(model, state_dict, strict=attention is not None)
     want = feature_map(arrays, "y_r2" if attention else "y_r0")
-    assert_close(model(feature_map(arrays, "x")), want)
+    assert_close(call(model, feature_map(arrays, "x")), want)
 
 
 @pytest.mark.parametrize("name", ["attanet_r18_w16", "attanet_light"])
@@ -109,7 +109,7 @@ def test_attanet(name, golden):
         model = narrow_attanet(auxiliary_heads=True)
         state_dict["head.resnet.fc.bias"] = np.zeros(1000)
     load_torch_state_dict(model, state_dict)
-    outputs = model.network(feature_map(arrays, "x"))
+    outputs = call(model.network, feature_map(arrays, "x"))
     for ours, theirs in zip(outputs, ("out", "aux1", "aux2"), strict=True):
         assert_close(ours, feature_map(arrays, theirs), tolerance=1e-3)
 
@@ -126,7 +126,7 @@ def test_stdc_from_its_own_file_and_from_a_network(name, counts, golden):
     for weights in (whole, of_network):
         model = _stdc(counts, ANY_SIZE, None, None, name, width=16)
         load_torch_state_dict(model, weights)
-        outputs = model(feature_map(arrays, "x"))
+        outputs = call(model, feature_map(arrays, "x"))
         for level, stride in (("P2", 4), ("P3", 8), ("P4", 16), ("P5", 32)):
             assert_close(outputs[level], feature_map(arrays, f"feat{stride}"), tolerance=1e-3)
 
@@ -156,9 +156,9 @@ def test_single_layers(case, golden):
     inputs = [feature_map(arrays, key) for key in inputs.split()]
     inputs = inputs if len(inputs) > 1 else inputs[0]
     layer = make()
-    layer(inputs)
+    build(layer, inputs)
     load_torch_state_dict(layer, state_dict)
-    assert_close(layer(inputs), feature_map(arrays, output))
+    assert_close(call(layer, inputs), feature_map(arrays, output))
 
 
 @pytest.mark.once
