@@ -21,11 +21,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-import keras
 import numpy as np
 import pytest
 
-from tests.quick_weights import quick_weights
+# Keras is imported in functions: the process that only hands out the tests does without.
 
 # `tasks.py test` names torch, which builds and runs a network soonest.
 ONCE_ON = os.environ.get("ONCE_ON", "tensorflow")
@@ -55,6 +54,10 @@ def quick_start():
 
 @pytest.fixture(autouse=True)
 def fresh_session():
+    import keras
+
+    from tests.quick_weights import quick_weights
+
     # TensorFlow's seed, which Keras does not draw from, would empty the cache of its kernels.
     with mock.patch("tensorflow.random.set_seed"):
         keras.utils.set_random_seed(0)
@@ -74,6 +77,8 @@ def collected_garbage(monkeypatch):
 @pytest.fixture
 def shapes_only():
     """Weights made in the test have shapes and no values, which takes time in large networks."""
+    import keras
+
     with keras.StatelessScope(initialize_variables=False):
         yield
     # Or the next scope would give them their values.
@@ -92,6 +97,8 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(items):
+    import keras
+
     # They wait for processes that they start: as the last tests, they would keep one worker only.
     items.sort(key=lambda item: item.path.name != "test_several_devices.py")
     for item in items:

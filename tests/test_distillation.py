@@ -6,6 +6,7 @@ import pytest
 
 from keras_segattn.applications import AttaNet
 from keras_segattn.losses import WeightedCrossEntropy
+from tests.training import RUN_EAGERLY
 
 
 def log_softmax(logits):
@@ -28,7 +29,11 @@ def test_a_network_learns_from_a_trained_one(rng):
         ),
         student_loss_weight=0.0,
     )
-    distiller.compile(optimizer=keras.optimizers.Adam(1e-2), loss=WeightedCrossEntropy())
+    distiller.compile(
+        optimizer=keras.optimizers.Adam(1e-2),
+        loss=WeightedCrossEntropy(),
+        run_eagerly=RUN_EAGERLY,
+    )
     images = rng.uniform(0, 255, (2, 32, 48, 3)).astype("float32")
     masks = np.full((2, 32, 48), 255, "uint8")  # only the teacher counts
 
