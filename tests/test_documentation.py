@@ -170,7 +170,7 @@ def page_case(path):
     return pytest.param(path, marks=marker, id=path.relative_to(ROOT / "docs").as_posix())
 
 
-@pytest.mark.parametrize("page", map(page_case, PAGES))
+@pytest.mark.parametrize("page", [page_case(page) for page in PAGES])
 def test_code_of_the_pages_runs(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # The blocks of a page go on from each other, as a reader takes them.
