@@ -35,6 +35,15 @@ MARKERS = {
     "once": (ONCE_ON, f"is the same on every backend, and runs on {ONCE_ON}"),
 }
 QUICK_START = Path(__file__).parent / "quick_start"
+# Files whose longest test takes 20 seconds or more. As the last tests, they would leave one of two
+# workers without work.
+LONG = {
+    "test_instance_export.py",
+    "test_notebooks.py",
+    "test_several_devices.py",
+    "test_training_example.py",
+    "test_walks.py",
+}
 COLLECT = gc.collect
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -100,8 +109,7 @@ def pytest_collection_finish():
 def pytest_collection_modifyitems(items):
     import keras
 
-    # They wait for processes that they start: as the last tests, they would keep one worker only.
-    items.sort(key=lambda item: item.path.name != "test_several_devices.py")
+    items.sort(key=lambda item: item.path.name not in LONG)
     for item in items:
         for marker, (backend, reason) in MARKERS.items():
             if item.get_closest_marker(marker) and keras.backend.backend() != backend:

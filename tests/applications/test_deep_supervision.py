@@ -7,7 +7,7 @@ from keras_segattn.applications.deep_supervision import DeepSupervision
 from keras_segattn.losses import FocalLoss, OHEMCrossEntropy, WeightedCrossEntropy
 from keras_segattn.metrics import SegmentationScores
 from tests.applications.cases import network, tiny_backbone
-from tests.training import call, to_numpy
+from tests.training import RUN_EAGERLY, call, to_numpy
 
 # Each network with its auxiliary heads, and the weights of their losses.
 SUPERVISED = {
@@ -73,6 +73,7 @@ def test_outside_of_training_there_is_one_output(make, weights, batch, tmp_path)
     np.testing.assert_allclose(copy.predict(images, verbose=0), logits, atol=1e-5)
     want = float(WeightedCrossEntropy()(masks, logits))
     assert copy.evaluate(images, masks, verbose=0)[0] == pytest.approx(want, rel=1e-4)
+    copy.run_eagerly = RUN_EAGERLY
     copy.fit(images, masks, verbose=0)
 
 
