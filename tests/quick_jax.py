@@ -2,7 +2,8 @@
 
 At level 0 a value can be computed twice, once with its product and sum rounded together. A maximum
 then equals none of the values that it is of, and its gradient is NaN. AVX has no such instruction;
-other processors keep to level 1. A test of layers on JAX took 0.5 s at level 1, and 0.25 s at 0.
+other processors keep to level 1. The 42 tests of one layer's properties took 24 s of processor time
+at level 1, and 9 s at level 0.
 """
 
 import platform
