@@ -29,6 +29,9 @@ import pytest
 
 # `tasks.py test` names torch, which builds and runs a network soonest.
 ONCE_ON = os.environ.get("ONCE_ON", "tensorflow")
+if ONCE_ON not in ("tensorflow", "jax", "torch"):
+    # Or these tests would run nowhere.
+    raise pytest.UsageError(f"ONCE_ON must be tensorflow, jax or torch. Received: {ONCE_ON!r}")
 # Markers of tests that run on one backend of the three.
 MARKERS = {
     "tensorflow": ("tensorflow", "is about TensorFlow as the backend"),
