@@ -3,7 +3,6 @@
 import contextlib
 import json
 import threading
-import warnings
 
 from keras_segattn.export.format import Format
 from keras_segattn.export.onnx_graph import pad_for_each_reader, round_scales_up
@@ -141,32 +140,20 @@ def with_logits(path):
 
 
 def _export(served, path, opset):
-    import keras
-    import numpy as np
+    import tensorflow as tf
+    import tf2onnx
 
     from keras_segattn.export.graph_copies import freed_graph_copies
     from keras_segattn.export.native_resize import native_resize
     from keras_segattn.export.reshaped_outputs import whole_reshaped_outputs
 
-    # Keras does not export a model to ONNX that was never called.
-    batch, height, width, channels = served.input_shape
-    served(np.zeros((batch or 1, height or 64, width or 64, channels), served.input.dtype))
-    images = keras.InputSpec(served.input.dtype, served.input_shape, name="images")
-    with (
-        warnings.catch_warnings(),
-        native_resize(),
-        freed_graph_copies(),
-        whole_reshaped_outputs(),
-    ):
-        # Keras looks up a name that NumPy reserves.
-        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)
-        served.export(
-            str(path),
-            format="onnx",
-            opset_version=opset,
-            input_signature=[images],
-            verbose=False,
-        )
+    images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
+    # Keras's own export traces the model three times.
+    network = tf.function(
+        lambda images: served(images, training=False), input_signature=[images], autograph=False
+    )
+    with native_resize(), freed_graph_copies(), whole_reshaped_outputs():
+        tf2onnx.convert.from_function(network, [images], opset=opset, output_path=str(path))
 
 
 def _halve(graph):

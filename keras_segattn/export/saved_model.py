@@ -23,25 +23,22 @@ class SavedModel(Format):
     extras = ("tensorflow",)
 
     def write(self, served, path, metadata, dtype="float32", calibration=None):
-        import keras
         import tensorflow as tf
 
         from keras_segattn.export.native_resize import native_resize
 
         names = set(served.output) - {"logits"} or {"logits"}
-        images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
-        archive = keras.export.ExportArchive()
-        archive.track(served)
+        archive, images, network = _archive(served)
 
         def serve(images):
-            outputs = served(images, training=False)
+            outputs = network(images)
             return {name: outputs[name] for name in names}
 
         def serve_encoded(image_bytes):
             return serve(_decode(image_bytes, served.input_shape))
 
         def serve_logits(images):
-            return {"logits": served(images, training=False)["logits"]}
+            return {"logits": network(images)["logits"]}
 
         with native_resize():
             archive.add_endpoint("serving_default", serve, input_signature=[images])
@@ -78,21 +75,31 @@ class SavedModel(Format):
 
 def write_both_outputs(served, path):
     """Writes a SavedModel for other converters: one signature with the output and the logits."""
+    from keras_segattn.export.native_resize import native_resize
+
+    archive, images, network = _archive(served)
+    with native_resize():
+        archive.add_endpoint("serving_default", network, input_signature=[images])
+        archive.write_out(str(path), verbose=False)
+
+
+def _archive(served):
+    """Returns an archive of the weights, the specification of images, and the model as a function.
+
+    The function is traced once for all signatures. An archive that tracks the model itself would
+    look for lookup tables in every layer, and trace the model twice more for that.
+    """
     import keras
     import tensorflow as tf
 
-    from keras_segattn.export.native_resize import native_resize
-
-    images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
     archive = keras.export.ExportArchive()
-    archive.track(served)
-    with native_resize():
-        archive.add_endpoint(
-            "serving_default",
-            lambda images: served(images, training=False),
-            input_signature=[images],
-        )
-        archive.write_out(str(path), verbose=False)
+    for name in ("variables", "trainable_variables", "non_trainable_variables"):
+        archive.add_variable_collection(name, getattr(served, name))
+    images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
+    network = tf.function(
+        lambda images: served(images, training=False), input_signature=[images], autograph=False
+    )
+    return archive, images, network
 
 
 def _decode(files, shape):

@@ -73,7 +73,13 @@ def load(path):
     loaded = tf.saved_model.load(str(path))
     if SIGNATURE not in loaded.signatures:
         sys.exit(f"{path} has no signature {SIGNATURE!r}; export_model writes one.")
-    return loaded, loaded.signatures[SIGNATURE]
+    signature = loaded.signatures[SIGNATURE]
+    if len(signature.structured_outputs) != 1:
+        found = ", ".join(sorted(signature.structured_outputs))
+        sys.exit(
+            f"Only a network with one output is converted, such as CANet. {path} returns {found}."
+        )
+    return loaded, signature
 
 
 def input_of(signature):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_segattn.export import export_model, tf_trt
 from tests.export.cases import ColorPatches, color_network
@@ -38,6 +39,17 @@ def test_tensorrt_is_missing_here(saved, tmp_path):
     with pytest.raises(SystemExit, match=r"is built without TensorRT. Version 2.17 is the last"):
         tf_trt.main([str(saved), str(tmp_path / "converted"), "--shape", "1x40x60x3"])
     assert not list(tmp_path.iterdir())
+
+
+def test_a_network_with_several_outputs_is_refused(tmp_path):
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 3), "uint8", name="images")])
+    def find(images):
+        return {"boxes": images[:, 0, :, 0], "classes": images[:, 0, :, 1]}
+
+    path = tmp_path / "saved"
+    tf.saved_model.save(tf.Module(), str(path), signatures={"serving_default": find})
+    with pytest.raises(SystemExit, match=r"one output .* CANet\..*saved returns boxes, classes\."):
+        tf_trt.main([str(path), "--check"])
 
 
 class Converter:
