@@ -59,12 +59,16 @@ class MultiWorker(Mirrored):
     ):
         import tensorflow as tf
 
-        @tf.function
+        # Or the first step would make its variables, and be traced a second time without them.
+        with self.scope():
+            model.optimizer.build(model.trainable_variables)
+
+        @tf.function(autograph=False)
         def train(iterator):
             logs = self.strategy.run(model.train_step, args=(next(iterator),))
             return self.strategy.reduce("MEAN", logs["loss"], axis=None)
 
-        @tf.function
+        @tf.function(autograph=False)
         def test(iterator):
             self.strategy.run(model.test_step, args=(next(iterator),))
 
