@@ -5,6 +5,7 @@ from pathlib import Path
 from unittest import mock
 
 from tests import quick_jax
+from tests.once import ONCE_ON, REASON
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # On import it asks a server for its newest version.
@@ -27,15 +28,10 @@ import pytest
 
 # Keras is imported in functions: the process that only hands out the tests does without.
 
-# `tasks.py test` names torch, which builds and runs a network soonest.
-ONCE_ON = os.environ.get("ONCE_ON", "tensorflow")
-if ONCE_ON not in ("tensorflow", "jax", "torch"):
-    # Or these tests would run nowhere.
-    raise pytest.UsageError(f"ONCE_ON must be tensorflow, jax or torch. Received: {ONCE_ON!r}")
 # Markers of tests that run on one backend of the three.
 MARKERS = {
     "tensorflow": ("tensorflow", "is about TensorFlow as the backend"),
-    "once": (ONCE_ON, f"is the same on every backend, and runs on {ONCE_ON}"),
+    "once": (ONCE_ON, REASON),
 }
 QUICK_START = Path(__file__).parent / "quick_start"
 # Files whose longest test takes 20 seconds or more. As the last tests, they would leave one of two

@@ -276,6 +276,7 @@ def test_training_goes_on_whatever_is_in_the_images(rng):
         "boxes": np.zeros((2, 100, 4), "float32"),
         "classes": np.full((2, 100), -1),
         "masks": np.zeros((2, 100, 16, 24), "uint8"),
+        "sizes": np.array([[64, 96]] * 2),
     }
     logs = model.train_on_batch(x, nothing, return_dict=True)
     assert all(np.isfinite(value) for value in logs.values())

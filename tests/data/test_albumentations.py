@@ -2,15 +2,18 @@
 
 import pickle
 
+import keras
 import numpy as np
 import pytest
 
 from keras_segattn.data import Albumentations, Compose, RandomScaleCropFlip, RoadScenes
 from tests.data.bands import Bands
+from tests.once import ONCE_ON, REASON
 
+if keras.backend.backend() != ONCE_ON:
+    # albumentations imports torch, which takes longer than these tests.
+    pytest.skip(REASON, allow_module_level=True)
 A = pytest.importorskip("albumentations")
-
-pytestmark = pytest.mark.once
 
 # Transforms that bring in pixels from outside the image.
 FILLING = {
