@@ -117,6 +117,13 @@ def pytest_collection_modifyitems(items):
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config):
+    # One of several processes has sent its results. Python would take seconds to free its memory.
+    if hasattr(config, "workerinput"):
+        os._exit(0)
+
+
 @pytest.fixture
 def shared():
     """Returns a function that finds reference material beside the project, or skips the test."""

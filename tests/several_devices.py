@@ -108,5 +108,10 @@ if __name__ == "__main__":
     training.LearningRateLog = Recorder
     for name in known.strategies.split(","):
         keras.backend.clear_session()
+        if name == "none" and keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
+
+            # To trace this one would take longer than its steps.
+            tf.config.run_functions_eagerly(True)
         with quick_weights():
             train(known.folder, name, ["--formats", *rest] if name != "none" else ["--formats"])

@@ -19,7 +19,7 @@ from keras_segattn.detection.matching import match_boxes, sample_labels
 from keras_segattn.layers import CrissCrossAttention
 from tests import quick_jax
 from tests.detection.oracles import decode, iou, random_boxes, suppress
-from tests.training import RUN_EAGERLY, to_numpy
+from tests.training import RUN_EAGERLY, call, to_numpy
 
 ROOT = Path(__file__).resolve().parents[2]
 LAST_LAYERS = {"region_head/objectness": 0.1, "region_head/deltas": 0.1}
@@ -270,7 +270,7 @@ def test_fit_makes_the_variables_of_the_optimizer_first(monkeypatch):
 
 def test_training_goes_on_whatever_is_in_the_images(rng):
     model = tiny((64, 96, 3))
-    model.compile(keras.optimizers.SGD(0.001))
+    model.compile(keras.optimizers.SGD(0.001), run_eagerly=RUN_EAGERLY)
     x = images(rng)
     nothing = {
         "boxes": np.zeros((2, 100, 4), "float32"),
@@ -320,12 +320,12 @@ def test_no_object_reaches_into_the_padding(rng):
     model = tiny()
     tell_apart(model, rng)
     x = images(rng)
-    whole = model.predict(x, verbose=0)
+    whole = call(model, x)
     padded = model.padded_model()
-    same = padded.predict_on_batch([x, np.array([[64, 96]] * 2)])
+    same = call(padded, [x, np.array([[64, 96]] * 2)])
     for key in OUTPUTS:
         np.testing.assert_allclose(same[key], whole[key], atol=1e-4)
-    found = padded.predict_on_batch([x, np.array([[64, 96], [40, 50]])])
+    found = call(padded, [x, np.array([[64, 96], [40, 50]])])
     for key in OUTPUTS:
         np.testing.assert_allclose(found[key][0], whole[key][0], atol=1e-4)
     assert (whole["boxes"][1].max(axis=0)[2:] > [50, 40]).any()

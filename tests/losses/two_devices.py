@@ -25,17 +25,17 @@ CHOSEN = [
 ]
 
 
-def make_model(loss, channels, weights):
+def make_model(loss, channels, weights, run_eagerly):
     image = keras.Input((6, 7, 3))
     model = SegmentationModel(image, keras.layers.Conv2D(channels, 1)(image), task=loss.task)
     model.set_weights(weights)
-    model.compile(keras.optimizers.SGD(1.0), loss)
+    model.compile(keras.optimizers.SGD(1.0), loss, run_eagerly=run_eagerly)
     return model
 
 
-def step(loss, channels, weights, images, labels):
+def step(loss, channels, weights, images, labels, run_eagerly=False):
     """Returns the weights after a step, and the loss."""
-    model = make_model(loss, channels, weights)
+    model = make_model(loss, channels, weights, run_eagerly)
     batches = tf.data.Dataset.from_tensor_slices((images, labels)).batch(len(images))
     value = model.fit(batches, verbose=0, shuffle=False).history["loss"][0]
     return [*model.get_weights(), np.array(value)]
@@ -51,7 +51,7 @@ def difference(make, task, options, strategy):
     channels = logits.shape[-1]
     weights = [rng.normal(size=(1, 1, 3, channels)), rng.normal(size=channels)]
     loss = make(task=task, **options)
-    one = step(loss, channels, weights, images, labels)
+    one = step(loss, channels, weights, images, labels, run_eagerly=True)
     with strategy.scope():
         two = step(loss, channels, weights, images, labels)
     return max(float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True))
