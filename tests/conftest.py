@@ -28,6 +28,9 @@ import pytest
 
 # Keras is imported in functions: the process that only hands out the tests does without.
 
+# Or Python would look for garbage a thousand times while modules are imported.
+gc.set_threshold(50_000, 20, 100)
+
 # Markers of tests that run on one backend of the three.
 MARKERS = {
     "tensorflow": ("tensorflow", "is about TensorFlow as the backend"),
@@ -102,9 +105,8 @@ def rng():
 
 
 def pytest_collection_finish():
-    # Python need not look for garbage among the modules, nor often.
+    # Python need not look for garbage among the modules.
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def pytest_collection_modifyitems(items):
