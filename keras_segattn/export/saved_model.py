@@ -25,8 +25,6 @@ class SavedModel(Format):
     def write(self, served, path, metadata, dtype="float32", calibration=None):
         import tensorflow as tf
 
-        from keras_segattn.export.native_resize import native_resize
-
         names = set(served.output) - {"logits"} or {"logits"}
         archive, images, network = _archive(served)
 
@@ -40,14 +38,13 @@ class SavedModel(Format):
         def serve_logits(images):
             return {"logits": network(images)["logits"]}
 
-        with native_resize():
-            archive.add_endpoint("serving_default", serve, input_signature=[images])
-            if "logits" in served.output:
-                archive.add_endpoint("serve_logits", serve_logits, input_signature=[images])
-            if served.input.dtype == "uint8" and served.input_shape[-1] in (1, 3, 4):
-                files = tf.TensorSpec(served.input_shape[:1], tf.string, name="image_bytes")
-                archive.add_endpoint("serve_encoded", serve_encoded, input_signature=[files])
-            archive.write_out(str(path), verbose=False)
+        archive.add_endpoint("serving_default", serve, input_signature=[images])
+        if "logits" in served.output:
+            archive.add_endpoint("serve_logits", serve_logits, input_signature=[images])
+        if served.input.dtype == "uint8" and served.input_shape[-1] in (1, 3, 4):
+            files = tf.TensorSpec(served.input_shape[:1], tf.string, name="image_bytes")
+            archive.add_endpoint("serve_encoded", serve_encoded, input_signature=[files])
+        archive.write_out(str(path), verbose=False)
         (path / METADATA).parent.mkdir(exist_ok=True)
         (path / METADATA).write_text(json.dumps(metadata, indent=2) + "\n")
 
@@ -75,31 +72,31 @@ class SavedModel(Format):
 
 def write_both_outputs(served, path):
     """Writes a SavedModel for other converters: one signature with the output and the logits."""
-    from keras_segattn.export.native_resize import native_resize
-
     archive, images, network = _archive(served)
-    with native_resize():
-        archive.add_endpoint("serving_default", network, input_signature=[images])
-        archive.write_out(str(path), verbose=False)
+    archive.add_endpoint(
+        "serving_default", lambda images: network(images), input_signature=[images]
+    )
+    archive.write_out(str(path), verbose=False)
 
 
 def _archive(served):
     """Returns an archive of the weights, the specification of images, and the model as a function.
 
-    The function is traced once for all signatures. An archive that tracks the model itself would
+    The model is traced here, once for all signatures. An archive that tracks the model itself would
     look for lookup tables in every layer, and trace the model twice more for that.
     """
     import keras
     import tensorflow as tf
 
+    from keras_segattn.export.native_resize import native_resize
+
     archive = keras.export.ExportArchive()
     for name in ("variables", "trainable_variables", "non_trainable_variables"):
         archive.add_variable_collection(name, getattr(served, name))
     images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
-    network = tf.function(
-        lambda images: served(images, training=False), input_signature=[images], autograph=False
-    )
-    return archive, images, network
+    network = tf.function(lambda images: served(images, training=False), autograph=False)
+    with native_resize():
+        return archive, images, network.get_concrete_function(images)
 
 
 def _decode(files, shape):

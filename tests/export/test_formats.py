@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_segattn.applications import AttaNet, CANet
+from keras_segattn.applications import AttaNet, CANet, SegmentationModel
 from keras_segattn.export import export_model, load_exported, read_metadata
 from keras_segattn.export.formats import FORMATS
 from keras_segattn.layers import ResizeLike
@@ -29,6 +29,27 @@ FREE = (None, None, None)
 def test_every_format_has_a_case():
     # TensorRT needs a GPU of NVIDIA's, and has tests of its own.
     assert {*PATHS, "tensorrt"} == set(FORMATS)
+
+
+@pytest.mark.tensorflow
+@pytest.mark.parametrize("format", PATHS)
+def test_a_model_is_traced_once(format, tmp_path, monkeypatch):
+    """Tracing takes most of the time of an export."""
+    needs_runtime(format)
+    import tensorflow as tf
+    from keras.src.backend.common.stateless_scope import in_stateless_scope
+
+    traces, call = [], SegmentationModel.call
+
+    def counted(*arguments, **options):
+        # Keras infers shapes in functions, too.
+        traces.append(tf.inside_function() and not in_stateless_scope())
+        return call(*arguments, **options)
+
+    monkeypatch.setattr(SegmentationModel, "call", counted)
+    image = np.zeros((32, 48, 3), "uint8")
+    export_model(resized_network(), tmp_path / PATHS[format], format, images=[image])
+    assert sum(traces) == 1
 
 
 def output_names(format, path):
