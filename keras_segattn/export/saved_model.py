@@ -92,7 +92,8 @@ def _archive(served):
 
     archive = keras.export.ExportArchive()
     for name in ("variables", "trainable_variables", "non_trainable_variables"):
-        archive.add_variable_collection(name, getattr(served, name))
+        # Of Keras's own variables, a second copy would be saved.
+        archive.add_variable_collection(name, [v.value for v in getattr(served, name)])
     images = tf.TensorSpec(served.input_shape, served.input.dtype, name="images")
     network = tf.function(lambda images: served(images, training=False), autograph=False)
     with native_resize():

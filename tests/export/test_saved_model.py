@@ -44,3 +44,16 @@ def test_saved_model_runs_in_a_process_without_this_package(model, images, tmp_p
     with np.load(arrays) as maps:
         for image, key in zip(images, maps, strict=True):
             assert np.mean(maps[key] == expected(model, image)) >= 0.999
+
+
+@pytest.mark.tensorflow
+def test_weights_are_saved_once(model, images, tmp_path):
+    import tensorflow as tf
+
+    export_model(model, tmp_path / "saved", images=images[:1])
+    saved = tf.train.list_variables(str(tmp_path / "saved" / "variables" / "variables"))
+    counts = [np.prod(shape) for name, shape in saved if name.endswith("VARIABLE_VALUE")]
+    loaded = tf.saved_model.load(str(tmp_path / "saved"))
+    for name in ("variables", "trainable_variables", "non_trainable_variables"):
+        assert len(getattr(loaded, name)) >= len(getattr(model, name)) > 0
+    assert sum(counts) == sum(np.prod(v.shape) for v in loaded.variables)
